@@ -1,0 +1,182 @@
+"""Every setting of the service: one frozen dataclass, read from ``AURUM_`` environment variables.
+
+A dataclass rather than pydantic-settings, because the Python backends inside Triton import this
+module too, and each of their processes would pay for the library in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "AURUM_"
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class SettingError(ValueError):
+    """A setting has a value that is not allowed; the message names it, the value and what is."""
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"must be a whole number from {low} to {high}") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"must be a number from {low:g} to {high:g}") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _detection_side(text: str) -> int:
+    value = _integer(32, 4096)(text)
+    if value % 32:
+        raise ValueError("must be a multiple of 32 from 32 to 4096")
+    return value
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().resolve()
+
+
+def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings with their defaults. ``Settings.from_env()`` reads the environment."""
+
+    # --- the server ---
+    host: str = _setting("127.0.0.1", _text, "Address that Triton binds to.")
+    http_port: int = _setting(8000, _integer(1, 65535), "Port of Triton's HTTP endpoint.")
+    grpc_port: int = _setting(8001, _integer(1, 65535), "Port of Triton's gRPC endpoint.")
+    metrics_port: int = _setting(8002, _integer(1, 65535), "Port of Triton's Prometheus metrics.")
+    ready_timeout: float = _setting(
+        120.0, _number(1, 3600), "Seconds that a start may take until a real inference has answered."
+    )
+    drain_timeout: int = _setting(
+        30, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
+    )
+    log_level: str = _setting(
+        "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
+    )
+    # --- the models ---
+    profile: str = _setting(
+        "auto",
+        _text,
+        "Profile of models.toml to serve; `auto` takes the first in its order whose files can be had.",
+    )
+    model_mirror: str = _setting(
+        "",
+        _text,
+        "Folder or http(s) address searched for model files before their upstream. Unset: the folder "
+        "`../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
+    )
+    model_cache: Path = _setting(
+        CHECKOUT / ".aurum" / "models", _path, "Folder that keeps pulled and built model files."
+    )
+    offline: bool = _setting(
+        False,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "1: never ask an upstream; only the cache and the mirror are used.",
+    )
+    # --- the limits of a request ---
+    max_image_bytes: int = _setting(
+        10_000_000, _integer(1, 1 << 31), "Largest encoded photo, in bytes."
+    )
+    max_image_pixels: int = _setting(
+        50_000_000, _integer(1, 1 << 31), "Largest photo, in pixels; read from its header."
+    )
+    # --- detection ---
+    detection_size: int = _setting(
+        640, _detection_side, "Long side of the detector's input in pixels, a multiple of 32."
+    )
+    max_detection_size: int = _setting(
+        1920,
+        _detection_side,
+        "Largest `detection_size` that a request may ask for, a multiple of 32.",
+    )
+    min_confidence: float = _setting(
+        0.6, _number(0, 1), "Lowest score of a face, where a request does not say."
+    )
+    nms_iou: float = _setting(
+        0.3, _number(0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
+    )
+    # --- inside the pipelines ---
+    pipeline_threads: int = _setting(
+        8, _integer(1, 256), "Photos that one pipeline process works on at the same time."
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `environ` (default: this process's environment).
+
+        Raises SettingError for a value that is not allowed. An empty variable means the default.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            text = environ.get(PREFIX + item.name.upper())
+            if text:
+                try:
+                    values[item.name] = item.metadata["parse"](text)
+                except ValueError as error:
+                    name = PREFIX + item.name.upper()
+                    raise SettingError(f"{name}={text!r}: {error}") from None
+        if PREFIX + "MODEL_MIRROR" not in environ:
+            shared = CHECKOUT.parent / "shared" / "models"
+            values["model_mirror"] = str(shared) if shared.is_dir() else ""
+        settings = cls(**values)
+        if settings.detection_size > settings.max_detection_size:
+            raise SettingError(
+                f"AURUM_DETECTION_SIZE={settings.detection_size}: must not exceed "
+                f"AURUM_MAX_DETECTION_SIZE={settings.max_detection_size}"
+            )
+        return settings
+
+
+def table() -> str:
+    """The settings as a Markdown table, as docs/configuration.md shows it."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for item in fields(Settings):
+        default = item.default
+        if isinstance(default, Path):
+            default = default.relative_to(CHECKOUT)
+        elif isinstance(default, bool):
+            default = int(default)
+        elif default == "":
+            default = "(see right)"
+        rows.append(f"| `{PREFIX}{item.name.upper()}` | {default} | {item.metadata['doc']} |")
+    return "\n".join(rows)
