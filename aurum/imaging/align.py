@@ -1,0 +1,108 @@
+"""Faces to the aligned crops that embedders are trained on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 112
+# Where the five landmarks lie in a 112x112 crop: InsightFace's `arcface_dst`, which ArcFace
+# (Deng et al., 2019) and its successors, EdgeFace among them, are trained with.
+TEMPLATE = np.array(
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ],
+    np.float32,
+)
+# A similarity that maps landmarks closer together than this (pixels) would blow up noise.
+_MIN_SPREAD = 0.5
+
+
+def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The least-squares similarity from landmarks [5,2] to the template, as a matrix [2,3].
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns"
+    (1991), without reflection. In the plane rotation and scale are one complex factor, which makes
+    it a one-dimensional regression.
+
+    Raises ValueError where the landmarks lie in one point, which leaves the scale open.
+    """
+    source = landmarks.astype(np.float64) @ (1, 1j)
+    target = TEMPLATE.astype(np.float64) @ (1, 1j)
+    source_mean, target_mean = source.mean(), target.mean()
+    source, target = source - source_mean, target - target_mean
+    spread = float(np.vdot(source, source).real)
+    if not spread > _MIN_SPREAD**2:
+        raise ValueError(f"the landmarks {landmarks.tolist()} lie in one point")
+    factor = np.vdot(source, target) / spread
+    shift = target_mean - factor * source_mean
+    return np.array(
+        [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    )
+
+
+def align(
+    photo: NDArray[np.uint8], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Cut every face out, turned and scaled to the template; black beyond the photo's border.
+
+    Args:
+        photo: uint8 RGB [height, width, 3].
+        boxes: float32 [F,4], used where landmarks are degenerate.
+        landmarks: float32 [F,5,2].
+
+    Returns:
+        uint8 RGB [F,112,112,3].
+    """
+    crops = np.zeros((len(landmarks), SIDE, SIDE, 3), np.uint8)
+    for crop, box, points in zip(crops, boxes, landmarks, strict=True):
+        try:
+            matrix = similarity(points)
+        except ValueError:
+            matrix = _from_box(box)
+        _warp(photo, matrix, crop)
+    return crops
+
+
+def _from_box(box: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The box's centre square, without rotation."""
+    x, y, width, height = box.astype(np.float64)
+    scale = SIDE / max(width, height, 1.0)
+    return np.array(
+        [
+            [scale, 0, SIDE / 2 - scale * (x + width / 2)],
+            [0, scale, SIDE / 2 - scale * (y + height / 2)],
+        ]
+    )
+
+
+def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[np.uint8]) -> None:
+    """Warp by `matrix` (photo -> crop) into `crop`, averaging where the face is shrunk a lot.
+
+    Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
+    one is first shrunk by a whole factor with area averaging: only its own part of the photo.
+    """
+    factor = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+    if factor < 2:
+        cv2.warpAffine(photo, matrix, (SIDE, SIDE), dst=crop, flags=cv2.INTER_LINEAR)
+        return
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ inverse.T
+    height, width = photo.shape[:2]
+    left, top = np.clip(np.floor(corners.min(axis=0)) - factor, 0, (width - 1, height - 1))
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + factor, (left + 1, top + 1), (width, height))
+    part = photo[int(top) : int(bottom), int(left) : int(right)]
+    small_width = -(-part.shape[1] // factor)
+    small_height = -(-part.shape[0] // factor)
+    small = cv2.resize(part, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    ratio = np.array([part.shape[1] / small_width, part.shape[0] / small_height])
+    # Pixel centres: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
+    shift = (left, top) + 0.5 * ratio - 0.5
+    linear = matrix[:, :2] * ratio
+    moved = np.column_stack([linear, matrix[:, :2] @ shift + matrix[:, 2]])
+    cv2.warpAffine(small, moved, (SIDE, SIDE), dst=crop, flags=cv2.INTER_LINEAR)

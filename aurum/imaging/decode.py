@@ -1,0 +1,137 @@
+"""An encoded photo to upright RGB pixels, refusing what can't be trusted before decoding it."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# Our own limit applies, with its own message; Pillow only reads headers here.
+Image.MAX_IMAGE_PIXELS = None
+cv2.setLogLevel(0)
+
+ACCEPTED = "accepted are JPEG, PNG and WebP photos"
+# Only to name what somebody sent by mistake: (offset, magic bytes, name).
+_REFUSED = (
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"%PDF", "PDF"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"<svg", "SVG"),
+)
+# EXIF orientation -> what makes the photo upright (EXIF 2.32, tag 0x0112).
+_UPRIGHT = {
+    2: lambda photo: cv2.flip(photo, 1),
+    3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
+    4: lambda photo: cv2.flip(photo, 0),
+    5: lambda photo: cv2.transpose(photo),
+    6: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
+    8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+
+
+class InvalidImageError(ValueError):
+    """The bytes are no photo that is accepted; the message says what is wrong and what is allowed."""
+
+
+def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG or WebP photo.
+
+    Gray, palette, CMYK, alpha (dropped, not blended) and 16-bit (to 8) photos become RGB.
+
+    Args:
+        data: the encoded file.
+        max_bytes: the most bytes that `data` may have.
+        max_pixels: the most pixels (width x height) that its header may state.
+
+    Returns:
+        uint8 RGB [height, width, 3], upright (the EXIF orientation applied).
+
+    Raises:
+        InvalidImageError: empty, too large, not an image, another format, animated, corrupt or
+            truncated.
+    """
+    if not data:
+        raise InvalidImageError(f"the image is empty (0 bytes); {ACCEPTED}")
+    if len(data) > max_bytes:
+        raise InvalidImageError(
+            f"the image has {len(data)} bytes; at most {max_bytes} are allowed (AURUM_MAX_IMAGE_BYTES)"
+        )
+    header = _header(data)
+    width, height = header.size
+    if width * height > max_pixels:
+        raise InvalidImageError(
+            f"the image has {width}x{height} = {width * height} pixels; at most {max_pixels} are "
+            "allowed (AURUM_MAX_IMAGE_PIXELS)"
+        )
+    kind = "JPEG" if header.format == "MPO" else header.format
+    # A phone's JPEG may hold further pictures (MPO); its first is the photo, so it isn't animated.
+    if kind != "JPEG" and getattr(header, "is_animated", False):
+        raise InvalidImageError(
+            f"the image is an animated {kind} of {header.n_frames} frames; "  # type: ignore[attr-defined]
+            "send the one frame that is meant"
+        )
+    photo = _decode_jpeg(data) if kind == "JPEG" else _decode_other(data)
+    if photo is None:
+        raise InvalidImageError(f"the {kind} image is corrupt or truncated and can't be decoded")
+    turn = _UPRIGHT.get(_orientation(header))
+    return photo if turn is None else turn(photo)  # type: ignore[return-value]
+
+
+def _header(data: bytes) -> Image.Image:
+    """The header alone: nothing is decoded, however many pixels it promises."""
+    try:
+        return Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+    except UnidentifiedImageError:
+        for offset, magic, name in _REFUSED:
+            if data[offset : offset + len(magic)] == magic:
+                raise InvalidImageError(f"{name} images are not supported; {ACCEPTED}") from None
+        raise InvalidImageError(f"the bytes are not an image; {ACCEPTED}") from None
+    except Exception as error:  # a damaged header surfaces as many of Pillow's exception classes
+        raise InvalidImageError(f"the image's header is corrupt ({error}); {ACCEPTED}") from None
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """libjpeg-turbo through simplejpeg, because it reports damage that OpenCV papers over."""
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError as error:
+        # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
+        if "extraneous bytes before marker" in str(error):
+            return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+        if "corrupt" in str(error).lower() or "premature" in str(error).lower():
+            return None
+        # What TurboJPEG's API doesn't cover, such as CMYK to RGB and odd subsampling.
+        return _decode_other(data)
+
+
+def _decode_other(data: bytes) -> NDArray[np.uint8] | None:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        photo = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    return photo  # type: ignore[return-value]
+
+
+def _orientation(header: Image.Image) -> int:
+    """1..8; anything unreadable is upright, as browsers have it."""
+    raw = header.info.get("exif")
+    if not raw:
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(raw)
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF raises many things, and never makes a photo unusable
+        return 1

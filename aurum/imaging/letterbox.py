@@ -1,0 +1,50 @@
+"""A photo of any size to the detector's input: shrunk, never stretched, padded to whole cells."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CELL = 32  # the coarsest stride of the detectors
+
+
+class Letterbox(NamedTuple):
+    """The padded image, and how many of its pixels one of the photo's is, per axis (x, y)."""
+
+    image: NDArray[np.uint8]
+    scale: NDArray[np.float32]
+
+
+def letterbox(photo: NDArray[np.uint8], long_side: int) -> Letterbox:
+    """Fit `photo` into `long_side` pixels; the rest, right and below, is black.
+
+    A smaller photo keeps its size: enlarging finds no more faces. The sides are multiples of 32,
+    so that photos of like shape make equal inputs, which Triton can batch.
+
+    Args:
+        photo: uint8 [height, width, 3].
+        long_side: the most pixels of the longer side, a multiple of 32.
+
+    Returns:
+        Letterbox with image uint8 [H, W, 3] and scale float32 [2].
+    """
+    height, width = photo.shape[:2]
+    shrink = min(1.0, long_side / max(height, width))
+    inner_width = max(1, round(width * shrink))
+    inner_height = max(1, round(height * shrink))
+    image = np.zeros((_whole(inner_height), _whole(inner_width), 3), np.uint8)
+    inner = image[:inner_height, :inner_width]
+    if shrink == 1.0:
+        inner[:] = photo
+    else:
+        # Beyond a factor of two linear interpolation would skip pixels.
+        method = cv2.INTER_LINEAR if shrink >= 0.5 else cv2.INTER_AREA
+        cv2.resize(photo, (inner_width, inner_height), dst=inner, interpolation=method)
+    return Letterbox(image, np.array([inner_width / width, inner_height / height], np.float32))
+
+
+def _whole(side: int) -> int:
+    return -(-side // CELL) * CELL

@@ -1,0 +1,1 @@
+"""The models: the manifest that lists them, pulling their files, building the served graphs."""

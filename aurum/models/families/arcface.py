@@ -1,0 +1,69 @@
+"""Every embedder that takes an aligned 112x112 crop: ArcFace, EdgeFace and their kin.
+
+They differ only in how the crop is normalized, which the manifest states for each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto
+
+from aurum.models.families import graph
+from aurum.models.manifest import Model
+
+DIMENSIONS = 512
+
+
+def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
+    """Fold normalization before and L2 normalization after the upstream graph.
+
+    `model` takes float32 [N,3,112,112] as the manifest's input facts say, and gives [N,512].
+
+    Raises ValueError where it gives another number of dimensions: the public contract is 512.
+    """
+    columns = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    if columns != DIMENSIONS:
+        raise ValueError(f"{entry.name} gives {columns} dimensions; the contract needs {DIMENSIONS}")
+    output = model.graph.output[0].name
+    net = graph.upstream(model, ["net_input"])
+    whole = graph.join(_before(entry), net, [("pixels", "net_input")])
+    whole = graph.join(whole, after(), [(f"net/{output}", "raw")])
+    return graph.finish(whole, "face_embedding", model_id)
+
+
+def _before(entry: Model) -> ModelProto:
+    """uint8 RGB [N,112,112,3] -> float32 [N,3,112,112] in the order and range the model wants."""
+    assert entry.input is not None
+    flip = entry.input.color == "BGR"
+    planar = "rgb = Transpose <perm=[0, 3, 1, 2]> (crops)"
+    if flip:
+        planar += "\nplanar = Gather <axis=1> (rgb, reverse)"
+    return graph.fragment(
+        f"""
+        before (uint8[N, 112, 112, 3] crops) => (float[N, 3, 112, 112] pixels) {{
+            {planar}
+            raw = Cast <to=1> ({"planar" if flip else "rgb"})
+            centred = Sub (raw, mean)
+            pixels = Div (centred, std)
+        }}
+        """,
+        {
+            "mean": np.float32(entry.input.mean),
+            "std": np.float32(entry.input.std),
+            **({"reverse": np.array([2, 1, 0], np.int64)} if flip else {}),
+        },
+    )
+
+
+def after() -> ModelProto:
+    """raw [N,512] -> `embedding` of length 1, and the `norm` [N,1] that it had."""
+    return graph.fragment(
+        """
+        after (float[N, 512] raw) => (float[N, 512] embedding, float[N, 1] norm) {
+            norm = ReduceL2 <axes=[1], keepdims=1> (raw)
+            bounded = Max (norm, tiny)
+            embedding = Div (raw, bounded)
+        }
+        """,
+        {"tiny": np.float32(1e-12)},
+    )

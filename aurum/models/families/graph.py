@@ -1,0 +1,90 @@
+"""Small tools to put a served graph together: text fragments before and after an upstream graph.
+
+The fragments are written in ONNX's own text syntax (https://onnx.ai/onnx/repo-docs/Syntax.html),
+which reads like the formula that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import ModelProto, compose, helper, numpy_helper, parser, version_converter
+
+IR_VERSION = 8
+OPSET = 17
+# Candidates a detector hands on for each photo, best first. A face leaves some 5-10 of them above
+# the usual threshold, so this is room for well over a hundred faces even before NMS.
+MAX_CANDIDATES = 1024
+
+
+def fragment(text: str, constants: dict[str, np.ndarray] | None = None) -> ModelProto:
+    """Parse a graph in ONNX text syntax; those of `constants` that it names become initializers."""
+    model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
+    used = {name for node in model.graph.node for name in node.input}
+    for name in used & set(constants or {}):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(constants[name]), name))
+    return model
+
+
+def upstream(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
+    """Bring an upstream graph to our opset and IR version, with `inputs` as its input names.
+
+    Node and value names get the prefix ``net/`` so that fragments can't collide with them.
+    """
+    if model.opset_import[0].version != OPSET:
+        model = version_converter.convert_version(model, OPSET)
+    model.ir_version = IR_VERSION
+    model = compose.add_prefix(model, "net/")
+    renamed = {old.name: new for old, new in zip(model.graph.input, inputs, strict=True)}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+    for value in model.graph.input:
+        value.name = renamed[value.name]
+    # Shapes recorded by the exporter may be wrong for other batch sizes; the checker infers anew.
+    del model.graph.value_info[:]
+    return model
+
+
+def join(first: ModelProto, second: ModelProto, names: Sequence[tuple[str, str]]) -> ModelProto:
+    """Feed outputs of `first` into inputs of `second`: pairs (output name, input name)."""
+    return compose.merge_models(first, second, io_map=list(names))
+
+
+def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
+    """Add the `model` output, which names the weights on every answer, and check the graph.
+
+    The identity is an output of the graph itself rather than a setting of the server, so that an
+    answer can't name another model than the one that computed it, not even during a rollout.
+    """
+    batched = model.graph.output[0].name
+    identity = fragment(
+        f"""
+        identity (float[N] any) => (string[N, 1] model) {{
+            size = Shape <start=0, end=1> (any)
+            shape = Concat <axis=0> (size, one)
+            model = Expand (id, shape)
+        }}
+        """,
+        {"one": np.array([1], np.int64)},
+    )
+    identity.graph.initializer.append(
+        helper.make_tensor("id", onnx.TensorProto.STRING, [1], [model_id.encode()])
+    )
+    identity = compose.add_prefix(identity, "identity/", rename_inputs=False, rename_outputs=False)
+    for node in identity.graph.node:
+        for index, value in enumerate(node.input):
+            if value == "any":
+                node.input[index] = batched
+    model.graph.node.extend(identity.graph.node)
+    model.graph.initializer.extend(identity.graph.initializer)
+    model.graph.output.extend(identity.graph.output)
+    model.graph.name = name
+    model.producer_name = "aurum"
+    model.producer_version = ""
+    model.doc_string = ""
+    helper.set_model_props(model, {"aurum.model": model_id})
+    onnx.checker.check_model(model, full_check=True)
+    return model

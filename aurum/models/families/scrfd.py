@@ -1,0 +1,66 @@
+"""SCRFD: two anchors a cell, boxes as distances to four sides.
+
+Decoding after Guo et al., "Sample and Computation Redistribution for Efficient Face Detection"
+(2021) and InsightFace's `scrfd.py`: distances and landmark offsets count in strides from the cell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, numpy_helper
+
+from aurum.models.families import candidates, graph
+from aurum.models.manifest import Model
+
+SCORE = "raw_scores = Identity (score)"
+
+BOX = """
+    distance = Mul (raw_box, stride)
+    left_top = Slice (distance, i0, i2, i2)
+    right_bottom = Slice (distance, i2, i4, i2)
+    corner = Sub (centre, left_top)
+    box_size = Add (left_top, right_bottom)
+    boxes = Concat <axis=2> (corner, box_size)
+"""
+
+
+def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
+    """Fold preprocessing and decoding into the upstream graph, and give it a batch dimension.
+
+    `model` takes RGB float32 [1,3,H,W], (x - 127.5) / 128, and gives scores, boxes and landmarks
+    for three strides, in that order.
+    """
+    names = [output.name for output in model.graph.output]
+    _batch(model)
+    net = graph.upstream(model, ["net_input"])
+    heads = {"score": tuple(names[0:3]), "bbox": tuple(names[3:6]), "kps": tuple(names[6:9])}
+    decode = candidates.decoder(tuple(heads), SCORE, BOX, anchors=2)
+    return candidates.served(net, heads, decode, model_id, scale=1 / 128, mean=127.5)
+
+
+def _batch(model: ModelProto) -> None:
+    """Keep images apart: the exporter flattened them into one list of anchors.
+
+    Its heads end in Transpose(H,W,N,C) -> Reshape(-1, columns); they become
+    Transpose(N,H,W,C) -> Reshape(N, -1, columns).
+    """
+    constants = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Transpose" and list(node.attribute[0].ints) == [2, 3, 0, 1]:
+            node.attribute[0].ints[:] = [0, 2, 3, 1]
+        elif node.op_type == "Reshape" and node.input[1] in constants:
+            shape = constants[node.input[1]]
+            columns = int(numpy_helper.to_array(shape)[-1])
+            # A leading 0 keeps the batch dimension as it is.
+            batched = np.array([0, -1, columns], np.int64)
+            shape.CopyFrom(numpy_helper.from_array(batched, shape.name))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    for output in model.graph.output:
+        columns = output.type.tensor_type.shape.dim[1].dim_value
+        del output.type.tensor_type.shape.dim[:]
+        for size in ("N", f"A_{output.name}", columns):
+            dim = output.type.tensor_type.shape.dim.add()
+            if isinstance(size, str):
+                dim.dim_param = size
+            else:
+                dim.dim_value = size

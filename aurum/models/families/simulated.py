@@ -1,0 +1,104 @@
+"""The simulated profile: tiny graphs with the true contracts and no weights.
+
+They let everything but accuracy be developed and tested on a machine that has no models. What
+they answer is deterministic, depends on the photo, and means nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from onnx import ModelProto
+
+from aurum.models.families import arcface, graph
+
+CELLS = 8
+# One face of three quarters of the photo, at the middle; landmarks where a frontal face has them.
+FACE_SIDE = 0.75
+LANDMARKS = np.array(
+    [[0.35, 0.40], [0.65, 0.40], [0.50, 0.58], [0.38, 0.75], [0.62, 0.75]], np.float32
+)
+
+
+def build_detector() -> ModelProto:
+    """One sure face (score 0.9) in any photo with contrast, and 63 doubtful ones (below 0.6).
+
+    A photo of one colour has none. The doubtful ones lie on an 8 x 8 grid, so that a low
+    `min_confidence` gives crowds to test with.
+    """
+    cell = 1 / CELLS
+    grid = np.stack(np.meshgrid(np.arange(CELLS), np.arange(CELLS)), axis=-1).reshape(-1, 2)[1:]
+    margin = (1 - FACE_SIDE) / 2
+    boxes = np.array(
+        [[margin, margin, FACE_SIDE, FACE_SIDE]]
+        + [[x * cell, y * cell, cell, cell] for x, y in grid],
+        np.float32,
+    )
+    landmarks = boxes[:, None, :2] + boxes[:, None, 2:] * LANDMARKS
+    weights = np.concatenate([[0.9], np.linspace(0.55, 0.15, len(grid))]).astype(np.float32)
+    model = graph.fragment(
+        """
+        detect (uint8[N, H, W, 3] images)
+            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
+            pixels = Cast <to=1> (images)
+            high = ReduceMax <axes=[1, 2, 3], keepdims=0> (pixels)
+            low = ReduceMin <axes=[1, 2, 3], keepdims=0> (pixels)
+            range = Sub (high, low)
+            textured = Greater (range, contrast)
+            present = Cast <to=1> (textured)
+            column = Unsqueeze (present, i1)
+            scores = Mul (column, weights)
+            height_width = Shape <start=1, end=3> (images)
+            height, width = Split <axis=0> (height_width)
+            size = Concat <axis=0> (width, height)
+            size_f = Cast <to=1> (size)
+            size_box = Concat <axis=0> (size_f, size_f)
+            batch = Shape <start=0, end=1> (images)
+            shape_box = Concat <axis=0> (batch, i1, i1)
+            shape_point = Concat <axis=0> (batch, i1, i1, i1)
+            photo_boxes = Mul (unit_boxes, size_box)
+            photo_points = Mul (unit_landmarks, size_f)
+            boxes = Expand (photo_boxes, shape_box)
+            landmarks = Expand (photo_points, shape_point)
+        }
+        """,
+        {
+            "i1": np.array([1], np.int64),
+            "contrast": np.float32(32),
+            "weights": weights[None],
+            "unit_boxes": boxes[None],
+            "unit_landmarks": landmarks[None].astype(np.float32),
+        },
+    )
+    return graph.finish(model, "face_detection", _identity("simulated_detector", model))
+
+
+def build_embedder() -> ModelProto:
+    """A fixed random projection of the crop's 8 x 8 mean colours: like crops, like embeddings."""
+    features = CELLS * CELLS * 3
+    projection = np.random.default_rng(20240613).standard_normal((features, arcface.DIMENSIONS))
+    model = graph.join(
+        graph.fragment(
+            """
+            embed (uint8[N, 112, 112, 3] crops) => (float[N, 512] raw) {
+                pixels = Cast <to=1> (crops)
+                planar = Transpose <perm=[0, 3, 1, 2]> (pixels)
+                cells = AveragePool <kernel_shape=[14, 14], strides=[14, 14]> (planar)
+                flat = Flatten (cells)
+                centred = Sub (flat, mean)
+                raw = MatMul (centred, projection)
+            }
+            """,
+            {"mean": np.float32(127.5), "projection": projection.astype(np.float32)},
+        ),
+        arcface.after(),
+        [("raw", "raw")],
+    )
+    return graph.finish(model, "face_embedding", _identity("simulated_embedder", model))
+
+
+def _identity(name: str, model: ModelProto) -> str:
+    """`name@` and 12 digits of the graph's sha256 before the identity itself is added to it."""
+    digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    return f"{name}@{digest[:12]}"

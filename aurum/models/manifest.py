@@ -1,0 +1,277 @@
+"""The manifest ``models.toml``: which models and profiles there are, checked strictly."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aurum.settings import CHECKOUT
+
+AUTO = "auto"
+ROLES_OF_FAMILY = {
+    "yunet": ("detector",),
+    "scrfd": ("detector",),
+    "arcface": ("embedder",),  # any embedder of aligned 112x112 crops
+    "simulated": ("detector", "embedder"),
+}
+ROLES = ("detector", "embedder")
+COMMERCIAL_USE = ("yes", "unclear", "no")  # from lax to strict
+
+
+class ManifestError(ValueError):
+    """The manifest is not valid; the message names the entry, the field and what is allowed."""
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What a model's graph wants as input: ``(pixel - mean) / std`` of pixels from 0 to 255."""
+
+    color: str  # RGB or BGR
+    mean: float
+    std: float
+    layout: str  # NCHW
+    size: tuple[int, int] | None  # height and width in pixels; None: any
+    multiple_of: int | None  # height and width must be multiples of it, in pixels
+    source: str  # where these facts come from
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model. A simulated one has no file, so `file`, `sha256` and `input` are None."""
+
+    name: str
+    role: str
+    family: str
+    description: str
+    licence: str
+    commercial_use: str
+    tested: bool
+    upstream: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    urls: tuple[str, ...] = ()
+    input: InputFacts | None = None
+
+    @property
+    def id(self) -> str | None:
+        """Name and hash of the weights, such as ``edgeface_xs_q@f078bab9d777``.
+
+        None for a simulated model, whose id is known only once its graph is built.
+        """
+        return f"{self.name}@{self.sha256[:12]}" if self.sha256 else None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A detector and an embedder that are served together."""
+
+    name: str
+    description: str
+    detector: Model
+    embedder: Model
+
+    @property
+    def models(self) -> tuple[Model, Model]:
+        """The detector and the embedder."""
+        return self.detector, self.embedder
+
+    @property
+    def commercial_use(self) -> str:
+        """The stricter of the two models' values: ``yes``, ``unclear`` or ``no``."""
+        return max((model.commercial_use for model in self.models), key=COMMERCIAL_USE.index)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All models and profiles by name, and the order in which the profile `auto` tries them."""
+
+    models: Mapping[str, Model]
+    profiles: Mapping[str, Profile]
+    auto: tuple[str, ...]
+
+    def profile(self, name: str) -> Profile:
+        """The profile called `name`. Raises ManifestError, which lists the names, if none is."""
+        if name not in self.profiles:
+            names = ", ".join([AUTO, *self.profiles])
+            raise ManifestError(f"there is no profile {name!r}; the profiles are: {names}")
+        return self.profiles[name]
+
+
+def load(path: Path = CHECKOUT / "models.toml") -> Manifest:
+    """Read and check the manifest. Raises ManifestError for whatever is wrong with it."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+    try:
+        return _manifest(document)
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from None
+
+
+class _Table:
+    """A TOML table that is taken apart field by field; `done` complains about what is left."""
+
+    def __init__(self, entry: str, value: object) -> None:
+        if not isinstance(value, dict):
+            raise ManifestError(f"{entry}: must be a table")
+        self.entry = entry
+        self._rest = dict(value)
+
+    def error(self, field: str, what: str) -> ManifestError:
+        return ManifestError(f"{self.entry}, field `{field}`: {what}")
+
+    def take(self, field: str, kind: type, what: str, default: Any = ...) -> Any:
+        """Remove and return `field`; a missing one is an error unless there is a default."""
+        value = self._rest.pop(field, default)
+        if value is ...:
+            raise self.error(field, f"is missing; must be {what}")
+        if kind is float and type(value) is int:
+            value = float(value)
+        # Not isinstance: TOML's true is no number, though Python's True is an int.
+        if value is not default and type(value) is not kind:
+            raise self.error(field, f"is {value!r}; must be {what}")
+        return value
+
+    def text(self, field: str, pattern: str = r"(?s).*\S.*", what: str = "a text") -> str:
+        value: str = self.take(field, str, what)
+        if not re.fullmatch(pattern, value):
+            raise self.error(field, f"is {value!r}; must be {what}")
+        return value
+
+    def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
+        what = f"one of {', '.join(allowed)}"
+        return self.text(field, "|".join(map(re.escape, allowed)), what)
+
+    def number(self, field: str, low: float) -> float:
+        what = f"a number from {low:g}"
+        value: float = self.take(field, float, what)
+        if not low <= value < float("inf"):
+            raise self.error(field, f"is {value!r}; must be {what}")
+        return value
+
+    def count(self, field: str) -> int | None:
+        value: int | None = self.take(field, int, "a whole number from 1", None)
+        if value is not None and value < 1:
+            raise self.error(field, f"is {value!r}; must be a whole number from 1")
+        return value
+
+    def done(self) -> None:
+        for field in self._rest:
+            raise self.error(field, "is not known here")
+
+
+def _manifest(document: dict[str, Any]) -> Manifest:
+    top = _Table("the manifest", document)
+    models: dict[str, Model] = {}
+    files: dict[str, str] = {}
+    for number, value in enumerate(top.take("models", list, "an array of tables"), start=1):
+        model = _model(value, number)
+        if model.name in models:
+            raise ManifestError(f"model {model.name!r}, field `name`: there are two of this name")
+        if model.file and files.setdefault(model.file, model.name) != model.name:
+            raise ManifestError(
+                f"model {model.name!r}, field `file`: {model.file!r} is already the file of "
+                f"model {files[model.file]!r}; the cache needs another name"
+            )
+        models[model.name] = model
+    tables = top.take("profiles", dict, "a table of tables")
+    profiles = {name: _profile(name, value, models) for name, value in tables.items()}
+    order = tuple(top.take(AUTO, list, "a list of profiles"))
+    top.done()
+    _check_order(order, profiles)
+    return Manifest(models, profiles, order)
+
+
+def _model(value: object, number: int) -> Model:
+    table = _Table(f"model number {number}", value)
+    name = table.text("name", r"[A-Za-z0-9._-]+", "made of letters, digits and . _ -")
+    table.entry = f"model {name!r}"
+    family = table.one_of("family", tuple(ROLES_OF_FAMILY))
+    role = table.one_of("role", ROLES)
+    if role not in ROLES_OF_FAMILY[family]:
+        raise table.error("role", f"is {role!r}; family {family} has {ROLES_OF_FAMILY[family][0]}s")
+    model = Model(
+        name=name,
+        role=role,
+        family=family,
+        description=table.text("description"),
+        licence=table.text("licence"),
+        commercial_use=table.one_of("commercial_use", COMMERCIAL_USE),
+        tested=table.take("tested", bool, "true or false"),
+        **({} if family == "simulated" else _file(table)),
+    )
+    table.done()
+    return model
+
+
+def _file(table: _Table) -> dict[str, Any]:
+    """The fields of a model that has a file."""
+    urls = table.take("urls", list, "a list of http(s) addresses, which may be empty")
+    for url in urls:
+        if not (isinstance(url, str) and re.fullmatch(r"https?://[^\s/]+/\S+", url)):
+            raise table.error("urls", f"has {url!r}; must be a list of http(s) addresses")
+    return {
+        "upstream": table.text("upstream", r"https?://\S+", "an http(s) address"),
+        # No slashes: the name is appended to the cache folder and to the mirror's address.
+        "file": table.text("file", r"[A-Za-z0-9_][A-Za-z0-9._-]*\.onnx", "a plain name of *.onnx"),
+        "sha256": table.text("sha256", r"[0-9a-f]{64}", "64 hexadecimal digits in lower case"),
+        "bytes": table.count("bytes"),
+        "urls": tuple(urls),
+        "input": _input(table),
+    }
+
+
+def _input(model: _Table) -> InputFacts:
+    table = _Table(f"{model.entry}, input", model.take("input", dict, "a table"))
+    size = table.take("size", list, "height and width", None)
+    if size is not None and not (len(size) == 2 and all(type(n) is int and n > 0 for n in size)):
+        raise table.error("size", f"is {size!r}; must be height and width in pixels")
+    facts = InputFacts(
+        color=table.one_of("color", ("RGB", "BGR")),
+        mean=table.number("mean", 0),
+        std=table.number("std", 1e-6),
+        layout=table.one_of("layout", ("NCHW",)),
+        size=(size[0], size[1]) if size else None,
+        multiple_of=table.count("multiple_of"),
+        source=table.text("source"),
+    )
+    if (facts.size is None) == (facts.multiple_of is None):
+        raise table.error("size", "either it or `multiple_of` must be given, and not both")
+    table.done()
+    return facts
+
+
+def _profile(name: str, value: object, models: Mapping[str, Model]) -> Profile:
+    table = _Table(f"profile {name!r}", value)
+    if name == AUTO:
+        raise ManifestError(f"profile {AUTO!r}: the name is taken; it is the list `{AUTO}`")
+    profile = Profile(
+        name,
+        table.text("description"),
+        _of_role(table, "detector", models),
+        _of_role(table, "embedder", models),
+    )
+    table.done()
+    return profile
+
+
+def _of_role(table: _Table, role: str, models: Mapping[str, Model]) -> Model:
+    return models[table.one_of(role, tuple(m.name for m in models.values() if m.role == role))]
+
+
+def _check_order(order: tuple[Any, ...], profiles: Mapping[str, Profile]) -> None:
+    for name in order:
+        if name not in profiles:
+            allowed = ", ".join(profiles)
+            raise ManifestError(f"field `{AUTO}`: has {name!r}; must be of {allowed}")
+        if profiles[name].commercial_use == "no":
+            # Nobody should come to such models without having named them.
+            raise ManifestError(f"field `{AUTO}`: {name!r} is for non-commercial use only")
+    if len(set(order)) < len(order):
+        raise ManifestError(f"field `{AUTO}`: names a profile twice")

@@ -1,0 +1,396 @@
+"""Getting model files: from the cache, else the mirror, else their upstream.
+
+A file is kept only if its sha256 is the manifest's, whatever place it came from. Nothing here
+touches the network once a file is in the cache.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from aurum.models.manifest import AUTO, Manifest, Model, Profile
+from aurum.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Called with the file's name, the bytes there are so far, and how many there will be, if known.
+Progress = Callable[[str, int, int | None], None]
+Status = Literal["ok", "missing", "corrupt"]
+
+CHUNK = 1 << 20  # bytes
+MOST_BYTES = 1 << 30  # of a file whose size the manifest does not give
+
+_unreachable: set[str] = set()  # hosts that did not answer this process; see `_Web`
+
+
+class PullError(RuntimeError):
+    """A model file cannot be had; the message lists the places tried, why, and how to mend it."""
+
+
+class _Refused(Exception):
+    """One place cannot give the file; the message says why."""
+
+
+class _Unfit(_Refused):
+    """The bytes of one place are not those of the file."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long to wait for hosts, in seconds."""
+
+    connect: float = 5.0
+    read: float = 10.0  # between two pieces of a file
+    answer: float = 10.0  # for first answers of all the hosts asked for one model, in total
+
+
+TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `choose_profile` came to: the profile, its files, and why earlier ones were passed over.
+
+    `profile` is None where no profile of the order can be had. `paths` is by model name; a
+    simulated model has no path. `failures` is by profile name.
+    """
+
+    profile: Profile | None
+    paths: dict[str, Path]
+    failures: dict[str, str]
+
+
+def silent(name: str, done: int, total: int | None) -> None:
+    """Show no progress."""
+
+
+def verify(model: Model, settings: Settings) -> Status:
+    """Look at the model's file in the cache. A simulated model has none, and is always ok.
+
+    Raises OSError if the file is there but cannot be read.
+    """
+    if model.file is None:
+        return "ok"
+    try:
+        return "ok" if _sha256(settings.model_cache / model.file) == model.sha256 else "corrupt"
+    except FileNotFoundError:
+        return "missing"
+
+
+def pull(
+    model: Model,
+    settings: Settings,
+    progress: Progress = silent,
+    timeouts: Timeouts = TIMEOUTS,
+) -> Path:
+    """Return the path of the model's file in the cache, after getting it there if need be.
+
+    Raises PullError if the file cannot be had, and ValueError for a simulated model.
+    """
+    if model.file is None:
+        raise ValueError(f"model {model.name} is simulated and has no file")
+    target = settings.model_cache / model.file
+    try:
+        # Without the lock, so that a cache that is good may also be read-only.
+        if verify(model, settings) == "ok":
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.with_name(f".{target.name}.lock")):
+            _Job(model, settings, progress, timeouts).run()
+    except OSError as error:
+        mend = "free some space there" if error.errno == errno.ENOSPC else "make it writable"
+        raise PullError(
+            f"{model.file} cannot be kept in {target.parent}: {error}.\n"
+            f"To mend: {mend}, or set AURUM_MODEL_CACHE to another folder."
+        ) from error
+    return target
+
+
+def pull_profile(
+    profile: Profile,
+    settings: Settings,
+    progress: Progress = silent,
+    timeouts: Timeouts = TIMEOUTS,
+) -> dict[str, Path]:
+    """Pull the files of a profile; the result is by model name, without the simulated models.
+
+    Raises PullError for the first file that cannot be had.
+    """
+    with_file = [model for model in profile.models if model.file is not None]
+    return {model.name: pull(model, settings, progress, timeouts) for model in with_file}
+
+
+def choose_profile(
+    manifest: Manifest,
+    settings: Settings,
+    progress: Progress = silent,
+    timeouts: Timeouts = TIMEOUTS,
+) -> Choice:
+    """Pull the profile that the settings name; for `auto`, the first in its order that can be had.
+
+    Raises ManifestError for an unknown name and PullError for a named profile that cannot be had:
+    who names a profile wants no other. `auto` never raises them; see `Choice`.
+    """
+    if settings.profile != AUTO:
+        profile = manifest.profile(settings.profile)
+        return Choice(profile, pull_profile(profile, settings, progress, timeouts), {})
+    failures: dict[str, str] = {}
+    for name in manifest.auto:
+        profile = manifest.profiles[name]
+        try:
+            return Choice(profile, pull_profile(profile, settings, progress, timeouts), failures)
+        except PullError as error:
+            failures[name] = str(error)
+    return Choice(None, {}, failures)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock among processes, which goes with the process that holds it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_web(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
+
+
+class _Job:
+    """Getting one model's file into the cache, by a caller that holds the lock."""
+
+    def __init__(
+        self, model: Model, settings: Settings, progress: Progress, timeouts: Timeouts
+    ) -> None:
+        self.model = model
+        self.name = str(model.file)
+        self.settings = settings
+        self.progress = progress
+        self.timeouts = timeouts
+        self.target = settings.model_cache / self.name
+        self.part = settings.model_cache / f"{self.name}.part"
+
+    def run(self) -> None:
+        """Take the file from the first place that gives it. Raises PullError and OSError."""
+        status = verify(self.model, self.settings)  # another process may have got it by now
+        if status == "ok":
+            return
+        if status == "corrupt":
+            log.warning("%s is corrupt; it is removed and pulled again", self.target)
+            self.target.unlink()
+        tried = [f"cache {self.target}: {status}"]
+        with _Web(self.timeouts) as web:
+            for place in self._places():
+                try:
+                    self._download(web, place) if _is_web(place) else self._copy(Path(place))
+                    return
+                except _Refused as error:
+                    shown = re.sub(r"(?<=://)[^/@]*@", "", place)  # without a mirror's password
+                    tried.append(f"{shown}: {error}")
+        raise PullError(self._report(tried))
+
+    def _places(self) -> list[str]:
+        """Paths and addresses of the file, in the order in which they are tried."""
+        mirror = self.settings.model_mirror
+        places = [] if self.settings.offline else list(self.model.urls)
+        if mirror:
+            folder = mirror.rstrip("/") if _is_web(mirror) else Path(mirror).expanduser()
+            places.insert(0, f"{folder}/{self.name}")
+        return places
+
+    def _report(self, tried: list[str]) -> str:
+        if not self.settings.model_mirror:
+            tried.append("mirror: none is set")
+        if not self.model.urls:
+            tried.append("upstream: it publishes no such file")
+        elif self.settings.offline:
+            tried.append("upstream: not asked, because of AURUM_OFFLINE=1")
+        lines = "".join(f"  - {line}\n" for line in tried)
+        return (
+            f"{self.name} cannot be had:\n{lines}"
+            f"To mend: set AURUM_MODEL_MIRROR to a folder or an http(s) address that has "
+            f"{self.name} (sha256 {self.model.sha256}), or put it at {self.target}."
+        )
+
+    def _copy(self, source: Path) -> None:
+        copy = self.target.with_name(f"{self.name}.copy")
+        try:
+            file = source.open("rb")
+        except OSError as error:
+            raise _Refused(error.strerror or str(error)) from error
+        try:
+            with file:
+                total = os.fstat(file.fileno()).st_size
+                self._write(copy, 0, iter(lambda: file.read(CHUNK), b""), total)
+            self._keep(copy)
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _download(self, web: _Web, url: str) -> None:
+        """Download into the ``.part`` file, which a later call continues from any address."""
+        while True:
+            offset = self.part.stat().st_size if self.part.exists() else 0
+            try:
+                with web.get(url, offset) as response:
+                    start, total = _extent(response, offset)
+                    self._write(self.part, start, response.iter_bytes(), total)
+                return self._keep(self.part)
+            except _Unfit:
+                self.part.unlink(missing_ok=True)
+                if not offset:
+                    raise
+                # The part of an earlier call may be to blame, so once more from the start.
+            except httpx.HTTPError as error:
+                raise _Refused(f"broke off ({_why(error)}); the next pull continues it") from error
+
+    def _write(self, path: Path, done: int, chunks: Iterable[bytes], total: int | None) -> None:
+        """Write `chunks` into `path` from byte `done` on, and never more than the file has.
+
+        `total` is the size in bytes that the place announced, if it did.
+        """
+        expected = self.model.bytes or total
+        most = self.model.bytes or min(total or MOST_BYTES, MOST_BYTES)
+        if total is not None and (total > most or total != expected):
+            raise _Unfit(f"has {total} bytes, expected {self.model.bytes or f'at most {most}'}")
+        try:
+            with path.open("r+b" if done else "wb") as file:
+                file.seek(done)
+                for chunk in chunks:
+                    done += len(chunk)
+                    if done > most:
+                        raise _Unfit(f"has more than {most} bytes")
+                    file.write(chunk)
+                    self.progress(self.name, done, expected)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)  # it may be what filled the disk
+            raise
+        if expected is not None and done < expected:
+            raise _Refused(f"ended after {done} of {expected} bytes; the next pull continues it")
+
+    def _keep(self, complete: Path) -> None:
+        """Put a complete file into its place, if it is the right one."""
+        got = _sha256(complete)
+        if got != self.model.sha256:
+            raise _Unfit(f"has sha256 {got}, expected {self.model.sha256}")
+        complete.replace(self.target)
+        self.part.unlink(missing_ok=True)
+
+
+def _extent(response: httpx.Response, offset: int) -> tuple[int, int | None]:
+    """Where in the file the answer's body starts, and how long the file is, in bytes.
+
+    Raises _Unfit if the answer does not continue the part, and _Refused if it has no file.
+    """
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if extent and int(extent[1]) == offset:
+            return offset, int(extent[2])
+        raise _Unfit("the Content-Range of the answer is not what was asked for")
+    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
+        raise _Unfit("the part is longer than the file")
+    if response.status_code != httpx.codes.OK:
+        raise _Refused(f"HTTP {response.status_code} {response.reason_phrase}")
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdecimal() else None
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+class _Web:
+    """The downloads of one model: an HTTP client with little patience for dead hosts.
+
+    It waits for first answers no longer than `Timeouts.answer` in total, and never again for a
+    host that once did not answer this process.
+    """
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._patience = timeouts.answer
+        self._client: httpx.Client | None = None
+
+    def __enter__(self) -> _Web:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client:
+            self._client.close()
+
+    @contextmanager
+    def get(self, url: str, offset: int) -> Iterator[httpx.Response]:
+        """The answer to a GET from byte `offset` on. Raises _Refused if there is none."""
+        if self._patience <= 0:
+            raise _Refused(f"not asked: {self._timeouts.answer:g} s were lost on dead hosts")
+        # Ranges and lengths count encoded bytes, so the file must come as it is.
+        headers = {"Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        started = time.monotonic()
+        try:
+            response = self._first_answer(url, headers)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
+            # The last three come of certificates or proxies that the environment names wrongly.
+            raise _Refused(_why(error)) from error
+        finally:
+            self._patience -= time.monotonic() - started
+        with closing(response):
+            yield response
+
+    def _first_answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        """Send the request in a thread, as name lookup heeds no timeout of httpx's."""
+        if self._client is None:  # made late, as reading the certificates takes a while
+            self._client = httpx.Client(
+                timeout=httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect),
+                follow_redirects=True,
+                event_hooks={"request": [_skip_unreachable]},  # called for each redirect, too
+            )
+        client, request = self._client, self._client.build_request("GET", url, headers=headers)
+        answer: Future[httpx.Response] = Future()
+
+        def send() -> None:
+            try:
+                answer.set_result(client.send(request, stream=True))
+            except Exception as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=send, daemon=True).start()
+        try:
+            return answer.result(self._patience)
+        except TimeoutError:
+            _unreachable.add(_host(request))
+            raise _Refused(f"no answer within {self._patience:.3g} s") from None
+        except (httpx.ConnectError, httpx.TimeoutException) as error:
+            _unreachable.add(_host(error.request))  # of a redirect's target, where that is dead
+            raise
+
+
+def _host(request: httpx.Request) -> str:
+    return request.url.netloc.decode()
+
+
+def _skip_unreachable(request: httpx.Request) -> None:
+    if _host(request) in _unreachable:
+        raise _Refused(f"not asked: {_host(request)} did not answer before")

@@ -1,0 +1,1 @@
+"""What the Python backends do inside Triton; their ``model.py`` files only wire this up."""

@@ -1,0 +1,100 @@
+"""From an encoded photo to its faces and their aligned crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurum.imaging.align import SIDE, TEMPLATE, align
+from aurum.imaging.decode import InvalidImageError, decode
+from aurum.imaging.faces import Faces, select_faces
+from aurum.imaging.letterbox import letterbox
+from aurum.pipeline.request import Options, RequestError
+from aurum.settings import Settings
+
+# One letterboxed image [H,W,3] -> its candidates and the id of the detector that answered.
+Detector = Callable[[NDArray[np.uint8]], tuple[Faces, bytes]]
+
+
+class Found(NamedTuple):
+    """What a photo holds. `photo` is kept for cutting crops; `detector` is empty if none ran."""
+
+    photo: NDArray[np.uint8]
+    faces: Faces
+    detector: bytes
+
+    @property
+    def image_size(self) -> NDArray[np.int32]:
+        """Width and height of the upright photo, int32 [2]."""
+        height, width = self.photo.shape[:2]
+        return np.array([width, height], np.int32)
+
+    def crops(self) -> NDArray[np.uint8]:
+        """The aligned crops, uint8 RGB [F,112,112,3]."""
+        return align(self.photo, self.faces.boxes, self.faces.landmarks)
+
+
+def find_faces(image: bytes, options: Options, settings: Settings, detect: Detector) -> Found:
+    """All faces of an encoded photo, largest first, at most `options.max_faces` of them (0: all).
+
+    Raises RequestError (``invalid_image``) for a photo that can't be decoded.
+    """
+    photo = _decode(image, settings)
+    faces, detector = _look(photo, options.detection_size, options, settings, detect)
+    if not len(faces.scores):
+        # A face that fills the frame can be too large for the detector's coarsest cells. It is
+        # found at half the size, at a quarter of the cost, which only photos without faces pay.
+        half = min(options.detection_size, max(photo.shape[:2])) // 64 * 32
+        if half:
+            faces, detector = _look(photo, half, options, settings, detect)
+    return Found(photo, faces.take(slice(options.max_faces or None)), detector)
+
+
+def find_face(image: bytes, options: Options, settings: Settings, detect: Detector) -> Found:
+    """The largest face of a photo; or, with `options.aligned`, the photo as the crop it is.
+
+    Raises RequestError: ``invalid_image``, ``no_face``, or ``not_aligned`` for a photo that is said
+    to be an aligned crop but isn't 112x112.
+    """
+    if options.aligned:
+        return _aligned(_decode(image, settings))
+    found = find_faces(image, options, settings, detect)
+    if not len(found.faces.scores):
+        raise RequestError(
+            "no_face",
+            f"no face was found with min_confidence={options.min_confidence:g} and "
+            f"detection_size={options.detection_size}; embed_face needs a photo with a face",
+        )
+    return found._replace(faces=found.faces.take(slice(1)))
+
+
+def _look(
+    photo: NDArray[np.uint8], size: int, options: Options, settings: Settings, detect: Detector
+) -> tuple[Faces, bytes]:
+    boxed = letterbox(photo, size)
+    candidates, detector = detect(boxed.image)
+    faces = select_faces(candidates, boxed.scale, options.min_confidence, settings.nms_iou)
+    return faces, detector
+
+
+def _aligned(crop: NDArray[np.uint8]) -> Found:
+    """By the sender's word its landmarks lie at the template, and its score is 1."""
+    height, width = crop.shape[:2]
+    if (height, width) != (SIDE, SIDE):
+        raise RequestError(
+            "not_aligned",
+            f"the image is {width}x{height}; with aligned=true it must be an aligned crop of "
+            f"{SIDE}x{SIDE} pixels",
+        )
+    whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
+    return Found(crop, Faces(whole, TEMPLATE[None], np.ones(1, np.float32)), b"")
+
+
+def _decode(image: bytes, settings: Settings) -> NDArray[np.uint8]:
+    try:
+        return decode(image, settings.max_image_bytes, settings.max_image_pixels)
+    except InvalidImageError as error:
+        raise RequestError("invalid_image", str(error)) from None

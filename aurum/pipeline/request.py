@@ -1,0 +1,105 @@
+"""A pipeline request: its photo and its checked parameters."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aurum.settings import Settings
+
+
+class RequestError(ValueError):
+    """A request that can't be answered, through the fault of whoever sent it.
+
+    ``code`` is stable and machine-readable; clients tell errors apart by it.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"[{code}] {message}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of one request, checked, with the service's defaults filled in."""
+
+    min_confidence: float
+    max_faces: int
+    detection_size: int
+    aligned: bool
+
+
+def parse_options(parameters: str, settings: Settings) -> Options:
+    """Read Triton's request parameters (a JSON object).
+
+    Numbers may also come as text, because Triton's gRPC parameters have no floats in every client.
+    Names that Triton or a proxy adds (``triton_...``, ``x-...``) are left alone; any other name that
+    we don't know is an error, since a misspelt option must not be ignored in silence.
+
+    Raises RequestError (``invalid_parameter``) that names the parameter, its value and what is allowed.
+    """
+    given: Mapping[str, Any] = json.loads(parameters) if parameters else {}
+    known: dict[str, Callable[[Any], Any]] = {
+        "min_confidence": _min_confidence,
+        "max_faces": _max_faces,
+        "detection_size": lambda value: _detection_size(value, settings.max_detection_size),
+        "aligned": _boolean,
+    }
+    values: dict[str, Any] = {
+        "min_confidence": settings.min_confidence,
+        "max_faces": 0,
+        "detection_size": settings.detection_size,
+        "aligned": False,
+    }
+    for name, value in given.items():
+        if name in known:
+            try:
+                values[name] = known[name](value)
+            except ValueError as error:
+                raise RequestError("invalid_parameter", f"{name}={value!r}: {error}") from None
+        elif not name.lower().startswith(("triton_", "x-")):
+            allowed = ", ".join(known)
+            raise RequestError("invalid_parameter", f"unknown parameter {name!r}; known: {allowed}")
+    return Options(**values)
+
+
+def _min_confidence(value: Any) -> float:
+    number = _number(value)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return number
+
+
+def _max_faces(value: Any) -> int:
+    number = _number(value)
+    if number is None or number != int(number) or number < 0:
+        raise ValueError("must be a whole number, 0 (all faces) or more")
+    return int(number)
+
+
+def _detection_size(value: Any, limit: int) -> int:
+    number = _number(value)
+    if number is None or number % 32 or not 32 <= number <= limit:
+        raise ValueError(f"must be a multiple of 32 from 32 to {limit} (AURUM_MAX_DETECTION_SIZE)")
+    return int(number)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError("must be true or false")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,69 @@
+"""Client of Aurum Face Serving: faces, landmarks and embeddings of a photo.
+
+>>> from aurum_client import FaceClient
+>>> with FaceClient("grpc://localhost:8001") as client:  # doctest: +SKIP
+...     for face in client.analyze("photo.jpg"):
+...         print(face.bbox, face.score, face.embedding.shape)
+"""
+
+from aurum_client.aio import AsyncFaceClient
+from aurum_client.errors import (
+    AccessDeniedError,
+    AurumError,
+    ClientClosedError,
+    ConnectionFailedError,
+    InvalidImageError,
+    InvalidRequestError,
+    ModelMismatchError,
+    ModelNotFoundError,
+    NoFaceError,
+    ProtocolError,
+    RequestTimeoutError,
+    ServerError,
+    UnavailableError,
+)
+from aurum_client.images import Image
+from aurum_client.results import (
+    Analysis,
+    Box,
+    Comparison,
+    Embedding,
+    Face,
+    Faces,
+    Health,
+    ModelIds,
+    ModelInfo,
+    TensorInfo,
+)
+from aurum_client.sync import FaceClient
+from aurum_client.transport import Transport
+
+__all__ = [
+    "AccessDeniedError",
+    "Analysis",
+    "AsyncFaceClient",
+    "AurumError",
+    "Box",
+    "ClientClosedError",
+    "Comparison",
+    "ConnectionFailedError",
+    "Embedding",
+    "Face",
+    "FaceClient",
+    "Faces",
+    "Health",
+    "Image",
+    "InvalidImageError",
+    "InvalidRequestError",
+    "ModelIds",
+    "ModelInfo",
+    "ModelMismatchError",
+    "ModelNotFoundError",
+    "NoFaceError",
+    "ProtocolError",
+    "RequestTimeoutError",
+    "ServerError",
+    "TensorInfo",
+    "Transport",
+    "UnavailableError",
+]

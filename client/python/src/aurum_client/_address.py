@@ -1,0 +1,68 @@
+"""From a URL to the transport that it names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aurum_client.transport import Transport
+
+_SCHEMES = {"http": False, "https": True, "grpc": False, "grpcs": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is: ``target`` is the URL without its scheme."""
+
+    scheme: str
+    target: str
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return _SCHEMES[self.scheme]
+
+
+def parse_url(url: str) -> Address:
+    """Take a server's URL apart; a bare ``host:port`` is HTTP.
+
+    Raises:
+        ValueError: it is not a URL of a server.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"{url!r}: the scheme must be one of {', '.join(_SCHEMES)}")
+    if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"{url!r} is not the URL of a server, like http://localhost:8000")
+    if parts.port is None and parts.scheme.startswith("grpc"):
+        raise ValueError(f"{url!r}: gRPC has no usual port, name it, like grpc://localhost:8001")
+    path = parts.path.rstrip("/")
+    if path and parts.scheme.startswith("grpc"):
+        raise ValueError(f"{url!r}: a gRPC server has no path")
+    return Address(parts.scheme, parts.netloc + path)
+
+
+def open_transport(
+    url: str, *, ca_file: str | os.PathLike[str] | None, headers: Mapping[str, str]
+) -> Transport:
+    """Return the transport for ``url``; it connects on first use.
+
+    Raises:
+        ValueError: see :func:`parse_url`.
+    """
+    address = parse_url(url)
+    certificates = None if ca_file is None else os.fspath(ca_file)
+    # Imported here: each library takes a while to load, and only one is needed.
+    if address.scheme.startswith("grpc"):
+        from aurum_client._grpc import GrpcTransport  # noqa: PLC0415
+
+        return GrpcTransport(
+            address.target, secure=address.secure, ca_file=certificates, headers=headers
+        )
+    from aurum_client._http import HttpTransport  # noqa: PLC0415
+
+    return HttpTransport(
+        address.target, secure=address.secure, ca_file=certificates, headers=headers
+    )

@@ -1,0 +1,123 @@
+"""The wire contract, from the answering side: output tensors and metadata to results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aurum_client._contract import EMBEDDING_SIZE, LANDMARKS, Outputs
+from aurum_client.errors import ProtocolError
+from aurum_client.results import (
+    Analysis,
+    Embedding,
+    Faces,
+    Floats,
+    ModelIds,
+    ModelInfo,
+    TensorInfo,
+)
+
+
+def parse_faces(outputs: Outputs) -> Faces:
+    """Read the outputs of ``detect_faces``; outputs that the contract doesn't name are ignored.
+
+    Raises:
+        ProtocolError: an output is missing, or of another type or shape.
+    """
+    return Faces(**_common(outputs))
+
+
+def parse_analysis(outputs: Outputs) -> Analysis:
+    """Read the outputs of ``analyze_faces``, like :func:`parse_faces`."""
+    common = _common(outputs)
+    return Analysis(**common, embeddings=_embeddings(outputs, len(common["scores"])))
+
+
+def parse_embedding(outputs: Outputs) -> Embedding:
+    """Read the outputs of ``embed_face``: exactly one face, and the embedder named."""
+    analysis = parse_analysis(outputs)
+    if len(analysis) != 1:
+        raise ProtocolError(f"expected one face, the answer has {len(analysis)}")
+    # Without it, embeddings of different models could be compared unnoticed.
+    if analysis.models.embedder is None:
+        raise ProtocolError("the answer does not name its embedder")
+    return Embedding(analysis.embeddings[0], analysis[0], analysis.image_size, analysis.models)
+
+
+def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
+    """Read a model's metadata, where gRPC's JSON leaves out what is empty and quotes integers.
+
+    Raises:
+        ProtocolError: it is not Triton's model metadata.
+    """
+    try:
+        return ModelInfo(
+            name=metadata["name"],
+            versions=tuple(metadata.get("versions", ())),
+            ready=ready,
+            inputs=tuple(map(_tensor_info, metadata.get("inputs", ()))),
+            outputs=tuple(map(_tensor_info, metadata.get("outputs", ()))),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"not the metadata of a model: {metadata!r}") from error
+
+
+def _common(outputs: Outputs) -> dict[str, Any]:
+    scores = _floats(outputs, "scores", (None,))
+    faces = len(scores)
+    width, height = _tensor(outputs, "image_size", np.int32, (2,)).tolist()
+    return {
+        "boxes": _floats(outputs, "boxes", (faces, 4)),
+        "landmarks": _floats(outputs, "landmarks", (faces, LANDMARKS, 2)),
+        "scores": scores,
+        "image_size": (width, height),
+        "models": _model_ids(outputs),
+    }
+
+
+def _embeddings(outputs: Outputs, faces: int) -> Floats:
+    return _floats(outputs, "embeddings", (faces, EMBEDDING_SIZE))
+
+
+def _floats(outputs: Outputs, name: str, shape: tuple[int | None, ...]) -> Floats:
+    array: Floats = _tensor(outputs, name, np.float32, shape)
+    return array
+
+
+def _tensor(
+    outputs: Outputs, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]
+) -> npt.NDArray[Any]:
+    """Return the output, read-only; None in ``shape`` stands for any size."""
+    array = outputs.get(name)
+    if array is None:
+        raise ProtocolError(f"the answer has no output {name!r}")
+    fits = len(array.shape) == len(shape) and all(
+        want in (None, size) for want, size in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        wanted = str(list(shape)).replace("None", "any")
+        raise ProtocolError(
+            f"output {name!r} is {array.dtype} {list(array.shape)}, "
+            f"expected {np.dtype(dtype)} {wanted}"
+        )
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def _model_ids(outputs: Outputs) -> ModelIds:
+    names = _tensor(outputs, "models", np.object_, (2,)).tolist()
+    try:
+        detector, embedder = (name.decode() or None for name in names)
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"output 'models' is not text: {names!r}") from error
+    return ModelIds(detector, embedder)
+
+
+def _tensor_info(tensor: Mapping[str, Any]) -> TensorInfo:
+    return TensorInfo(
+        tensor["name"], tensor["datatype"], tuple(int(size) for size in tensor.get("shape", ()))
+    )

@@ -1,0 +1,66 @@
+"""When to try again, and the loop that does it within one deadline.
+
+Exponential backoff with full jitter: the wait is drawn evenly from 0 to
+``min(CAP, BASE * 2**attempt)``, which spreads the clients of a server that comes back better
+than any other kind. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture
+Blog, 2015, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aurum_client.errors import AurumError, RequestTimeoutError
+
+T = TypeVar("T")
+
+BASE = 0.1  # seconds
+CAP = 2.0  # seconds
+
+
+def backoff(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Seconds to wait after the failed ``attempt``, counted from 0."""
+    return uniform(0.0, min(CAP, BASE * 2**attempt))
+
+
+def delay_before_retry(
+    error: AurumError, attempt: int, *, retries: int, time_left: float
+) -> float | None:
+    """Seconds to wait before the next attempt, or None where there shall be none."""
+    if not error.retryable or attempt >= retries:
+        return None
+    delay = backoff(attempt)
+    # Waiting out the deadline would only hide the reason behind a timeout.
+    return delay if delay < time_left else None
+
+
+async def attempts(send: Callable[[float], Awaitable[T]], *, timeout: float, retries: int) -> T:
+    """Await ``send(seconds left)``, again where that may help, ``timeout`` seconds in all.
+
+    Raises:
+        RequestTimeoutError: time ran out; its cause is the last attempt's error, if any.
+        AurumError: the last attempt's error.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    failure: AurumError | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            for attempt in itertools.count():
+                try:
+                    return await send(deadline - loop.time())
+                except AurumError as error:
+                    failure = error
+                    delay = delay_before_retry(
+                        error, attempt, retries=retries, time_left=deadline - loop.time()
+                    )
+                    if delay is None:
+                        raise
+                await asyncio.sleep(delay)
+    except TimeoutError as expired:
+        raise RequestTimeoutError(f"no answer within {timeout:g} s") from failure or expired
+    raise AssertionError("the loop ends by return or raise")

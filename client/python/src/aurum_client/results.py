@@ -1,0 +1,186 @@
+"""What the calls return: frozen, with the arrays of the wire and faces to iterate over.
+
+Coordinates are pixels of the upright photo (its EXIF rotation applied), origin at the top left,
+x to the right, y down. Faces come largest first. All arrays are read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from aurum_client.errors import AurumError, ModelMismatchError
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels; it may reach over the photo's edge."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIds:
+    """Which models made a result, as ``name@12hex``; None for one that took no part."""
+
+    detector: str | None
+    embedder: str | None
+
+    @property
+    def simulated(self) -> bool:
+        """True if any of them only simulates a model: the faces are made up."""
+        return any(name.startswith("simulated") for name in (self.detector, self.embedder) if name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face.
+
+    ``landmarks``: float32 [5, 2], x and y of the image-left eye, image-right eye, nose,
+    image-left and image-right corner of the mouth. ``score``: the detector's confidence, 0 to 1.
+    ``embedding``: float32 [512] of length 1, or None after ``detect``.
+    """
+
+    bbox: Box
+    landmarks: Floats = field(repr=False)
+    score: float
+    embedding: Floats | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces(Sequence[Face]):
+    """The faces of one photo, the largest first; a sequence of :class:`Face`, maybe empty.
+
+    ``boxes``: float32 [F, 4], x, y, width, height. ``landmarks``: float32 [F, 5, 2].
+    ``scores``: float32 [F], 0 to 1. ``image_size``: width and height of the upright photo.
+    """
+
+    boxes: Floats
+    landmarks: Floats = field(repr=False)
+    scores: Floats
+    image_size: tuple[int, int]
+    models: ModelIds
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Face]: ...
+    def __getitem__(self, index: int | slice) -> Face | list[Face]:
+        if isinstance(index, slice):
+            return [self._face(i) for i in range(*index.indices(len(self)))]
+        return self._face(index)
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self._face(i) for i in range(len(self)))
+
+    def _face(self, index: int) -> Face:
+        box = Box(*self.boxes[index].tolist())
+        return Face(box, self.landmarks[index], float(self.scores[index]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis(Faces):
+    """:class:`Faces` with ``embeddings``: float32 [F, 512], each row of length 1."""
+
+    embeddings: Floats = field(repr=False)
+
+    def _face(self, index: int) -> Face:
+        # Not super(): without arguments it doesn't know a class that slots=True made anew.
+        return replace(Faces._face(self, index), embedding=self.embeddings[index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """The embedding of one face.
+
+    ``vector``: float32 [512] of length 1. ``face``: where that face is (for an aligned crop, the
+    whole crop), with the same vector as its embedding. ``image_size``: width, height.
+    """
+
+    vector: Floats = field(repr=False)
+    face: Face
+    image_size: tuple[int, int]
+    models: ModelIds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How alike two faces are: ``similarity`` is their cosine, -1 to 1 (same person: near 1)."""
+
+    similarity: float
+    a: Embedding
+    b: Embedding
+
+    @classmethod
+    def between(cls, a: Embedding, b: Embedding) -> Comparison:
+        """Compare two embeddings, however long ago each was made.
+
+        Raises:
+            ModelMismatchError: they come from different embedders.
+        """
+        if a.models.embedder != b.models.embedder:
+            raise ModelMismatchError(
+                "embeddings of different models don't compare: "
+                f"{a.models.embedder} and {b.models.embedder}"
+            )
+        # Rounding can carry the product of two unit vectors just past 1.
+        cosine = float(np.clip(np.dot(a.vector, b.vector), -1.0, 1.0))
+        return cls(cosine, a, b)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the server is, from its own word and from one real inference.
+
+    ``latency``: seconds that the inference of a tiny image took, None if it failed.
+    ``models``: who answered it, None if it failed. ``error``: the first thing that went wrong.
+    """
+
+    live: bool
+    ready: bool
+    latency: float | None
+    models: ModelIds | None
+    error: AurumError | None
+
+    @property
+    def ok(self) -> bool:
+        """Live, ready, and proven to infer."""
+        return self.live and self.ready and self.latency is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output of a model; a size of -1 in ``shape`` may vary."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One of the server's public models, from Triton's metadata.
+
+    ``versions`` is empty and ``ready`` False where the server does not have it. ``id`` is the
+    ``name@12hex`` that answers behind ``face_detection`` or ``face_embedding``; None for the
+    pipelines, and where no answer came.
+    """
+
+    name: str
+    versions: tuple[str, ...]
+    ready: bool
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    id: str | None = None

@@ -1,0 +1,117 @@
+"""A transport without a wire, and what a server would answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from aurum_client.errors import ModelNotFoundError
+
+DETECTOR = "yunet@0123456789ab"
+EMBEDDER = "edgeface@ba9876543210"
+
+
+def make_outputs(
+    faces: int = 1,
+    *,
+    detector: str = DETECTOR,
+    embedder: str = EMBEDDER,
+    axis: int = 0,
+    embeddings: bool = True,
+) -> dict[str, np.ndarray]:
+    """The outputs of a pipeline; every embedding is the unit vector of ``axis``."""
+    vectors = np.zeros((faces, 512), np.float32)
+    vectors[:, axis] = 1
+    outputs = {
+        "boxes": np.arange(faces * 4, dtype=np.float32).reshape(faces, 4),
+        "landmarks": np.arange(faces * 10, dtype=np.float32).reshape(faces, 5, 2),
+        "scores": np.linspace(0.9, 0.5, faces, dtype=np.float32),
+        "image_size": np.array([640, 480], np.int32),
+        "models": np.array([detector.encode(), embedder.encode()], np.object_),
+    }
+    return outputs | {"embeddings": vectors} if embeddings else outputs
+
+
+class FakeTransport:
+    """Answers by ``answer(model, image)``: outputs, an error to raise, or an awaitable of them."""
+
+    def __init__(self, answer: Callable[[str, bytes], Any] | None = None) -> None:
+        self.answer = answer or (lambda model, image: make_outputs())
+        self.calls: list[tuple[str, bytes, dict, str | None]] = []
+        self.timeouts: list[float] = []
+        self.live: Any = True
+        self.ready: Any = True
+        self.closed = 0
+        self.running = self.most_running = 0
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+        self.missing: tuple[str, ...] = ()
+
+    async def infer(self, model, image, parameters, request_id, timeout):
+        self.calls.append((model, image, parameters, request_id))
+        self.timeouts.append(timeout)
+        self.loops.add(asyncio.get_running_loop())
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(0)
+            answer = self.answer(model, image)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+        finally:
+            self.running -= 1
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def is_live(self) -> bool:
+        return self._said(self.live)
+
+    async def is_ready(self, model: str | None = None) -> bool:
+        return self._said(self.ready)
+
+    async def metadata(self, model: str) -> Mapping[str, Any]:
+        if model in self.missing:
+            raise ModelNotFoundError(f"unknown model {model}")
+        return {
+            "name": model,
+            "versions": ["1"],
+            "inputs": [{"name": "image", "datatype": "BYTES", "shape": ["1"]}],
+            "outputs": [{"name": "boxes", "datatype": "FP32", "shape": [-1, 4]}],
+        }
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    @staticmethod
+    def _said(value: Any) -> bool:
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+
+@pytest.fixture
+def outputs():
+    """The function that makes a pipeline's outputs."""
+    return make_outputs
+
+
+@pytest.fixture
+def fake():
+    """The class of the transport without a wire."""
+    return FakeTransport
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Retries at once; returns the attempts that were followed by a wait."""
+    waits: list[int] = []
+
+    def backoff(attempt):
+        waits.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr("aurum_client._retry.backoff", backoff)
+    return waits

@@ -1,0 +1,321 @@
+"""The asynchronous client over a transport without a wire."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aurum_client import (
+    Analysis,
+    AsyncFaceClient,
+    ClientClosedError,
+    ConnectionFailedError,
+    InvalidImageError,
+    InvalidRequestError,
+    ModelMismatchError,
+    NoFaceError,
+    ProtocolError,
+    RequestTimeoutError,
+    ServerError,
+    UnavailableError,
+)
+from aurum_client._probe import gray_png
+
+URL = "http://nowhere:1"
+
+
+def client_of(transport, **options) -> AsyncFaceClient:
+    return AsyncFaceClient(URL, transport=transport, **options)
+
+
+async def forever(model=None, image=None):
+    await asyncio.Event().wait()
+
+
+def test_calls_reach_their_pipelines_with_their_options(fake):
+    transport = fake()
+
+    async def main():
+        async with client_of(transport) as client:
+            await client.detect(b"a", min_confidence=0.5, max_faces=2, detection_size=320)
+            await client.embed(b"b", aligned=True, request_id="r")
+            await client.embed(b"c", min_confidence=0.25)
+            await client.analyze(b"d")
+
+    asyncio.run(main())
+    options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
+    assert transport.calls == [
+        ("detect_faces", b"a", options, None),
+        ("embed_face", b"b", {"aligned": True}, "r"),
+        ("embed_face", b"c", {"min_confidence": 0.25}, None),
+        ("analyze_faces", b"d", {}, None),
+    ]
+
+
+def test_a_file_is_read_for_the_call(fake, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"jpeg")
+    transport = fake()
+    asyncio.run(client_of(transport).detect(tmp_path / "photo.jpg"))
+    assert transport.calls[0][1] == b"jpeg"
+    with pytest.raises(InvalidImageError, match="missing"):
+        asyncio.run(client_of(transport).detect(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("kind", [ConnectionFailedError, UnavailableError])
+def test_what_may_pass_is_retried(fake, outputs, no_waiting, kind):
+    answers = iter([kind("1"), kind("2"), outputs(1)])
+    transport = fake(lambda *_: next(answers))
+    assert len(asyncio.run(client_of(transport).detect(b"x"))) == 1
+    assert no_waiting == [0, 1]
+    # What is left of the time shrinks from attempt to attempt.
+    assert 10 >= transport.timeouts[0] >= transport.timeouts[1] >= transport.timeouts[2]
+
+
+def test_retries_end_with_the_last_error(fake, no_waiting):
+    transport = fake(lambda *_: UnavailableError(str(len(transport.calls))))
+    with pytest.raises(UnavailableError, match="3"):
+        asyncio.run(client_of(transport).detect(b"x"))
+    transport.calls.clear()
+    with pytest.raises(UnavailableError, match="1"):
+        asyncio.run(client_of(transport, retries=0).detect(b"x"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [InvalidRequestError, InvalidImageError, NoFaceError, ServerError, RequestTimeoutError],
+)
+def test_what_was_refused_is_not_retried(fake, kind):
+    transport = fake(lambda *_: kind("no"))
+    with pytest.raises(kind):
+        asyncio.run(client_of(transport).detect(b"x"))
+    assert len(transport.calls) == 1
+
+
+def test_a_broken_answer_is_not_retried(fake):
+    transport = fake(lambda *_: {})
+    with pytest.raises(ProtocolError):
+        asyncio.run(client_of(transport).detect(b"x"))
+    assert len(transport.calls) == 1
+
+
+def test_the_timeout_bounds_the_call(fake):
+    transport = fake(forever)
+    with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.01 s"):
+        asyncio.run(client_of(transport).detect(b"x", timeout=0.01))
+    with pytest.raises(RequestTimeoutError):
+        asyncio.run(client_of(transport, timeout=0.01).analyze(b"x"))
+    assert len(transport.calls) == 2
+    assert transport.running == 0
+
+
+def test_the_timeout_bounds_the_retries_too(fake, no_waiting):
+    answers = iter([UnavailableError("busy")])
+    transport = fake(lambda *_: next(answers, None) or forever())
+    with pytest.raises(RequestTimeoutError) as caught:
+        asyncio.run(client_of(transport, timeout=0.05).detect(b"x"))
+    assert isinstance(caught.value.__cause__, UnavailableError)
+
+
+def test_a_wait_that_would_outlast_the_timeout_is_not_begun(fake, monkeypatch):
+    monkeypatch.setattr("aurum_client._retry.backoff", lambda attempt: 60.0)
+    transport = fake(lambda *_: UnavailableError("busy"))
+    with pytest.raises(UnavailableError, match="busy"):
+        asyncio.run(client_of(transport).detect(b"x"))
+    assert len(transport.calls) == 1
+
+
+def test_the_callers_own_cancellation_stays_one(fake):
+    async def main():
+        client = client_of(fake(forever))
+        task = asyncio.create_task(client.detect(b"x"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_comparing_embeds_both(fake, outputs):
+    transport = fake(lambda model, image: outputs(1, axis=int(image)))
+    same = asyncio.run(client_of(transport).compare(b"0", b"0", request_id="r"))
+    other = asyncio.run(client_of(transport).compare(b"0", b"1", aligned=True))
+    assert (same.similarity, other.similarity) == (1, 0)
+    assert [call[3] for call in transport.calls] == ["r-0", "r-1", None, None]
+    assert transport.calls[2][2] == {"aligned": True}
+
+
+def test_comparing_refuses_different_embedders(fake, outputs):
+    transport = fake(lambda model, image: outputs(1, embedder=image.decode()))
+    with pytest.raises(ModelMismatchError, match="old@1 and new@2"):
+        asyncio.run(client_of(transport).compare(b"old@1", b"new@2"))
+
+
+def test_comparing_says_which_photo_has_no_face(fake, outputs):
+    transport = fake(lambda model, image: NoFaceError("nobody") if image == b"b" else forever())
+    with pytest.raises(NoFaceError) as caught:
+        asyncio.run(client_of(transport).compare(b"a", b"b"))
+    assert caught.value.__notes__ == ["in the second image of compare()"]
+    assert transport.running == 0, "the other photo's call was left behind"
+
+
+def test_many_photos_keep_their_order_and_their_errors(fake, outputs):
+    async def answer(number):
+        for _ in range(50 - number):  # the first photos take longest
+            await asyncio.sleep(0)
+        return outputs(number % 4)
+
+    def respond(model, image):
+        return answer(int(image)) if image != b"13" else InvalidImageError("bad")
+
+    transport, seen = fake(respond), []
+    images = [str(i).encode() for i in range(50)]
+    images[7] = "/no/such/photo.jpg"
+    answers = asyncio.run(
+        client_of(transport).analyze_many(
+            iter(images),
+            concurrency=5,
+            progress=lambda done, total: seen.append((done, total)),
+            request_id="batch",
+            max_faces=9,
+        )
+    )
+    for number, result in enumerate(answers):
+        if number in (7, 13):
+            assert isinstance(result, InvalidImageError)
+        else:
+            assert isinstance(result, Analysis)
+            assert len(result) == number % 4
+    assert len(answers) == 50
+    assert transport.most_running == 5
+    assert seen == [(done, 50) for done in range(1, 51)]
+    assert ("analyze_faces", b"49", {"max_faces": 9}, "batch-49") in transport.calls
+
+
+def test_many_of_none_and_of_a_dead_server(fake, no_waiting):
+    transport = fake(lambda *_: ConnectionFailedError("down"))
+    client = client_of(transport)
+    assert asyncio.run(client.analyze_many([])) == []
+    answers = asyncio.run(client.analyze_many([b"a", b"b"]))
+    assert [type(answer) for answer in answers] == [ConnectionFailedError] * 2
+    with pytest.raises(ValueError, match="concurrency"):
+        asyncio.run(client.analyze_many([b"a"], concurrency=0))
+
+
+def test_what_the_progress_callback_raises_ends_the_call(fake):
+    transport = fake()
+
+    def enough(done, total):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        asyncio.run(client_of(transport).analyze_many([b"x"] * 100, progress=enough))
+    assert len(transport.calls) <= 8
+    assert transport.running == 0
+
+
+def test_a_healthy_server(fake, outputs):
+    transport = fake(lambda *_: outputs(0, embedder="", embeddings=False))
+    health = asyncio.run(client_of(transport).health())
+    assert health.ok
+    assert health.error is None
+    assert health.latency >= 0
+    assert health.models.detector == "yunet@0123456789ab"
+    assert transport.calls == [("detect_faces", gray_png(), {}, None)]
+
+
+def test_a_server_that_is_ready_but_cannot_infer(fake):
+    transport = fake(lambda *_: ServerError("stub is dead"))
+    health = asyncio.run(client_of(transport).health())
+    assert (health.live, health.ready, health.ok, health.latency) == (True, True, False, None)
+    assert isinstance(health.error, ServerError)
+
+
+def test_a_server_that_is_not_there(fake):
+    transport = fake()
+    transport.live = ConnectionFailedError("down")
+    health = asyncio.run(client_of(transport).health())
+    assert (health.live, health.ready, health.ok) == (False, False, False)
+    assert isinstance(health.error, ConnectionFailedError)
+    assert transport.calls == []
+
+
+def test_a_server_that_hangs(fake):
+    health = asyncio.run(client_of(fake(forever)).health(timeout=0.01))
+    assert (health.live, health.ok) == (True, False)
+    assert isinstance(health.error, RequestTimeoutError)
+
+
+def test_the_public_models_and_who_answers(fake):
+    transport = fake()
+    transport.missing = ("embed_face",)
+    models = {model.name: model for model in asyncio.run(client_of(transport).models())}
+    assert list(models) == [
+        "face_detection",
+        "face_embedding",
+        "detect_faces",
+        "embed_face",
+        "analyze_faces",
+    ]
+    assert models["face_detection"].id == "yunet@0123456789ab"
+    assert models["face_embedding"].id == "edgeface@ba9876543210"
+    assert models["analyze_faces"].id is None
+    assert models["analyze_faces"].ready
+    assert models["analyze_faces"].inputs[0].shape == (1,)
+    assert not models["embed_face"].ready
+    assert models["embed_face"].versions == ()
+    assert ("embed_face", gray_png(), {"aligned": True}, None) in transport.calls
+
+
+def test_models_are_described_even_if_none_answers(fake):
+    models = asyncio.run(client_of(fake(lambda *_: ServerError("x"))).models())
+    assert [model.id for model in models] == [None] * 5
+
+
+def test_a_closed_client_says_so(fake):
+    transport = fake()
+
+    async def main():
+        client = client_of(transport)
+        async with client:
+            pass
+        await client.close()
+        for call in (
+            client.detect(b"x"),
+            client.embed(b"x"),
+            client.compare(b"x", b"y"),
+            client.analyze_many([b"x"]),
+            client.health(),
+            client.models(),
+            client.__aenter__(),
+        ):
+            with pytest.raises(ClientClosedError):
+                await call
+
+    asyncio.run(main())
+    assert transport.closed == 1
+    assert transport.calls == []
+
+
+@pytest.mark.parametrize("broken", [ConnectionFailedError("cut"), asyncio.CancelledError()])
+def test_closing_ends_the_calls_under_way(fake, broken):
+    """HTTP reports the lost connection as an error, gRPC as a cancellation."""
+
+    async def main():
+        async def answer():
+            await client.close()
+            return broken
+
+        client = client_of(fake(lambda *_: answer()))
+        with pytest.raises(ClientClosedError):
+            await client.detect(b"x")
+
+    asyncio.run(main())
+
+
+def test_settings_that_make_no_sense_are_refused(fake):
+    for options in ({"timeout": 0}, {"retries": -1}):
+        with pytest.raises(ValueError, match="timeout"):
+            client_of(fake(), **options)
+    with pytest.raises(ValueError, match="scheme"):
+        AsyncFaceClient("ftp://host:1")

@@ -1,0 +1,300 @@
+"""The parts without I/O: parameters, answers, errors, retries, images, addresses."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import zlib
+
+import numpy as np
+import pytest
+from aurum_client import _retry, errors
+from aurum_client._address import Address, parse_url
+from aurum_client._contract import build_parameters
+from aurum_client._failures import error_from_status
+from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
+from aurum_client._probe import gray_png
+from aurum_client.images import read_image
+from aurum_client.results import Box, Comparison, ModelIds, TensorInfo
+
+
+def test_an_option_left_out_is_not_sent():
+    assert build_parameters() == {}
+    assert build_parameters(min_confidence=0, max_faces=0, detection_size=0) == {
+        "min_confidence": 0.0,
+        "max_faces": 0,
+        "detection_size": 0,
+    }
+    assert build_parameters(aligned=True) == {"aligned": True}
+
+
+def test_parameters_have_the_types_that_go_over_the_wire():
+    sent = build_parameters(min_confidence=np.float32(0.5), max_faces=np.int64(3))
+    assert [type(value) for value in sent.values()] == [float, int]
+    with pytest.raises(TypeError):
+        build_parameters(max_faces=2.5)
+
+
+def test_faces_hold_what_the_server_sent(outputs):
+    sent = outputs(3)
+    analysis = parse_analysis(sent)
+    assert len(analysis) == len(list(analysis)) == 3
+    assert analysis.image_size == (640, 480)
+    face = analysis[1]
+    assert face.bbox == Box(4, 5, 6, 7)
+    assert face.score == pytest.approx(0.7)
+    np.testing.assert_array_equal(face.landmarks, sent["landmarks"][1])
+    np.testing.assert_array_equal(face.embedding, sent["embeddings"][1])
+    assert [f.bbox.x for f in analysis[1:]] == [4, 8]
+    assert analysis[-1].bbox == analysis[2].bbox
+    with pytest.raises(IndexError):
+        analysis[3]
+
+
+def test_detection_has_no_embeddings(outputs):
+    faces = parse_faces(outputs(2, embedder="", embeddings=False))
+    assert faces[0].embedding is None
+    assert faces.models.embedder is None
+    assert [face.embedding for face in faces] == [None, None]
+
+
+def test_a_photo_without_faces_has_empty_arrays(outputs):
+    analysis = parse_analysis(outputs(0, embedder=""))
+    assert len(analysis) == 0
+    assert list(analysis) == []
+    assert (analysis.boxes.shape, analysis.landmarks.shape) == ((0, 4), (0, 5, 2))
+    assert (analysis.scores.shape, analysis.embeddings.shape) == ((0,), (0, 512))
+
+
+def test_results_cannot_be_changed(outputs):
+    analysis = parse_analysis(outputs(1))
+    with pytest.raises(ValueError, match="read-only"):
+        analysis.boxes[0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        analysis[0].embedding[0] = 1
+    with pytest.raises(AttributeError):
+        analysis.boxes = None
+
+
+def test_outputs_of_later_servers_are_ignored(outputs):
+    later = outputs(2) | {"quality": np.zeros((2,), np.float64)}
+    assert len(parse_analysis(later)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("boxes", None, "no output 'boxes'"),
+        ("boxes", np.zeros((3, 4), np.float32), r"float32 \[3, 4\], expected float32 \[2, 4\]"),
+        ("scores", np.zeros((2, 1), np.float32), r"expected float32 \[any\]"),
+        ("landmarks", np.zeros((2, 5, 2), np.float64), "is float64"),
+        ("embeddings", np.zeros((2, 128), np.float32), r"\[2, 512\]"),
+        ("image_size", np.zeros(3, np.int32), "image_size"),
+        ("models", np.array([b"a"], np.object_), "models"),
+        ("models", np.array([b"\xff", b""], np.object_), "not text"),
+        ("models", np.array([1, 2], np.object_), "not text"),
+    ],
+)
+def test_an_answer_that_breaks_the_contract_is_refused(outputs, name, wrong, says):
+    broken = outputs(2)
+    if wrong is None:
+        del broken[name]
+    else:
+        broken[name] = wrong
+    with pytest.raises(errors.ProtocolError, match=says):
+        parse_analysis(broken)
+
+
+def test_an_embedding_is_of_one_face_and_of_a_named_model(outputs):
+    embedding = parse_embedding(outputs(1, detector=""))
+    assert embedding.vector.shape == (512,)
+    assert embedding.models == ModelIds(None, "edgeface@ba9876543210")
+    np.testing.assert_array_equal(embedding.face.embedding, embedding.vector)
+    for broken in (outputs(0), outputs(2), outputs(1, embedder="")):
+        with pytest.raises(errors.ProtocolError):
+            parse_embedding(broken)
+
+
+def test_simulated_models_are_told_apart():
+    assert ModelIds("yunet@1", "simulated-embedder@2").simulated
+    assert ModelIds("simulated@1", None).simulated
+    assert not ModelIds("yunet@1", None).simulated
+
+
+def test_comparison_is_the_cosine(outputs):
+    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, axis=1))
+    assert Comparison.between(a, a).similarity == 1
+    assert Comparison.between(a, b).similarity == 0
+    assert Comparison.between(a, b).b is b
+
+
+def test_embeddings_of_different_models_do_not_compare(outputs):
+    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, embedder="other@1"))
+    with pytest.raises(errors.ModelMismatchError, match=r"edgeface@ba9876543210 and other@1"):
+        Comparison.between(a, b)
+
+
+def test_metadata_of_both_transports_reads_the_same():
+    tensor = {"name": "boxes", "datatype": "FP32"}
+    http = {"name": "m", "versions": ["1"], "inputs": [], "outputs": [tensor | {"shape": [-1, 4]}]}
+    grpc = {"name": "m", "versions": ["1"], "outputs": [tensor | {"shape": ["-1", "4"]}]}
+    model = parse_metadata(http, ready=True)
+    assert model == parse_metadata(grpc, ready=True)
+    assert model.outputs == (TensorInfo("boxes", "FP32", (-1, 4)),)
+    with pytest.raises(errors.ProtocolError):
+        parse_metadata({"error": "?"}, ready=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "code", "text"),
+    [
+        (
+            "400",
+            "in ensemble 'analyze_faces', [invalid_image] no",
+            errors.InvalidImageError,
+            "invalid_image",
+            "no",
+        ),
+        (
+            "StatusCode.INVALID_ARGUMENT",
+            "in ensemble 'a', in ensemble 'b', [no_face] nobody\nthere",
+            errors.NoFaceError,
+            "no_face",
+            "nobody\nthere",
+        ),
+        ("400", "[invalid_parameter] x", errors.InvalidRequestError, "invalid_parameter", "x"),
+        ("503", "[overloaded] busy", errors.UnavailableError, "overloaded", "busy"),
+        # The code tells more than the status.
+        ("500", "[no_face] x", errors.NoFaceError, "no_face", "x"),
+        ("400", "[new_code] x", errors.InvalidRequestError, "new_code", "x"),
+        ("400", "in ensemble 'a', bad", errors.InvalidRequestError, None, "bad"),
+        ("400", "Expected [1], got [x] y", errors.InvalidRequestError, None, None),
+        ("401", "who?", errors.AccessDeniedError, None, "who?"),
+        ("404", "unknown model", errors.ModelNotFoundError, None, "unknown model"),
+        ("502", "bad gateway", errors.UnavailableError, None, "bad gateway"),
+        ("StatusCode.UNAVAILABLE", "stopping", errors.UnavailableError, None, "stopping"),
+        ("StatusCode.DEADLINE_EXCEEDED", "late", errors.RequestTimeoutError, None, "late"),
+        ("500", "boom", errors.ServerError, None, "boom"),
+        ("StatusCode.INTERNAL", "boom", errors.ServerError, None, "boom"),
+        ("418", "teapot", errors.ServerError, None, "teapot"),
+        (None, "garbled", errors.ProtocolError, None, "garbled"),
+        ("500", "", errors.ServerError, None, "the server gave no reason"),
+        ("500", None, errors.ServerError, None, "the server gave no reason"),
+    ],
+)
+def test_errors_are_told_by_code_and_status(status, message, kind, code, text):
+    error = error_from_status(status, message)
+    assert type(error) is kind
+    assert (error.code, error.status) == (code, status)
+    assert str(error) == (message if text is None else text)
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    drawn: dict[str, str] = {}
+    path: list[str] = []
+    for line in errors.__doc__.splitlines():
+        if match := re.match(r"    ([│├└─ ]*)(\w+)", line):
+            depth = len(match[1]) // 4
+            path = [*path[:depth], match[2]]
+            if depth:
+                drawn[match[2]] = path[-2]
+    real = {
+        name: kind.__base__.__name__
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.AurumError) and name != "AurumError"
+    }
+    assert drawn == real
+
+
+def test_only_what_may_help_is_retryable():
+    def tree(kind):
+        return {kind}.union(*(tree(sub) for sub in kind.__subclasses__()))
+
+    retryable = {kind for kind in tree(errors.AurumError) if kind.retryable}
+    assert retryable == {errors.ConnectionFailedError, errors.UnavailableError}
+
+
+def test_errors_survive_a_process_pool():
+    copy = pickle.loads(pickle.dumps(errors.NoFaceError("x", code="no_face", status="400")))
+    assert (str(copy), copy.code, copy.status) == ("x", "no_face", "400")
+
+
+def test_backoff_doubles_up_to_its_cap_with_full_jitter():
+    drawn = [_retry.backoff(attempt, lambda low, high: (low, high)) for attempt in range(8)]
+    assert drawn[:3] == [(0, 0.1), (0, 0.2), (0, 0.4)]
+    assert drawn[-1] == (0, _retry.CAP)
+    assert all(0 <= _retry.backoff(3) <= 0.8 for _ in range(100))
+
+
+def test_no_retry_that_could_not_help(no_waiting):
+    def delay(error, attempt=0, time_left=1.0):
+        return _retry.delay_before_retry(error, attempt, retries=2, time_left=time_left)
+
+    assert delay(errors.UnavailableError("x")) == 0
+    assert delay(errors.UnavailableError("x"), attempt=2) is None
+    assert delay(errors.UnavailableError("x"), time_left=0) is None
+    assert delay(errors.InvalidImageError("x")) is None
+    assert delay(errors.RequestTimeoutError("x")) is None
+
+
+def test_an_image_is_a_path_or_bytes_or_a_file(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"jpeg")
+    with path.open("rb") as file:
+        given = [path, str(path), b"jpeg", bytearray(b"jpeg"), memoryview(b"jpeg"), file]
+        assert [read_image(image) for image in given] == [b"jpeg"] * 6
+    assert read_image(io.BytesIO(b"jpeg")) == b"jpeg"
+
+
+def test_an_image_that_cannot_be_read_names_itself(tmp_path):
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(errors.InvalidImageError, match=r"missing\.jpg") as caught:
+        read_image(missing)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    closed = io.BytesIO(b"x")
+    closed.close()
+    for image in (tmp_path, "a\0b", io.StringIO("text"), closed, 7, None):
+        with pytest.raises(errors.InvalidImageError):
+            read_image(image)
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "secure"),
+    [
+        ("localhost:8000", Address("http", "localhost:8000"), False),
+        ("http://[::1]:8000/", Address("http", "[::1]:8000"), False),
+        ("https://example.org/triton/", Address("https", "example.org/triton"), True),
+        ("grpc://localhost:8001", Address("grpc", "localhost:8001"), False),
+        ("grpcs://10.0.0.1:8001", Address("grpcs", "10.0.0.1:8001"), True),
+    ],
+)
+def test_the_scheme_chooses_the_transport(url, address, secure):
+    assert parse_url(url) == address
+    assert address.secure is secure
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://host:1",
+        "http://",
+        "http://host:port",
+        "http://user:secret@host:1",
+        "http://host:1/?x=1",
+        "grpc://host",
+        "grpc://host:1/path",
+    ],
+)
+def test_what_is_no_server_is_refused(url):
+    with pytest.raises(ValueError, match=r"."):
+        parse_url(url)
+
+
+def test_the_probe_is_a_valid_png():
+    png = gray_png(4)
+    assert png.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x04\x00\x00\x00\x04")
+    start = png.index(b"IDAT")
+    size = int.from_bytes(png[start - 4 : start], "big")
+    assert zlib.decompress(png[start + 4 : start + 4 + size]) == (b"\0" + b"\x80" * 4) * 4
