@@ -87,10 +87,16 @@ class Settings:
         120.0, _number(1, 3600), "Seconds that a start may take until a real inference has answered."
     )
     drain_timeout: int = _setting(
-        30, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
+        10, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
     )
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
+    )
+    url: str = _setting(
+        "",
+        _text,
+        "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. Unset: the "
+        "one that `aurum up` starts.",
     )
     # --- the models ---
     profile: str = _setting(
@@ -165,6 +171,24 @@ class Settings:
                 f"AURUM_MAX_DETECTION_SIZE={settings.max_detection_size}"
             )
         return settings
+
+    @property
+    def http_url(self) -> str:
+        """Address of the HTTP endpoint that `aurum up` starts."""
+        return f"http://{self.host}:{self.http_port}"
+
+    @property
+    def grpc_url(self) -> str:
+        """Address of the gRPC endpoint that `aurum up` starts."""
+        return f"grpc://{self.host}:{self.grpc_port}"
+
+    def to_env(self) -> dict[str, str]:
+        """These settings as environment variables, for the processes that Triton starts."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            PREFIX + name.upper(): str(int(value) if isinstance(value, bool) else value)
+            for name, value in values.items()
+        }
 
 
 def table() -> str:

@@ -58,7 +58,7 @@ class Step:
 
     def _response(self, request: Any) -> Any:
         if request.is_cancelled():
-            return _error("the request was cancelled", pb_utils.TritonError.CANCELLED)
+            return _error("the request was cancelled", pb_utils.TritonError.UNAVAILABLE)
         try:
             outputs = self._handle(request)
         except RequestError as error:

@@ -163,6 +163,14 @@ def test_metadata_of_both_transports_reads_the_same():
             "no_face",
             "nobody\nthere",
         ),
+        (
+            "400",
+            "[request id: <id_unknown>] in ensemble 'a', [no_face] x",
+            errors.NoFaceError,
+            "no_face",
+            "x",
+        ),
+        ("400", "[request id: r-1] expected 1", errors.InvalidRequestError, None, "expected 1"),
         ("400", "[invalid_parameter] x", errors.InvalidRequestError, "invalid_parameter", "x"),
         ("503", "[overloaded] busy", errors.UnavailableError, "overloaded", "busy"),
         # The code tells more than the status.

@@ -116,7 +116,8 @@ class HttpServer(Server):
         app.router.add_get("/v2/models/{model}", self.metadata)
         for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/{model}/ready"):
             app.router.add_get(path, self.fine)
-        runner = web.AppRunner(app, shutdown_timeout=0)
+        # A handler ends with its client, so that the server can end, too.
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -162,7 +163,7 @@ class GrpcServer(Server, GRPCInferenceServiceServicer):
 
     @asynccontextmanager
     async def serving(self):
-        server = grpc.aio.server()
+        server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
         add_GRPCInferenceServiceServicer_to_server(self, server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -242,18 +243,18 @@ def test_many_calls_run_side_by_side(server):
 
 
 @pytest.mark.parametrize(
-    ("image", "kind", "code", "message"),
+    ("image", "kind", "says"),
     [
-        (b"bad", InvalidImageError, "invalid_image", "cannot be decoded"),
-        (b"busy", UnavailableError, "overloaded", "too many requests"),
-        (b"none", ModelNotFoundError, None, "Request for unknown model"),
+        (b"bad", InvalidImageError, ("invalid_image", "cannot be decoded")),
+        (b"busy", UnavailableError, ("overloaded", "too many requests")),
+        (b"none", ModelNotFoundError, (None, "Request for unknown model")),
     ],
 )
-def test_errors_are_the_same_over_both(server, no_waiting, image, kind, code, message):
+def test_errors_are_the_same_over_both(server, no_waiting, image, kind, says):
     async def conversation(client):
         with pytest.raises(kind) as caught:
             await client.analyze(image)
-        assert (caught.value.code, str(caught.value)) == (code, message)
+        assert (caught.value.code, str(caught.value)) == says
         assert type(caught.value) is kind
         assert caught.value.status
 

@@ -6,5 +6,6 @@ pipelines never know which family answers. A new family is one module here and o
 
 from aurum.models.families import arcface, scrfd, simulated, yunet
 
-DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build, "simulated": simulated.build_detector}
-EMBEDDERS = {"arcface": arcface.build, "simulated": simulated.build_embedder}
+DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build}
+EMBEDDERS = {"arcface": arcface.build}
+SIMULATED = {"detector": simulated.build_detector, "embedder": simulated.build_embedder}

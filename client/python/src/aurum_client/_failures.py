@@ -44,9 +44,12 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "StatusCode.DEADLINE_EXCEEDED": RequestTimeoutError,
 }
 
-# Triton puts where it happened ("in ensemble 'analyze_faces', ") before the server's own message,
-# which begins with a code where the reason is one that a program can act on.
-_MESSAGE = re.compile(r"(?:in ensemble '[^']*', )*(?:\[([a-z][a-z0-9_]*)\] )?(.*)", re.DOTALL)
+# Triton puts where it happened ("[request id: r-1] in ensemble 'analyze_faces', ") before the
+# server's own message, which begins with a code where a program can act on the reason.
+_MESSAGE = re.compile(
+    r"(?:in ensemble '[^']*', |\[request id: [^\]]*\] )*(?:\[([a-z][a-z0-9_]*)\] )?(.*)",
+    re.DOTALL,
+)
 
 
 def error_from_status(status: str | None, message: str | None) -> AurumError:

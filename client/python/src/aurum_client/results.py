@@ -20,7 +20,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels; it may reach over the photo's edge."""
+    """A rectangle in pixels; ``x`` and ``y`` are its top left corner."""
 
     x: float
     y: float

@@ -1,0 +1,97 @@
+"""The ``aurum`` command: its subcommands, and how errors end them."""
+
+# ruff: noqa: PLC0415 - modules are imported where they are needed, to start fast
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from aurum import __version__
+from aurum.cli import FAILED, USAGE, CommandError, complain, doctor, modelcmds, photos
+from aurum.settings import SettingError
+
+PHOTO_CODES = (
+    "Exit codes: 0 all photos are fine; 1 some photo failed (the others are answered all the same); "
+    "2 wrong usage, or no photo found; 3 the service cannot be reached or used."
+)
+DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 some check failed."
+
+
+class Commands(TyperGroup):
+    """Ends with one message and an exit code where the user, not the programmer, can mend it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = _exit_code(error)
+            if code is None:
+                raise
+            complain(f"aurum: {error}")
+            raise typer.Exit(code) from None
+
+
+def _exit_code(error: Exception) -> int | None:
+    """None for an error that nobody foresaw."""
+    from aurum.models.manifest import ManifestError
+    from aurum.models.pull import PullError
+
+    if isinstance(error, CommandError):
+        return error.code
+    if isinstance(error, SettingError):
+        return USAGE
+    return FAILED if isinstance(error, ManifestError | PullError) else None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Faces on NVIDIA Triton: start the service, and send it photos.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command(epilog=PHOTO_CODES)(photos.detect)
+app.command(epilog=PHOTO_CODES)(photos.embed)
+app.command(epilog=PHOTO_CODES)(photos.compare)
+app.command(epilog=DOCTOR_CODES)(doctor.doctor)
+app.add_typer(modelcmds.models, name="models")
+
+
+@app.command()
+def up() -> None:
+    """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
+    from aurum.cli.up import up
+
+    up()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Options before the subcommand."""
+
+
+def main() -> None:
+    """Entry point of the ``aurum`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    app()

@@ -1,0 +1,117 @@
+"""`aurum up`: from nothing to a service that answers, in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aurum.cli.progress import downloads
+from aurum.models import build
+from aurum.models.build import Prepared
+from aurum.models.manifest import ManifestError
+from aurum.models.prove import ProofError
+from aurum.models.pull import PullError
+from aurum.server.runtime import RuntimeMissingError
+from aurum.server.server import Server, ServerError
+from aurum.settings import CHECKOUT, SettingError, Settings
+
+console = Console()
+
+
+def up() -> None:
+    """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
+    try:
+        settings = Settings.from_env()
+        with downloads(console) as progress:
+            prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
+        build.install(prepared, CHECKOUT / "model_repository")
+        if prepared.simulated:
+            console.print(_simulated(prepared))
+        _serve(Server(settings), prepared)
+    except (
+        ManifestError,
+        ProofError,
+        PullError,
+        RuntimeMissingError,
+        ServerError,
+        SettingError,
+    ) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _serve(server: Server, prepared: Prepared) -> None:
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():
+            server.kill()  # asked twice: at once
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    with server:
+        with console.status("starting Triton"):
+            waiter = _Waiting(server)
+            while not stopping.is_set() and waiter.is_alive():
+                waiter.join(0.1)
+        if not stopping.is_set():
+            waiter.check()
+            console.print(_ready(server.settings, prepared))
+            while not stopping.wait(0.5):
+                if not server.running:
+                    raise ServerError(f"tritonserver ended:\n{server.reasons()}")
+        console.print("draining requests in flight, then stopping (Ctrl-C again: at once)")
+    console.print("stopped")
+
+
+class _Waiting(threading.Thread):
+    """Waits for readiness beside the main thread, which alone hears Ctrl-C."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._error: ServerError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._server.wait_ready()
+        except ServerError as error:
+            self._error = error
+
+    def check(self) -> None:
+        if self._error:
+            raise self._error
+
+
+def _ready(settings: Settings, prepared: Prepared) -> Table:
+    table = Table(title="Aurum Face Serving is ready", show_header=False, title_justify="left")
+    table.add_row("HTTP", settings.http_url)
+    table.add_row("gRPC", settings.grpc_url)
+    table.add_row("metrics", f"http://{settings.host}:{settings.metrics_port}/metrics")
+    table.add_row("pipelines", "detect_faces, embed_face, analyze_faces")
+    table.add_row("profile", prepared.profile.name + (" (SIMULATED)" if prepared.simulated else ""))
+    for name, model in prepared.ids.items():
+        table.add_row(name, model)
+    commercial = prepared.profile.commercial_use
+    if commercial != "yes":
+        table.add_row("commercial use", f"{commercial}: see `aurum models list`")
+    table.add_row("stop", "Ctrl-C")
+    return table
+
+
+def _simulated(prepared: Prepared) -> str:
+    reasons = "\n".join(f"{name}: {why}" for name, why in prepared.failures.items())
+    return (
+        "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]\n"
+        + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
+        + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR GO "
+        "ONLINE, AND RUN `aurum models pull` "
+        "(docs/models.md)."
+    )

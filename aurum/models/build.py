@@ -1,0 +1,119 @@
+"""From pulled model files to the graphs that Triton serves."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from aurum.models import families, manifest, prove, pull
+from aurum.models.manifest import Model, Profile
+from aurum.settings import Settings
+
+SERVED = {"detector": "face_detection", "embedder": "face_embedding"}
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The graphs of a profile, ready to be installed into a model repository."""
+
+    profile: Profile
+    graphs: dict[str, Path]  # by served name
+    ids: dict[str, str]  # by served name: what the graph's answers will say
+    failures: dict[str, str] = field(default_factory=dict)  # profiles that can't be had, and why
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any answer will be made up."""
+        return any(model.family == "simulated" for model in self.profile.models)
+
+
+def prepare(
+    settings: Settings,
+    progress: pull.Progress = pull.silent,
+    say: Callable[[str], None] = lambda line: None,
+) -> Prepared:
+    """Choose the profile, pull its files and build its graphs, as far as that isn't done yet.
+
+    Where ``auto`` finds no profile that can be had, this is the simulated one, and `failures` says why.
+
+    Raises ManifestError, PullError, ProofError, and ValueError for a graph that breaks the contract.
+    """
+    models = manifest.load()
+    choice = pull.choose_profile(models, settings, progress)
+    profile = choice.profile or models.profile(SIMULATED)
+    graphs, ids = {}, {}
+    for model in profile.models:
+        name = SERVED[model.role]
+        graphs[name], ids[name] = build(model, choice.paths.get(model.name), settings, say)
+    return Prepared(profile, graphs, ids, choice.failures)
+
+
+def build(
+    entry: Model, upstream: Path | None, settings: Settings, say: Callable[[str], None]
+) -> tuple[Path, str]:
+    """The served graph of one model, from the cache if it was built by this very code before.
+
+    Returns its path and the id that its answers carry.
+    """
+    folder = settings.model_cache / "served"
+    version = entry.sha256[:12] if entry.sha256 else "none"
+    path = folder / f"{entry.name}-{version}-{_recipe()}.onnx"
+    if path.is_file():
+        return path, identity(path)
+    say(f"building {SERVED[entry.role]} from {entry.name}")
+    if upstream is None:
+        graph = families.SIMULATED[entry.role]()
+    else:
+        original = onnx.load(str(upstream))
+        adapters = families.DETECTORS if entry.role == "detector" else families.EMBEDDERS
+        graph = adapters[entry.family](original, entry, str(entry.id))
+        say(f"proving it equal to {upstream.name}")
+        prove.prove(graph, onnx.load(str(upstream)), entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, graph.SerializeToString(deterministic=True))
+    return path, identity(path)
+
+
+def install(prepared: Prepared, repository: Path) -> None:
+    """Put the graphs into `repository` (``model_repository/``) as version 1, if others are there."""
+    for name, source in prepared.graphs.items():
+        target = repository / name / "1" / "model.onnx"
+        if target.is_file() and _sha256(target) == _sha256(source):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(target, source.read_bytes())
+
+
+def identity(path: Path) -> str:
+    """Which model a served graph names in its answers, e.g. ``edgeface_xs_q@f078bab9d777``."""
+    model = onnx.load(str(path), load_external_data=False)
+    return next(item.value for item in model.metadata_props if item.key == "aurum.model")
+
+
+def _recipe() -> str:
+    """A digest of the code that builds graphs: a change there builds them anew."""
+    digest = hashlib.sha256(onnx.__version__.encode())
+    for source in sorted(Path(families.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Atomically: whoever reads `path` sees the old file or the whole new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""What upstream graphs say, decoded in NumPy: the other side of the builder's proof.
+
+Written apart from the graphs on purpose: cell by cell from the papers' formulas, with none of
+the index arithmetic that the served graphs use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from aurum.models.families.candidates import STRIDES
+from aurum.models.manifest import Model
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def detect(session: ort.InferenceSession, entry: Model, image: NDArray[np.uint8]) -> Tensors:
+    """All candidates of one RGB image [H,W,3], best first: boxes, landmarks, scores."""
+    if entry.family == "yunet":
+        heads = _run(session, image[..., ::-1].astype(np.float32))
+        levels = [_yunet(heads, stride, image.shape) for stride in STRIDES]
+    else:
+        heads = _run(session, (image.astype(np.float32) - 127.5) / 128)
+        names = [output.name for output in session.get_outputs()]
+        levels = [
+            _scrfd([heads[name] for name in names[level::3]], stride, image.shape)
+            for level, stride in enumerate(STRIDES)
+        ]
+    joined = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
+    order = np.argsort(-joined["scores"], kind="stable")
+    return {name: value[order] for name, value in joined.items()}
+
+
+def embed(
+    session: ort.InferenceSession, entry: Model, crops: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Embeddings of length 1 of RGB crops [N,112,112,3], one run each (some graphs have batch 1)."""
+    assert entry.input is not None
+    pixels = crops if entry.input.color == "RGB" else crops[..., ::-1]
+    scaled = (pixels.astype(np.float32) - entry.input.mean) / entry.input.std
+    raw = np.concatenate([next(iter(_run(session, image).values()))[None] for image in scaled])
+    return raw / np.linalg.norm(raw, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _run(session: ort.InferenceSession, image: NDArray[np.float32]) -> Tensors:
+    """One image [H,W,3]; outputs without their batch dimension, where they have one."""
+    planar = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+    names = [output.name for output in session.get_outputs()]
+    results = session.run(names, {session.get_inputs()[0].name: planar})
+    # SCRFD's upstream heads are lists of anchors without a batch dimension.
+    return {
+        name: value[0] if value.ndim == 3 or len(value) == 1 else value
+        for name, value in zip(names, results, strict=True)
+    }
+
+
+def _cells(stride: int, shape: Sequence[int], anchors: int) -> NDArray[np.float32]:
+    """Column and row of every anchor's cell, [A,2]."""
+    height, width = shape[0] // stride, shape[1] // stride
+    cells = [(x, y) for y in range(height) for x in range(width) for _ in range(anchors)]
+    return np.array(cells, np.float32)
+
+
+def _yunet(heads: Tensors, stride: int, shape: Sequence[int]) -> Tensors:
+    cells = _cells(stride, shape, 1)
+    box, points = heads[f"bbox_{stride}"], heads[f"kps_{stride}"].reshape(-1, 5, 2)
+    sure = np.clip(heads[f"cls_{stride}"], 0, 1) * np.clip(heads[f"obj_{stride}"], 0, 1)
+    size = np.exp(box[:, 2:]) * stride
+    corner = (cells + box[:, :2]) * stride - size / 2
+    return {
+        "boxes": np.concatenate([corner, size], axis=1),
+        "landmarks": (cells[:, None] + points) * stride,
+        "scores": np.sqrt(sure[:, 0]),
+    }
+
+
+def _scrfd(heads: Sequence[NDArray[Any]], stride: int, shape: Sequence[int]) -> Tensors:
+    scores, distance, points = heads
+    centre = _cells(stride, shape, 2) * stride
+    left_top, right_bottom = distance[:, :2] * stride, distance[:, 2:] * stride
+    return {
+        "boxes": np.concatenate([centre - left_top, left_top + right_bottom], axis=1),
+        "landmarks": centre[:, None] + points.reshape(-1, 5, 2) * stride,
+        "scores": scores[:, 0],
+    }

@@ -1,0 +1,114 @@
+"""Proof that a served graph says what its upstream says, on random and on real input."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from aurum.imaging.letterbox import letterbox
+from aurum.models.families import reference
+from aurum.models.families.graph import MAX_CANDIDATES
+from aurum.models.manifest import Model
+from aurum.settings import CHECKOUT
+
+# Both sides compute in float32, in another order of operations.
+SCORE_TOLERANCE = 1e-4
+PIXEL_TOLERANCE = 0.05
+EMBEDDING_TOLERANCE = 1e-4
+# Below this a candidate is noise, whose exponential can turn rounding into pixels.
+NOISE = 0.02
+
+PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"
+
+
+class ProofError(RuntimeError):
+    """A served graph differs from its upstream; the message says where and by how much."""
+
+
+def prove(served: onnx.ModelProto, upstream: onnx.ModelProto, entry: Model) -> None:
+    """Compare the two graphs, alone and in a batch. Raises ProofError."""
+    session = _session(served)
+    original = _session(upstream)
+    if entry.role == "detector":
+        for images in (_noise((2, 96, 160, 3)), _photos(320), _photos(512)):
+            _prove_detector(session, original, entry, images)
+    else:
+        crops = np.concatenate([_noise((2, 112, 112, 3)), _crops()])
+        _prove_embedder(session, original, entry, crops)
+
+
+def _prove_detector(
+    served: ort.InferenceSession,
+    original: ort.InferenceSession,
+    entry: Model,
+    images: NDArray[np.uint8],
+) -> None:
+    names = ["boxes", "landmarks", "scores"]
+    batch = served.run(names, {"images": images})
+    for index, image in enumerate(images):
+        want = reference.detect(original, entry, image)
+        for results, row in ((batch, index), (served.run(names, {"images": image[None]}), 0)):
+            got = {name: value[row] for name, value in zip(names, results, strict=True)}
+            _same_candidates(entry.name, got, want)
+
+
+def _same_candidates(name: str, got: reference.Tensors, want: reference.Tensors) -> None:
+    count = min(MAX_CANDIDATES, len(want["scores"]))
+    if len(got["scores"]) != count:
+        raise ProofError(f"{name}: {len(got['scores'])} candidates, expected {count}")
+    _within(name, "scores", np.abs(got["scores"] - want["scores"][:count]), SCORE_TOLERANCE)
+    for index in np.flatnonzero(got["scores"] > NOISE):
+        # Equal scores may come in another order: look among the candidates of this score.
+        near = np.abs(want["scores"] - got["scores"][index]) <= SCORE_TOLERANCE
+        distance = np.maximum(
+            np.abs(want["boxes"][near] - got["boxes"][index]).max(axis=1),
+            np.abs(want["landmarks"][near] - got["landmarks"][index]).max(axis=(1, 2)),
+        )
+        _within(name, f"candidate {index}", distance.min(keepdims=True), PIXEL_TOLERANCE)
+
+
+def _prove_embedder(
+    served: ort.InferenceSession,
+    original: ort.InferenceSession,
+    entry: Model,
+    crops: NDArray[np.uint8],
+) -> None:
+    want = reference.embed(original, entry, crops)
+    (batch,) = served.run(["embedding"], {"crops": crops})
+    alone = np.concatenate(
+        [served.run(["embedding"], {"crops": crop[None]})[0] for crop in crops]
+    )
+    for got in (batch, alone):
+        _within(entry.name, "embedding", np.abs(got - want), EMBEDDING_TOLERANCE)
+
+
+def _within(name: str, what: str, difference: NDArray[np.floating], tolerance: float) -> None:
+    worst = float(difference.max(initial=0))
+    if not worst <= tolerance:  # also where it is not a number
+        raise ProofError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance})")
+
+
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def _noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def _photo() -> NDArray[np.uint8]:
+    return cv2.imread(str(PHOTO), cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
+
+
+def _photos(size: int) -> NDArray[np.uint8]:
+    """A photo and its mirror image: a batch whose two answers differ."""
+    image = letterbox(_photo(), size).image
+    return np.stack([image, image[:, ::-1]])
+
+
+def _crops() -> NDArray[np.uint8]:
+    face = cv2.resize(_photo()[50:190, 150:290], (112, 112), interpolation=cv2.INTER_AREA)
+    return np.stack([face, face[:, ::-1]])

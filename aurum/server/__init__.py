@@ -1,0 +1,1 @@
+"""Running the real tritonserver that the nvidia-pytriton wheel carries."""

@@ -1,0 +1,118 @@
+"""Where the parts of the embedded tritonserver lie, and how they are put together.
+
+The wheel was built to be driven by pytriton's own Python API; we only use its binaries, the way
+NVIDIA's container starts them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from aurum.settings import CHECKOUT, Settings
+
+# Side by side, as they are given to Triton here and on NVIDIA's container.
+REPOSITORIES = ("model_repository", "python_backends", "ensembles")
+
+
+class RuntimeMissingError(RuntimeError):
+    """A part of the embedded server is missing; the message says how to get it."""
+
+
+def tritonserver_home() -> Path:
+    """The wheel's folder with ``bin/tritonserver``, ``backends`` and the Python stubs."""
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeMissingError("the package nvidia-pytriton is missing; run `make setup`")
+    home = Path(spec.submodule_search_locations[0]) / "tritonserver"
+    if not (home / "bin" / "tritonserver").is_file():
+        raise RuntimeMissingError(f"{home} has no tritonserver: its wheels are for Linux x86-64 only")
+    return home
+
+
+def python_stub() -> Path:
+    """The Python backend's stub for this Python version."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stubs = tritonserver_home() / "python_backend_stubs"
+    stub = stubs / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        have = ", ".join(sorted(path.name for path in stubs.iterdir()))
+        raise RuntimeMissingError(f"there is no Python stub for {version}; there are {have}")
+    return stub
+
+
+def find_libpython() -> Path:
+    """The folder of this Python's shared library, which the stub is linked to."""
+    name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    library = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
+    folders = (library, library / multiarch, Path("/usr/lib") / multiarch, Path("/usr/local/lib"))
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder
+    package = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+    raise RuntimeMissingError(
+        f"{name} is missing (looked in {', '.join(map(str, folders))}); "
+        f"on Debian or Ubuntu: apt-get install {package}"
+    )
+
+
+def assemble_backends(folder: Path) -> None:
+    """Fill `folder` as Triton's backend directory: the Python backend, and ours for ONNX.
+
+    Copies, since Triton refuses backend libraries behind symbolic links.
+    """
+    python = folder / "python"
+    shutil.copytree(tritonserver_home() / "backends" / "python", python)
+    shutil.copy2(python_stub(), python)
+    shutil.copytree(CHECKOUT / "backends" / "onnxruntime", folder / "onnxruntime")
+
+
+def command(settings: Settings, repositories: Path, backends: Path) -> list[str]:
+    """The command line of tritonserver; `repositories` holds the three model repositories."""
+    verbosity = {
+        "error": ["--log-warning=false", "--log-info=false"],
+        "warning": ["--log-info=false"],
+        "info": [],
+        "verbose": ["--log-verbose=1"],
+    }
+    return [
+        str(tritonserver_home() / "bin" / "tritonserver"),
+        *(f"--model-repository={repositories / name}" for name in REPOSITORIES),
+        f"--backend-directory={backends}",
+        f"--http-address={settings.host}",
+        f"--http-port={settings.http_port}",
+        f"--grpc-address={settings.host}",
+        f"--grpc-port={settings.grpc_port}",
+        f"--metrics-address={settings.host}",
+        f"--metrics-port={settings.metrics_port}",
+        f"--exit-timeout-secs={settings.drain_timeout}",
+        "--allow-gpu-metrics=false",
+        "--log-format=ISO8601",
+        *verbosity[settings.log_level],
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of tritonserver and, through it, of its Python backends."""
+    libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
+    folders = [str(libraries), str(find_libpython())]
+    if inherited := os.environ.get("LD_LIBRARY_PATH"):
+        folders.append(inherited)
+    return {
+        **os.environ,
+        **settings.to_env(),
+        # The stub starts an isolated interpreter, which ignores PYTHONPATH: it finds our packages by
+        # taking the first `python3` on the PATH for its own, and with it that environment.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "LD_LIBRARY_PATH": os.pathsep.join(folders),
+        # A heap for each of many threads would hold memory that no other thread can use.
+        "MALLOC_ARENA_MAX": "2",
+        # OpenCV's and NumPy's own threads would compete with those of the pipelines.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }

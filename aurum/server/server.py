@@ -1,0 +1,160 @@
+"""One tritonserver process: started, watched until it really answers, drained and stopped."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from aurum_client import AurumError, FaceClient
+
+from aurum.models.prove import PHOTO
+from aurum.server import runtime
+from aurum.settings import CHECKOUT, Settings
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class ServerError(RuntimeError):
+    """The server can't be started, or died; the message says why as far as its log tells."""
+
+
+class Server:
+    """A tritonserver over the three repositories under `repositories`.
+
+    Use as a context manager: leaving it stops the server and every process it started.
+    """
+
+    def __init__(
+        self, settings: Settings, repositories: Path = CHECKOUT, log: Path | None = None
+    ) -> None:
+        self.settings = settings
+        self.repositories = repositories
+        self.log = log or CHECKOUT / ".aurum" / "tritonserver.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._backends: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of tritonserver; its Python stubs are its children."""
+        assert self._process is not None, "the server was not started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, without waiting. Raises ServerError for a taken port."""
+        self._check_ports()
+        self._backends = tempfile.TemporaryDirectory(prefix="aurum-backends-")
+        backends = Path(self._backends.name)
+        runtime.assemble_backends(backends)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = self._spawn(backends, log)
+
+    def wait_ready(self) -> None:
+        """Wait until a real photo has been answered over HTTP and over gRPC.
+
+        Triton's own readiness is not enough: it does not notice a Python stub that has died.
+
+        Raises ServerError if the process ends, or takes longer than `settings.ready_timeout`.
+        """
+        deadline = time.monotonic() + self.settings.ready_timeout
+        photo = PHOTO.read_bytes()
+        for url in (self.settings.http_url, self.settings.grpc_url):
+            while True:
+                if not self.running:
+                    raise ServerError(f"tritonserver ended while starting:\n{self.reasons()}")
+                try:
+                    with FaceClient(url, timeout=10, retries=0) as client:
+                        client.analyze(photo)
+                    break
+                except AurumError as error:
+                    if time.monotonic() > deadline:
+                        raise ServerError(
+                            f"no answer from {url} within {self.settings.ready_timeout:g} s "
+                            f"({error}):\n{self.reasons()}"
+                        ) from error
+                    time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
+        if self._process is not None:
+            if self.running:
+                self._process.terminate()
+                try:
+                    # Its own timeout counts from zero at each of its stages.
+                    self._process.wait(timeout=2 * self.settings.drain_timeout + 5)
+                except subprocess.TimeoutExpired:
+                    self.kill()
+            self._process.wait()
+        if self._backends is not None:
+            self._backends.cleanup()
+            self._backends = None
+
+    def kill(self) -> None:
+        """End every process at once."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # all of them have ended already
+
+    def reasons(self, lines: int = 15) -> str:
+        """The lines of the log that say what went wrong, or its end."""
+        text = self.log.read_text(errors="replace").splitlines()
+        told = [line for line in text if "failed to load" in line or line.startswith("error:")]
+        chosen = told or [line for line in text if line.strip()][-lines:]
+        return "\n".join(line[:600] for line in chosen[:lines]) + f"\n(log: {self.log})"
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _spawn(self, backends: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            runtime.command(self.settings, self.repositories, backends),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=runtime.environment(self.settings),
+            # Its own session: Ctrl-C reaches us alone, and we end it in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def _check_ports(self) -> None:
+        for name in ("http_port", "grpc_port", "metrics_port"):
+            port = getattr(self.settings, name)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self.settings.host, port))
+                except OSError as error:
+                    raise ServerError(
+                        f"port {port} on {self.settings.host} can't be used ({error.strerror}); "
+                        f"end what uses it or set AURUM_{name.upper()} to a free port"
+                    ) from None
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end tritonserver if we are killed: no orphan keeps the ports."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Make .venv and install into it: setup.sh PYTHON serve|test
+# Missing system packages are installed where we may (root on Debian or Ubuntu), else named.
+set -eu
+python=$1
+purpose=$2
+cd "$(dirname "$0")/.."
+
+need() { # need PACKAGE REASON
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing $1 ($2)"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+    else
+        echo "$2: please install $1, on Debian or Ubuntu: sudo apt-get install $1" >&2
+        exit 1
+    fi
+}
+
+command -v "$python" >/dev/null || need python3 "there is no $python"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+case "$version" in
+    3.11 | 3.12) ;;
+    *) echo "Python 3.11 or 3.12 is needed, $python is $version; use: make PYTHON=python3.11 ..." >&2; exit 1 ;;
+esac
+
+if [ ! -x .venv/bin/python ]; then
+    echo "making .venv (Python $version)"
+    if ! "$python" -m venv .venv >/dev/null 2>&1; then
+        rm -rf .venv
+        need "python$version-venv" "$python can't make virtual environments"
+        "$python" -m venv .venv
+    fi
+fi
+
+extra=""
+[ "$purpose" = test ] && extra="[test]"
+echo "installing packages"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt --editable client/python --editable ".$extra"
+
+# The Python backend's stub is linked to Python's shared library, which Debian packs separately.
+if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
+    need "libpython$version" "Triton's Python backend needs Python's shared library"
+fi

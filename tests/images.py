@@ -1,0 +1,339 @@
+"""Image files, good and bad, made in memory from one photo. Deterministic, and made only once."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import aurum
+
+ASTRONAUT = Path(aurum.__file__).parent / "assets" / "astronaut.jpg"
+# Not square, so that a file whose sides were swapped is noticed.
+WIDTH, HEIGHT = 320, 256
+# What makes a stored picture upright, undone: EXIF orientation -> PIL's transposition.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+GRAY = {"jpeg gray", "png gray", "png gray 16-bit", "png gray alpha", "webp gray"}
+
+
+@cache
+def astronaut() -> bytes:
+    """The JPEG of 512x512 pixels with one face."""
+    return ASTRONAUT.read_bytes()
+
+
+@cache
+def photo() -> NDArray[np.uint8]:
+    """RGB [256,320,3] with one face: what every file of `good` but a few odd ones shows."""
+    pixels = np.asarray(Image.open(io.BytesIO(astronaut())).convert("RGB"))
+    part = pixels[: HEIGHT, 64 : 64 + WIDTH].copy()
+    part.flags.writeable = False
+    return part
+
+
+def save(image: Image.Image, kind: str, **options: object) -> bytes:
+    """`image` as a file of PIL's format `kind`."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def opencv(extension: str, pixels: NDArray[np.generic], *parameters: int) -> bytes:
+    """`pixels` (RGB or gray) as a file that OpenCV writes."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., ::-1] if pixels.shape[2] == 3 else pixels[..., [2, 1, 0, 3]]
+    done, data = cv2.imencode(extension, np.ascontiguousarray(pixels), parameters)
+    assert done
+    return data.tobytes()
+
+
+def jpeg(width: int, height: int, seed: int = 0) -> bytes:
+    """A JPEG of smooth noise in the given size."""
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return opencv(".jpg", cv2.resize(noise, (width, height)))
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    """A JPEG segment with its length."""
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def chunk(name: bytes, payload: bytes) -> bytes:
+    """A PNG chunk with its length and CRC."""
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(
+        ">I", zlib.crc32(name + payload)
+    )
+
+
+def exif(orientation: int) -> bytes:
+    """An EXIF block that states an orientation, as Pillow's and other writers take it."""
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block.tobytes()
+
+
+def start_of_frame(data: bytes) -> int:
+    """Where a JPEG's frame header (SOF0 or SOF2) starts."""
+    at = 2
+    while data[at + 1] not in (0xC0, 0xC2):
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
+
+
+def entropy(data: bytes) -> int:
+    """Where a JPEG's first entropy-coded data starts."""
+    at = data.index(b"\xff\xda")
+    return at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def with_size(data: bytes, width: int, height: int) -> bytes:
+    """A JPEG, PNG or WebP (VP8, VP8L) whose header states another size; its pixels stay."""
+    changed = bytearray(data)
+    if data[:2] == b"\xff\xd8":
+        at = start_of_frame(data) + 5
+        changed[at : at + 4] = struct.pack(">HH", height, width)
+    elif data[:4] == b"\x89PNG":
+        changed[16:24] = struct.pack(">II", width, height)
+        changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))
+    elif data[12:16] == b"VP8 ":
+        changed[26:30] = struct.pack("<HH", width, height)
+    else:
+        assert data[12:16] == b"VP8L"
+        (bits,) = struct.unpack("<I", data[21:25])
+        size = (width - 1) | (height - 1) << 14
+        changed[21:25] = struct.pack("<I", bits & 0xF0000000 | size)
+    return bytes(changed)
+
+
+def png_of(rows: bytes, *, width: int, height: int, depth: int = 8, color: int = 2) -> bytes:
+    """A PNG around filtered rows."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+@cache
+def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
+    """Name -> a file that is accepted, and the width and height of the upright photo.
+
+    All but "astronaut", "tiny ...", "wide ...", "tall ..." and "png 1-bit" show `photo()`.
+    """
+    pixels = photo()
+    image = Image.fromarray(pixels)
+    whole = (WIDTH, HEIGHT)
+    alpha = np.dstack([pixels, np.full((HEIGHT, WIDTH), 128, np.uint8)])
+    gray = image.convert("L")
+    plain = save(image, "JPEG", quality=92)
+    files = {
+        "jpeg": plain,
+        "jpeg progressive": save(image, "JPEG", quality=92, progressive=True),
+        "jpeg gray": save(gray, "JPEG", quality=92),
+        "jpeg cmyk": save(image.convert("CMYK"), "JPEG", quality=92),
+        "jpeg rgb": save(image, "JPEG", quality=92, keep_rgb=True),
+        "jpeg restarts": opencv(".jpg", pixels, cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+        "jpeg trailing bytes": plain + b"\0" * 7 + b"appended by a phone",
+        "jpeg trailing jpeg": plain + save(image.resize((64, 64)), "JPEG"),
+        "jpeg stray bytes": plain[:2] + segment(0xFE, b"a comment") + b"\x12\x34" + plain[2:],
+        "jpeg damaged exif": save(image, "JPEG", quality=92, exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+        "jpeg orientation 99": save(image, "JPEG", quality=92, exif=exif(99)),
+        "mpo": save(image, "MPO", save_all=True, append_images=[image.rotate(180)], quality=92),
+        "png": save(image, "PNG"),
+        "png 16-bit": opencv(".png", pixels.astype(np.uint16) * 257),
+        "png gray": save(gray, "PNG"),
+        "png gray 16-bit": opencv(".png", np.asarray(gray).astype(np.uint16) * 257),
+        "png gray alpha": save(gray.convert("LA"), "PNG"),
+        "png rgba": save(Image.fromarray(alpha), "PNG"),
+        "png palette": save(image.quantize(256), "PNG"),
+        "png palette transparent": save(image.quantize(256), "PNG", transparency=0),
+        "png 1-bit": save(gray.convert("1"), "PNG"),
+        "webp": save(image, "WEBP", quality=90),
+        "webp lossless": save(image, "WEBP", lossless=True),
+        "webp gray": save(gray, "WEBP", quality=90),
+        "webp alpha": save(Image.fromarray(alpha), "WEBP", quality=90),
+        "webp orientation 6": save(
+            image.transpose(Image.Transpose.ROTATE_90), "WEBP", quality=90, exif=exif(6)
+        ),
+        "png orientation 8": save(
+            image.transpose(Image.Transpose.ROTATE_270), "PNG", exif=exif(8)
+        ),
+    }
+    for subsampling in ("411", "420", "422", "440", "444"):
+        value = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{subsampling}")
+        files[f"jpeg {subsampling}"] = opencv(
+            ".jpg", pixels, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, value
+        )
+    for orientation, way in STORED.items():
+        stored = image if way is None else image.transpose(way)
+        files[f"jpeg orientation {orientation}"] = save(
+            stored, "JPEG", quality=92, exif=exif(orientation)
+        )
+    sized = {name: (data, whole) for name, data in files.items()}
+    sized["astronaut"] = (astronaut(), (512, 512))
+    for kind, name in (("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp")):
+        sized[f"tiny {name}"] = (save(image.resize((1, 1)), kind), (1, 1))
+    sized["wide png"] = (save(image.resize((3000, 8)), "PNG"), (3000, 8))
+    sized["wide jpeg"] = (save(image.resize((3000, 8)), "JPEG"), (3000, 8))
+    sized["tall jpeg"] = (save(image.resize((3, 2000)), "JPEG"), (3, 2000))
+    return sized
+
+
+@cache
+def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, tuple[bytes, str]]:
+    """Name -> a file that is refused, and a pattern that the message matches.
+
+    `max_bytes` and `max_pixels` are the limits in force; `max_pixels` below 16383 x 16383, the
+    largest WebP there is.
+    """
+    files = {name: data for name, (data, _) in good().items()}
+    random = np.random.default_rng(7)
+    no_image = "the bytes are not an image; accepted are JPEG, PNG and WebP"
+    cases: dict[str, tuple[bytes, str]] = {
+        "empty": (b"", r"the image is empty \(0 bytes\)"),
+        "zero byte": (b"\0", no_image),
+        "random bytes": (random.bytes(4096), no_image),
+        "text": (b"this is no photo\n" * 20, no_image),
+        "html": (b"<!doctype html><title>404</title>", no_image),
+        "zip": (b"PK\3\4" + random.bytes(200), no_image),
+    }
+    cases |= {
+        f"other format {name}": (data, f"{name} images are not supported; accepted are JPEG")
+        for name, data in _other_formats().items()
+    }
+    cases |= {f"damaged {name}": case for name, case in _damaged(files).items()}
+    image = Image.fromarray(photo()).resize((64, 48))
+    frames = [image.rotate(angle) for angle in (90, 180)]
+    animated = "an animated {} of 3 frames; send the one frame that is meant"
+    cases |= {
+        "animated webp": (
+            save(image, "WEBP", save_all=True, append_images=frames, duration=100),
+            animated.format("WEBP"),
+        ),
+        "animated png": (
+            save(image, "PNG", save_all=True, append_images=frames, duration=100),
+            animated.format("PNG"),
+        ),
+        "polyglot gif": (b"GIF89a" + files["jpeg"], "GIF images are not supported"),
+        "polyglot text": (b"#!/bin/sh\n" + files["jpeg"], no_image),
+        "too many bytes": (
+            files["jpeg"] + b"\0" * (max_bytes + 1 - len(files["jpeg"])),
+            rf"has {max(max_bytes + 1, len(files['jpeg']))} bytes; at most {max_bytes} are allowed",
+        ),
+        "too many zeros": (
+            bytes(max_bytes + 1),
+            f"has {max_bytes + 1} bytes; at most {max_bytes} are allowed",
+        ),
+    }
+    return cases | _bombs(files, max_pixels)
+
+
+def _other_formats() -> dict[str, bytes]:
+    image = Image.fromarray(photo()).resize((32, 24))
+    box = b"\0\0\0\x1cftyp%s\0\0\0\0mif1miaf" + bytes(64)
+    return {
+        "GIF": save(image.convert("P"), "GIF"),
+        "BMP": save(image, "BMP"),
+        "TIFF": save(image, "TIFF"),
+        "PDF": b"%PDF-1.7\n" + bytes(64),
+        "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+        "HEIC": box % b"heic",
+        "AVIF": box % b"avif",
+        "JPEG XL": b"\xff\x0a" + bytes(64),
+    }
+
+
+def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
+    """Files that a careless server answers with half a photo, or not at all."""
+    header = "header is corrupt|not an image|corrupt or truncated"
+    cases: dict[str, tuple[bytes, str]] = {}
+    for name in (
+        "jpeg", "jpeg progressive", "jpeg cmyk", "jpeg gray", "jpeg 411", "jpeg stray bytes", "png",
+        "png palette", "png 16-bit", "webp", "webp lossless", "webp alpha",
+    ):  # fmt: skip
+        data = files[name]
+        kind = name.split()[0].upper()
+        broken = f"the {kind} image is corrupt or truncated and can't be decoded"
+        for share in (0.5, 0.9):
+            cases[f"{name} cut at {share:.0%}"] = (data[: int(len(data) * share)], broken)
+        cases[f"{name} cut in its header"] = (data[:24], header)
+    jpeg, png, webp = files["jpeg"], files["png"], files["webp"]
+    broken = "the {} image is corrupt or truncated and can't be decoded"
+    for name in ("jpeg", "jpeg progressive", "jpeg cmyk"):
+        scribbled = bytearray(files[name])
+        at = entropy(files[name]) + 400
+        scribbled[at : at + 600] = np.random.default_rng(11).bytes(600).replace(b"\xff", b"\xfe")
+        cases[f"{name} entropy data"] = (bytes(scribbled), broken.format("JPEG"))
+    idat = png.index(b"IDAT")
+    crc = bytearray(png)
+    crc[idat + 4 + int.from_bytes(png[idat - 4 : idat], "big")] ^= 0xFF
+    data = bytearray(png)
+    data[idat + 4000] ^= 0xFF
+    image_header = bytearray(png)
+    image_header[29] ^= 0xFF
+    unpacked = png_of(b"\0" * (3 * 64 + 1) * 32, width=64, height=64)
+    cases |= {
+        "png crc": (bytes(crc), broken.format("PNG")),
+        "png data": (bytes(data), broken.format("PNG")),
+        "png header crc": (bytes(image_header), header),
+        "png half the rows": (unpacked, broken.format("PNG")),
+        "png only its signature": (png[:8], header),
+        "jpeg only its start": (jpeg[:2], header),
+        "jpeg without pixels": (jpeg[: entropy(jpeg)] + b"\xff\xd9", broken.format("JPEG")),
+        "jpeg without frame": (jpeg[: start_of_frame(jpeg)] + b"\xff\xd9", header),
+        "webp only its start": (webp[:12], header),
+        "webp data": (webp[:60] + bytes(len(webp) - 60), broken.format("WEBP")),
+        "jpeg zero wide": (with_size(jpeg, 0, HEIGHT), header),
+        "jpeg zero high": (with_size(jpeg, WIDTH, 0), header),
+        "png zero wide": (with_size(png, 0, HEIGHT), header),
+        "webp zero wide": (with_size(webp, 0, HEIGHT), header),
+    }
+    return cases
+
+
+def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, str]]:
+    """Small files whose headers promise more pixels than are allowed."""
+    much = f"= {{}} pixels; at most {max_pixels} are allowed"
+    cases = {
+        f"bomb {name}": (with_size(files[name], width, height), much.format(width * height))
+        for name, width, height in (
+            ("jpeg", 65_500, 65_500),
+            ("jpeg progressive", 65_500, 65_500),
+            ("png", 100_000, 100_000),
+            ("webp", 16_383, 16_383),
+            ("webp lossless", 16_383, 16_383),
+        )
+    }
+    cases["bomb png barely"] = (
+        with_size(files["png"], max_pixels + 1, 1),
+        much.format(max_pixels + 1),
+    )
+    zeros = zlib.compressobj()
+    packed = b"".join(zeros.compress(bytes(1 << 20)) for _ in range(64)) + zeros.flush()
+    side = 1 << 14
+    cases["bomb png packed"] = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", packed)
+        + chunk(b"IEND", b""),
+        much.format(side * side),
+    )
+    return cases
