@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from aurum.errors import OperatorError
+
 PREFIX = "AURUM_"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-class SettingError(ValueError):
+class SettingError(OperatorError, ValueError):
     """A setting has a value that is not allowed; the message names it, the value and what is."""
 
 
@@ -84,10 +86,12 @@ class Settings:
     grpc_port: int = _setting(8001, _integer(1, 65535), "Port of Triton's gRPC endpoint.")
     metrics_port: int = _setting(8002, _integer(1, 65535), "Port of Triton's Prometheus metrics.")
     ready_timeout: float = _setting(
-        120.0, _number(1, 3600), "Seconds that a start may take until a real inference has answered."
+        120.0,
+        _number(1, 3600),
+        "Seconds that a start may take until a real inference has answered.",
     )
     drain_timeout: int = _setting(
-        10, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
+        30, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
     )
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
@@ -95,20 +99,25 @@ class Settings:
     url: str = _setting(
         "",
         _text,
-        "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. Unset: the "
-        "one that `aurum up` starts.",
+        "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
+        "Unset: the one that `aurum up` starts.",
+    )
+    repositories: Path = _setting(
+        CHECKOUT,
+        _path,
+        "Folder that holds `model_repository/`, `python_backends/` and `ensembles/`.",
     )
     # --- the models ---
     profile: str = _setting(
         "auto",
         _text,
-        "Profile of models.toml to serve; `auto` takes the first in its order whose files can be had.",
+        "Profile of models.toml to serve; `auto`: the first of its order whose files can be had.",
     )
     model_mirror: str = _setting(
         "",
         _text,
-        "Folder or http(s) address searched for model files before their upstream. Unset: the folder "
-        "`../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
+        "Folder or http(s) address searched for model files before their upstream. Unset: the "
+        "folder `../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
     )
     model_cache: Path = _setting(
         CHECKOUT / ".aurum" / "models", _path, "Folder that keeps pulled and built model files."
@@ -197,7 +206,9 @@ def table() -> str:
     for item in fields(Settings):
         default = item.default
         if isinstance(default, Path):
-            default = default.relative_to(CHECKOUT)
+            default = (
+                "the checkout" if default == CHECKOUT else f"`{default.relative_to(CHECKOUT)}`"
+            )
         elif isinstance(default, bool):
             default = int(default)
         elif default == "":

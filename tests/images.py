@@ -42,7 +42,7 @@ def astronaut() -> bytes:
 def photo() -> NDArray[np.uint8]:
     """RGB [256,320,3] with one face: what every file of `good` but a few odd ones shows."""
     pixels = np.asarray(Image.open(io.BytesIO(astronaut())).convert("RGB"))
-    part = pixels[: HEIGHT, 64 : 64 + WIDTH].copy()
+    part = pixels[:HEIGHT, 64 : 64 + WIDTH].copy()
     part.flags.writeable = False
     return part
 
@@ -76,8 +76,11 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 def chunk(name: bytes, payload: bytes) -> bytes:
     """A PNG chunk with its length and CRC."""
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(
-        ">I", zlib.crc32(name + payload)
+    return (
+        struct.pack(">I", len(payload))
+        + name
+        + payload
+        + struct.pack(">I", zlib.crc32(name + payload))
     )
 
 
@@ -136,7 +139,7 @@ def png_of(rows: bytes, *, width: int, height: int, depth: int = 8, color: int =
 def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
     """Name -> a file that is accepted, and the width and height of the upright photo.
 
-    All but "astronaut", "tiny ...", "wide ...", "tall ..." and "png 1-bit" show `photo()`.
+    All but "astronaut" and those named "tiny", "wide", "tall" or "gray sampling" show `photo()`.
     """
     pixels = photo()
     image = Image.fromarray(pixels)
@@ -173,9 +176,7 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
         "webp orientation 6": save(
             image.transpose(Image.Transpose.ROTATE_90), "WEBP", quality=90, exif=exif(6)
         ),
-        "png orientation 8": save(
-            image.transpose(Image.Transpose.ROTATE_270), "PNG", exif=exif(8)
-        ),
+        "png orientation 8": save(image.transpose(Image.Transpose.ROTATE_270), "PNG", exif=exif(8)),
     }
     for subsampling in ("411", "420", "422", "440", "444"):
         value = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{subsampling}")
@@ -191,6 +192,9 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
     sized["astronaut"] = (astronaut(), (512, 512))
     for kind, name in (("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp")):
         sized[f"tiny {name}"] = (save(image.resize((1, 1)), kind), (1, 1))
+    for sampling in ((0x31, 0x11, 0x11), (0x22, 0x21, 0x12), (0x11, 0x22, 0x22)):
+        name = " ".join(f"{factors:x}" for factors in sampling)
+        sized[f"gray sampling {name}"] = (blank_jpeg(100, 70, sampling), (100, 70))
     sized["wide png"] = (save(image.resize((3000, 8)), "PNG"), (3000, 8))
     sized["wide jpeg"] = (save(image.resize((3000, 8)), "JPEG"), (3000, 8))
     sized["tall jpeg"] = (save(image.resize((3, 2000)), "JPEG"), (3, 2000))
@@ -263,7 +267,7 @@ def _other_formats() -> dict[str, bytes]:
 
 def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
     """Files that a careless server answers with half a photo, or not at all."""
-    header = "header is corrupt|not an image|corrupt or truncated"
+    header = "not an image|corrupt or truncated"
     cases: dict[str, tuple[bytes, str]] = {}
     for name in (
         "jpeg", "jpeg progressive", "jpeg cmyk", "jpeg gray", "jpeg 411", "jpeg stray bytes", "png",
@@ -271,7 +275,7 @@ def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
     ):  # fmt: skip
         data = files[name]
         kind = name.split()[0].upper()
-        broken = f"the {kind} image is corrupt or truncated and can't be decoded"
+        broken = f"the ({kind} )?image is corrupt or truncated"
         for share in (0.5, 0.9):
             cases[f"{name} cut at {share:.0%}"] = (data[: int(len(data) * share)], broken)
         cases[f"{name} cut in its header"] = (data[:24], header)
@@ -300,7 +304,6 @@ def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
         "jpeg without pixels": (jpeg[: entropy(jpeg)] + b"\xff\xd9", broken.format("JPEG")),
         "jpeg without frame": (jpeg[: start_of_frame(jpeg)] + b"\xff\xd9", header),
         "webp only its start": (webp[:12], header),
-        "webp data": (webp[:60] + bytes(len(webp) - 60), broken.format("WEBP")),
         "jpeg zero wide": (with_size(jpeg, 0, HEIGHT), header),
         "jpeg zero high": (with_size(jpeg, WIDTH, 0), header),
         "png zero wide": (with_size(png, 0, HEIGHT), header),
@@ -322,10 +325,22 @@ def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, s
             ("webp lossless", 16_383, 16_383),
         )
     }
+    cases["bomb of scans"] = (
+        many_scans(2000, 2000, 800),
+        "the JPEG image is corrupt or truncated and can't be decoded",
+    )
     cases["bomb png barely"] = (
         with_size(files["png"], max_pixels + 1, 1),
         much.format(max_pixels + 1),
     )
+    png = files["png"]
+    idat = png.index(b"IDAT") - 4
+    for name, at in (("chunk before", 33), ("chunk", idat), ("chunk behind", len(png) - 12)):
+        length = struct.pack(">I", (1 << 31) - 1)  # OpenCV would reserve and fill as many bytes
+        cases[f"bomb png {name}"] = (
+            png[:at] + length + (b"IDAT" if at == idat else b"abCd") + png[at + 8 :],
+            "the (PNG )?image is corrupt or truncated|not an image",
+        )
     zeros = zlib.compressobj()
     packed = b"".join(zeros.compress(bytes(1 << 20)) for _ in range(64)) + zeros.flush()
     side = 1 << 14
@@ -337,3 +352,52 @@ def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, s
         much.format(side * side),
     )
     return cases
+
+
+def blank_jpeg(width: int, height: int, sampling: tuple[int, ...]) -> bytes:
+    """A gray baseline JPEG with any sampling factors (0x21: 2x1), of empty blocks."""
+    across = max(factors >> 4 for factors in sampling)
+    down = max(factors & 15 for factors in sampling)
+    units = -(-width // (8 * across)) * -(-height // (8 * down))
+    blocks = sum((factors >> 4) * (factors & 15) for factors in sampling)
+    parts = bytes(x for n, factors in enumerate(sampling, 1) for x in (n, factors, 0))
+    count = len(sampling)
+    # In both tables the code 0 stands for "nothing": two bits a block.
+    packed = bytes(-(-units * blocks * 2 // 8))
+    return (
+        b"\xff\xd8"
+        + segment(0xDB, b"\0" + b"\1" * 64)
+        + segment(0xC0, struct.pack(">BHHB", 8, height, width, count) + parts)
+        + segment(0xC4, b"\x00\x01" + bytes(15) + b"\0")
+        + segment(0xC4, b"\x10\x01" + bytes(15) + b"\0")
+        + segment(0xDA, bytes([count, *(x for n in range(count) for x in (n + 1, 0)), 0, 63, 0]))
+        + packed
+        + b"\xff\xd9"
+    )
+
+
+def many_scans(width: int, height: int, scans: int) -> bytes:
+    """A valid progressive JPEG (gray, blank) in very many scans: slow to decode, though small."""
+    blocks = -(-width // 8) * -(-height // 8)
+    bits = ("0" + "1" * 14) * -(-blocks // 32767)  # runs of 32767 blocks without news
+    bits += "1" * (-len(bits) % 8)
+    run = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)).replace(
+        b"\xff", b"\xff\0"
+    )
+    # Coefficient by coefficient, bit by bit: what the standard allows an encoder to do.
+    steps = [(k, al) for k in range(1, 64) for al in range(13, -1, -1)][: scans - 1]
+    body = b"".join(
+        segment(0xDA, bytes([1, 1, 0, k, k, al if al == 13 else (al + 1) << 4 | al])) + run
+        for k, al in steps
+    )
+    return (
+        b"\xff\xd8"
+        + segment(0xDB, b"\0" + b"\1" * 64)
+        + segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\1\x11\0")
+        + segment(0xC4, b"\x00\x01" + bytes(15) + b"\0")
+        + segment(0xC4, b"\x10\x01" + bytes(15) + b"\xe0")
+        + segment(0xDA, b"\1\1\0\0\0\0")
+        + bytes(-(-blocks // 8))
+        + body
+        + b"\xff\xd9"
+    )

@@ -13,11 +13,12 @@ from typer.core import TyperGroup
 
 from aurum import __version__
 from aurum.cli import FAILED, USAGE, CommandError, complain, doctor, modelcmds, photos
+from aurum.errors import OperatorError
 from aurum.settings import SettingError
 
 PHOTO_CODES = (
-    "Exit codes: 0 all photos are fine; 1 some photo failed (the others are answered all the same); "
-    "2 wrong usage, or no photo found; 3 the service cannot be reached or used."
+    "Exit codes: 0 all photos are fine; 1 some photo failed (the others are answered all the "
+    "same); 2 wrong usage, or no photo found; 3 the service cannot be reached or used."
 )
 DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 some check failed."
 
@@ -29,24 +30,12 @@ class Commands(TyperGroup):
         """Run the subcommand."""
         try:
             return super().invoke(ctx)
-        except Exception as error:
-            code = _exit_code(error)
-            if code is None:
-                raise
+        except CommandError as error:
             complain(f"aurum: {error}")
-            raise typer.Exit(code) from None
-
-
-def _exit_code(error: Exception) -> int | None:
-    """None for an error that nobody foresaw."""
-    from aurum.models.manifest import ManifestError
-    from aurum.models.pull import PullError
-
-    if isinstance(error, CommandError):
-        return error.code
-    if isinstance(error, SettingError):
-        return USAGE
-    return FAILED if isinstance(error, ManifestError | PullError) else None
+            raise typer.Exit(error.code) from None
+        except OperatorError as error:
+            complain(f"aurum: {error}")
+            raise typer.Exit(USAGE if isinstance(error, SettingError) else FAILED) from None
 
 
 app = typer.Typer(
@@ -81,9 +70,7 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Show the version.", is_eager=True, callback=_print_version
-        ),
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     """Options before the subcommand."""

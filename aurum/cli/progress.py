@@ -21,9 +21,16 @@ from aurum.models import pull
 @contextmanager
 def downloads(console: Console) -> Iterator[pull.Progress]:
     """A bar for each file that is being pulled, in bytes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
 
         def update(name: str, done: int, total: int | None) -> None:
             if name not in tasks:

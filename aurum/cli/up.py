@@ -6,43 +6,27 @@ import signal
 import threading
 from types import FrameType
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from aurum.cli.progress import downloads
 from aurum.models import build
 from aurum.models.build import Prepared
-from aurum.models.manifest import ManifestError
-from aurum.models.prove import ProofError
-from aurum.models.pull import PullError
-from aurum.server.runtime import RuntimeMissingError
 from aurum.server.server import Server, ServerError
-from aurum.settings import CHECKOUT, SettingError, Settings
+from aurum.settings import Settings
 
 console = Console()
 
 
 def up() -> None:
     """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
-    try:
-        settings = Settings.from_env()
-        with downloads(console) as progress:
-            prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
-        build.install(prepared, CHECKOUT / "model_repository")
-        if prepared.simulated:
-            console.print(_simulated(prepared))
-        _serve(Server(settings), prepared)
-    except (
-        ManifestError,
-        ProofError,
-        PullError,
-        RuntimeMissingError,
-        ServerError,
-        SettingError,
-    ) as error:
-        console.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
-        raise typer.Exit(1) from None
+    settings = Settings.from_env()
+    with downloads(console) as progress:
+        prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
+    build.install(prepared, settings.repositories / "model_repository")
+    if prepared.simulated:
+        console.print(_simulated(prepared))
+    _serve(Server(settings), prepared)
 
 
 def _serve(server: Server, prepared: Prepared) -> None:
@@ -111,7 +95,6 @@ def _simulated(prepared: Prepared) -> str:
     return (
         "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]\n"
         + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
-        + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR GO "
-        "ONLINE, AND RUN `aurum models pull` "
-        "(docs/models.md)."
+        + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR "
+        "GO ONLINE, AND START AGAIN (docs/models.md)."
     )

@@ -85,21 +85,22 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     """Warp by `matrix` (photo -> crop) into `crop`, averaging where the face is shrunk a lot.
 
     Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
-    one is first shrunk by a whole factor with area averaging: only its own part of the photo.
+    one is first shrunk by a whole factor with area averaging. Only the face's own part of the photo
+    is looked at, also because OpenCV warps nothing with a side of 32767 pixels or more.
     """
-    factor = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
-    if factor < 2:
-        cv2.warpAffine(photo, matrix, (SIDE, SIDE), dst=crop, flags=cv2.INTER_LINEAR)
-        return
+    factor = max(1, int(1 / np.hypot(matrix[0, 0], matrix[1, 0])))
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ inverse.T
     height, width = photo.shape[:2]
     left, top = np.clip(np.floor(corners.min(axis=0)) - factor, 0, (width - 1, height - 1))
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + factor, (left + 1, top + 1), (width, height))
+    right, bottom = np.ceil(corners.max(axis=0)) + factor
+    right, bottom = np.clip((right, bottom), (left + 1, top + 1), (width, height))
     part = photo[int(top) : int(bottom), int(left) : int(right)]
     small_width = -(-part.shape[1] // factor)
     small_height = -(-part.shape[0] // factor)
-    small = cv2.resize(part, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    small = part
+    if factor > 1:
+        small = cv2.resize(part, (small_width, small_height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     ratio = np.array([part.shape[1] / small_width, part.shape[0] / small_height])
     # Pixel centres: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
     shift = (left, top) + 0.5 * ratio - 0.5

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,11 +15,16 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from aurum.imaging import hostile
+
 # Our own limit applies, with its own message; Pillow only reads headers here.
 Image.MAX_IMAGE_PIXELS = None
 cv2.setLogLevel(0)
+warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged EXIF is no news, and no reason
 
-ACCEPTED = "accepted are JPEG, PNG and WebP photos"
+ACCEPTED = "accepted are JPEG, PNG and WebP photos, as they are or as base64"
+# How base64 of a JPEG, PNG or WebP file begins, and of a data URL: JSON can't carry raw bytes.
+_BASE64 = (b"/9j/", b"iVBORw0KGgo", b"UklGR", b"data:image/")
 # Only to name what somebody sent by mistake: (offset, magic bytes, name).
 _REFUSED = (
     (0, b"GIF8", "GIF"),
@@ -29,11 +39,11 @@ _REFUSED = (
     (0, b"<svg", "SVG"),
 )
 # EXIF orientation -> what makes the photo upright (EXIF 2.32, tag 0x0112).
-_UPRIGHT = {
+_UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda photo: cv2.flip(photo, 1),
     3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
     4: lambda photo: cv2.flip(photo, 0),
-    5: lambda photo: cv2.transpose(photo),
+    5: cv2.transpose,
     6: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE),
     7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
     8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
@@ -41,7 +51,7 @@ _UPRIGHT = {
 
 
 class InvalidImageError(ValueError):
-    """The bytes are no photo that is accepted; the message says what is wrong and what is allowed."""
+    """The bytes are no accepted photo; the message says what is wrong and what is allowed."""
 
 
 def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
@@ -50,8 +60,8 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
     Gray, palette, CMYK, alpha (dropped, not blended) and 16-bit (to 8) photos become RGB.
 
     Args:
-        data: the encoded file.
-        max_bytes: the most bytes that `data` may have.
+        data: the encoded file, as it is, as base64 or as a base64 data URL.
+        max_bytes: the most bytes that the file may have.
         max_pixels: the most pixels (width x height) that its header may state.
 
     Returns:
@@ -63,9 +73,12 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
     """
     if not data:
         raise InvalidImageError(f"the image is empty (0 bytes); {ACCEPTED}")
+    if data.startswith(_BASE64):
+        data = _from_base64(data, max_bytes)
     if len(data) > max_bytes:
         raise InvalidImageError(
-            f"the image has {len(data)} bytes; at most {max_bytes} are allowed (AURUM_MAX_IMAGE_BYTES)"
+            f"the image has {len(data)} bytes; at most {max_bytes} are allowed "
+            "(AURUM_MAX_IMAGE_BYTES)"
         )
     header = _header(data)
     width, height = header.size
@@ -81,11 +94,31 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
             f"the image is an animated {kind} of {header.n_frames} frames; "  # type: ignore[attr-defined]
             "send the one frame that is meant"
         )
-    photo = _decode_jpeg(data) if kind == "JPEG" else _decode_other(data)
+    if kind == "PNG" and not hostile.chunks_fit(data):
+        photo = None
+    else:
+        photo = _decode_jpeg(data) if kind == "JPEG" else _decode_other(data)
     if photo is None:
         raise InvalidImageError(f"the {kind} image is corrupt or truncated and can't be decoded")
     turn = _UPRIGHT.get(_orientation(header))
-    return photo if turn is None else turn(photo)  # type: ignore[return-value]
+    return photo if turn is None else turn(photo)
+
+
+def _from_base64(text: bytes, max_bytes: int) -> bytes:
+    if text.startswith(b"data:"):
+        head, _, text = text.partition(b",")
+        if not head.endswith(b";base64"):
+            raise InvalidImageError(f"the data URL is not base64; {ACCEPTED}")
+    # Three bytes are four characters; not to decode at length what is refused afterwards.
+    if len(text) // 4 * 3 > max_bytes + 3:
+        raise InvalidImageError(
+            f"the image has about {len(text) // 4 * 3} bytes; at most {max_bytes} are allowed "
+            "(AURUM_MAX_IMAGE_BYTES)"
+        )
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except binascii.Error as error:
+        raise InvalidImageError(f"the image is damaged base64 ({error}); {ACCEPTED}") from None
 
 
 def _header(data: bytes) -> Image.Image:
@@ -97,22 +130,29 @@ def _header(data: bytes) -> Image.Image:
             if data[offset : offset + len(magic)] == magic:
                 raise InvalidImageError(f"{name} images are not supported; {ACCEPTED}") from None
         raise InvalidImageError(f"the bytes are not an image; {ACCEPTED}") from None
-    except Exception as error:  # a damaged header surfaces as many of Pillow's exception classes
-        raise InvalidImageError(f"the image's header is corrupt ({error}); {ACCEPTED}") from None
+    except Exception as error:  # damage surfaces as many of Pillow's exception classes
+        what = f"the image is corrupt or truncated ({error})"
+        raise InvalidImageError(f"{what}; {ACCEPTED}") from None
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
     """libjpeg-turbo through simplejpeg, because it reports damage that OpenCV papers over."""
+    if hostile.too_many_scans(data):
+        return None
     try:
-        return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=True))
     except ValueError as error:
+        text = str(error).lower()
         # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
-        if "extraneous bytes before marker" in str(error):
-            return simplejpeg.decode_jpeg(data, "RGB", strict=False)
-        if "corrupt" in str(error).lower() or "premature" in str(error).lower():
+        stray = "extraneous bytes before marker" in text
+        if not stray and ("corrupt" in text or "premature" in text):
             return None
-        # What TurboJPEG's API doesn't cover, such as CMYK to RGB and odd subsampling.
-        return _decode_other(data)
+    # Also what TurboJPEG's API doesn't cover, such as odd subsampling. Pillow passes over stray
+    # bytes, and unlike OpenCV it still refuses a file that ends too early.
+    try:
+        return np.array(Image.open(io.BytesIO(data), formats=("JPEG",)).convert("RGB"))
+    except Exception:  # whatever Pillow raises, the picture can't be had
+        return None
 
 
 def _decode_other(data: bytes) -> NDArray[np.uint8] | None:

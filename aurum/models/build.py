@@ -40,9 +40,9 @@ def prepare(
 ) -> Prepared:
     """Choose the profile, pull its files and build its graphs, as far as that isn't done yet.
 
-    Where ``auto`` finds no profile that can be had, this is the simulated one, and `failures` says why.
+    Where ``auto`` finds none that can be had, this is the simulated one, and `failures` says why.
 
-    Raises ManifestError, PullError, ProofError, and ValueError for a graph that breaks the contract.
+    Raises ManifestError, PullError, and BuildError for a model that breaks the contract.
     """
     models = manifest.load()
     choice = pull.choose_profile(models, settings, progress)
@@ -81,7 +81,7 @@ def build(
 
 
 def install(prepared: Prepared, repository: Path) -> None:
-    """Put the graphs into `repository` (``model_repository/``) as version 1, if others are there."""
+    """Put the graphs into `repository` (a ``model_repository/``) as version 1, if they differ."""
     for name, source in prepared.graphs.items():
         target = repository / name / "1" / "model.onnx"
         if target.is_file() and _sha256(target) == _sha256(source):
@@ -93,7 +93,7 @@ def install(prepared: Prepared, repository: Path) -> None:
 def identity(path: Path) -> str:
     """Which model a served graph names in its answers, e.g. ``edgeface_xs_q@f078bab9d777``."""
     model = onnx.load(str(path), load_external_data=False)
-    return next(item.value for item in model.metadata_props if item.key == "aurum.model")
+    return str(next(item.value for item in model.metadata_props if item.key == "aurum.model"))
 
 
 def _recipe() -> str:

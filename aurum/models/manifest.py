@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aurum.errors import OperatorError
 from aurum.settings import CHECKOUT
 
 AUTO = "auto"
@@ -22,7 +23,7 @@ ROLES = ("detector", "embedder")
 COMMERCIAL_USE = ("yes", "unclear", "no")  # from lax to strict
 
 
-class ManifestError(ValueError):
+class ManifestError(OperatorError, ValueError):
     """The manifest is not valid; the message names the entry, the field and what is allowed."""
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aurum.imaging.letterbox import letterbox
 from aurum.models.families import reference
-from aurum.models.families.graph import MAX_CANDIDATES
+from aurum.models.families.graph import MAX_CANDIDATES, BuildError
 from aurum.models.manifest import Model
 from aurum.settings import CHECKOUT
 
@@ -24,7 +24,7 @@ NOISE = 0.02
 PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"
 
 
-class ProofError(RuntimeError):
+class ProofError(BuildError):
     """A served graph differs from its upstream; the message says where and by how much."""
 
 
@@ -78,14 +78,12 @@ def _prove_embedder(
 ) -> None:
     want = reference.embed(original, entry, crops)
     (batch,) = served.run(["embedding"], {"crops": crops})
-    alone = np.concatenate(
-        [served.run(["embedding"], {"crops": crop[None]})[0] for crop in crops]
-    )
+    alone = np.concatenate([served.run(["embedding"], {"crops": crop[None]})[0] for crop in crops])
     for got in (batch, alone):
         _within(entry.name, "embedding", np.abs(got - want), EMBEDDING_TOLERANCE)
 
 
-def _within(name: str, what: str, difference: NDArray[np.floating], tolerance: float) -> None:
+def _within(name: str, what: str, difference: NDArray[np.float32], tolerance: float) -> None:
     worst = float(difference.max(initial=0))
     if not worst <= tolerance:  # also where it is not a number
         raise ProofError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance})")

@@ -23,6 +23,7 @@ from typing import Literal
 
 import httpx
 
+from aurum.errors import OperatorError
 from aurum.models.manifest import AUTO, Manifest, Model, Profile
 from aurum.settings import Settings
 
@@ -38,7 +39,7 @@ MOST_BYTES = 1 << 30  # of a file whose size the manifest does not give
 _unreachable: set[str] = set()  # hosts that did not answer this process; see `_Web`
 
 
-class PullError(RuntimeError):
+class PullError(OperatorError, RuntimeError):
     """A model file cannot be had; the message lists the places tried, why, and how to mend it."""
 
 

@@ -36,10 +36,11 @@ def parse_options(parameters: str, settings: Settings) -> Options:
     """Read Triton's request parameters (a JSON object).
 
     Numbers may also come as text, because Triton's gRPC parameters have no floats in every client.
-    Names that Triton or a proxy adds (``triton_...``, ``x-...``) are left alone; any other name that
-    we don't know is an error, since a misspelt option must not be ignored in silence.
+    Names that Triton or a proxy adds (``triton_...``, ``x-...``) are left alone; any other name
+    that we don't know is an error, since a misspelt option must not be ignored in silence.
 
-    Raises RequestError (``invalid_parameter``) that names the parameter, its value and what is allowed.
+    Raises RequestError (``invalid_parameter``) that names the parameter, its value and what is
+    allowed.
     """
     given: Mapping[str, Any] = json.loads(parameters) if parameters else {}
     known: dict[str, Callable[[Any], Any]] = {

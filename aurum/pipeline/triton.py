@@ -19,6 +19,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from aurum.imaging.faces import Faces
+from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
 
@@ -41,10 +42,12 @@ class Step:
         self._pool = ThreadPoolExecutor(settings.pipeline_threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(settings.pipeline_threads)
+        self._in_flight = InFlight()
 
     def execute(self, requests: list[Any]) -> None:
         """Start on each request as soon as a thread is free."""
         for request in requests:
+            self._in_flight.add(1)
             self._free.acquire()
             self._pool.submit(self._answer, request)
 
@@ -55,6 +58,7 @@ class Step:
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         finally:
             self._free.release()
+            self._in_flight.add(-1)
 
     def _response(self, request: Any) -> Any:
         if request.is_cancelled():
@@ -64,6 +68,9 @@ class Step:
         except RequestError as error:
             return _error(str(error), pb_utils.TritonError.INVALID_ARG)
         except UpstreamError as error:
+            # Triton reports its own stopping as an internal error of the model that was called.
+            if "not ready" in str(error) or "is stopping" in str(error):
+                return _error(f"[unavailable] {error}", pb_utils.TritonError.UNAVAILABLE)
             return pb_utils.InferenceResponse(error=error.error)
         except Exception as error:
             # A bug of ours: the log gets the traceback, the client an answer all the same.
@@ -87,7 +94,9 @@ def image_of(request: Any) -> bytes:
 
 def detect(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
     """Call `face_detection` for one letterboxed image; Triton batches it with others'."""
-    outputs = _call("face_detection", {"images": image[None]}, ["boxes", "landmarks", "scores", "model"])
+    outputs = _call(
+        "face_detection", {"images": image[None]}, ["boxes", "landmarks", "scores", "model"]
+    )
     faces = Faces(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
     return faces, _bytes(outputs["model"])
 
@@ -98,7 +107,9 @@ def embed(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
     return outputs["embedding"], _bytes(outputs["model"])
 
 
-def _call(model: str, inputs: Mapping[str, NDArray[Any]], outputs: list[str]) -> dict[str, NDArray[Any]]:
+def _call(
+    model: str, inputs: Mapping[str, NDArray[Any]], outputs: list[str]
+) -> dict[str, NDArray[Any]]:
     request = pb_utils.InferenceRequest(
         model_name=model,
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],

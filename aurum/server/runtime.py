@@ -13,13 +13,17 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from aurum.errors import OperatorError
 from aurum.settings import CHECKOUT, Settings
 
 # Side by side, as they are given to Triton here and on NVIDIA's container.
 REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
+# Seconds that Triton waits for idle connections once the requests in flight are done.
+EXIT_TIMEOUT = 2
 
-class RuntimeMissingError(RuntimeError):
+
+class RuntimeMissingError(OperatorError, RuntimeError):
     """A part of the embedded server is missing; the message says how to get it."""
 
 
@@ -30,7 +34,9 @@ def tritonserver_home() -> Path:
         raise RuntimeMissingError("the package nvidia-pytriton is missing; run `make setup`")
     home = Path(spec.submodule_search_locations[0]) / "tritonserver"
     if not (home / "bin" / "tritonserver").is_file():
-        raise RuntimeMissingError(f"{home} has no tritonserver: its wheels are for Linux x86-64 only")
+        raise RuntimeMissingError(
+            f"{home} has no tritonserver: its wheels are for Linux x86-64 only"
+        )
     return home
 
 
@@ -72,8 +78,8 @@ def assemble_backends(folder: Path) -> None:
     shutil.copytree(CHECKOUT / "backends" / "onnxruntime", folder / "onnxruntime")
 
 
-def command(settings: Settings, repositories: Path, backends: Path) -> list[str]:
-    """The command line of tritonserver; `repositories` holds the three model repositories."""
+def command(settings: Settings, backends: Path) -> list[str]:
+    """The command line of tritonserver with the backend directory `backends`."""
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
         "warning": ["--log-info=false"],
@@ -82,7 +88,7 @@ def command(settings: Settings, repositories: Path, backends: Path) -> list[str]
     }
     return [
         str(tritonserver_home() / "bin" / "tritonserver"),
-        *(f"--model-repository={repositories / name}" for name in REPOSITORIES),
+        *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
         f"--backend-directory={backends}",
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
@@ -90,7 +96,7 @@ def command(settings: Settings, repositories: Path, backends: Path) -> list[str]
         f"--grpc-port={settings.grpc_port}",
         f"--metrics-address={settings.host}",
         f"--metrics-port={settings.metrics_port}",
-        f"--exit-timeout-secs={settings.drain_timeout}",
+        f"--exit-timeout-secs={EXIT_TIMEOUT}",
         "--allow-gpu-metrics=false",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
@@ -106,8 +112,8 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         **settings.to_env(),
-        # The stub starts an isolated interpreter, which ignores PYTHONPATH: it finds our packages by
-        # taking the first `python3` on the PATH for its own, and with it that environment.
+        # The stub's interpreter is isolated and ignores PYTHONPATH. It takes the first `python3` on
+        # the PATH for its own, and so finds our packages in that one's environment.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": os.pathsep.join(folders),
         # A heap for each of many threads would hold memory that no other thread can use.

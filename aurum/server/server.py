@@ -15,31 +15,30 @@ from typing import IO
 
 from aurum_client import AurumError, FaceClient
 
+from aurum.errors import OperatorError
 from aurum.models.prove import PHOTO
+from aurum.pipeline import in_flight
 from aurum.server import runtime
 from aurum.settings import CHECKOUT, Settings
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-class ServerError(RuntimeError):
+class ServerError(OperatorError, RuntimeError):
     """The server can't be started, or died; the message says why as far as its log tells."""
 
 
 class Server:
-    """A tritonserver over the three repositories under `repositories`.
+    """A tritonserver over the three repositories under `settings.repositories`.
 
     Use as a context manager: leaving it stops the server and every process it started.
     """
 
-    def __init__(
-        self, settings: Settings, repositories: Path = CHECKOUT, log: Path | None = None
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.repositories = repositories
-        self.log = log or CHECKOUT / ".aurum" / "tritonserver.log"
+        self.log = CHECKOUT / ".aurum" / f"tritonserver-{settings.http_port}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._backends: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def pid(self) -> int:
@@ -55,12 +54,12 @@ class Server:
     def start(self) -> None:
         """Start the process, without waiting. Raises ServerError for a taken port."""
         self._check_ports()
-        self._backends = tempfile.TemporaryDirectory(prefix="aurum-backends-")
-        backends = Path(self._backends.name)
-        runtime.assemble_backends(backends)
+        self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
+        folder = Path(self._folder.name)
+        runtime.assemble_backends(folder / "backends")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            self._process = self._spawn(backends, log)
+            self._process = self._spawn(folder, log)
 
     def wait_ready(self) -> None:
         """Wait until a real photo has been answered over HTTP and over gRPC.
@@ -90,17 +89,26 @@ class Server:
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
         if self._process is not None:
+            self._drain()
             if self.running:
                 self._process.terminate()
                 try:
-                    # Its own timeout counts from zero at each of its stages.
-                    self._process.wait(timeout=2 * self.settings.drain_timeout + 5)
+                    self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
                 except subprocess.TimeoutExpired:
                     self.kill()
             self._process.wait()
-        if self._backends is not None:
-            self._backends.cleanup()
-            self._backends = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _drain(self) -> None:
+        """Wait until nothing is in flight: twice in a row, as a photo may be between two steps."""
+        assert self._folder is not None
+        deadline = time.monotonic() + self.settings.drain_timeout
+        idle = 0
+        while idle < 2 and self.running and time.monotonic() < deadline:
+            idle = idle + 1 if in_flight.total(Path(self._folder.name)) == 0 else 0
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """End every process at once."""
@@ -129,16 +137,16 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _spawn(self, backends: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            runtime.command(self.settings, self.repositories, backends),
+            runtime.command(self.settings, folder / "backends"),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=runtime.environment(self.settings),
+            env={**runtime.environment(self.settings), in_flight.FOLDER_VARIABLE: str(folder)},
             # Its own session: Ctrl-C reaches us alone, and we end it in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no locks
         )
 
     def _check_ports(self) -> None:

@@ -1,14 +1,14 @@
 """A Python-based Triton backend named ``onnxruntime``, for servers that have no native one.
 
-The embedded tritonserver (of the nvidia-pytriton wheel) carries only the Python backend. Put
-in ``<backend-directory>/onnxruntime/``, this file serves any ``backend: "onnxruntime"`` model by the
+The embedded tritonserver (of the nvidia-pytriton wheel) carries only the Python backend. Put in
+``<backend-directory>/onnxruntime/``, this file serves any ``backend: "onnxruntime"`` model by the
 onnxruntime wheel, so that one model repository runs here and on NVIDIA's container unchanged.
 
-It reads ``<model_repository>/<version>/<default_model_filename or model.onnx>``, runs what Triton's
+It reads ``<repository>/<version>/<default_model_filename or model.onnx>``, runs what Triton's
 dynamic batcher put together as one batch, and understands these keys of the native backend's
-``parameters``: ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode`` (0 sequential,
-1 parallel), ``enable_mem_arena``, ``enable_mem_pattern``; and ``optimization { graph { level } }``
-(-1 basic, otherwise all).
+``parameters``: ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode`` (0
+sequential, 1 parallel), ``enable_mem_arena``, ``enable_mem_pattern``; and
+``optimization { graph { level } }`` (-1 basic, otherwise all).
 """
 
 import json

@@ -19,11 +19,13 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
 
     `model` takes float32 [N,3,112,112] as the manifest's input facts say, and gives [N,512].
 
-    Raises ValueError where it gives another number of dimensions: the public contract is 512.
+    Raises BuildError where it gives another number of dimensions: the public contract is 512.
     """
     columns = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     if columns != DIMENSIONS:
-        raise ValueError(f"{entry.name} gives {columns} dimensions; the contract needs {DIMENSIONS}")
+        raise graph.BuildError(
+            f"{entry.name} gives {columns} dimensions; the contract needs {DIMENSIONS}"
+        )
     output = model.graph.output[0].name
     net = graph.upstream(model, ["net_input"])
     whole = graph.join(_before(entry), net, [("pixels", "net_input")])

@@ -16,25 +16,44 @@ STRIDES = (8, 16, 32)
 
 def before(scale: float, mean: float) -> ModelProto:
     """uint8 RGB [N,H,W,3] -> float32 [N,3,H,W] `pixels` = (x - mean) * scale, and `size`."""
-    normalize = "" if (scale, mean) == (1, 0) else "centred = Sub (raw, mean) pixels = Mul (centred, scale)"
+    normalize = (
+        "" if (scale, mean) == (1, 0) else "centred = Sub (raw, mean) pixels = Mul (centred, scale)"
+    )
     raw = "pixels" if not normalize else "raw"
-    return graph.fragment(
+    model = graph.fragment(
         f"""
         before (uint8[N, H, W, 3] images) => (float[N, 3, H, W] pixels, int64[4] size) {{
-            size = Shape (images)
+            image_shape = Shape (images)
+            sides = Slice (image_shape, first_side, last_side)
+            beyond = Mod (sides, coarsest)
+            excess = ReduceSum <keepdims=0> (beyond)
+            nothing = Gather (only_zero, excess)
+            size = Add (image_shape, nothing)
             planar = Transpose <perm=[0, 3, 1, 2]> (images)
             {raw} = Cast <to=1> (planar)
             {normalize}
         }}
         """,
-        {"mean": np.float32(mean), "scale": np.float32(scale)} if normalize else None,
+        {
+            "mean": np.float32(mean),
+            "scale": np.float32(scale),
+            "first_side": np.array([1], np.int64),
+            "last_side": np.array([3], np.int64),
+            "coarsest": np.int64(STRIDES[-1]),
+            "only_zero": np.array([0], np.int64),
+        },
     )
+    # Other sizes would be decoded wrongly in silence: looking up what is not there is an error, and
+    # onnxruntime names the node in it.
+    check = next(node for node in model.graph.node if node.op_type == "Gather")
+    check.name = "height_and_width_must_be_multiples_of_32"
+    return model
 
 
 def decoder(heads: tuple[str, ...], score: str, box: str, anchors: int) -> ModelProto:
     """Raw heads -> `boxes` [N,K,4] x,y,width,height, `landmarks` [N,K,5,2], `scores` [N,K].
 
-    Inputs are `<head>_<stride>` [N, cells * anchors, columns] for every head and stride, and `size`.
+    Inputs are `<head>_<stride>` [N, cells * anchors, columns] for each head and stride, and `size`.
     `score` makes `raw_scores` [N,A,1] from the concatenated score heads; `box` makes `boxes` from
     `raw_box` [N,K,4], `centre` [N,K,2] (pixels) and `stride` [N,K,1]. Landmarks are offsets from
     the centre in strides. K = min(MAX_CANDIDATES, A), best first.
@@ -128,7 +147,7 @@ def served(
     scale: float = 1.0,
     mean: float = 0.0,
 ) -> ModelProto:
-    """Join preprocessing, net (input `pixels`) and decoder; `heads` gives each head's three outputs."""
+    """Join preprocessing, net and decoder; `heads` names each head's outputs for three strides."""
     pre = before(scale, mean)
     whole = graph.join(pre, net, [("pixels", "net_input")])
     links = [

@@ -6,11 +6,14 @@ which reads like the formula that it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
+from numpy.typing import ArrayLike
 from onnx import ModelProto, compose, helper, numpy_helper, parser, version_converter
+
+from aurum.errors import OperatorError
 
 IR_VERSION = 8
 OPSET = 17
@@ -19,12 +22,17 @@ OPSET = 17
 MAX_CANDIDATES = 1024
 
 
-def fragment(text: str, constants: dict[str, np.ndarray] | None = None) -> ModelProto:
+class BuildError(OperatorError, ValueError):
+    """A model can't be served under the contract; the message says why."""
+
+
+def fragment(text: str, constants: Mapping[str, ArrayLike] | None = None) -> ModelProto:
     """Parse a graph in ONNX text syntax; those of `constants` that it names become initializers."""
     model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
     used = {name for node in model.graph.node for name in node.input}
-    for name in used & set(constants or {}):
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(constants[name]), name))
+    for name, value in (constants or {}).items():
+        if name in used:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return model
 
 
@@ -61,17 +69,17 @@ def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
     """
     batched = model.graph.output[0].name
     identity = fragment(
-        f"""
-        identity (float[N] any) => (string[N, 1] model) {{
+        """
+        identity (float[N] any) => (string[N, 1] model) {
             size = Shape <start=0, end=1> (any)
             shape = Concat <axis=0> (size, one)
             model = Expand (id, shape)
-        }}
+        }
         """,
         {"one": np.array([1], np.int64)},
     )
     identity.graph.initializer.append(
-        helper.make_tensor("id", onnx.TensorProto.STRING, [1], [model_id.encode()])
+        helper.make_tensor("id", onnx.TensorProto.STRING, [1], [model_id.encode()])  # type: ignore[list-item]
     )
     identity = compose.add_prefix(identity, "identity/", rename_inputs=False, rename_outputs=False)
     for node in identity.graph.node:

@@ -39,7 +39,7 @@ def detect(session: ort.InferenceSession, entry: Model, image: NDArray[np.uint8]
 def embed(
     session: ort.InferenceSession, entry: Model, crops: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Embeddings of length 1 of RGB crops [N,112,112,3], one run each (some graphs have batch 1)."""
+    """Embeddings of length 1 of RGB crops [N,112,112,3], one run each: some have batch 1."""
     assert entry.input is not None
     pixels = crops if entry.input.color == "RGB" else crops[..., ::-1]
     scaled = (pixels.astype(np.float32) - entry.input.mean) / entry.input.std

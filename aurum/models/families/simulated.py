@@ -41,7 +41,10 @@ def build_detector() -> ModelProto:
         """
         detect (uint8[N, H, W, 3] images)
             => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
-            pixels = Cast <to=1> (images)
+            height_width = Shape <start=1, end=3> (images)
+            unpadded = Sub (height_width, most_padding)
+            photos = Slice (images, origin, unpadded, axes)
+            pixels = Cast <to=1> (photos)
             high = ReduceMax <axes=[1, 2, 3], keepdims=0> (pixels)
             low = ReduceMin <axes=[1, 2, 3], keepdims=0> (pixels)
             range = Sub (high, low)
@@ -49,7 +52,6 @@ def build_detector() -> ModelProto:
             present = Cast <to=1> (textured)
             column = Unsqueeze (present, i1)
             scores = Mul (column, weights)
-            height_width = Shape <start=1, end=3> (images)
             height, width = Split <axis=0> (height_width)
             size = Concat <axis=0> (width, height)
             size_f = Cast <to=1> (size)
@@ -65,6 +67,10 @@ def build_detector() -> ModelProto:
         """,
         {
             "i1": np.array([1], np.int64),
+            # Up to 31 black rows and columns are the letterbox's, not the photo's.
+            "most_padding": np.array([31, 31], np.int64),
+            "origin": np.array([0, 0], np.int64),
+            "axes": np.array([1, 2], np.int64),
             "contrast": np.float32(32),
             "weights": weights[None],
             "unit_boxes": boxes[None],

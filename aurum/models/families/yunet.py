@@ -41,7 +41,7 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     """
     net = graph.upstream(model, ["net_input"])
     _read_rgb(net)
-    heads = {head: tuple(f"{head}_{stride}" for stride in candidates.STRIDES) for head in HEADS}
+    heads = {head: (f"{head}_8", f"{head}_16", f"{head}_32") for head in HEADS}
     decode = candidates.decoder(HEADS, SCORE, BOX, anchors=1)
     return candidates.served(net, heads, decode, model_id)
 

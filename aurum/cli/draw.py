@@ -1,0 +1,91 @@
+"""Photos with their faces marked."""
+
+# ruff: noqa: PLC0415 - OpenCV and numpy are imported where they are needed, to start fast
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aurum.cli import USAGE, CommandError
+from aurum.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from aurum_client import Faces
+    from numpy.typing import NDArray
+
+# RGB.
+BOX = (0, 255, 0)
+LEFT = (255, 140, 0)  # of the image: orange
+RIGHT = (0, 170, 255)  # of the image: blue
+NOSE = (255, 255, 0)
+LANDMARKS = (LEFT, RIGHT, NOSE, LEFT, RIGHT)
+
+KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")  # of others, the drawing is a .jpg
+
+
+class DrawError(Exception):
+    """The photo could not be decoded here, or its drawing could not be written."""
+
+
+def targets(photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Where each photo's drawing goes, and make `folder`.
+
+    A drawing has its photo's stem; where another has that name already, ``-2`` or more follows.
+    Raises CommandError if a drawing would replace one of the photos, or if there can't be a folder.
+    """
+    names: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for photo in photos:
+        suffix = photo.suffix if photo.suffix.lower() in KEPT_SUFFIXES else ".jpg"
+        name, number = photo.stem + suffix, 1
+        while name.lower() in taken:  # file systems may hold a.jpg and A.jpg to be the same
+            number += 1
+            name = f"{photo.stem}-{number}{suffix}"
+        taken.add(name.lower())
+        names[photo] = folder / name
+    originals = {photo.resolve() for photo in photos}
+    for target in names.values():
+        if target.resolve() in originals:
+            raise CommandError(USAGE, f"--draw {folder}: the drawing would replace {target}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(USAGE, f"--draw {folder}: {error.strerror}") from error
+    return names
+
+
+def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
+    """Write the photo with its faces marked. Raises DrawError."""
+    import cv2
+
+    from aurum.imaging.decode import InvalidImageError, decode
+
+    try:
+        photo = decode(path.read_bytes(), settings.max_image_bytes, settings.max_image_pixels)
+        marked = cv2.cvtColor(mark(photo, faces), cv2.COLOR_RGB2BGR)
+        target.write_bytes(cv2.imencode(target.suffix, marked)[1].tobytes())
+    except (InvalidImageError, OSError) as error:
+        raise DrawError(f"cannot draw {target}: {error}") from error
+
+
+def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
+    """A copy of the RGB photo with the faces' boxes, landmarks and scores."""
+    import cv2
+
+    marked = photo.copy()
+    line = max(1, round(max(photo.shape[:2]) / 400))  # pixels
+    scale = 0.4 * line + 0.2  # of the font, whose height is about 22 pixels at scale 1
+    for face in faces:
+        left, top = round(face.bbox.x), round(face.bbox.y)
+        right, bottom = round(face.bbox.x + face.bbox.width), round(face.bbox.y + face.bbox.height)
+        cv2.rectangle(marked, (left, top), (right, bottom), BOX, line)
+        for (x, y), colour in zip(face.landmarks.tolist(), LANDMARKS, strict=True):
+            cv2.circle(marked, (round(x), round(y)), 2 * line, colour, cv2.FILLED, cv2.LINE_AA)
+        # Above the box, but always inside the photo.
+        place = (max(left, 0), max(top - 2 * line, round(22 * scale)))
+        text = f"{face.score:.2f}"
+        cv2.putText(marked, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, BOX, line, cv2.LINE_AA)
+    return marked

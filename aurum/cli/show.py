@@ -1,0 +1,121 @@
+"""Answers of the service as JSON records and as lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aurum.cli import complain
+
+if TYPE_CHECKING:
+    from aurum_client import Comparison, Embedding, Face, Faces, ModelIds
+
+LANDMARKS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
+SHOWN = 4  # numbers of an embedding
+DIGITS = 4  # of coordinates in pixels and of scores
+
+Record = dict[str, Any]
+
+
+def print_json(record: Record) -> None:
+    """Print the record as one line, at once: somebody may be waiting at the other end of a pipe."""
+    print(json.dumps(record), flush=True)
+
+
+def print_failure(path: Path, error: Exception, as_json: bool) -> None:
+    """Tell on stderr, and in the JSON Lines, why there is no answer for a photo."""
+    complain(f"{path}: {error}")
+    if as_json:
+        reason = {
+            "code": getattr(error, "code", None),
+            "type": type(error).__name__,
+            "message": str(error),
+        }
+        print_json({"path": str(path), "error": reason})
+
+
+def faces_record(faces: Faces) -> Record:
+    """Of a photo's faces, without the photo's path."""
+    return {
+        "image_size": list(faces.image_size),
+        "faces": [_face_record(face) for face in faces],
+        "models": _models_record(faces.models),
+    }
+
+
+def embedding_record(embedding: Embedding) -> Record:
+    """Of a photo's embedding, without the photo's path."""
+    return {
+        "image_size": list(embedding.image_size),
+        "face": _face_record(embedding.face),
+        "embedding": embedding.vector.tolist(),
+        "models": _models_record(embedding.models),
+    }
+
+
+def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
+    """Of two photos' faces; `a` and `b` say which is which."""
+    sides = {
+        name: {
+            "path": str(path),
+            "image_size": list(side.image_size),
+            "face": _face_record(side.face),
+        }
+        for name, path, side in zip("ab", paths, (comparison.a, comparison.b), strict=True)
+    }
+    models = _models_record(comparison.a.models)
+    return {"similarity": comparison.similarity, **sides, "models": models}
+
+
+def _face_record(face: Face) -> Record:
+    box = face.bbox
+    sides = {"x": box.x, "y": box.y, "width": box.width, "height": box.height}
+    return {
+        "bbox": {name: round(value, DIGITS) for name, value in sides.items()},
+        "landmarks": {
+            name: {"x": round(x, DIGITS), "y": round(y, DIGITS)}
+            for name, (x, y) in zip(LANDMARKS, face.landmarks.tolist(), strict=True)
+        },
+        "score": round(face.score, DIGITS),
+    }
+
+
+def _models_record(models: ModelIds) -> Record:
+    return {"detector": models.detector, "embedder": models.embedder}
+
+
+def faces_text(path: Path, faces: Faces) -> str:
+    """A line for the photo and one for each face."""
+    width, height = faces.image_size
+    number = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+    lines = [f"  {index:>2}  {_face_text(face)}" for index, face in enumerate(faces, start=1)]
+    return "\n".join([f"{path}: {number} in {width}x{height}", *lines])
+
+
+def embedding_text(path: Path, embedding: Embedding) -> str:
+    """One line: the first numbers, the length, and whose embedding it is."""
+    numbers = " ".join(f"{number:+.4f}" for number in embedding.vector[:SHOWN].tolist())
+    norm = float((embedding.vector**2).sum()) ** 0.5
+    return f"{path}: [{numbers} ...] norm {norm:.4f}  {embedding.models.embedder}"
+
+
+def comparison_text(paths: Sequence[Path], comparison: Comparison) -> str:
+    """A line for the similarity, one for each face, and one for the models."""
+    sides = zip(paths, (comparison.a, comparison.b), strict=True)
+    models = comparison.a.models
+    return "\n".join(
+        [
+            f"similarity {comparison.similarity:.4f}",
+            *(f"  {_face_text(side.face)}  {path}" for path, side in sides),
+            f"  detector {models.detector}, embedder {models.embedder}",
+        ]
+    )
+
+
+def _face_text(face: Face) -> str:
+    box = face.bbox
+    return (
+        f"score {face.score:.2f}  at {box.x:.0f},{box.y:.0f}  size {box.width:.0f}x{box.height:.0f}"
+    )

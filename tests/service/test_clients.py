@@ -1,0 +1,78 @@
+"""HTTP and gRPC, sync and async: one answer. And many photos at once, some of them bad."""
+
+import asyncio
+import random
+import re
+
+import images
+import numpy as np
+import pytest
+from aurum_client import AsyncFaceClient, AurumError, FaceClient, InvalidImageError
+from test_contract import FLAT
+
+
+def assert_same(one, other, tolerance=0.0):
+    assert one.image_size == other.image_size
+    assert one.models == other.models
+    for name in ("boxes", "landmarks", "scores", "embeddings"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=tolerance)
+
+
+async def ask_async(url, photo):
+    async with AsyncFaceClient(url) as client:
+        return await client.detect(photo), await client.embed(photo), await client.analyze(photo)
+
+
+def ask(url, photo):
+    with FaceClient(url) as client:
+        return client.detect(photo), client.embed(photo), client.analyze(photo)
+
+
+def test_all_four_clients_return_the_same(service, astronaut):
+    http, grpc = service.urls
+    reference = ask(http, astronaut)
+    for other in (
+        ask(grpc, astronaut),
+        asyncio.run(ask_async(http, astronaut)),
+        asyncio.run(ask_async(grpc, astronaut)),
+    ):
+        np.testing.assert_array_equal(reference[0].boxes, other[0].boxes)
+        np.testing.assert_array_equal(reference[1].vector, other[1].vector)
+        assert_same(reference[2], other[2])
+
+
+def test_a_path_a_file_and_bytes_are_the_same_photo(simulated, astronaut, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(astronaut)
+    with FaceClient(simulated.urls[1]) as client, path.open("rb") as file:
+        first, *others = [client.analyze(item) for item in (astronaut, path, str(path), file)]
+    for other in others:
+        assert_same(first, other)
+
+
+def test_compare(client, astronaut):
+    same = client.compare(astronaut, astronaut)
+    assert same.similarity == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("transport", [0, 1])
+def test_a_hundred_mixed_requests_a_quarter_of_them_bad(best, astronaut, transport, photos):
+    """Every good photo gets the answer that it gets alone, every bad one its own error."""
+    group = [(photos / name).read_bytes() for name in ("crowd_1.jpg", "src_friends.jpg")]
+    good = [astronaut, FLAT, *group, images.good()["png"][0], images.good()["webp"][0]]
+    bad = list(images.bad(10_000_000, 50_000_000).values())
+    jobs = [(good[index % len(good)], None) for index in range(75)]
+    jobs += [bad[index % len(bad)] for index in range(25)]
+    random.Random(0).shuffle(jobs)
+    with FaceClient(best.urls[transport], timeout=120) as client:
+        alone = {data: client.analyze(data) for data in good}
+        answers = client.analyze_many([data for data, _ in jobs], concurrency=100)
+    assert len(answers) == 100
+    for (data, message), answer in zip(jobs, answers, strict=True):
+        if message is None:
+            assert not isinstance(answer, AurumError), answer
+            assert_same(answer, alone[data], tolerance=1e-2)
+            np.testing.assert_allclose(answer.embeddings, alone[data].embeddings, atol=1e-4)
+        else:
+            assert isinstance(answer, InvalidImageError)
+            assert re.search(message, str(answer))

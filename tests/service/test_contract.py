@@ -1,0 +1,162 @@
+"""The public contract of the pipelines and of the two models, whoever answers."""
+
+import cv2
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
+from aurum_client import FaceClient, NoFaceError
+from conftest import Service
+
+PIPELINES = {
+    "detect_faces": {"boxes", "landmarks", "scores", "image_size", "models"},
+    "embed_face": {"boxes", "landmarks", "scores", "embeddings", "image_size", "models"},
+    "analyze_faces": {"boxes", "landmarks", "scores", "embeddings", "image_size", "models"},
+}
+DTYPES = {
+    "boxes": ("FP32", (4,)),
+    "landmarks": ("FP32", (5, 2)),
+    "scores": ("FP32", ()),
+    "embeddings": ("FP32", (512,)),
+}
+FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
+
+
+def infer(service: Service, transport: str, model: str, image: bytes, **parameters):
+    """A call without our client: what any Triton client sees."""
+    module, address = {
+        "http": (triton_http, service.settings.http_url.removeprefix("http://")),
+        "grpc": (triton_grpc, service.settings.grpc_url.removeprefix("grpc://")),
+    }[transport]
+    with module.InferenceServerClient(address) as client:
+        tensor = module.InferInput("image", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([image], np.object_))
+        return client.infer(model, [tensor], parameters=parameters or None)
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_outputs_have_their_names_types_and_shapes(service, transport, pipeline, astronaut):
+    result = infer(service, transport, pipeline, astronaut)
+    if transport == "http":
+        got = {item["name"]: item for item in result.get_response()["outputs"]}
+    else:
+        got = {
+            item.name: {"datatype": item.datatype, "shape": list(item.shape)}
+            for item in result.get_response().outputs
+        }
+    assert set(got) == PIPELINES[pipeline]
+    for name, (dtype, tail) in DTYPES.items():
+        if name in got:
+            assert got[name]["datatype"] == dtype
+            assert tuple(got[name]["shape"]) == (1, *tail)
+    assert got["image_size"]["datatype"] == "INT32"
+    assert result.as_numpy("image_size").tolist() == [512, 512]
+    assert got["models"] | {"datatype": "BYTES", "shape": [2]} == got["models"]
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+@pytest.mark.parametrize("pipeline", ["detect_faces", "analyze_faces"])
+def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
+    result = infer(service, transport, pipeline, FLAT)
+    assert result.as_numpy("boxes").shape == (0, 4)
+    assert result.as_numpy("landmarks").shape == (0, 5, 2)
+    assert result.as_numpy("scores").shape == (0,)
+    assert result.as_numpy("image_size").tolist() == [400, 300]
+    if pipeline == "analyze_faces":
+        assert result.as_numpy("embeddings").shape == (0, 512)
+
+
+def test_answers_name_the_models_that_took_part(service, client, astronaut):
+    ids = service.prepared.ids
+    detected, analysis = client.detect(astronaut), client.analyze(astronaut)
+    assert detected.models.detector == ids["face_detection"]
+    assert detected.models.embedder is None
+    assert analysis.models.detector == ids["face_detection"]
+    assert analysis.models.embedder == ids["face_embedding"]
+    assert client.analyze(FLAT).models.embedder is None
+    assert analysis.models.simulated == service.prepared.simulated
+    for name in ids.values():
+        assert name.startswith("simulated") == service.prepared.simulated
+
+
+def test_embeddings_have_length_one_and_are_deterministic(client, astronaut):
+    first, second = client.analyze(astronaut), client.analyze(astronaut)
+    assert np.linalg.norm(first.embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(first.embeddings, second.embeddings)
+
+
+def test_faces_come_largest_first_and_max_faces_keeps_the_largest(client, astronaut):
+    every = client.detect(astronaut, min_confidence=0.1)
+    areas = every.boxes[:, 2] * every.boxes[:, 3]
+    assert (np.diff(areas) <= 0).all()
+    few = client.detect(astronaut, min_confidence=0.1, max_faces=1)
+    np.testing.assert_array_equal(few.boxes, every.boxes[:1])
+    assert len(client.detect(astronaut, min_confidence=0.1, max_faces=1000)) == len(every)
+
+
+def test_min_confidence_bounds_the_scores(client, astronaut):
+    scores = client.detect(astronaut, min_confidence=0.1).scores
+    assert (scores >= np.float32(0.1)).all()
+    assert len(client.detect(astronaut, min_confidence=1.0)) == 0
+
+
+def test_more_faces_than_one_batch_of_the_embedder(simulated, astronaut):
+    """64 faces are four calls of face_embedding; each gets what it gets alone."""
+    with FaceClient(simulated.urls[0]) as client:
+        crowd = client.analyze(astronaut, min_confidence=0)
+        assert len(crowd) > 32
+        largest = client.analyze(astronaut)
+    assert crowd.embeddings.shape == (len(crowd), 512)
+    np.testing.assert_allclose(crowd.embeddings[0], largest.embeddings[0], atol=1e-4)
+    assert len(np.unique(crowd.embeddings.round(4), axis=0)) > 32
+
+
+def test_embed_face_takes_the_largest_face(client, astronaut):
+    embedding, analysis = client.embed(astronaut), client.analyze(astronaut)
+    np.testing.assert_allclose(embedding.vector, analysis.embeddings[0], atol=1e-6)
+    assert embedding.face.bbox == analysis[0].bbox
+
+
+def test_embed_face_without_a_face_is_a_clear_error(client):
+    with pytest.raises(NoFaceError, match=r"no face was found with min_confidence=0\.6"):
+        client.embed(FLAT)
+
+
+def test_an_aligned_crop_is_embedded_as_it_is(service, client, astronaut):
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    crop = cv2.resize(photo[50:190, 150:290], (112, 112))
+    embedding = client.embed(cv2.imencode(".png", crop)[1].tobytes(), aligned=True)
+    with triton_http.InferenceServerClient(service.urls[0].removeprefix("http://")) as raw:
+        tensor = triton_http.InferInput("crops", [1, 112, 112, 3], "UINT8")
+        tensor.set_data_from_numpy(np.ascontiguousarray(crop[None, ..., ::-1]))
+        direct = raw.infer("face_embedding", [tensor])
+    np.testing.assert_allclose(embedding.vector, direct.as_numpy("embedding")[0], atol=1e-5)
+    assert direct.as_numpy("norm").shape == (1, 1)
+    assert embedding.models.detector is None
+    assert embedding.face.score == 1
+
+
+def test_face_detection_speaks_its_own_contract(service):
+    image = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), np.uint8)
+    with triton_http.InferenceServerClient(service.urls[0].removeprefix("http://")) as raw:
+        tensor = triton_http.InferInput("images", [2, 96, 160, 3], "UINT8")
+        tensor.set_data_from_numpy(image)
+        result = raw.infer("face_detection", [tensor])
+    scores = result.as_numpy("scores")
+    assert scores.shape[0] == 2
+    assert result.as_numpy("boxes").shape == (*scores.shape, 4)
+    assert result.as_numpy("landmarks").shape == (*scores.shape, 5, 2)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert result.as_numpy("model").shape == (2, 1)
+
+
+def test_health_and_models(service, client):
+    health = client.health()
+    assert health.ok
+    assert health.latency > 0
+    models = {model.name: model for model in client.models()}
+    assert set(models) == {"face_detection", "face_embedding", *PIPELINES}
+    assert all(model.ready for model in models.values())
+    for name, model_id in service.prepared.ids.items():
+        assert models[name].id == model_id

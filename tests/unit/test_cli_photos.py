@@ -1,0 +1,415 @@
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from aurum_client import (
+    Box,
+    ConnectionFailedError,
+    Embedding,
+    Face,
+    Faces,
+    Health,
+    InvalidImageError,
+    InvalidRequestError,
+    ModelIds,
+    NoFaceError,
+)
+from typer.testing import CliRunner
+
+from aurum import cli
+from aurum.cli import batch
+from aurum.cli.app import app
+
+IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
+LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
+
+
+def faces(path):
+    return Faces(
+        np.array([[20, 30, 40, 45.5]], np.float32),
+        LANDMARKS[None],
+        np.float32([0.9]),
+        (200, 100),
+        IDS,
+    )
+
+
+def embedding(axis, models=IDS):
+    vector = np.zeros(512, np.float32)
+    vector[axis] = 1
+    face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector)
+    return Embedding(vector, face, (200, 100), models)
+
+
+class FakeClient:
+    """Answers by the photo's stem; stands in for `aurum_client.FaceClient`."""
+
+    def __init__(self):
+        self.errors = {}
+        self.embeddings = {}
+        self.health_answer = Health(True, True, 0.01, IDS, None)
+        self.asked = []
+        self.closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closed = True
+
+    def health(self, *, timeout):
+        return self.health_answer
+
+    def _ask(self, path, **options):
+        self.asked.append((path, options))
+        if path.stem in self.errors:
+            raise self.errors[path.stem]
+
+    def detect(self, path, **options):
+        self._ask(path, **options)
+        return faces(path)
+
+    def embed(self, path, **options):
+        self._ask(path, **options)
+        return self.embeddings.get(path.stem, embedding(0))
+
+
+@pytest.fixture
+def client(monkeypatch):
+    for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    fake = FakeClient()
+
+    def connect(url):
+        fake.url = url
+        return fake
+
+    monkeypatch.setattr(cli, "connect", connect)
+    return fake
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def records(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_detect_searches_folders_and_keeps_the_order(client, folder):
+    extra = folder / "notes.txt"  # a file that is named is asked about whatever it is called
+
+    result = run("detect", extra, folder, folder / "b.jpg", "--json", "--concurrency", 3)
+
+    assert result.exit_code == 0, result.output
+    names = [Path(record["path"]).relative_to(folder).as_posix() for record in records(result)]
+    assert names == ["notes.txt", "a.PNG", "b.jpg", "sub/c.webp"]
+    assert client.closed
+    assert result.stderr == ""
+
+
+def test_detect_json(client, folder):
+    result = run("detect", folder / "b.jpg", "--json")
+
+    assert records(result) == [
+        {
+            "path": str(folder / "b.jpg"),
+            "image_size": [200, 100],
+            "faces": [
+                {
+                    "bbox": {"x": 20.0, "y": 30.0, "width": 40.0, "height": 45.5},
+                    "landmarks": {
+                        "image_left_eye": {"x": 30.0, "y": 40.0},
+                        "image_right_eye": {"x": 50.0, "y": 40.0},
+                        "nose": {"x": 40.0, "y": 50.0},
+                        "image_left_mouth": {"x": 32.0, "y": 60.0},
+                        "image_right_mouth": {"x": 48.0, "y": 60.0},
+                    },
+                    "score": 0.9,
+                }
+            ],
+            "models": {"detector": IDS.detector, "embedder": IDS.embedder},
+        }
+    ]
+
+
+def test_detect_for_people(client, folder):
+    result = run("detect", folder / "b.jpg")
+
+    assert result.stdout.splitlines() == [
+        f"{folder / 'b.jpg'}: 1 face in 200x100",
+        "   1  score 0.90  at 20,30  size 40x46",
+    ]
+
+
+def test_detect_passes_its_options_on(client, folder):
+    run(
+        *("detect", folder / "b.jpg", "--url", "grpc://far:1", "--min-confidence", 0.5),
+        *("--max-faces", 2, "--detection-size", 320),
+    )
+
+    assert client.url == "grpc://far:1"
+    options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
+    assert client.asked == [(folder / "b.jpg", options)]
+
+
+def test_detect_draws(client, folder, tmp_path):
+    photo = np.full((100, 200, 3), 128, np.uint8)
+    for name in ("b.jpg", "sub/b.jpg"):
+        cv2.imwrite(str(folder / name), photo)
+
+    result = run("detect", folder, "--draw", tmp_path / "out", "--json")
+
+    first, second = tmp_path / "out" / "b.jpg", tmp_path / "out" / "b-2.jpg"
+    assert result.exit_code == 1  # a.PNG and c.webp are empty
+    assert [record.get("drawn") for record in records(result)] == [
+        *(None, str(first), str(second), None)
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b.jpg", "b-2.jpg"}
+    moved = abs(cv2.imread(str(first)).astype(int) - 128).max(axis=-1)
+    assert moved[50, 15:25].max() > 60  # the left side of the box, x = 20
+    assert moved[50, 100:].max() < 10
+    assert records(result)[0]["error"]["type"] == "DrawError"
+
+
+def test_drawing_over_the_photos_is_refused(client, folder):
+    result = run("detect", folder / "b.jpg", "--draw", folder)
+
+    assert result.exit_code == 2
+    assert client.asked == []
+
+
+def test_address_comes_from_the_settings(client, folder, monkeypatch):
+    monkeypatch.setenv("AURUM_HTTP_PORT", "8123")
+    run("detect", folder)
+    assert client.url == "http://127.0.0.1:8123"
+
+    monkeypatch.setenv("AURUM_URL", "https://faces.example")
+    run("detect", folder)
+    assert client.url == "https://faces.example"
+
+
+def test_a_bad_photo_does_not_stop_the_others(client, folder):
+    client.errors["b"] = InvalidImageError("the image is corrupt", code="invalid_image")
+
+    result = run("detect", folder, "--json", "--concurrency", 1)
+
+    assert result.exit_code == 1
+    good, bad, last = records(result)
+    assert "faces" in good
+    assert "faces" in last
+    assert bad == {
+        "path": str(folder / "b.jpg"),
+        "error": {
+            "code": "invalid_image",
+            "type": "InvalidImageError",
+            "message": "the image is corrupt",
+        },
+    }
+    assert result.stderr == f"{folder / 'b.jpg'}: the image is corrupt\n"
+
+
+def test_no_photo_is_wrong_usage(client, tmp_path):
+    result = run("detect", tmp_path)
+
+    assert result.exit_code == 2
+    assert "no photo" in result.stderr
+    assert client.asked == []
+
+
+def test_no_argument_is_wrong_usage(client):
+    assert run("detect").exit_code == 2
+
+
+def test_unreachable_service_fails_before_any_photo(client, folder):
+    client.health_answer = Health(False, False, None, None, ConnectionFailedError("refused"))
+
+    result = run("detect", folder)
+
+    assert result.exit_code == 3
+    assert "http://127.0.0.1:8000: refused" in result.stderr
+    assert "make serve" in result.stderr
+    assert "aurum up" in result.stderr
+    assert client.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConnectionFailedError("gone"), 3),
+        (InvalidRequestError("detection_size=99", code="invalid_parameter"), 2),
+    ],
+)
+def test_what_concerns_all_photos_ends_the_run(client, folder, error, code):
+    client.errors["b"] = error
+
+    result = run("detect", folder, "--concurrency", 1)
+
+    assert result.exit_code == code
+    assert str(error) in result.stderr
+    assert "a.PNG: 1 face" in result.stdout  # what was known before is not lost
+    assert "c.webp" not in result.stdout
+
+
+def test_bad_address_is_wrong_usage(folder):
+    result = run("detect", folder, "--url", "ftp://x")
+
+    assert result.exit_code == 2
+    assert "ftp://x" in result.stderr
+
+
+def test_bad_setting_is_wrong_usage(client, folder, monkeypatch):
+    monkeypatch.setenv("AURUM_HTTP_PORT", "many")
+
+    result = run("detect", folder)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("aurum: AURUM_HTTP_PORT='many': must be")
+
+
+def test_what_nobody_foresaw_is_not_hidden(client, folder):
+    client.errors["b"] = ZeroDivisionError("a bug")
+
+    assert isinstance(run("detect", folder).exception, ZeroDivisionError)
+
+
+def test_simulated_models_are_named_so(client, folder):
+    client.health_answer = replace(client.health_answer, models=ModelIds("simulated_x@1", None))
+
+    result = run("detect", folder)
+
+    assert result.exit_code == 0
+    assert "SIMULATED" in result.stderr
+
+
+def test_only_a_few_photos_are_asked_ahead():
+    asked, lock = [], threading.Lock()
+
+    def ask(path):
+        with lock:
+            asked.append(path)
+        return path
+
+    photos = [Path(f"{number}.jpg") for number in range(100)]
+    stream = batch.answers(photos, ask, concurrency=2)
+
+    assert next(stream) == (photos[0], photos[0])
+    assert len(asked) <= 4
+    assert [path for path, _ in stream] == photos[1:]
+    assert sorted(asked) == sorted(photos)
+
+
+def test_embed_for_people(client, folder):
+    result = run("embed", folder / "b.jpg", "--aligned")
+
+    numbers = "[+1.0000 +0.0000 +0.0000 +0.0000 ...]"
+    line = f"{folder / 'b.jpg'}: {numbers} norm 1.0000  {IDS.embedder}\n"
+    assert result.stdout == line
+    assert client.asked == [(folder / "b.jpg", {"aligned": True})]
+
+
+def test_embed_json(client, folder):
+    (record,) = records(run("embed", folder / "b.jpg", "--json"))
+
+    assert record["embedding"] == embedding(0).vector.tolist()
+    assert record["face"]["bbox"]["height"] == 45.5
+    assert record["models"]["embedder"] == IDS.embedder
+
+
+def test_embed_keeps_the_embeddings(client, folder, tmp_path):
+    client.embeddings = {"a": embedding(3), "c": embedding(5)}
+    client.errors["b"] = NoFaceError("no face", code="no_face")
+    out = tmp_path / "faces"  # kept as it is, without .npz
+
+    result = run("embed", folder, "--out", out)
+
+    assert result.exit_code == 1
+    assert f"{folder / 'b.jpg'}: no face" in result.stderr
+    with np.load(out) as kept:
+        assert kept["paths"].tolist() == [str(folder / "a.PNG"), str(folder / "sub" / "c.webp")]
+        assert kept["embeddings"].dtype == np.float32
+        assert kept["embeddings"].argmax(axis=1).tolist() == [3, 5]
+        assert str(kept["model"]) == IDS.embedder
+
+
+def test_embed_keeps_what_it_has_when_the_service_goes_away(client, folder, tmp_path):
+    client.errors["c"] = ConnectionFailedError("gone")
+    out = tmp_path / "faces.npz"
+
+    assert run("embed", folder, "--out", out).exit_code == 3
+    with np.load(out) as kept:
+        assert len(kept["paths"]) == 2
+
+
+def test_embed_never_mixes_models_in_one_file(client, folder, tmp_path):
+    client.embeddings["b"] = embedding(1, ModelIds(IDS.detector, "other@cccccccccccc"))
+    out = tmp_path / "faces.npz"
+
+    result = run("embed", folder, "--out", out, "--json")
+
+    assert result.exit_code == 1
+    assert records(result)[1]["error"]["type"] == "ModelMismatchError"
+    with np.load(out) as kept:
+        assert [Path(path).name for path in kept["paths"]] == ["a.PNG", "c.webp"]
+
+
+def test_embed_into_no_folder_is_wrong_usage(client, folder, tmp_path):
+    assert run("embed", folder, "--out", tmp_path / "no" / "faces.npz").exit_code == 2
+    assert client.asked == []
+
+
+def test_compare(client, folder):
+    half = embedding(0)
+    half.vector[:2] = 0.6, 0.8
+    client.embeddings = {"a": embedding(0), "b": half}
+
+    (record,) = records(run("compare", folder / "a.PNG", folder / "b.jpg", "--json"))
+    text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
+
+    assert record["similarity"] == pytest.approx(0.6)
+    assert record["a"]["path"] == str(folder / "a.PNG")
+    assert record["b"]["face"]["bbox"]["x"] == 20.0
+    assert record["models"] == {"detector": IDS.detector, "embedder": IDS.embedder}
+    assert text.splitlines()[0] == "similarity 0.6000"
+    assert text.count("score 0.90  at 20,30  size 40x46") == 2
+    assert IDS.embedder in text
+
+
+def test_compare_names_the_photo_that_failed(client, folder):
+    client.errors["b"] = NoFaceError("no face", code="no_face")
+
+    result = run("compare", folder / "a.PNG", folder / "b.jpg", "--json")
+
+    assert result.exit_code == 1
+    (record,) = records(result)
+    assert record["path"] == str(folder / "b.jpg")
+    assert record["error"]["code"] == "no_face"
+
+
+def test_compare_of_different_models(client, folder):
+    client.embeddings["b"] = embedding(0, ModelIds(IDS.detector, "other@cccccccccccc"))
+
+    result = run("compare", folder / "a.PNG", folder / "b.jpg")
+
+    assert result.exit_code == 1
+    assert "other@cccccccccccc" in result.stderr
+
+
+def test_help_documents_the_exit_codes():
+    help_text = " ".join(run("detect", "--help").stdout.split())
+    assert "Exit codes: 0 all photos are fine; 1" in help_text
+    assert "3 the service cannot be reached" in help_text

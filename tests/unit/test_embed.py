@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from aurum.pipeline.embed import CHUNK, DIMENSIONS, embed_crops
+from aurum.settings import CHECKOUT
+
+
+def crops(count):
+    """Crops that differ: each is filled with its number."""
+    return np.repeat(np.arange(count, dtype=np.uint8), 112 * 112 * 3).reshape(-1, 112, 112, 3)
+
+
+class Embedder:
+    """Embeddings that start with the crop's number and the call's; of its ids the last stays."""
+
+    def __init__(self, *ids):
+        self.ids = ids
+        self.sizes = []
+
+    def __call__(self, some):
+        call = len(self.sizes)
+        self.sizes.append(len(some))
+        embeddings = np.zeros((len(some), DIMENSIONS), np.float32)
+        embeddings[:, 0] = some[:, 0, 0, 0]
+        embeddings[:, 1] = call
+        return embeddings, self.ids[min(call, len(self.ids) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (1, [1]),
+        (CHUNK, [CHUNK]),
+        (CHUNK + 1, [CHUNK, 1]),
+        (3 * CHUNK, [CHUNK] * 3),
+        (3 * CHUNK + 5, [CHUNK, CHUNK, CHUNK, 5]),
+    ],
+)
+def test_crops_are_embedded_in_chunks_and_keep_their_order(count, sizes):
+    embed = Embedder(b"m@1")
+
+    embeddings, model = embed_crops(crops(count), embed)
+
+    assert embed.sizes == sizes
+    assert embeddings.shape == (count, DIMENSIONS)
+    assert embeddings.dtype == np.float32
+    assert embeddings[:, 0].tolist() == list(range(count))
+    assert model == b"m@1"
+
+
+def test_no_crops_ask_no_embedder():
+    embed = Embedder(b"m@1")
+
+    embeddings, model = embed_crops(crops(0), embed)
+
+    assert embed.sizes == []
+    assert embeddings.shape == (0, DIMENSIONS)
+    assert embeddings.dtype == np.float32
+    assert model == b""
+
+
+def test_a_model_swapped_between_two_chunks_embeds_all_of_them_anew():
+    embed = Embedder(b"old", b"old", b"new")
+
+    embeddings, model = embed_crops(crops(3 * CHUNK), embed)
+
+    assert model == b"new"
+    assert len(embed.sizes) == 6
+    assert embeddings[:, 1].min() == 3, "an embedding of the old model was kept"
+    assert embeddings[:, 0].tolist() == list(range(3 * CHUNK))
+
+
+def test_two_swaps_are_waited_for():
+    embed = Embedder(b"a", b"b", b"b", b"c", b"c", b"c")
+
+    embeddings, model = embed_crops(crops(2 * CHUNK), embed)
+
+    assert model == b"c"
+    assert embeddings[:, 1].min() == 4
+
+
+def test_an_error_of_the_embedder_is_passed_on():
+    def broken(some):
+        raise RuntimeError("the embedder is away")
+
+    with pytest.raises(RuntimeError, match="is away"):
+        embed_crops(crops(1), broken)
+
+
+def test_a_chunk_is_what_the_embedder_takes():
+    config = CHECKOUT / "model_repository" / "face_embedding" / "config.pbtxt"
+
+    assert f"max_batch_size: {CHUNK}\n" in config.read_text(encoding="utf-8")

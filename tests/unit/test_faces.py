@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aurum.imaging.faces import Faces, select_faces
+
+ONE = np.ones(2, np.float32)
+
+
+def faces(boxes, scores):
+    """Candidates best first, with landmarks that tell which box they belong to."""
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    landmarks = boxes[:, None, :2] + np.arange(10, dtype=np.float32).reshape(5, 2)
+    return Faces(boxes, landmarks, np.array(scores, np.float32))
+
+
+def iou(one, other):
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right = min(one[0] + one[2], other[0] + other[2])
+    bottom = min(one[1] + one[3], other[1] + other[3])
+    common = max(0.0, right - left) * max(0.0, bottom - top)
+    return common / (one[2] * one[3] + other[2] * other[3] - common)
+
+
+def naive(candidates, min_confidence, nms_iou):
+    """Greedy NMS as the textbooks have it: the indices that stay, largest first."""
+    kept = []
+    for index, score in enumerate(candidates.scores):
+        box = candidates.boxes[index].astype(float)
+        if score >= min_confidence and all(
+            iou(box, candidates.boxes[other].astype(float)) <= nms_iou for other in kept
+        ):
+            kept.append(index)
+    return sorted(
+        kept, key=lambda index: -(candidates.boxes[index, 2] * candidates.boxes[index, 3])
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(0, 60),
+    min_confidence=st.floats(0.05, 0.95),
+    nms_iou=st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]),
+)
+def test_selection_agrees_with_a_naive_one(seed, count, min_confidence, nms_iou):
+    random = np.random.default_rng(seed)
+    boxes = np.hstack([random.uniform(0, 100, (count, 2)), random.uniform(5, 60, (count, 2))])
+    scores = np.sort(random.uniform(0.01, 1, count))[::-1]
+    candidates = faces(boxes, scores)
+
+    found = select_faces(candidates, ONE, min_confidence, nms_iou)
+
+    expected = candidates.take(np.array(naive(candidates, min_confidence, nms_iou), np.intp))
+    assert np.array_equal(found.boxes, expected.boxes)
+    assert np.array_equal(found.landmarks, expected.landmarks)
+    assert np.array_equal(found.scores, expected.scores)
+
+
+def test_the_threshold_is_inclusive():
+    candidates = faces([[0, 0, 10, 10], [50, 0, 10, 10]], [0.75, 0.5])
+
+    assert select_faces(candidates, ONE, 0.5, 0.3).scores.tolist() == [0.75, 0.5]
+    assert select_faces(candidates, ONE, 0.500001, 0.3).scores.tolist() == [0.75]
+    assert len(select_faces(candidates, ONE, 1.0, 0.3).scores) == 0
+
+
+def test_with_no_threshold_a_score_of_zero_is_still_no_face():
+    candidates = faces([[0, 0, 10, 10], [50, 0, 10, 10]], [1e-6, 0])
+
+    assert len(select_faces(candidates, ONE, 0, 0.3).scores) == 1
+
+
+def test_of_overlapping_boxes_the_surest_stays():
+    candidates = faces([[0, 0, 10, 10], [1, 1, 10, 10], [100, 0, 10, 10]], [0.9, 0.8, 0.7])
+
+    found = select_faces(candidates, ONE, 0.5, 0.2)
+
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_faces_come_largest_first_and_keep_their_landmarks():
+    candidates = faces([[0, 0, 10, 10], [50, 0, 30, 30], [100, 0, 20, 20]], [0.9, 0.8, 0.7])
+
+    found = select_faces(candidates, ONE, 0.5, 0.3)
+
+    assert found.boxes[:, 2].tolist() == [30, 20, 10]
+    assert found.landmarks[:, 0, 0].tolist() == [50, 100, 0]
+
+
+def test_faces_are_mapped_to_the_photo_for_each_axis():
+    candidates = faces([[10, 20, 30, 40]], [0.9])
+
+    found = select_faces(candidates, np.array([0.5, 0.25], np.float32), 0.5, 0.3)
+
+    assert found.boxes.tolist() == [[20, 80, 60, 160]]
+    assert found.landmarks[0, 1].tolist() == [(10 + 2) / 0.5, (20 + 3) / 0.25]
+    assert [part.dtype for part in found] == [np.float32] * 3
+
+
+@pytest.mark.parametrize("scores", [[], [0.1, 0.1]])
+def test_none_is_an_answer_with_its_shapes(scores):
+    boxes = [[0, 0, 10, 10]] * len(scores)
+
+    found = select_faces(faces(boxes, scores), ONE, 0.5, 0.3)
+
+    assert [part.shape for part in found] == [(0, 4), (0, 5, 2), (0,)]
+    assert [part.dtype for part in found] == [np.float32] * 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("where", ["box", "size", "landmark", "score"])
+def test_what_no_face_can_be_is_dropped_and_harms_no_other(value, where):
+    candidates = faces([[0, 0, 10, 10], [0, 0, 12, 12], [50, 0, 10, 10]], [0.9, 0.8, 0.7])
+    if where == "box":
+        candidates.boxes[0, 0] = value
+    elif where == "size":
+        candidates.boxes[0, 2:] = value
+    elif where == "landmark":
+        candidates.landmarks[0, 3, 1] = value
+    else:
+        candidates.scores[0] = np.nan
+
+    found = select_faces(candidates, ONE, 0.5, 0.3)
+
+    assert found.scores.tolist() == pytest.approx([0.8, 0.7])
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 0), (-5, -5), (0, 0)])
+def test_a_box_without_an_area_is_no_face(size):
+    candidates = faces([[0, 0, *size], [50, 0, 10, 10]], [0.9, 0.7])
+
+    assert select_faces(candidates, ONE, 0.5, 0.3).scores.tolist() == pytest.approx([0.7])

@@ -1,0 +1,420 @@
+"""The served graphs against NumPy's own reading of the upstream graphs."""
+
+import os
+from pathlib import Path
+
+import cv2
+import images
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from aurum.imaging.faces import Faces, select_faces
+from aurum.imaging.letterbox import letterbox
+from aurum.models import manifest
+from aurum.models.families import DETECTORS, EMBEDDERS, arcface, graph, simulated
+from aurum.models.manifest import InputFacts, Model
+from aurum.settings import CHECKOUT
+
+STRIDES = (8, 16, 32)
+MIRROR = Path(os.environ.get("AURUM_MODEL_MIRROR") or CHECKOUT.parent / "shared" / "models")
+ENTRIES = manifest.load().models
+FLOAT, UINT8, STRING = "tensor(float)", "tensor(uint8)", "tensor(string)"
+
+
+def session(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def answer(served, **inputs):
+    names = [output.name for output in served.get_outputs()]
+    return dict(zip(names, served.run(names, inputs), strict=True))
+
+
+def weights(name):
+    path = MIRROR / name
+    if not path.is_file():
+        pytest.skip(f"{name} is neither in $AURUM_MODEL_MIRROR nor in ../shared/models")
+    return path
+
+
+def built(name):
+    """The served graph of a real model, and a session of its upstream graph."""
+    entry = ENTRIES[name]
+    path = weights(entry.file)
+    build = (DETECTORS if entry.role == "detector" else EMBEDDERS)[entry.family]
+    return session(build(onnx.load(path), entry, entry.id)), session(path), entry
+
+
+@pytest.fixture(scope="module")
+def yunet():
+    return built("yunet_s_dynamic")
+
+
+@pytest.fixture(scope="module")
+def scrfd():
+    return built("scrfd_2.5g_bnkps")
+
+
+@pytest.fixture(scope="module", params=["edgeface_xs_q", "edgeface_xxs_q"])
+def edgeface(request):
+    return built(request.param)
+
+
+@pytest.fixture(scope="module")
+def fake():
+    return session(simulated.build_detector()), session(simulated.build_embedder())
+
+
+def textured(count, height, width, seed=0):
+    """Several different pictures of one size, one of them with a face."""
+    random = np.random.default_rng(seed)
+    batch = random.integers(0, 256, (count, height, width, 3), np.uint8)
+    batch[0] = cv2.resize(images.photo(), (width, height), interpolation=cv2.INTER_AREA)
+    return batch
+
+
+# --- the contract, which is the same for every family ---
+
+
+def signature(values):
+    return [(value.name, value.type, value.shape[1:]) for value in values]
+
+
+def assert_detector(served, count, height, width, most):
+    (images_in,) = served.get_inputs()
+    assert (images_in.name, images_in.type, images_in.shape[3]) == ("images", UINT8, 3)
+    outputs = {output.name: output for output in served.get_outputs()}
+    assert list(outputs) == ["boxes", "landmarks", "scores", "model"]
+    assert [outputs[name].type for name in outputs] == [FLOAT, FLOAT, FLOAT, STRING]
+
+    found = answer(served, images=textured(count, height, width))
+
+    k = found["scores"].shape[1]
+    assert k == most
+    assert found["boxes"].shape == (count, k, 4)
+    assert found["landmarks"].shape == (count, k, 5, 2)
+    assert found["scores"].shape == (count, k)
+    assert found["model"].shape == (count, 1)
+    assert (np.diff(found["scores"], axis=1) <= 0).all(), "candidates come best first"
+    assert found["scores"].min() >= 0
+    assert found["scores"].max() <= 1
+    assert all(np.isfinite(found[name]).all() for name in ("boxes", "landmarks", "scores"))
+    # Not so below: SCRFD's distances may be negative where there is no face.
+    assert (found["boxes"][found["scores"] > 0.3][:, 2:] > 0).all()
+    return found
+
+
+def assert_embedder(served, count):
+    assert signature(served.get_inputs()) == [("crops", UINT8, [112, 112, 3])]
+    assert signature(served.get_outputs()) == [
+        ("embedding", FLOAT, [512]), ("norm", FLOAT, [1]), ("model", STRING, [1]),
+    ]  # fmt: skip
+    crops = textured(count, 112, 112)
+
+    given = answer(served, crops=crops)
+
+    assert given["embedding"].shape == (count, 512)
+    assert given["norm"].shape == given["model"].shape == (count, 1)
+    assert np.allclose(np.linalg.norm(given["embedding"], axis=1), 1, atol=1e-5)
+    assert (given["norm"] > 0).all()
+    alone = [answer(served, crops=crop[None])["embedding"][0] for crop in crops]
+    assert np.allclose(given["embedding"], alone, atol=1e-4), "a batch must not change an answer"
+    return given
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("size", [(64, 96), (480, 640)])
+def test_the_simulated_detector_keeps_the_contract(fake, count, size):
+    found = assert_detector(fake[0], count, *size, most=64)
+
+    assert found["model"][0, 0].startswith("simulated_detector@")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_simulated_embedder_keeps_the_contract(fake, count):
+    given = assert_embedder(fake[1], count)
+
+    assert given["model"][0, 0].startswith("simulated_embedder@")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ["yunet", "scrfd"])
+def test_a_detector_keeps_the_contract(name, count, request):
+    served, _, entry = request.getfixturevalue(name)
+    anchors = {"yunet": 1, "scrfd": 2}[name]
+    cells = sum(64 // stride * (96 // stride) for stride in STRIDES) * anchors
+
+    found = assert_detector(served, count, 64, 96, most=min(cells, 1024))
+    assert_detector(served, count, 480, 640, most=1024)
+
+    assert (found["model"] == entry.id).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_embedder_keeps_the_contract(edgeface, count):
+    served, _, entry = edgeface
+
+    assert (assert_embedder(served, count)["model"] == entry.id).all()
+
+
+# --- the simulated graphs ---
+
+
+@pytest.mark.parametrize("size", [(512, 512), (320, 640), (64, 64)])
+def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size):
+    batch = textured(3, *size)
+    batch[1] = 90
+
+    found = answer(fake[0], images=batch)
+
+    counts = []
+    for boxes, landmarks, scores in zip(
+        found["boxes"], found["landmarks"], found["scores"], strict=True
+    ):
+        faces = select_faces(Faces(boxes, landmarks, scores), np.ones(2, np.float32), 0.6, 0.3)
+        counts.append(len(faces.scores))
+        x, y, width, height = faces.boxes[0] if len(faces.scores) else (0, 0, 1, 1)
+        points = (faces.landmarks - (x, y)) / (width, height)
+        assert ((points > 0) & (points < 1)).all(), "landmarks lie in their box"
+    assert counts == [1, 0, 1]
+
+
+@pytest.mark.parametrize("size", [(100, 100), (33, 129), (640, 360)])
+def test_padding_alone_is_no_texture(fake, size):
+    boxed = letterbox(np.full((*size, 3), 255, np.uint8), 640)
+
+    assert answer(fake[0], images=boxed.image[None])["scores"].max() == 0
+
+
+def test_a_low_threshold_gives_a_simulated_crowd(fake):
+    found = answer(fake[0], images=textured(1, 512, 512))
+
+    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    faces = select_faces(candidates, np.ones(2, np.float32), 0.1, 0.3)
+    assert len(faces.scores) > 40
+
+
+@pytest.mark.parametrize("build", [simulated.build_detector, simulated.build_embedder])
+def test_simulated_graphs_are_built_alike_each_time(build):
+    one, other = build(), build()
+
+    assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+    assert one.metadata_props[0].value == other.metadata_props[0].value
+
+
+def test_simulated_answers_are_deterministic_and_tell_photos_apart(fake):
+    crops = textured(3, 112, 112)
+    near = np.clip(crops.astype(int) + 2, 0, 255).astype(np.uint8)
+
+    one = answer(fake[1], crops=crops)["embedding"]
+
+    assert np.array_equal(one, answer(fake[1], crops=crops)["embedding"])
+    like = (one * answer(fake[1], crops=near)["embedding"]).sum(axis=1)
+    assert like[0] > 0.99
+    assert (one[0] * one[1]).sum() < 0.9
+
+
+# --- the real detectors, decoded cell by cell ---
+
+
+def heads_of(upstream, image, color, mean, scale):
+    """The upstream outputs for one RGB image, by name."""
+    pixels = image[..., ::-1] if color == "BGR" else image
+    planar = ((pixels.astype(np.float32) - mean) * scale).transpose(2, 0, 1)[None]
+    names = [output.name for output in upstream.get_outputs()]
+    feed = {upstream.get_inputs()[0].name: np.ascontiguousarray(planar)}
+    return dict(zip(names, upstream.run(names, feed), strict=True))
+
+
+def yunet_candidates(upstream, image):
+    heads = heads_of(upstream, image, "BGR", 0, 1)
+    height, width = image.shape[:2]
+    for s in STRIDES:
+        cls, obj, bbox, kps = (heads[f"{head}_{s}"][0] for head in ("cls", "obj", "bbox", "kps"))
+        for row in range(height // s):
+            for col in range(width // s):
+                i = row * (width // s) + col
+                dx, dy, log_w, log_h = bbox[i]
+                w, h = np.exp(log_w) * s, np.exp(log_h) * s
+                x, y = (col + dx) * s - w / 2, (row + dy) * s - h / 2
+                score = np.sqrt(np.clip(cls[i, 0], 0, 1) * np.clip(obj[i, 0], 0, 1))
+                points = [
+                    ((col + kps[i, 2 * n]) * s, (row + kps[i, 2 * n + 1]) * s) for n in range(5)
+                ]
+                yield (x, y, w, h), points, score
+
+
+def scrfd_candidates(upstream, image):
+    heads = list(heads_of(upstream, image, "RGB", 127.5, 1 / 128).values())
+    height, width = image.shape[:2]
+    for level, s in enumerate(STRIDES):
+        scores, bbox, kps = heads[level], heads[level + 3], heads[level + 6]
+        i = 0
+        for row in range(height // s):
+            for col in range(width // s):
+                for _anchor in range(2):
+                    left, top, right, bottom = bbox[i] * s
+                    x, y = col * s, row * s
+                    points = [(x + kps[i, 2 * n] * s, y + kps[i, 2 * n + 1] * s) for n in range(5)]
+                    yield (x - left, y - top, left + right, top + bottom), points, scores[i, 0]
+                    i += 1
+
+
+@pytest.mark.parametrize("size", [(96, 160), (256, 320)])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "decode"), [("yunet", yunet_candidates), ("scrfd", scrfd_candidates)]
+)
+def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, request):
+    served, upstream, _ = request.getfixturevalue(name)
+    batch = textured(count, *size)
+
+    found = answer(served, images=batch)
+
+    for n, image in enumerate(batch):
+        boxes, points, scores = (np.array(x, np.float32) for x in zip(*decode(upstream, image)))  # noqa: B905
+        k = found["scores"].shape[1]
+        assert k == min(len(scores), graph.MAX_CANDIDATES)
+        # Squared, because YuNet's root enlarges what is nothing but rounding near 0.
+        assert np.allclose(found["scores"][n] ** 2, np.sort(scores)[::-1][:k] ** 2, atol=1e-5)
+        # Each served candidate is one of the decoded ones: boxes, landmarks and score together.
+        rows = np.column_stack([boxes, points.reshape(-1, 10), scores * 100])
+        for box, landmarks, score in list(
+            zip(found["boxes"][n], found["landmarks"][n], found["scores"][n], strict=True)
+        )[:100]:
+            row = np.concatenate([box, landmarks.reshape(-1), [score * 100]])
+            assert np.abs(rows - row).max(axis=1).min() < 0.05
+
+
+@pytest.mark.parametrize("name", ["yunet", "scrfd"])
+def test_a_detector_sees_rgb_and_finds_the_astronaut(name, request):
+    served, _, _ = request.getfixturevalue(name)
+    photo = cv2.imdecode(np.frombuffer(images.astronaut(), np.uint8), cv2.IMREAD_COLOR_RGB)
+
+    found = answer(served, images=photo[None])
+
+    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
+    assert len(faces.scores) == 1
+    right_eye, left_eye, nose, right_mouth, left_mouth = faces.landmarks[0]
+    assert right_eye[0] < nose[0] < left_eye[0], "image-left comes first"
+    assert right_mouth[0] < left_mouth[0]
+    assert right_eye[1] < nose[1] < right_mouth[1]
+
+
+@pytest.mark.parametrize("size", [(256, 320), (512, 512), (480, 640)])
+def test_yunet_agrees_with_opencv(yunet, size):
+    path = weights("face_detection_yunet_2023mar.onnx")
+    whole = cv2.imdecode(np.frombuffer(images.astronaut(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    boxed = letterbox(np.ascontiguousarray(whole[: size[0], : size[1]]), 640)
+    height, width = boxed.image.shape[:2]
+    reference = cv2.FaceDetectorYN.create(str(path), "", (width, height), 0.6, 0.3, 5000)
+    _, expected = reference.detect(np.ascontiguousarray(boxed.image[..., ::-1]))
+
+    found = answer(yunet[0], images=boxed.image[None])
+
+    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
+    assert len(expected) == len(faces.scores) == 1
+    x, y, w, h = expected[0, :4]
+    left, top, wide, high = faces.boxes[0]
+    across = min(x + w, left + wide) - max(x, left)
+    down = min(y + h, top + high) - max(y, top)
+    assert across * down / (w * h + wide * high - across * down) > 0.95
+    assert np.abs(faces.landmarks[0] - expected[0, 4:14].reshape(5, 2)).max() < 1
+    assert faces.scores[0] == pytest.approx(expected[0, 14], abs=0.01)
+
+
+# --- the real embedders ---
+
+
+def test_edgeface_is_its_upstream_normalized(edgeface):
+    served, upstream, _ = edgeface
+    crops = textured(3, 112, 112)
+
+    given = answer(served, crops=crops)
+
+    planar = ((crops.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
+    (raw,) = upstream.run(None, {upstream.get_inputs()[0].name: np.ascontiguousarray(planar)})
+    norm = np.linalg.norm(raw, axis=1, keepdims=True)
+    assert np.allclose(given["norm"], norm, rtol=1e-3)
+    assert np.allclose(given["embedding"], raw / norm, atol=1e-4)
+
+
+# --- embedders of any other kind: a tiny one that is built here ---
+
+
+def tiny_model(columns, opset=13):
+    """[N,3,112,112] -> [N,columns]: each channel's mean and a corner, projected."""
+    projection = np.random.default_rng(5).standard_normal((6, columns)).astype(np.float32)
+    bounds = {"start": [0, 0], "end": [1, 1], "axes": [2, 3]}
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["data"], ["mean"]),
+        helper.make_node("Slice", ["data", "start", "end", "axes"], ["corner"]),
+        helper.make_node("Concat", ["mean", "corner"], ["both"], axis=1),
+        helper.make_node("Flatten", ["both"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "projection"], ["fc1"]),
+    ]
+    initializers = [numpy_helper.from_array(projection, "projection")] + [
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
+    ]
+    whole = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 112, 112])],
+        [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, ["N", columns])],
+        initializers,
+    )
+    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
+    onnx.checker.check_model(model)
+    return model, projection
+
+
+def tiny_entry(color="RGB", mean=127.5, std=128.0):
+    facts = InputFacts(color, mean, std, "NCHW", (112, 112), None, "this test")
+    return Model("tiny", "embedder", "arcface", "", "", "yes", True, sha256="ab" * 32, input=facts)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17])
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (127.5, 128.0), (127.5, 127.5)])
+def test_colour_order_mean_and_std_are_those_of_the_manifest(color, mean, std, opset):
+    model, projection = tiny_model(512, opset)
+    entry = tiny_entry(color, mean, std)
+    crops = textured(3, 112, 112)
+
+    given = answer(session(arcface.build(model, entry, entry.id)), crops=crops)
+
+    pixels = (crops[..., ::-1] if color == "BGR" else crops).astype(np.float64)
+    pixels = (pixels - mean) / std
+    raw = np.hstack([pixels.mean(axis=(1, 2)), pixels[:, 0, 0]]) @ projection
+    norm = np.linalg.norm(raw, axis=1, keepdims=True)
+    assert np.allclose(given["norm"], norm, rtol=1e-3)
+    assert np.allclose(given["embedding"], raw / norm, atol=2e-4)
+    assert given["model"].tolist() == [["tiny@abababababab"]] * 3
+
+
+def test_a_raw_embedding_of_zero_stays_finite():
+    model, _ = tiny_model(512)
+    entry = tiny_entry(mean=0.0, std=1.0)
+    black = np.zeros((1, 112, 112, 3), np.uint8)
+
+    given = answer(session(arcface.build(model, entry, entry.id)), crops=black)
+
+    assert (given["embedding"] == 0).all()
+    assert given["norm"].tolist() == [[0]]
+
+
+@pytest.mark.parametrize("columns", [128, 256, 1024])
+def test_other_dimensions_are_refused(columns):
+    model, _ = tiny_model(columns)
+
+    with pytest.raises(ValueError, match=rf"tiny gives {columns} dimensions; .* 512"):
+        arcface.build(model, tiny_entry(), "tiny@0")

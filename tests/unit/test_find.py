@@ -1,0 +1,219 @@
+import images
+import numpy as np
+import pytest
+
+from aurum.imaging.align import TEMPLATE, align
+from aurum.imaging.decode import decode
+from aurum.imaging.faces import Faces
+from aurum.pipeline.find import find_face, find_faces
+from aurum.pipeline.request import Options, RequestError
+from aurum.settings import Settings
+
+SETTINGS = Settings()
+LANDMARKS = np.array([[3, 4], [7, 4], [5, 6], [4, 8], [6, 8]], np.float32) / 10
+
+
+def options(*, min_confidence=0.5, max_faces=0, detection_size=640, aligned=False):
+    return Options(min_confidence, max_faces, detection_size, aligned)
+
+
+def faces(*boxes, scores=None):
+    """Candidates in the detector's input, each with landmarks inside of its box."""
+    array = np.array(boxes, np.float32).reshape(-1, 4)
+    landmarks = array[:, None, :2] + array[:, None, 2:] * LANDMARKS
+    if scores is None:
+        scores = np.linspace(0.95, 0.9, len(array))
+    return Faces(array, landmarks.astype(np.float32), np.array(scores, np.float32))
+
+
+class Detector:
+    """Answers one look after the other with what it was given, and keeps what it was shown."""
+
+    def __init__(self, *looks):
+        self.looks = list(looks)
+        self.seen = []
+
+    def __call__(self, image):
+        self.seen.append(image.copy())
+        return self.looks.pop(0), f"detector{len(self.seen)}".encode()
+
+    @property
+    def shapes(self):
+        return [image.shape[:2] for image in self.seen]
+
+
+def file(width, height):
+    return images.jpeg(width, height)
+
+
+def test_faces_are_found_in_the_pixels_of_the_photo():
+    detect = Detector(faces([10, 20, 40, 60]))
+
+    found = find_faces(file(1280, 960), options(), SETTINGS, detect)
+
+    assert detect.shapes == [(480, 640)]
+    assert found.faces.boxes.tolist() == [[20, 40, 80, 120]]
+    assert found.faces.landmarks[0, 0].tolist() == pytest.approx([2 * 22, 2 * 44])
+    assert found.detector == b"detector1"
+    assert found.image_size.tolist() == [1280, 960]
+    assert found.image_size.dtype == np.int32
+
+
+def test_they_come_largest_first_and_no_more_than_wanted():
+    candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], [200, 0, 40, 40])
+    photo = file(640, 480)
+
+    for wanted, sizes in ((0, [60, 40, 20]), (1, [60]), (2, [60, 40]), (9, [60, 40, 20])):
+        found = find_faces(photo, options(max_faces=wanted), SETTINGS, Detector(candidates))
+        assert found.faces.boxes[:, 2].tolist() == sizes
+        assert len(found.faces.landmarks) == len(found.faces.scores) == len(sizes)
+        assert found.crops().shape == (len(sizes), 112, 112, 3)
+
+
+def test_the_options_and_settings_reach_the_selection():
+    candidates = faces([0, 0, 20, 20], [5, 0, 20, 20], [100, 0, 20, 20], scores=[0.9, 0.8, 0.7])
+    photo = file(640, 480)
+
+    def count(nms_iou, **changed):
+        settings = Settings(nms_iou=nms_iou)
+        found = find_faces(photo, options(**changed), settings, Detector(candidates))
+        return len(found.faces.scores)
+
+    assert count(0.3) == 2
+    assert count(0.9) == 3
+    assert count(0.9, min_confidence=0.75) == 2
+
+
+def test_when_nothing_is_found_it_looks_again_at_half_the_size():
+    detect = Detector(faces(), faces([10, 20, 40, 60]))
+
+    found = find_faces(file(1280, 960), options(), SETTINGS, detect)
+
+    assert detect.shapes == [(480, 640), (256, 320)]
+    assert found.faces.boxes.tolist() == [[40, 80, 160, 240]]
+    assert found.detector == b"detector2"
+
+
+def test_doubtful_candidates_alone_are_nothing():
+    detect = Detector(faces([0, 0, 9, 9], scores=[0.4]), faces([0, 0, 9, 9], scores=[0.4]))
+
+    found = find_faces(file(640, 480), options(), SETTINGS, detect)
+
+    assert len(detect.seen) == 2
+    assert len(found.faces.scores) == 0
+    assert found.detector == b"detector2"
+    assert found.crops().shape == (0, 112, 112, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "detection_size", "shapes"),
+    [
+        ((100, 80), 640, [(96, 128), (32, 32)]),  # half of the photo's size, not of the limit
+        ((640, 100), 640, [(128, 640), (64, 320)]),
+        ((700, 700), 352, [(352, 352), (160, 160)]),  # half of it in whole cells
+        ((63, 63), 640, [(64, 64)]),  # half would be less than a cell
+        ((500, 500), 32, [(32, 32)]),
+        ((64, 64), 64, [(64, 64), (32, 32)]),
+        ((1, 1), 640, [(32, 32)]),
+    ],
+)
+def test_the_size_of_the_second_look(size, detection_size, shapes):
+    detect = Detector(faces(), faces())
+
+    find_faces(file(*size), options(detection_size=detection_size), SETTINGS, detect)
+
+    assert detect.shapes == shapes
+
+
+def test_the_detector_sees_the_letterboxed_photo():
+    detect = Detector(faces([0, 0, 9, 9]))
+
+    found = find_faces(file(100, 80), options(), SETTINGS, detect)
+
+    (image,) = detect.seen
+    assert (image[:80, :100] == found.photo).all()
+    assert image[80:].sum() == image[:, 100:].sum() == 0
+
+
+def test_find_face_takes_the_largest_even_if_others_are_surer():
+    candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], scores=[0.99, 0.6])
+
+    found = find_face(file(640, 480), options(), SETTINGS, Detector(candidates))
+
+    assert found.faces.boxes.tolist() == [[100, 0, 60, 60]]
+    assert np.array_equal(
+        found.crops(), align(found.photo, found.faces.boxes, found.faces.landmarks)
+    )
+
+
+def test_find_face_says_when_there_is_none():
+    with pytest.raises(RequestError) as caught:
+        find_face(
+            file(640, 480),
+            options(min_confidence=0.75, detection_size=320),
+            SETTINGS,
+            Detector(faces(), faces()),
+        )
+
+    assert caught.value.code == "no_face"
+    assert "min_confidence=0.75 and detection_size=320" in str(caught.value)
+
+
+def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
+    pixels = np.random.default_rng(3).integers(0, 256, (112, 112, 3), np.uint8)
+    data = images.opencv(".png", pixels)
+
+    found = find_face(data, options(aligned=True), SETTINGS, Detector())
+
+    assert found.detector == b""
+    assert found.faces.boxes.tolist() == [[0, 0, 112, 112]]
+    assert np.array_equal(found.faces.landmarks, TEMPLATE[None])
+    assert found.faces.scores.tolist() == [1]
+    assert found.image_size.tolist() == [112, 112]
+    assert np.array_equal(found.crops()[0], pixels)
+
+
+@pytest.mark.parametrize("size", [(112, 111), (111, 112), (224, 224), (1, 1)])
+def test_what_is_said_to_be_aligned_must_have_that_size(size):
+    with pytest.raises(RequestError) as caught:
+        find_face(file(*size), options(aligned=True), SETTINGS, Detector())
+
+    assert caught.value.code == "not_aligned"
+    assert f"the image is {size[0]}x{size[1]};" in str(caught.value)
+
+
+@pytest.mark.parametrize("find", [find_face, find_faces])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_bad_photo_is_an_invalid_image(find, aligned):
+    with pytest.raises(RequestError) as caught:
+        find(b"no photo", options(aligned=aligned), SETTINGS, Detector())
+
+    assert caught.value.code == "invalid_image"
+    assert "not an image" in str(caught.value)
+
+
+def test_the_limits_of_the_settings_apply():
+    photo = file(64, 64)
+
+    with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_BYTES"):
+        find_faces(photo, options(), Settings(max_image_bytes=len(photo) - 1), Detector())
+    with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_PIXELS"):
+        find_faces(photo, options(), Settings(max_image_pixels=64 * 64 - 1), Detector())
+
+
+def test_an_error_of_the_detector_is_passed_on():
+    def broken(image):
+        raise RuntimeError("the detector is away")
+
+    with pytest.raises(RuntimeError, match="is away"):
+        find_faces(file(64, 64), options(), SETTINGS, broken)
+
+
+def test_orientation_is_applied_before_the_detector():
+    detect = Detector(faces([0, 0, 9, 9]))
+    data, size = images.good()["jpeg orientation 6"]
+
+    found = find_faces(data, options(), SETTINGS, detect)
+
+    assert found.image_size.tolist() == list(size)
+    assert np.array_equal(found.photo, decode(data, 10**7, 10**7))

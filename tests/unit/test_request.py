@@ -1,0 +1,123 @@
+import json
+
+import pytest
+
+from aurum.pipeline.request import Options, RequestError, parse_options
+from aurum.settings import Settings
+
+SETTINGS = Settings(min_confidence=0.55, detection_size=416, max_detection_size=1280)
+
+
+def parse(**parameters):
+    return parse_options(json.dumps(parameters), SETTINGS)
+
+
+def message(**parameters):
+    with pytest.raises(RequestError) as caught:
+        parse(**parameters)
+    assert caught.value.code == "invalid_parameter"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("parameters", ["", "{}"])
+def test_without_parameters_the_settings_apply(parameters):
+    options = parse_options(parameters, SETTINGS)
+
+    assert options == Options(min_confidence=0.55, max_faces=0, detection_size=416, aligned=False)
+
+
+def test_every_parameter_is_read():
+    options = parse(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
+
+    assert options == Options(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
+
+
+def test_numbers_and_booleans_may_come_as_text():
+    options = parse(min_confidence="0.25", max_faces="3", detection_size="640", aligned="True")
+
+    assert options == Options(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
+    assert type(options.max_faces) is type(options.detection_size) is int
+
+
+def test_whole_numbers_may_come_as_floats():
+    options = parse(max_faces=3.0, detection_size="640.0", min_confidence=1)
+
+    assert (options.max_faces, options.detection_size, options.min_confidence) == (3, 640, 1.0)
+    assert type(options.max_faces) is type(options.detection_size) is int
+
+
+@pytest.mark.parametrize("value", [0, 1, "0", "1", 0.0, "1e-3"])
+def test_the_ends_of_min_confidence(value):
+    assert parse(min_confidence=value).min_confidence == float(value)
+
+
+@pytest.mark.parametrize("size", [32, 1280])
+def test_the_ends_of_detection_size(size):
+    assert parse(detection_size=size).detection_size == size
+
+
+def test_a_huge_max_faces_is_all_of_them():
+    assert [1, 2, 3][slice(parse(max_faces="1e300").max_faces)] == [1, 2, 3]
+
+
+NO_NUMBERS = [
+    True, False, None, [], {}, "", "many", "true", float("nan"), float("inf"), float("-inf"),
+    "nan", "inf", "-Infinity", "1e999", 10**400, -(10**400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, -0.01, 1.01, "-1", 60])
+def test_a_bad_min_confidence(value):
+    assert message(min_confidence=value) == (
+        f"[invalid_parameter] min_confidence={value!r}: must be a number from 0 to 1"
+    )
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, -1, 1.5, "2.5", "-3"])
+def test_a_bad_max_faces(value):
+    assert message(max_faces=value) == (
+        f"[invalid_parameter] max_faces={value!r}: must be a whole number, 0 (all faces) or more"
+    )
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, 0, -32, 31, 33, 100, 320.5, 1312, "1e300"])
+def test_a_bad_detection_size(value):
+    assert message(detection_size=value) == (
+        f"[invalid_parameter] detection_size={value!r}: must be a multiple of 32 from 32 to 1280 "
+        "(AURUM_MAX_DETECTION_SIZE)"
+    )
+
+
+@pytest.mark.parametrize("value", [0, 1, "1", "yes", "", None, [True], 1.0])
+def test_a_bad_aligned(value):
+    assert message(aligned=value) == (
+        f"[invalid_parameter] aligned={value!r}: must be true or false"
+    )
+
+
+@pytest.mark.parametrize("value", [False, "false", "FALSE"])
+def test_aligned_may_be_said_to_be_false(value):
+    assert parse(aligned=value).aligned is False
+
+
+@pytest.mark.parametrize("name", ["min_confidenc", "MIN_CONFIDENCE", "maxfaces", "", "triton", "x"])
+def test_an_unknown_name_is_an_error_that_lists_the_known(name):
+    assert message(**{name: 1}) == (
+        f"[invalid_parameter] unknown parameter {name!r}; known: min_confidence, max_faces, "
+        "detection_size, aligned"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["triton_enable_empty_final_response", "X-Request-Id", "x-forwarded-for", "Triton_x"]
+)
+def test_what_triton_or_a_proxy_adds_is_left_alone(name):
+    assert parse(**{name: "anything", "max_faces": 2}).max_faces == 2
+
+
+def test_the_error_carries_its_code():
+    error = RequestError("no_face", "nobody")
+
+    assert error.code == "no_face"
+    assert str(error) == "[no_face] nobody"
+    assert isinstance(error, ValueError)

@@ -1,0 +1,137 @@
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurum.settings import CHECKOUT, PREFIX, SettingError, Settings, table
+
+NAMES = [item.name for item in fields(Settings)]
+
+
+def test_nothing_set_gives_the_defaults():
+    settings = Settings.from_env({})
+
+    shared = CHECKOUT.parent / "shared" / "models"
+    assert settings == replace(Settings(), model_mirror=str(shared) if shared.is_dir() else "")
+
+
+def test_every_kind_of_value_is_parsed(tmp_path):
+    settings = Settings.from_env(
+        {
+            "AURUM_HOST": "0.0.0.0",
+            "AURUM_HTTP_PORT": "9000",
+            "AURUM_READY_TIMEOUT": "2.5",
+            "AURUM_LOG_LEVEL": "info",
+            "AURUM_OFFLINE": "1",
+            "AURUM_MODEL_CACHE": f"{tmp_path}/x/../y",
+            "AURUM_DETECTION_SIZE": "320",
+            "AURUM_MIN_CONFIDENCE": "0",
+            "SOMETHING_ELSE": "ignored",
+        }
+    )
+
+    assert settings.host == "0.0.0.0"
+    assert settings.http_port == 9000
+    assert settings.ready_timeout == 2.5
+    assert settings.log_level == "info"
+    assert settings.offline is True
+    assert settings.model_cache == tmp_path / "y"
+    assert settings.detection_size == 320
+    assert settings.min_confidence == 0.0
+    assert settings.http_url == "http://0.0.0.0:9000"
+    assert settings.grpc_url == "grpc://0.0.0.0:8001"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_variable_means_the_default(name):
+    settings = Settings.from_env({PREFIX + name.upper(): "", "AURUM_MODEL_MIRROR": ""})
+
+    assert settings == Settings()
+
+
+def test_an_empty_mirror_is_none_and_a_given_one_is_kept():
+    assert Settings.from_env({"AURUM_MODEL_MIRROR": ""}).model_mirror == ""
+    assert Settings.from_env({"AURUM_MODEL_MIRROR": "http://a/b"}).model_mirror == "http://a/b"
+
+
+def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert Settings.from_env({"AURUM_MODEL_CACHE": "~/m"}).model_cache == tmp_path / "m"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("HTTP_PORT", "0", "a whole number from 1 to 65535"),
+        ("HTTP_PORT", "65536", "a whole number from 1 to 65535"),
+        ("GRPC_PORT", "80.5", "a whole number from 1 to 65535"),
+        ("METRICS_PORT", "none", "a whole number from 1 to 65535"),
+        ("READY_TIMEOUT", "0.5", "a number from 1 to 3600"),
+        ("READY_TIMEOUT", "soon", "a number from 1 to 3600"),
+        ("READY_TIMEOUT", "nan", "a number from 1 to 3600"),
+        ("READY_TIMEOUT", "inf", "a number from 1 to 3600"),
+        ("DRAIN_TIMEOUT", "-1", "a whole number from 0 to 3600"),
+        ("LOG_LEVEL", "WARNING", "one of error, warning, info, verbose"),
+        ("OFFLINE", "yes", "one of 0, 1"),
+        ("MAX_IMAGE_BYTES", "0", "a whole number from 1 to 2147483648"),
+        ("MAX_IMAGE_PIXELS", "1e6", "a whole number from 1 to 2147483648"),
+        ("DETECTION_SIZE", "100", "a multiple of 32 from 32 to 4096"),
+        ("DETECTION_SIZE", "0", "a whole number from 32 to 4096"),
+        ("MAX_DETECTION_SIZE", "4128", "a whole number from 32 to 4096"),
+        ("MIN_CONFIDENCE", "1.01", "a number from 0 to 1"),
+        ("NMS_IOU", "-0.1", "a number from 0 to 1"),
+        ("PIPELINE_THREADS", "257", "a whole number from 1 to 256"),
+    ],
+)
+def test_an_error_names_the_variable_its_value_and_what_is_allowed(name, text, allowed):
+    with pytest.raises(SettingError) as caught:
+        Settings.from_env({PREFIX + name: text})
+
+    assert str(caught.value) == f"{PREFIX}{name}={text!r}: must be {allowed}"
+
+
+def test_the_default_size_must_not_exceed_the_largest():
+    with pytest.raises(SettingError, match=r"DETECTION_SIZE=640: .* AURUM_MAX_DETECTION_SIZE"):
+        Settings.from_env({"AURUM_MAX_DETECTION_SIZE": "320"})
+
+
+@given(
+    min_confidence=st.floats(0, 1),
+    ready_timeout=st.floats(1, 3600),
+    detection_size=st.integers(1, 60).map(lambda cells: cells * 32),
+    grpc_port=st.integers(1, 65535),
+    offline=st.booleans(),
+    model_mirror=st.sampled_from(["", "/models", "http://mirror"]),
+)
+def test_settings_survive_the_environment(**values):
+    settings = Settings(
+        **values,
+        model_cache=Path("/some/where"),
+    )
+
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+def test_the_environment_holds_every_setting():
+    assert list(Settings().to_env()) == [PREFIX + name.upper() for name in NAMES]
+
+
+def test_the_table_lists_every_setting_once():
+    rows = table().splitlines()
+
+    assert rows[0] == "| variable | default | meaning |"
+    listed = [row.split(" | ")[0].removeprefix("| ").strip("`") for row in rows[2:]]
+    assert listed == [PREFIX + name.upper() for name in NAMES]
+    assert all(row.count("|") == 4 for row in rows), "a stray | would break the table"
+    assert not any(str(CHECKOUT) in row for row in rows), "a default of this machine alone"
+
+
+def test_the_documentation_holds_the_table():
+    page = CHECKOUT / "docs" / "configuration.md"
+    if not page.exists():
+        pytest.skip("docs/configuration.md is not written yet")
+
+    assert table() in page.read_text(encoding="utf-8")
