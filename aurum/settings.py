@@ -139,7 +139,7 @@ class Settings:
         640, _detection_side, "Long side of the detector's input in pixels, a multiple of 32."
     )
     max_detection_size: int = _setting(
-        1920,
+        1280,
         _detection_side,
         "Largest `detection_size` that a request may ask for, a multiple of 32.",
     )
@@ -151,7 +151,7 @@ class Settings:
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
-        8, _integer(1, 256), "Photos that one pipeline process works on at the same time."
+        4, _integer(1, 256), "Photos that one pipeline process works on at the same time."
     )
 
     @classmethod
@@ -215,3 +215,7 @@ def table() -> str:
             default = "(see right)"
         rows.append(f"| `{PREFIX}{item.name.upper()}` | {default} | {item.metadata['doc']} |")
     return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

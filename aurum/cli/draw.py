@@ -76,14 +76,16 @@ def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
     import cv2
 
     marked = photo.copy()
-    line = max(1, round(max(photo.shape[:2]) / 400))  # pixels
-    scale = 0.4 * line + 0.2  # of the font, whose height is about 22 pixels at scale 1
     for face in faces:
+        # All in proportion to the face, so that those of a crowd stay visible.
+        line = max(1, round(face.bbox.width / 100))  # pixels
+        dot = max(1, round(face.bbox.width / 40))  # pixels
+        scale = max(0.25, face.bbox.width / 90)  # of the font: a score is 75 x 22 pixels at 1
         left, top = round(face.bbox.x), round(face.bbox.y)
         right, bottom = round(face.bbox.x + face.bbox.width), round(face.bbox.y + face.bbox.height)
         cv2.rectangle(marked, (left, top), (right, bottom), BOX, line)
         for (x, y), colour in zip(face.landmarks.tolist(), LANDMARKS, strict=True):
-            cv2.circle(marked, (round(x), round(y)), 2 * line, colour, cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(marked, (round(x), round(y)), dot, colour, cv2.FILLED, cv2.LINE_AA)
         # Above the box, but always inside the photo.
         place = (max(left, 0), max(top - 2 * line, round(22 * scale)))
         text = f"{face.score:.2f}"

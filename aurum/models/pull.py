@@ -12,11 +12,8 @@ import hashlib
 import logging
 import os
 import re
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +22,7 @@ import httpx
 
 from aurum.errors import OperatorError
 from aurum.models.manifest import AUTO, Manifest, Model, Profile
+from aurum.models.web import TIMEOUTS, Refused, Timeouts, Unfit, Web, extent, why
 from aurum.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,31 +34,9 @@ Status = Literal["ok", "missing", "corrupt"]
 CHUNK = 1 << 20  # bytes
 MOST_BYTES = 1 << 30  # of a file whose size the manifest does not give
 
-_unreachable: set[str] = set()  # hosts that did not answer this process; see `_Web`
-
 
 class PullError(OperatorError, RuntimeError):
     """A model file cannot be had; the message lists the places tried, why, and how to mend it."""
-
-
-class _Refused(Exception):
-    """One place cannot give the file; the message says why."""
-
-
-class _Unfit(_Refused):
-    """The bytes of one place are not those of the file."""
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """How long to wait for hosts, in seconds."""
-
-    connect: float = 5.0
-    read: float = 10.0  # between two pieces of a file
-    answer: float = 10.0  # for first answers of all the hosts asked for one model, in total
-
-
-TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True)
@@ -200,12 +176,12 @@ class _Job:
             log.warning("%s is corrupt; it is removed and pulled again", self.target)
             self.target.unlink()
         tried = [f"cache {self.target}: {status}"]
-        with _Web(self.timeouts) as web:
+        with Web(self.timeouts) as web:
             for place in self._places():
                 try:
                     self._download(web, place) if _is_web(place) else self._copy(Path(place))
                     return
-                except _Refused as error:
+                except Refused as error:
                     shown = re.sub(r"(?<=://)[^/@]*@", "", place)  # without a mirror's password
                     tried.append(f"{shown}: {error}")
         raise PullError(self._report(tried))
@@ -238,7 +214,7 @@ class _Job:
         try:
             file = source.open("rb")
         except OSError as error:
-            raise _Refused(error.strerror or str(error)) from error
+            raise Refused(error.strerror or str(error)) from error
         try:
             with file:
                 total = os.fstat(file.fileno()).st_size
@@ -247,22 +223,22 @@ class _Job:
         finally:
             copy.unlink(missing_ok=True)
 
-    def _download(self, web: _Web, url: str) -> None:
+    def _download(self, web: Web, url: str) -> None:
         """Download into the ``.part`` file, which a later call continues from any address."""
         while True:
             offset = self.part.stat().st_size if self.part.exists() else 0
             try:
                 with web.get(url, offset) as response:
-                    start, total = _extent(response, offset)
+                    start, total = extent(response, offset)
                     self._write(self.part, start, response.iter_bytes(), total)
                 return self._keep(self.part)
-            except _Unfit:
+            except Unfit:
                 self.part.unlink(missing_ok=True)
                 if not offset:
                     raise
                 # The part of an earlier call may be to blame, so once more from the start.
             except httpx.HTTPError as error:
-                raise _Refused(f"broke off ({_why(error)}); the next pull continues it") from error
+                raise Refused(f"broke off ({why(error)}); the next pull continues it") from error
 
     def _write(self, path: Path, done: int, chunks: Iterable[bytes], total: int | None) -> None:
         """Write `chunks` into `path` from byte `done` on, and never more than the file has.
@@ -272,14 +248,14 @@ class _Job:
         expected = self.model.bytes or total
         most = self.model.bytes or min(total or MOST_BYTES, MOST_BYTES)
         if total is not None and (total > most or total != expected):
-            raise _Unfit(f"has {total} bytes, expected {self.model.bytes or f'at most {most}'}")
+            raise Unfit(f"has {total} bytes, expected {self.model.bytes or f'at most {most}'}")
         try:
             with path.open("r+b" if done else "wb") as file:
                 file.seek(done)
                 for chunk in chunks:
                     done += len(chunk)
                     if done > most:
-                        raise _Unfit(f"has more than {most} bytes")
+                        raise Unfit(f"has more than {most} bytes")
                     file.write(chunk)
                     self.progress(self.name, done, expected)
                 file.flush()
@@ -288,110 +264,12 @@ class _Job:
             path.unlink(missing_ok=True)  # it may be what filled the disk
             raise
         if expected is not None and done < expected:
-            raise _Refused(f"ended after {done} of {expected} bytes; the next pull continues it")
+            raise Refused(f"ended after {done} of {expected} bytes; the next pull continues it")
 
     def _keep(self, complete: Path) -> None:
         """Put a complete file into its place, if it is the right one."""
         got = _sha256(complete)
         if got != self.model.sha256:
-            raise _Unfit(f"has sha256 {got}, expected {self.model.sha256}")
+            raise Unfit(f"has sha256 {got}, expected {self.model.sha256}")
         complete.replace(self.target)
         self.part.unlink(missing_ok=True)
-
-
-def _extent(response: httpx.Response, offset: int) -> tuple[int, int | None]:
-    """Where in the file the answer's body starts, and how long the file is, in bytes.
-
-    Raises _Unfit if the answer does not continue the part, and _Refused if it has no file.
-    """
-    if response.status_code == httpx.codes.PARTIAL_CONTENT:
-        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if extent and int(extent[1]) == offset:
-            return offset, int(extent[2])
-        raise _Unfit("the Content-Range of the answer is not what was asked for")
-    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-        raise _Unfit("the part is longer than the file")
-    if response.status_code != httpx.codes.OK:
-        raise _Refused(f"HTTP {response.status_code} {response.reason_phrase}")
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdecimal() else None
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-class _Web:
-    """The downloads of one model: an HTTP client with little patience for dead hosts.
-
-    It waits for first answers no longer than `Timeouts.answer` in total, and never again for a
-    host that once did not answer this process.
-    """
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
-        self._patience = timeouts.answer
-        self._client: httpx.Client | None = None
-
-    def __enter__(self) -> _Web:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._client:
-            self._client.close()
-
-    @contextmanager
-    def get(self, url: str, offset: int) -> Iterator[httpx.Response]:
-        """The answer to a GET from byte `offset` on. Raises _Refused if there is none."""
-        if self._patience <= 0:
-            raise _Refused(f"not asked: {self._timeouts.answer:g} s were lost on dead hosts")
-        # Ranges and lengths count encoded bytes, so the file must come as it is.
-        headers = {"Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-        started = time.monotonic()
-        try:
-            response = self._first_answer(url, headers)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
-            # The last three come of certificates or proxies that the environment names wrongly.
-            raise _Refused(_why(error)) from error
-        finally:
-            self._patience -= time.monotonic() - started
-        with closing(response):
-            yield response
-
-    def _first_answer(self, url: str, headers: dict[str, str]) -> httpx.Response:
-        """Send the request in a thread, as name lookup heeds no timeout of httpx's."""
-        if self._client is None:  # made late, as reading the certificates takes a while
-            self._client = httpx.Client(
-                timeout=httpx.Timeout(self._timeouts.read, connect=self._timeouts.connect),
-                follow_redirects=True,
-                event_hooks={"request": [_skip_unreachable]},  # called for each redirect, too
-            )
-        client, request = self._client, self._client.build_request("GET", url, headers=headers)
-        answer: Future[httpx.Response] = Future()
-
-        def send() -> None:
-            try:
-                answer.set_result(client.send(request, stream=True))
-            except Exception as error:
-                answer.set_exception(error)
-
-        threading.Thread(target=send, daemon=True).start()
-        try:
-            return answer.result(self._patience)
-        except TimeoutError:
-            _unreachable.add(_host(request))
-            raise _Refused(f"no answer within {self._patience:.3g} s") from None
-        except (httpx.ConnectError, httpx.TimeoutException) as error:
-            _unreachable.add(_host(error.request))  # of a redirect's target, where that is dead
-            raise
-
-
-def _host(request: httpx.Request) -> str:
-    return request.url.netloc.decode()
-
-
-def _skip_unreachable(request: httpx.Request) -> None:
-    if _host(request) in _unreachable:
-        raise _Refused(f"not asked: {_host(request)} did not answer before")

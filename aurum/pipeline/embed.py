@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 DIMENSIONS = 512
 # face_embedding's max_batch_size: a school class takes several calls, an empty photo none.
-CHUNK = 16
+CHUNK = 8
 ATTEMPTS = 3
 
 # At most CHUNK crops -> their embeddings [n,512] and the id of the embedder that answered.

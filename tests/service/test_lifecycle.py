@@ -104,7 +104,7 @@ def test_requests_in_flight_are_answered_before_it_stops(up, settings, astronaut
 
     def ask():
         with FaceClient(settings.grpc_url, timeout=60, retries=0) as client:
-            answers.append(client.analyze(astronaut, detection_size=1920, min_confidence=0))
+            answers.append(client.analyze(astronaut, detection_size=1280, min_confidence=0))
 
     threads = [threading.Thread(target=ask) for _ in range(12)]
     for thread in threads:

@@ -101,7 +101,7 @@ def test_the_default_size_must_not_exceed_the_largest():
 @given(
     min_confidence=st.floats(0, 1),
     ready_timeout=st.floats(1, 3600),
-    detection_size=st.integers(1, 60).map(lambda cells: cells * 32),
+    detection_size=st.integers(1, 40).map(lambda cells: cells * 32),
     grpc_port=st.integers(1, 65535),
     offline=st.booleans(),
     model_mirror=st.sampled_from(["", "/models", "http://mirror"]),

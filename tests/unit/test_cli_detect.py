@@ -1,4 +1,3 @@
-import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -7,107 +6,25 @@ import cv2
 import numpy as np
 import pytest
 from aurum_client import (
-    Box,
     ConnectionFailedError,
-    Embedding,
-    Face,
-    Faces,
     Health,
     InvalidImageError,
     InvalidRequestError,
     ModelIds,
-    NoFaceError,
 )
-from typer.testing import CliRunner
+from cli_fakes import IDS, fake_client, photo_folder, records, run
 
-from aurum import cli
 from aurum.cli import batch
-from aurum.cli.app import app
-
-IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
-LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
-
-
-def faces(path):
-    return Faces(
-        np.array([[20, 30, 40, 45.5]], np.float32),
-        LANDMARKS[None],
-        np.float32([0.9]),
-        (200, 100),
-        IDS,
-    )
-
-
-def embedding(axis, models=IDS):
-    vector = np.zeros(512, np.float32)
-    vector[axis] = 1
-    face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector)
-    return Embedding(vector, face, (200, 100), models)
-
-
-class FakeClient:
-    """Answers by the photo's stem; stands in for `aurum_client.FaceClient`."""
-
-    def __init__(self):
-        self.errors = {}
-        self.embeddings = {}
-        self.health_answer = Health(True, True, 0.01, IDS, None)
-        self.asked = []
-        self.closed = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.closed = True
-
-    def health(self, *, timeout):
-        return self.health_answer
-
-    def _ask(self, path, **options):
-        self.asked.append((path, options))
-        if path.stem in self.errors:
-            raise self.errors[path.stem]
-
-    def detect(self, path, **options):
-        self._ask(path, **options)
-        return faces(path)
-
-    def embed(self, path, **options):
-        self._ask(path, **options)
-        return self.embeddings.get(path.stem, embedding(0))
 
 
 @pytest.fixture
 def client(monkeypatch):
-    for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    fake = FakeClient()
-
-    def connect(url):
-        fake.url = url
-        return fake
-
-    monkeypatch.setattr(cli, "connect", connect)
-    return fake
+    return fake_client(monkeypatch)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "photos"
-    for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return folder
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def records(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    return photo_folder(tmp_path)
 
 
 def test_detect_searches_folders_and_keeps_the_order(client, folder):
@@ -311,102 +228,6 @@ def test_only_a_few_photos_are_asked_ahead():
     assert len(asked) <= 4
     assert [path for path, _ in stream] == photos[1:]
     assert sorted(asked) == sorted(photos)
-
-
-def test_embed_for_people(client, folder):
-    result = run("embed", folder / "b.jpg", "--aligned")
-
-    numbers = "[+1.0000 +0.0000 +0.0000 +0.0000 ...]"
-    line = f"{folder / 'b.jpg'}: {numbers} norm 1.0000  {IDS.embedder}\n"
-    assert result.stdout == line
-    assert client.asked == [(folder / "b.jpg", {"aligned": True})]
-
-
-def test_embed_json(client, folder):
-    (record,) = records(run("embed", folder / "b.jpg", "--json"))
-
-    assert record["embedding"] == embedding(0).vector.tolist()
-    assert record["face"]["bbox"]["height"] == 45.5
-    assert record["models"]["embedder"] == IDS.embedder
-
-
-def test_embed_keeps_the_embeddings(client, folder, tmp_path):
-    client.embeddings = {"a": embedding(3), "c": embedding(5)}
-    client.errors["b"] = NoFaceError("no face", code="no_face")
-    out = tmp_path / "faces"  # kept as it is, without .npz
-
-    result = run("embed", folder, "--out", out)
-
-    assert result.exit_code == 1
-    assert f"{folder / 'b.jpg'}: no face" in result.stderr
-    with np.load(out) as kept:
-        assert kept["paths"].tolist() == [str(folder / "a.PNG"), str(folder / "sub" / "c.webp")]
-        assert kept["embeddings"].dtype == np.float32
-        assert kept["embeddings"].argmax(axis=1).tolist() == [3, 5]
-        assert str(kept["model"]) == IDS.embedder
-
-
-def test_embed_keeps_what_it_has_when_the_service_goes_away(client, folder, tmp_path):
-    client.errors["c"] = ConnectionFailedError("gone")
-    out = tmp_path / "faces.npz"
-
-    assert run("embed", folder, "--out", out).exit_code == 3
-    with np.load(out) as kept:
-        assert len(kept["paths"]) == 2
-
-
-def test_embed_never_mixes_models_in_one_file(client, folder, tmp_path):
-    client.embeddings["b"] = embedding(1, ModelIds(IDS.detector, "other@cccccccccccc"))
-    out = tmp_path / "faces.npz"
-
-    result = run("embed", folder, "--out", out, "--json")
-
-    assert result.exit_code == 1
-    assert records(result)[1]["error"]["type"] == "ModelMismatchError"
-    with np.load(out) as kept:
-        assert [Path(path).name for path in kept["paths"]] == ["a.PNG", "c.webp"]
-
-
-def test_embed_into_no_folder_is_wrong_usage(client, folder, tmp_path):
-    assert run("embed", folder, "--out", tmp_path / "no" / "faces.npz").exit_code == 2
-    assert client.asked == []
-
-
-def test_compare(client, folder):
-    half = embedding(0)
-    half.vector[:2] = 0.6, 0.8
-    client.embeddings = {"a": embedding(0), "b": half}
-
-    (record,) = records(run("compare", folder / "a.PNG", folder / "b.jpg", "--json"))
-    text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
-
-    assert record["similarity"] == pytest.approx(0.6)
-    assert record["a"]["path"] == str(folder / "a.PNG")
-    assert record["b"]["face"]["bbox"]["x"] == 20.0
-    assert record["models"] == {"detector": IDS.detector, "embedder": IDS.embedder}
-    assert text.splitlines()[0] == "similarity 0.6000"
-    assert text.count("score 0.90  at 20,30  size 40x46") == 2
-    assert IDS.embedder in text
-
-
-def test_compare_names_the_photo_that_failed(client, folder):
-    client.errors["b"] = NoFaceError("no face", code="no_face")
-
-    result = run("compare", folder / "a.PNG", folder / "b.jpg", "--json")
-
-    assert result.exit_code == 1
-    (record,) = records(result)
-    assert record["path"] == str(folder / "b.jpg")
-    assert record["error"]["code"] == "no_face"
-
-
-def test_compare_of_different_models(client, folder):
-    client.embeddings["b"] = embedding(0, ModelIds(IDS.detector, "other@cccccccccccc"))
-
-    result = run("compare", folder / "a.PNG", folder / "b.jpg")
-
-    assert result.exit_code == 1
-    assert "other@cccccccccccc" in result.stderr
 
 
 def test_help_documents_the_exit_codes():

@@ -1,55 +1,16 @@
-"""The served graphs against NumPy's own reading of the upstream graphs."""
-
-import os
-from pathlib import Path
+"""The served detectors: their contract, and NumPy's own reading of the upstream graphs."""
 
 import cv2
 import images
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from graphs import FLOAT, STRING, UINT8, answer, built, session, textured, weights
 
 from aurum.imaging.faces import Faces, select_faces
 from aurum.imaging.letterbox import letterbox
-from aurum.models import manifest
-from aurum.models.families import DETECTORS, EMBEDDERS, arcface, graph, simulated
-from aurum.models.manifest import InputFacts, Model
-from aurum.settings import CHECKOUT
+from aurum.models.families import graph, simulated
 
 STRIDES = (8, 16, 32)
-MIRROR = Path(os.environ.get("AURUM_MODEL_MIRROR") or CHECKOUT.parent / "shared" / "models")
-ENTRIES = manifest.load().models
-FLOAT, UINT8, STRING = "tensor(float)", "tensor(uint8)", "tensor(string)"
-
-
-def session(model):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
-def answer(served, **inputs):
-    names = [output.name for output in served.get_outputs()]
-    return dict(zip(names, served.run(names, inputs), strict=True))
-
-
-def weights(name):
-    path = MIRROR / name
-    if not path.is_file():
-        pytest.skip(f"{name} is neither in $AURUM_MODEL_MIRROR nor in ../shared/models")
-    return path
-
-
-def built(name):
-    """The served graph of a real model, and a session of its upstream graph."""
-    entry = ENTRIES[name]
-    path = weights(entry.file)
-    build = (DETECTORS if entry.role == "detector" else EMBEDDERS)[entry.family]
-    return session(build(onnx.load(path), entry, entry.id)), session(path), entry
 
 
 @pytest.fixture(scope="module")
@@ -62,29 +23,12 @@ def scrfd():
     return built("scrfd_2.5g_bnkps")
 
 
-@pytest.fixture(scope="module", params=["edgeface_xs_q", "edgeface_xxs_q"])
-def edgeface(request):
-    return built(request.param)
-
-
 @pytest.fixture(scope="module")
 def fake():
-    return session(simulated.build_detector()), session(simulated.build_embedder())
-
-
-def textured(count, height, width, seed=0):
-    """Several different pictures of one size, one of them with a face."""
-    random = np.random.default_rng(seed)
-    batch = random.integers(0, 256, (count, height, width, 3), np.uint8)
-    batch[0] = cv2.resize(images.photo(), (width, height), interpolation=cv2.INTER_AREA)
-    return batch
+    return session(simulated.build_detector())
 
 
 # --- the contract, which is the same for every family ---
-
-
-def signature(values):
-    return [(value.name, value.type, value.shape[1:]) for value in values]
 
 
 def assert_detector(served, count, height, width, most):
@@ -111,37 +55,12 @@ def assert_detector(served, count, height, width, most):
     return found
 
 
-def assert_embedder(served, count):
-    assert signature(served.get_inputs()) == [("crops", UINT8, [112, 112, 3])]
-    assert signature(served.get_outputs()) == [
-        ("embedding", FLOAT, [512]), ("norm", FLOAT, [1]), ("model", STRING, [1]),
-    ]  # fmt: skip
-    crops = textured(count, 112, 112)
-
-    given = answer(served, crops=crops)
-
-    assert given["embedding"].shape == (count, 512)
-    assert given["norm"].shape == given["model"].shape == (count, 1)
-    assert np.allclose(np.linalg.norm(given["embedding"], axis=1), 1, atol=1e-5)
-    assert (given["norm"] > 0).all()
-    alone = [answer(served, crops=crop[None])["embedding"][0] for crop in crops]
-    assert np.allclose(given["embedding"], alone, atol=1e-4), "a batch must not change an answer"
-    return given
-
-
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("size", [(64, 96), (480, 640)])
 def test_the_simulated_detector_keeps_the_contract(fake, count, size):
-    found = assert_detector(fake[0], count, *size, most=64)
+    found = assert_detector(fake, count, *size, most=64)
 
     assert found["model"][0, 0].startswith("simulated_detector@")
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_simulated_embedder_keeps_the_contract(fake, count):
-    given = assert_embedder(fake[1], count)
-
-    assert given["model"][0, 0].startswith("simulated_embedder@")
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -157,14 +76,7 @@ def test_a_detector_keeps_the_contract(name, count, request):
     assert (found["model"] == entry.id).all()
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_an_embedder_keeps_the_contract(edgeface, count):
-    served, _, entry = edgeface
-
-    assert (assert_embedder(served, count)["model"] == entry.id).all()
-
-
-# --- the simulated graphs ---
+# --- the simulated graph ---
 
 
 @pytest.mark.parametrize("size", [(512, 512), (320, 640), (64, 64)])
@@ -172,7 +84,7 @@ def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size)
     batch = textured(3, *size)
     batch[1] = 90
 
-    found = answer(fake[0], images=batch)
+    found = answer(fake, images=batch)
 
     counts = []
     for boxes, landmarks, scores in zip(
@@ -190,35 +102,22 @@ def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size)
 def test_padding_alone_is_no_texture(fake, size):
     boxed = letterbox(np.full((*size, 3), 255, np.uint8), 640)
 
-    assert answer(fake[0], images=boxed.image[None])["scores"].max() == 0
+    assert answer(fake, images=boxed.image[None])["scores"].max() == 0
 
 
 def test_a_low_threshold_gives_a_simulated_crowd(fake):
-    found = answer(fake[0], images=textured(1, 512, 512))
+    found = answer(fake, images=textured(1, 512, 512))
 
     candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.1, 0.3)
     assert len(faces.scores) > 40
 
 
-@pytest.mark.parametrize("build", [simulated.build_detector, simulated.build_embedder])
-def test_simulated_graphs_are_built_alike_each_time(build):
-    one, other = build(), build()
+def test_the_simulated_detector_is_built_alike_each_time():
+    one, other = simulated.build_detector(), simulated.build_detector()
 
     assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
     assert one.metadata_props[0].value == other.metadata_props[0].value
-
-
-def test_simulated_answers_are_deterministic_and_tell_photos_apart(fake):
-    crops = textured(3, 112, 112)
-    near = np.clip(crops.astype(int) + 2, 0, 255).astype(np.uint8)
-
-    one = answer(fake[1], crops=crops)["embedding"]
-
-    assert np.array_equal(one, answer(fake[1], crops=crops)["embedding"])
-    like = (one * answer(fake[1], crops=near)["embedding"]).sum(axis=1)
-    assert like[0] > 0.99
-    assert (one[0] * one[1]).sum() < 0.9
 
 
 # --- the real detectors, decoded cell by cell ---
@@ -330,91 +229,3 @@ def test_yunet_agrees_with_opencv(yunet, size):
     assert across * down / (w * h + wide * high - across * down) > 0.95
     assert np.abs(faces.landmarks[0] - expected[0, 4:14].reshape(5, 2)).max() < 1
     assert faces.scores[0] == pytest.approx(expected[0, 14], abs=0.01)
-
-
-# --- the real embedders ---
-
-
-def test_edgeface_is_its_upstream_normalized(edgeface):
-    served, upstream, _ = edgeface
-    crops = textured(3, 112, 112)
-
-    given = answer(served, crops=crops)
-
-    planar = ((crops.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
-    (raw,) = upstream.run(None, {upstream.get_inputs()[0].name: np.ascontiguousarray(planar)})
-    norm = np.linalg.norm(raw, axis=1, keepdims=True)
-    assert np.allclose(given["norm"], norm, rtol=1e-3)
-    assert np.allclose(given["embedding"], raw / norm, atol=1e-4)
-
-
-# --- embedders of any other kind: a tiny one that is built here ---
-
-
-def tiny_model(columns, opset=13):
-    """[N,3,112,112] -> [N,columns]: each channel's mean and a corner, projected."""
-    projection = np.random.default_rng(5).standard_normal((6, columns)).astype(np.float32)
-    bounds = {"start": [0, 0], "end": [1, 1], "axes": [2, 3]}
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["data"], ["mean"]),
-        helper.make_node("Slice", ["data", "start", "end", "axes"], ["corner"]),
-        helper.make_node("Concat", ["mean", "corner"], ["both"], axis=1),
-        helper.make_node("Flatten", ["both"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "projection"], ["fc1"]),
-    ]
-    initializers = [numpy_helper.from_array(projection, "projection")] + [
-        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
-    ]
-    whole = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 112, 112])],
-        [helper.make_tensor_value_info("fc1", TensorProto.FLOAT, ["N", columns])],
-        initializers,
-    )
-    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
-    onnx.checker.check_model(model)
-    return model, projection
-
-
-def tiny_entry(color="RGB", mean=127.5, std=128.0):
-    facts = InputFacts(color, mean, std, "NCHW", (112, 112), None, "this test")
-    return Model("tiny", "embedder", "arcface", "", "", "yes", True, sha256="ab" * 32, input=facts)
-
-
-@pytest.mark.parametrize("opset", [11, 13, 17])
-@pytest.mark.parametrize("color", ["RGB", "BGR"])
-@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (127.5, 128.0), (127.5, 127.5)])
-def test_colour_order_mean_and_std_are_those_of_the_manifest(color, mean, std, opset):
-    model, projection = tiny_model(512, opset)
-    entry = tiny_entry(color, mean, std)
-    crops = textured(3, 112, 112)
-
-    given = answer(session(arcface.build(model, entry, entry.id)), crops=crops)
-
-    pixels = (crops[..., ::-1] if color == "BGR" else crops).astype(np.float64)
-    pixels = (pixels - mean) / std
-    raw = np.hstack([pixels.mean(axis=(1, 2)), pixels[:, 0, 0]]) @ projection
-    norm = np.linalg.norm(raw, axis=1, keepdims=True)
-    assert np.allclose(given["norm"], norm, rtol=1e-3)
-    assert np.allclose(given["embedding"], raw / norm, atol=2e-4)
-    assert given["model"].tolist() == [["tiny@abababababab"]] * 3
-
-
-def test_a_raw_embedding_of_zero_stays_finite():
-    model, _ = tiny_model(512)
-    entry = tiny_entry(mean=0.0, std=1.0)
-    black = np.zeros((1, 112, 112, 3), np.uint8)
-
-    given = answer(session(arcface.build(model, entry, entry.id)), crops=black)
-
-    assert (given["embedding"] == 0).all()
-    assert given["norm"].tolist() == [[0]]
-
-
-@pytest.mark.parametrize("columns", [128, 256, 1024])
-def test_other_dimensions_are_refused(columns):
-    model, _ = tiny_model(columns)
-
-    with pytest.raises(ValueError, match=rf"tiny gives {columns} dimensions; .* 512"):
-        arcface.build(model, tiny_entry(), "tiny@0")

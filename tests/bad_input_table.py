@@ -1,0 +1,65 @@
+"""Write docs/bad-input.md: every bad input of the tests, and what a real server answered.
+
+.venv/bin/python tests/bad_input_table.py
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "service"))
+
+import images
+from conftest import running
+from test_bad_input import BAD_PARAMETERS, LIMITS
+from test_contract import infer
+from tritonclient.utils import InferenceServerException
+
+from aurum.settings import CHECKOUT, Settings
+
+HEAD = """# Bad input, and what came back
+
+Made by `.venv/bin/python tests/bad_input_table.py`, which sends everything to a real server with
+the simulated profile, over HTTP and over gRPC. Each was refused with 400 over HTTP and
+INVALID_ARGUMENT over gRPC, and with the same message over both. To keep the files small the limits
+were {max_image_bytes} bytes and {max_image_pixels} pixels. The same inputs are tests:
+`tests/service/test_bad_input.py`.
+
+| sent | bytes | answer |
+| --- | --- | --- |
+"""
+
+
+def answer(service, data, parameters):
+    """The code and the message that both transports gave."""
+    errors = set()
+    for transport in ("http", "grpc"):
+        try:
+            infer(service, transport, "analyze_faces", data, **parameters)
+        except InferenceServerException as error:
+            status = error.status().removeprefix("StatusCode.")
+            assert status in ("400", "INVALID_ARGUMENT")
+            errors.add(error.message().removeprefix("in ensemble 'analyze_faces', "))
+    (message,) = errors
+    return message
+
+
+def main():
+    """Ask, and write the table."""
+    settings = replace(Settings.from_env(), profile="simulated", **LIMITS)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, running(settings, Path(folder)) as service:
+        for name, (data, _) in images.bad(*LIMITS.values()).items():
+            rows.append((name, len(data), answer(service, data, {})))
+        good = images.good()["jpeg"][0]
+        for parameters, _ in BAD_PARAMETERS:
+            name = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+            rows.append((f"`{name}`", len(good), answer(service, good, parameters)))
+    table = "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+    (CHECKOUT / "docs" / "bad-input.md").write_text(HEAD.format(**LIMITS) + table + "\n")
+    print(f"{len(rows)} rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A client that asks no service, and the `aurum` command run upon it."""
+
+import json
+
+import numpy as np
+from aurum_client import Box, Embedding, Face, Faces, Health, ModelIds
+from typer.testing import CliRunner
+
+from aurum import cli
+from aurum.cli.app import app
+
+IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
+LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
+
+
+def faces(path):
+    return Faces(
+        np.array([[20, 30, 40, 45.5]], np.float32),
+        LANDMARKS[None],
+        np.float32([0.9]),
+        (200, 100),
+        IDS,
+    )
+
+
+def embedding(axis, models=IDS):
+    vector = np.zeros(512, np.float32)
+    vector[axis] = 1
+    face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector)
+    return Embedding(vector, face, (200, 100), models)
+
+
+class FakeClient:
+    """Answers by the photo's stem; stands in for `aurum_client.FaceClient`."""
+
+    def __init__(self):
+        self.errors = {}
+        self.embeddings = {}
+        self.health_answer = Health(True, True, 0.01, IDS, None)
+        self.asked = []
+        self.closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closed = True
+
+    def health(self, *, timeout):
+        return self.health_answer
+
+    def _ask(self, path, **options):
+        self.asked.append((path, options))
+        if path.stem in self.errors:
+            raise self.errors[path.stem]
+
+    def detect(self, path, **options):
+        self._ask(path, **options)
+        return faces(path)
+
+    def embed(self, path, **options):
+        self._ask(path, **options)
+        return self.embeddings.get(path.stem, embedding(0))
+
+
+def fake_client(monkeypatch):
+    """The client that the commands of this test will get."""
+    for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    fake = FakeClient()
+
+    def connect(url):
+        fake.url = url
+        return fake
+
+    monkeypatch.setattr(cli, "connect", connect)
+    return fake
+
+
+def photo_folder(tmp_path):
+    """Three photos, and what a search for photos passes over."""
+    folder = tmp_path / "photos"
+    for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def records(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]

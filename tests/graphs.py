@@ -1,0 +1,55 @@
+"""ONNX sessions of served graphs and of the upstream graphs that they are made of."""
+
+import os
+from pathlib import Path
+
+import cv2
+import images
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from aurum.models import manifest
+from aurum.models.families import DETECTORS, EMBEDDERS
+from aurum.settings import CHECKOUT
+
+MIRROR = Path(os.environ.get("AURUM_MODEL_MIRROR") or CHECKOUT.parent / "shared" / "models")
+ENTRIES = manifest.load().models
+FLOAT, UINT8, STRING = "tensor(float)", "tensor(uint8)", "tensor(string)"
+
+
+def session(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def answer(served, **inputs):
+    names = [output.name for output in served.get_outputs()]
+    return dict(zip(names, served.run(names, inputs), strict=True))
+
+
+def weights(name):
+    path = MIRROR / name
+    if not path.is_file():
+        pytest.skip(f"{name} is neither in $AURUM_MODEL_MIRROR nor in ../shared/models")
+    return path
+
+
+def built(name):
+    """The served graph of a real model, and a session of its upstream graph."""
+    entry = ENTRIES[name]
+    path = weights(entry.file)
+    build = (DETECTORS if entry.role == "detector" else EMBEDDERS)[entry.family]
+    return session(build(onnx.load(path), entry, entry.id)), session(path), entry
+
+
+def textured(count, height, width, seed=0):
+    """Several different pictures of one size, one of them with a face."""
+    random = np.random.default_rng(seed)
+    batch = random.integers(0, 256, (count, height, width, 3), np.uint8)
+    batch[0] = cv2.resize(images.photo(), (width, height), interpolation=cv2.INTER_AREA)
+    return batch

@@ -1,0 +1,139 @@
+"""One model file on a local HTTP server that serves it well or badly, and its place in a cache."""
+
+import hashlib
+import random
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aurum.models.manifest import Model
+
+CONTENT = random.Random(1).randbytes(300_000)
+HALF = len(CONTENT) // 2
+NAME = "face.onnx"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the first part of the path, `/<behaviour>/<file>`."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers.get("Range")))
+        getattr(self, self.path.split("/")[1])()
+
+    def answer(self, status, body=b"", length=None, **headers):
+        self.send_response(status)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.send(body)
+
+    def send(self, body):
+        try:
+            self.wfile.write(body)
+            self.server.sent += len(body)
+        except OSError:
+            return False  # the client has had enough
+        return True
+
+    def offset(self):
+        text = self.headers.get("Range")
+        return int(text.removeprefix("bytes=").removesuffix("-")) if text else 0
+
+    def plain(self):
+        self.answer(200, CONTENT, len(CONTENT))
+
+    def ranges(self, body=CONTENT):
+        start = self.offset()
+        if not start:
+            return self.answer(200, body, len(CONTENT))
+        extent = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        self.answer(206, CONTENT[start:], len(CONTENT) - start, Content_Range=extent)
+
+    def cut(self):
+        self.ranges(CONTENT[:HALF])  # of the announced length, unless a range is asked for
+
+    def unsatisfiable(self):
+        self.answer(416) if self.offset() else self.plain()
+
+    def strange(self):
+        if not self.offset():
+            return self.plain()
+        self.answer(206, CONTENT, len(CONTENT), Content_Range=f"bytes 0-9/{len(CONTENT)}")
+
+    def wrong(self):
+        self.answer(200, bytes(len(CONTENT)), len(CONTENT))
+
+    def gone(self):
+        self.answer(404)
+
+    def large(self):
+        self.answer(200, b"", len(CONTENT) + 1)
+
+    def endless(self):
+        self.answer(200)
+        while self.send(bytes(65536)):
+            pass
+
+    def stalled(self):
+        self.answer(200, CONTENT[:HALF], len(CONTENT))
+        self.server.over.wait()
+
+    def moved(self):
+        self.answer(302, Location=self.path.replace("/moved/", "/plain/"))
+
+    def hole(self):
+        self.answer(302, Location=f"{self.server.hole}/hole/{NAME}")
+
+    def slow(self):
+        self.answer(200, CONTENT[:HALF], len(CONTENT))
+        self.server.over.wait(0.5)  # time for the other process to come
+        self.send(CONTENT[HALF:])
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving():
+    """A server whose `base` is its address; `asked` are the paths and ranges asked for."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.asked, server.sent, server.over = [], 0, threading.Event()
+        server.base = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+def model_of(*urls, **changes):
+    values = {
+        "name": "face",
+        "role": "embedder",
+        "family": "arcface",
+        "description": "made up",
+        "licence": "none",
+        "commercial_use": "yes",
+        "tested": True,
+        "file": NAME,
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        "bytes": len(CONTENT),
+        "urls": urls,
+    }
+    return Model(**(values | changes))
+
+
+def at(site, *behaviours, **changes):
+    return model_of(*(f"{site.base}/{behaviour}/{NAME}" for behaviour in behaviours), **changes)
+
+
+def files(settings):
+    """Names in the cache, without that of the lock."""
+    return sorted(p.name for p in settings.model_cache.iterdir() if p.suffix != ".lock")
+
+
+def has_file(settings):
+    return files(settings) == [NAME] and (settings.model_cache / NAME).read_bytes() == CONTENT

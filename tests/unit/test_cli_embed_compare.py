@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aurum_client import ConnectionFailedError, ModelIds, NoFaceError
+from cli_fakes import IDS, embedding, fake_client, photo_folder, records, run
+
+
+@pytest.fixture
+def client(monkeypatch):
+    return fake_client(monkeypatch)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return photo_folder(tmp_path)
+
+
+def test_embed_for_people(client, folder):
+    result = run("embed", folder / "b.jpg", "--aligned")
+
+    numbers = "[+1.0000 +0.0000 +0.0000 +0.0000 ...]"
+    line = f"{folder / 'b.jpg'}: {numbers} norm 1.0000  {IDS.embedder}\n"
+    assert result.stdout == line
+    assert client.asked == [(folder / "b.jpg", {"aligned": True})]
+
+
+def test_embed_json(client, folder):
+    (record,) = records(run("embed", folder / "b.jpg", "--json"))
+
+    assert record["embedding"] == embedding(0).vector.tolist()
+    assert record["face"]["bbox"]["height"] == 45.5
+    assert record["models"]["embedder"] == IDS.embedder
+
+
+def test_embed_keeps_the_embeddings(client, folder, tmp_path):
+    client.embeddings = {"a": embedding(3), "c": embedding(5)}
+    client.errors["b"] = NoFaceError("no face", code="no_face")
+    out = tmp_path / "faces"  # kept as it is, without .npz
+
+    result = run("embed", folder, "--out", out)
+
+    assert result.exit_code == 1
+    assert f"{folder / 'b.jpg'}: no face" in result.stderr
+    with np.load(out) as kept:
+        assert kept["paths"].tolist() == [str(folder / "a.PNG"), str(folder / "sub" / "c.webp")]
+        assert kept["embeddings"].dtype == np.float32
+        assert kept["embeddings"].argmax(axis=1).tolist() == [3, 5]
+        assert str(kept["model"]) == IDS.embedder
+
+
+def test_embed_keeps_what_it_has_when_the_service_goes_away(client, folder, tmp_path):
+    client.errors["c"] = ConnectionFailedError("gone")
+    out = tmp_path / "faces.npz"
+
+    assert run("embed", folder, "--out", out).exit_code == 3
+    with np.load(out) as kept:
+        assert len(kept["paths"]) == 2
+
+
+def test_embed_never_mixes_models_in_one_file(client, folder, tmp_path):
+    client.embeddings["b"] = embedding(1, ModelIds(IDS.detector, "other@cccccccccccc"))
+    out = tmp_path / "faces.npz"
+
+    result = run("embed", folder, "--out", out, "--json")
+
+    assert result.exit_code == 1
+    assert records(result)[1]["error"]["type"] == "ModelMismatchError"
+    with np.load(out) as kept:
+        assert [Path(path).name for path in kept["paths"]] == ["a.PNG", "c.webp"]
+
+
+def test_embed_into_no_folder_is_wrong_usage(client, folder, tmp_path):
+    assert run("embed", folder, "--out", tmp_path / "no" / "faces.npz").exit_code == 2
+    assert client.asked == []
+
+
+def test_compare(client, folder):
+    half = embedding(0)
+    half.vector[:2] = 0.6, 0.8
+    client.embeddings = {"a": embedding(0), "b": half}
+
+    (record,) = records(run("compare", folder / "a.PNG", folder / "b.jpg", "--json"))
+    text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
+
+    assert record["similarity"] == pytest.approx(0.6)
+    assert record["a"]["path"] == str(folder / "a.PNG")
+    assert record["b"]["face"]["bbox"]["x"] == 20.0
+    assert record["models"] == {"detector": IDS.detector, "embedder": IDS.embedder}
+    assert text.splitlines()[0] == "similarity 0.6000"
+    assert text.count("score 0.90  at 20,30  size 40x46") == 2
+    assert IDS.embedder in text
+
+
+def test_compare_names_the_photo_that_failed(client, folder):
+    client.errors["b"] = NoFaceError("no face", code="no_face")
+
+    result = run("compare", folder / "a.PNG", folder / "b.jpg", "--json")
+
+    assert result.exit_code == 1
+    (record,) = records(result)
+    assert record["path"] == str(folder / "b.jpg")
+    assert record["error"]["code"] == "no_face"
+
+
+def test_compare_of_different_models(client, folder):
+    client.embeddings["b"] = embedding(0, ModelIds(IDS.detector, "other@cccccccccccc"))
+
+    result = run("compare", folder / "a.PNG", folder / "b.jpg")
+
+    assert result.exit_code == 1
+    assert "other@cccccccccccc" in result.stderr
