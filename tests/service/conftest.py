@@ -3,74 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aurum_client import FaceClient
+from serving import Service, running
 
-from aurum.models import build
-from aurum.models.build import Prepared
 from aurum.models.prove import PHOTO
-from aurum.server.runtime import REPOSITORIES
-from aurum.server.server import Server
 from aurum.settings import CHECKOUT, Settings
-
-
-@dataclass(frozen=True)
-class Service:
-    """A running server and what it serves."""
-
-    server: Server
-    prepared: Prepared
-
-    @property
-    def settings(self) -> Settings:
-        return self.server.settings
-
-    @property
-    def urls(self) -> tuple[str, str]:
-        return self.settings.http_url, self.settings.grpc_url
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses: all are held until the last is chosen."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
-
-
-def on_free_ports(settings: Settings) -> Settings:
-    http, grpc, metrics = free_ports(3)
-    return replace(settings, http_port=http, grpc_port=grpc, metrics_port=metrics)
-
-
-def copy_repositories(target: Path) -> Path:
-    """The three repositories without built graphs, to serve other graphs than the checkout's."""
-    for name in REPOSITORIES:
-        shutil.copytree(
-            CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
-        )
-    return target
-
-
-@contextmanager
-def running(settings: Settings, folder: Path) -> Iterator[Service]:
-    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
-    prepared = build.prepare(settings)
-    build.install(prepared, folder / "model_repository")
-    with Server(settings) as server:
-        server.wait_ready()
-        yield Service(server, prepared)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 from aurum_client import FaceClient
-from conftest import running
+from serving import running
 
 from aurum.settings import Settings
 
