@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import sysconfig
@@ -19,6 +20,8 @@ from aurum.settings import CHECKOUT, Settings
 # Side by side, as they are given to Triton here and on NVIDIA's container.
 REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
+# What no client of ours needs.
+CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
@@ -86,6 +89,9 @@ def command(settings: Settings, backends: Path) -> list[str]:
         "info": [],
         "verbose": ["--log-verbose=1"],
     }
+    # Closed by a key that nobody gets: 2.51 has no other way to turn these off, and through shared
+    # memory a client could read and write that of other processes.
+    closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
         str(tritonserver_home() / "bin" / "tritonserver"),
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
@@ -97,6 +103,8 @@ def command(settings: Settings, backends: Path) -> list[str]:
         f"--metrics-address={settings.host}",
         f"--metrics-port={settings.metrics_port}",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
+        f"--http-restricted-api={closed}",
+        f"--grpc-restricted-protocol={closed}",
         "--allow-gpu-metrics=false",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],

@@ -1,5 +1,8 @@
 """The public contract of the pipelines and of the two models, whoever answers."""
 
+import urllib.error
+import urllib.request
+
 import cv2
 import numpy as np
 import pytest
@@ -160,3 +163,16 @@ def test_health_and_models(service, client):
     assert all(model.ready for model in models.values())
     for name, model_id in service.prepared.ids.items():
         assert models[name].id == model_id
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["systemsharedmemory/status", "cudasharedmemory/status", "repository/index", "trace/setting"],
+)
+def test_apis_that_no_client_needs_are_closed(simulated, path):
+    method = "POST" if path.startswith("repository") else "GET"
+    request = urllib.request.Request(f"{simulated.urls[0]}/v2/{path}", method=method)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    with caught.value as answer:
+        assert answer.code == 403

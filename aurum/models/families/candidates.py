@@ -7,6 +7,7 @@ made and how a box is decoded around its cell. Only candidates that survive the 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from onnx import ModelProto
 
 from aurum.models.families import graph
@@ -14,40 +15,51 @@ from aurum.models.families import graph
 STRIDES = (8, 16, 32)
 
 
+# Lines that give `size` int64 [4], the shape of `images`. Sides that are no multiples of 32 would
+# be decoded wrongly in silence: looking up what is not there is an error, which names the node.
+CHECKED_SIZE = """
+    image_shape = Shape (images)
+    sides = Slice (image_shape, first_side, last_side)
+    beyond = Mod (sides, coarsest)
+    is_empty = Equal (sides, no_pixels)
+    missing = Cast <to=7> (is_empty)
+    faults = Add (beyond, missing)
+    excess = ReduceSum <keepdims=0> (faults)
+    nothing = Gather (only_zero, excess)
+    size = Add (image_shape, nothing)
+"""
+CHECK_CONSTANTS: dict[str, ArrayLike] = {
+    "first_side": np.array([1], np.int64),
+    "last_side": np.array([3], np.int64),
+    "coarsest": np.int64(STRIDES[-1]),
+    "no_pixels": np.int64(0),
+    "only_zero": np.array([0], np.int64),
+}
+
+
+def name_check(model: ModelProto) -> ModelProto:
+    """Give the node that fails in CHECKED_SIZE a name that says why."""
+    check = next(node for node in model.graph.node if "only_zero" in node.input)
+    check.name = "height_and_width_must_be_multiples_of_32"
+    return model
+
+
 def before(scale: float, mean: float) -> ModelProto:
     """uint8 RGB [N,H,W,3] -> float32 [N,3,H,W] `pixels` = (x - mean) * scale, and `size`."""
-    normalize = (
-        "" if (scale, mean) == (1, 0) else "centred = Sub (raw, mean) pixels = Mul (centred, scale)"
-    )
-    raw = "pixels" if not normalize else "raw"
+    plain = (scale, mean) == (1, 0)
+    normalize = "" if plain else "centred = Sub (raw, mean) pixels = Mul (centred, scale)"
     model = graph.fragment(
         f"""
         before (uint8[N, H, W, 3] images) => (float[N, 3, H, W] pixels, int64[4] size) {{
-            image_shape = Shape (images)
-            sides = Slice (image_shape, first_side, last_side)
-            beyond = Mod (sides, coarsest)
-            excess = ReduceSum <keepdims=0> (beyond)
-            nothing = Gather (only_zero, excess)
-            size = Add (image_shape, nothing)
+            {CHECKED_SIZE}
             planar = Transpose <perm=[0, 3, 1, 2]> (images)
-            {raw} = Cast <to=1> (planar)
+            {"pixels" if plain else "raw"} = Cast <to=1> (planar)
             {normalize}
         }}
         """,
-        {
-            "mean": np.float32(mean),
-            "scale": np.float32(scale),
-            "first_side": np.array([1], np.int64),
-            "last_side": np.array([3], np.int64),
-            "coarsest": np.int64(STRIDES[-1]),
-            "only_zero": np.array([0], np.int64),
-        },
+        {**CHECK_CONSTANTS, "mean": np.float32(mean), "scale": np.float32(scale)},
     )
-    # Other sizes would be decoded wrongly in silence: looking up what is not there is an error, and
-    # onnxruntime names the node in it.
-    check = next(node for node in model.graph.node if node.op_type == "Gather")
-    check.name = "height_and_width_must_be_multiples_of_32"
-    return model
+    return name_check(model)
 
 
 def decoder(heads: tuple[str, ...], score: str, box: str, anchors: int) -> ModelProto:

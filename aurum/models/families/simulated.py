@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 from onnx import ModelProto
 
-from aurum.models.families import arcface, graph
+from aurum.models.families import arcface, candidates, graph
 
 CELLS = 8
 # One face of three quarters of the photo, at the middle; landmarks where a frontal face has them.
@@ -38,10 +38,11 @@ def build_detector() -> ModelProto:
     landmarks = boxes[:, None, :2] + boxes[:, None, 2:] * LANDMARKS
     weights = np.concatenate([[0.9], np.linspace(0.55, 0.15, len(grid))]).astype(np.float32)
     model = graph.fragment(
-        """
+        f"""
         detect (uint8[N, H, W, 3] images)
-            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
-            height_width = Shape <start=1, end=3> (images)
+            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {{
+            {candidates.CHECKED_SIZE}
+            height_width = Slice (size, first_side, last_side)
             unpadded = Sub (height_width, most_padding)
             photos = Slice (images, origin, unpadded, axes)
             pixels = Cast <to=1> (photos)
@@ -53,8 +54,8 @@ def build_detector() -> ModelProto:
             column = Unsqueeze (present, i1)
             scores = Mul (column, weights)
             height, width = Split <axis=0> (height_width)
-            size = Concat <axis=0> (width, height)
-            size_f = Cast <to=1> (size)
+            size_xy = Concat <axis=0> (width, height)
+            size_f = Cast <to=1> (size_xy)
             size_box = Concat <axis=0> (size_f, size_f)
             batch = Shape <start=0, end=1> (images)
             shape_box = Concat <axis=0> (batch, i1, i1)
@@ -63,9 +64,10 @@ def build_detector() -> ModelProto:
             photo_points = Mul (unit_landmarks, size_f)
             boxes = Expand (photo_boxes, shape_box)
             landmarks = Expand (photo_points, shape_point)
-        }
+        }}
         """,
         {
+            **candidates.CHECK_CONSTANTS,
             "i1": np.array([1], np.int64),
             # Up to 31 black rows and columns are the letterbox's, not the photo's.
             "most_padding": np.array([31, 31], np.int64),
@@ -77,6 +79,7 @@ def build_detector() -> ModelProto:
             "unit_landmarks": landmarks[None].astype(np.float32),
         },
     )
+    candidates.name_check(model)
     return graph.finish(model, "face_detection", _identity("simulated_detector", model))
 
 
