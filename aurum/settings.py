@@ -22,34 +22,23 @@ class SettingError(OperatorError, ValueError):
     """A setting has a value that is not allowed; the message names it, the value and what is."""
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"must be a whole number from {low} to {high}") from None
-        if not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
+def _between(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
+    what = "whole number" if kind is int else "number"
 
-    return parse
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            raise ValueError(f"must be a number from {low:g} to {high:g}") from None
+            value = float("nan")
         if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
+            raise ValueError(f"must be a {what} from {low} to {high}")
         return value
 
     return parse
 
 
 def _detection_side(text: str) -> int:
-    value = _integer(32, 4096)(text)
+    value: int = _between(int, 32, 4096)(text)
     if value % 32:
         raise ValueError("must be a multiple of 32 from 32 to 4096")
     return value
@@ -82,16 +71,18 @@ class Settings:
 
     # --- the server ---
     host: str = _setting("127.0.0.1", _text, "Address that Triton binds to.")
-    http_port: int = _setting(8000, _integer(1, 65535), "Port of Triton's HTTP endpoint.")
-    grpc_port: int = _setting(8001, _integer(1, 65535), "Port of Triton's gRPC endpoint.")
-    metrics_port: int = _setting(8002, _integer(1, 65535), "Port of Triton's Prometheus metrics.")
+    http_port: int = _setting(8000, _between(int, 1, 65535), "Port of Triton's HTTP endpoint.")
+    grpc_port: int = _setting(8001, _between(int, 1, 65535), "Port of Triton's gRPC endpoint.")
+    metrics_port: int = _setting(
+        8002, _between(int, 1, 65535), "Port of Triton's Prometheus metrics."
+    )
     ready_timeout: float = _setting(
         120.0,
-        _number(1, 3600),
+        _between(float, 1, 3600),
         "Seconds that a start may take until a real inference has answered.",
     )
     drain_timeout: int = _setting(
-        30, _integer(0, 3600), "Seconds that a stop waits for requests in flight."
+        30, _between(int, 0, 3600), "Seconds that a stop waits for requests in flight."
     )
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
@@ -129,10 +120,10 @@ class Settings:
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
-        10_000_000, _integer(1, 1 << 31), "Largest encoded photo, in bytes."
+        10_000_000, _between(int, 1, 1 << 31), "Largest encoded photo, in bytes."
     )
     max_image_pixels: int = _setting(
-        50_000_000, _integer(1, 1 << 31), "Largest photo, in pixels; read from its header."
+        50_000_000, _between(int, 1, 1 << 31), "Largest photo, in pixels; read from its header."
     )
     # --- detection ---
     detection_size: int = _setting(
@@ -144,14 +135,14 @@ class Settings:
         "Largest `detection_size` that a request may ask for, a multiple of 32.",
     )
     min_confidence: float = _setting(
-        0.6, _number(0, 1), "Lowest score of a face, where a request does not say."
+        0.6, _between(float, 0, 1), "Lowest score of a face, where a request does not say."
     )
     nms_iou: float = _setting(
-        0.3, _number(0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
+        0.3, _between(float, 0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
-        4, _integer(1, 256), "Photos that one pipeline process works on at the same time."
+        4, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
     )
 
     @classmethod

@@ -65,6 +65,10 @@ class Step:
             return _error("the request was cancelled", pb_utils.TritonError.UNAVAILABLE)
         try:
             outputs = self._handle(request)
+            names = request.requested_output_names()
+            return pb_utils.InferenceResponse(
+                [pb_utils.Tensor(name, outputs[name]) for name in names if name in outputs]
+            )
         except RequestError as error:
             return _error(str(error), pb_utils.TritonError.INVALID_ARG)
         except UpstreamError as error:
@@ -76,10 +80,6 @@ class Step:
             # A bug of ours: the log gets the traceback, the client an answer all the same.
             pb_utils.Logger.log_error(traceback.format_exc())
             return _error(f"[internal] {type(error).__name__}", pb_utils.TritonError.INTERNAL)
-        wanted = request.requested_output_names()
-        return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, outputs[name]) for name in wanted if name in outputs]
-        )
 
     def close(self) -> None:
         """Finish what was accepted."""
