@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from aurum.settings import CHECKOUT, PREFIX, SettingError, Settings, table
@@ -98,6 +99,7 @@ def test_the_default_size_must_not_exceed_the_largest():
         Settings.from_env({"AURUM_MAX_DETECTION_SIZE": "320"})
 
 
+@examples(deadline=None)
 @given(
     min_confidence=st.floats(0, 1),
     ready_timeout=st.floats(1, 3600),
