@@ -39,6 +39,10 @@ echo "installing packages"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable client/python --editable ".$extra"
 
+if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
+    need wrk "the benchmarks load HTTP servers with wrk"
+fi
+
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"

@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aurum.cli.progress import downloads
@@ -91,7 +92,7 @@ def _ready(settings: Settings, prepared: Prepared) -> Table:
 
 
 def _simulated(prepared: Prepared) -> str:
-    reasons = "\n".join(f"{name}: {why}" for name, why in prepared.failures.items())
+    reasons = escape("\n".join(f"{name}: {why}" for name, why in prepared.failures.items()))
     return (
         "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]\n"
         + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")

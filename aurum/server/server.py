@@ -97,6 +97,7 @@ class Server:
                 except subprocess.TimeoutExpired:
                     self.kill()
             self._process.wait()
+            self.kill()  # stubs that outlive a tritonserver which was killed
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

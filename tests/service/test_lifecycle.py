@@ -154,9 +154,13 @@ def test_when_tritonserver_dies_it_says_so_and_fails(up, settings):
     running = up()
     running.wait_for("is ready")
     (server,) = psutil.Process(running.process.pid).children()
+    stubs = server.children()
     server.kill()
     assert running.end() == 1
     assert "tritonserver ended" in running.text
+    gone, alive = psutil.wait_procs(stubs, timeout=10)
+    assert len(gone) == len(stubs) >= 5
+    assert not alive
 
 
 @pytest.mark.parametrize("damage", [b"", b"not an ONNX graph"])

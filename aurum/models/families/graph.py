@@ -51,8 +51,6 @@ def upstream(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
             node.input[index] = renamed.get(name, name)
     for value in model.graph.input:
         value.name = renamed[value.name]
-    # Shapes recorded by the exporter may be wrong for other batch sizes; the checker infers anew.
-    del model.graph.value_info[:]
     return model
 
 
@@ -89,6 +87,9 @@ def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
     model.graph.node.extend(identity.graph.node)
     model.graph.initializer.extend(identity.graph.initializer)
     model.graph.output.extend(identity.graph.output)
+    # Exporters give sizes that differ one name (YuNet's heads are all `dim` long), and onnxruntime
+    # would take that for a promise when it shares buffers.
+    del model.graph.value_info[:]
     model.graph.name = name
     model.producer_name = "aurum"
     model.producer_version = ""

@@ -1,0 +1,1 @@
+"""Benchmarks of the running service, and of what it is measured against."""

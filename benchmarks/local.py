@@ -1,0 +1,52 @@
+"""The same models and the same image code as the service's, called in process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from aurum.imaging.faces import Faces
+from aurum.pipeline.embed import embed_crops
+from aurum.pipeline.find import Found, find_faces
+from aurum.pipeline.request import parse_options
+from aurum.settings import Settings
+
+
+class LocalService:
+    """What `analyze_faces` does, with one thread and no server.
+
+    `graphs` are the served graphs by name, as `aurum.models.build.prepare` gives them.
+    """
+
+    def __init__(self, graphs: Mapping[str, Path], settings: Settings) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._sessions = {
+            name: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for name, path in graphs.items()
+        }
+        self._settings = settings
+        self._options = parse_options("", settings)
+
+    def analyze(self, image: bytes) -> tuple[Found, NDArray[np.float32]]:
+        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+        found = find_faces(image, self._options, self._settings, self._detect)
+        embeddings, _ = embed_crops(found.crops(), self._embed)
+        return found, embeddings
+
+    def _detect(self, image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
+        names = ["boxes", "landmarks", "scores", "model"]
+        boxes, landmarks, scores, model = self._sessions["face_detection"].run(
+            names, {"images": image[None]}
+        )
+        return Faces(boxes[0], landmarks[0], scores[0]), str(model[0, 0]).encode()
+
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
+        embeddings, model = self._sessions["face_embedding"].run(
+            ["embedding", "model"], {"crops": crops}
+        )
+        return embeddings, str(model[0, 0]).encode()

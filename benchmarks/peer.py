@@ -1,0 +1,102 @@
+"""The usual alternative: FastAPI and uvicorn over the same models, one worker a core.
+
+Written as well as its users would write it: models loaded once a worker, the photo as the raw body,
+the work in a thread so that the event loop stays free, numbers as compact JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+
+import cv2
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from aurum.models import build
+from aurum.pipeline.request import RequestError
+from aurum.settings import Settings
+from benchmarks.local import LocalService
+
+app = FastAPI()
+# One at a time: a worker has one core, and more threads on it only evict each other's caches.
+_worker = ThreadPoolExecutor(1)
+
+
+@cache
+def _service() -> LocalService:
+    cv2.setNumThreads(1)
+    settings = Settings.from_env()
+    return LocalService(build.prepare(settings).graphs, settings)
+
+
+def _answer(image: bytes) -> bytes:
+    found, embeddings = _service().analyze(image)
+    return orjson.dumps(
+        {
+            "boxes": found.faces.boxes,
+            "landmarks": found.faces.landmarks,
+            "scores": found.faces.scores,
+            "embeddings": embeddings,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+
+
+@app.get("/ready")
+def ready() -> str:
+    """Answers once this worker's models are loaded."""
+    _service()
+    return "ready"
+
+
+@app.post("/analyze")
+async def analyze(request: Request) -> Response:
+    """The faces of the photo in the body."""
+    image = await request.body()
+    try:
+        body = await asyncio.get_running_loop().run_in_executor(_worker, _answer, image)
+    except RequestError as error:
+        return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+    return Response(body, media_type="application/json")
+
+
+@contextmanager
+def running(settings: Settings, port: int, workers: int = 0) -> Iterator[str]:
+    """Serve on loopback with `workers` processes (0: one a core); gives the address of /analyze."""
+    workers = workers or len(os.sched_getaffinity(0))
+    # uvloop, as uvicorn[standard] has it: asyncio's own loop leaves Nagle's algorithm on for the
+    # sockets of several workers, which adds 40 ms to every answer.
+    options = f"--port={port} --workers={workers} --loop=uvloop --no-access-log --log-level=warning"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", *options.split()],
+        env={**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
+        yield f"http://127.0.0.1:{port}/analyze"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own http address
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise RuntimeError(f"the peer did not answer at {url}")
