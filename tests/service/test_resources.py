@@ -49,7 +49,10 @@ def test_memory_after_a_thousand_requests(untraced, astronaut):
         shared = shared_memory(pid)
         results = client.analyze_many(photos * 100, concurrency=16)
     assert sum(isinstance(item, Exception) for item in results) == 100
-    assert 0 < shared_memory(pid) <= shared
+    # Triton enlarges a region by a mebibyte when more requests than ever meet in it, which may
+    # happen late. A leak of as little as 10 kB a request would be more than a step for each.
+    steps = 1 + len(psutil.Process(pid).children(recursive=True))
+    assert 0 < shared_memory(pid) <= shared + steps * 2**20
     total = pss(pid)
     print(f"PSS of all processes after 1,200 requests: {total / MEGABYTE:.0f} MB")
     assert total < 500 * MEGABYTE
