@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aurum.errors import OperatorError
 from aurum.imaging.align import align
 from aurum.imaging.decode import decode
-from aurum.imaging.letterbox import letterbox
+from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
 
 # Enough to differ from each other; more would only make the files longer.
@@ -62,7 +62,7 @@ def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) ->
     with FaceClient(url) as client:
         for data in encoded:
             pixels = decode(data, settings.max_image_bytes, settings.max_image_pixels)
-            letterboxed.append(letterbox(pixels, settings.detection_size).image)
+            letterboxed.append(planar(letterbox(pixels, settings.detection_size).image))
             if faces := client.detect(data):
                 with_face.append(data)
                 crops.extend(align(pixels, faces.boxes, faces.landmarks))

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aurum.imaging.faces import Faces
+from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import Found, find_faces
 from aurum.pipeline.request import parse_options
@@ -41,7 +42,7 @@ class LocalService:
     def _detect(self, image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
         names = ["boxes", "landmarks", "scores", "model"]
         boxes, landmarks, scores, model = self._sessions["face_detection"].run(
-            names, {"images": image[None]}
+            names, {"images": planar(image)[None]}
         )
         return Faces(boxes[0], landmarks[0], scores[0]), str(model[0, 0]).encode()
 

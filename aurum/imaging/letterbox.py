@@ -46,5 +46,12 @@ def letterbox(photo: NDArray[np.uint8], long_side: int) -> Letterbox:
     return Letterbox(image, np.array([inner_width / width, inner_height / height], np.float32))
 
 
+def planar(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 [H,W,3] -> [3,H,W], as detectors want it: a graph would need five times as long."""
+    planes = np.empty((3, *image.shape[:2]), np.uint8)
+    cv2.split(image, list(planes))
+    return planes
+
+
 def _whole(side: int) -> int:
     return -(-side // CELL) * CELL

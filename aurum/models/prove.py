@@ -47,10 +47,14 @@ def _prove_detector(
     images: NDArray[np.uint8],
 ) -> None:
     names = ["boxes", "landmarks", "scores"]
-    batch = served.run(names, {"images": images})
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    batch = served.run(names, {"images": planes})
     for index, image in enumerate(images):
         want = reference.detect(original, entry, image)
-        for results, row in ((batch, index), (served.run(names, {"images": image[None]}), 0)):
+        for results, row in (
+            (batch, index),
+            (served.run(names, {"images": planes[index : index + 1]}), 0),
+        ):
             got = {name: value[row] for name, value in zip(names, results, strict=True)}
             _same_candidates(entry.name, got, want)
 

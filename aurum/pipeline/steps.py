@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as pb_utils
 
 from aurum.pipeline import embed, find, request, triton
 from aurum.settings import Settings
@@ -32,13 +31,13 @@ class StepModel:
         raise NotImplementedError
 
 
-class FindFaces(StepModel):
-    """photo -> all its faces and their aligned crops."""
+class EachFace(StepModel):
+    """photo -> each of its faces."""
 
     find = staticmethod(find.find_faces)
 
     def answer(self, call: Any) -> triton.Answer:
-        """One photo."""
+        """One photo; its faces are embedded where the ensemble asks for `embeddings`."""
         options = request.parse_options(call.parameters(), self.settings)
         found = self.find(triton.image_of(call), options, self.settings, triton.detect)
         outputs = {
@@ -46,28 +45,15 @@ class FindFaces(StepModel):
             "landmarks": found.faces.landmarks,
             "scores": found.faces.scores,
             "image_size": found.image_size,
-            "models": np.array([found.detector, b""], np.object_),
         }
-        if "crops" in call.requested_output_names():
-            outputs["crops"] = found.crops()
+        embedder = b""
+        if "embeddings" in call.requested_output_names():
+            outputs["embeddings"], embedder = embed.embed_crops(found.crops(), triton.embed)
+        outputs["models"] = np.array([found.detector, embedder], np.object_)
         return outputs
 
 
-class FindFace(FindFaces):
-    """photo of one face, or an aligned crop -> the largest face and its crop."""
+class LargestFace(EachFace):
+    """photo of one face, or an aligned crop -> the largest face."""
 
     find = staticmethod(find.find_face)
-
-
-class EmbedCrops(StepModel):
-    """aligned crops, any number of them -> embeddings."""
-
-    def answer(self, call: Any) -> triton.Answer:
-        """The crops of one photo."""
-        crops = pb_utils.get_input_tensor_by_name(call, "crops").as_numpy()
-        found_by = pb_utils.get_input_tensor_by_name(call, "found_by").as_numpy()
-        embeddings, embedder = embed.embed_crops(crops, triton.embed)
-        return {
-            "embeddings": embeddings,
-            "models": np.array([found_by[0], embedder], np.object_),
-        }

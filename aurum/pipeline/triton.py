@@ -19,6 +19,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from aurum.imaging.faces import Faces
+from aurum.imaging.letterbox import planar
 from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
@@ -93,9 +94,9 @@ def image_of(request: Any) -> bytes:
 
 
 def detect(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
-    """Call `face_detection` for one letterboxed image; Triton batches it with others'."""
+    """Call `face_detection` for one letterboxed image [H,W,3]; Triton batches it with others'."""
     outputs = _call(
-        "face_detection", {"images": image[None]}, ["boxes", "landmarks", "scores", "model"]
+        "face_detection", {"images": planar(image)[None]}, ["boxes", "landmarks", "scores", "model"]
     )
     faces = Faces(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
     return faces, _bytes(outputs["model"])

@@ -126,6 +126,10 @@ def environment(settings: Settings) -> dict[str, str]:
         "LD_LIBRARY_PATH": os.pathsep.join(folders),
         # A heap for each of many threads would hold memory that no other thread can use.
         "MALLOC_ARENA_MAX": "2",
+        # Photos and tensors of up to 8 MB reuse the heap's pages, which the kernel would else map
+        # and clear anew for each; larger ones still go back to it.
+        "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
         # OpenCV's and NumPy's own threads would compete with those of the pipelines.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

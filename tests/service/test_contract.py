@@ -141,9 +141,9 @@ def test_an_aligned_crop_is_embedded_as_it_is(service, client, astronaut):
 
 
 def test_face_detection_speaks_its_own_contract(service):
-    image = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 160), np.uint8)
     with triton_http.InferenceServerClient(service.urls[0].removeprefix("http://")) as raw:
-        tensor = triton_http.InferInput("images", [2, 96, 160, 3], "UINT8")
+        tensor = triton_http.InferInput("images", [2, 3, 96, 160], "UINT8")
         tensor.set_data_from_numpy(image)
         result = raw.infer("face_detection", [tensor])
     scores = result.as_numpy("scores")

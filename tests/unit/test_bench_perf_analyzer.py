@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from images import ASTRONAUT
 
-from aurum.imaging.letterbox import letterbox
+from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
 from benchmarks import inputs
 from benchmarks.perf_analyzer import (
@@ -162,8 +162,8 @@ def test_each_workload_gets_what_its_input_is(monkeypatch, tmp_path, wall):
     assert [elements(entry["image"]) for entry in entries["embed_face"]] == both[:1]
     square, strip = (pixels(entry["images"]) for entry in entries["face_detection"])
     rgb = cv2.cvtColor(cv2.imread(str(wall)), cv2.COLOR_BGR2RGB)
-    np.testing.assert_array_equal(strip, letterbox(rgb, 640).image)
-    assert square.shape == (512, 512, 3)
+    np.testing.assert_array_equal(strip, planar(letterbox(rgb, 640).image))
+    assert square.shape == (3, 512, 512)
     (crop,) = (pixels(entry["crops"]) for entry in entries["face_embedding"])
     assert crop.shape == (112, 112, 3)
     (png,) = (elements(entry["image"]) for entry in entries["embed_face_aligned"])

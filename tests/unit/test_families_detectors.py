@@ -31,14 +31,18 @@ def fake():
 # --- the contract, which is the same for every family ---
 
 
+def planes(batch):
+    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
 def assert_detector(served, count, height, width, most):
     (images_in,) = served.get_inputs()
-    assert (images_in.name, images_in.type, images_in.shape[3]) == ("images", UINT8, 3)
+    assert (images_in.name, images_in.type, images_in.shape[1]) == ("images", UINT8, 3)
     outputs = {output.name: output for output in served.get_outputs()}
     assert list(outputs) == ["boxes", "landmarks", "scores", "model"]
     assert [outputs[name].type for name in outputs] == [FLOAT, FLOAT, FLOAT, STRING]
 
-    found = answer(served, images=textured(count, height, width))
+    found = answer(served, images=planes(textured(count, height, width)))
 
     k = found["scores"].shape[1]
     assert k == most
@@ -84,7 +88,7 @@ def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size)
     batch = textured(3, *size)
     batch[1] = 90
 
-    found = answer(fake, images=batch)
+    found = answer(fake, images=planes(batch))
 
     counts = []
     for boxes, landmarks, scores in zip(
@@ -102,11 +106,11 @@ def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size)
 def test_padding_alone_is_no_texture(fake, size):
     boxed = letterbox(np.full((*size, 3), 255, np.uint8), 640)
 
-    assert answer(fake, images=boxed.image[None])["scores"].max() == 0
+    assert answer(fake, images=planes(boxed.image[None]))["scores"].max() == 0
 
 
 def test_a_low_threshold_gives_a_simulated_crowd(fake):
-    found = answer(fake, images=textured(1, 512, 512))
+    found = answer(fake, images=planes(textured(1, 512, 512)))
 
     candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.1, 0.3)
@@ -175,7 +179,7 @@ def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, reque
     served, upstream, _ = request.getfixturevalue(name)
     batch = textured(count, *size)
 
-    found = answer(served, images=batch)
+    found = answer(served, images=planes(batch))
 
     for n, image in enumerate(batch):
         boxes, points, scores = (np.array(x, np.float32) for x in zip(*decode(upstream, image)))  # noqa: B905
@@ -197,7 +201,7 @@ def test_a_detector_sees_rgb_and_finds_the_astronaut(name, request):
     served, _, _ = request.getfixturevalue(name)
     photo = cv2.imdecode(np.frombuffer(images.astronaut(), np.uint8), cv2.IMREAD_COLOR_RGB)
 
-    found = answer(served, images=photo[None])
+    found = answer(served, images=planes(photo[None]))
 
     candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
@@ -217,7 +221,7 @@ def test_yunet_agrees_with_opencv(yunet, size):
     reference = cv2.FaceDetectorYN.create(str(path), "", (width, height), 0.6, 0.3, 5000)
     _, expected = reference.detect(np.ascontiguousarray(boxed.image[..., ::-1]))
 
-    found = answer(yunet[0], images=boxed.image[None])
+    found = answer(yunet[0], images=planes(boxed.image[None]))
 
     candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto
 
-from aurum.models.families import graph
-from aurum.models.manifest import Model
+from aurum.models.families import graph, rewrite
+from aurum.models.manifest import InputFacts, Model
 
 DIMENSIONS = 512
 
@@ -28,15 +28,19 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
         )
     output = model.graph.output[0].name
     net = graph.upstream(model, ["net_input"])
-    whole = graph.join(_before(entry), net, [("pixels", "net_input")])
+    assert entry.input is not None
+    folded = rewrite.fold_normalization(net, entry.input.mean, entry.input.std)
+    rewrite.fold_scales(net)
+    rewrite.residuals_channels_last(net)
+    whole = graph.join(_before(entry.input, normalize=not folded), net, [("pixels", "net_input")])
     whole = graph.join(whole, after(), [(f"net/{output}", "raw")])
     return graph.finish(whole, "face_embedding", model_id)
 
 
-def _before(entry: Model) -> ModelProto:
+def _before(wanted: InputFacts, *, normalize: bool) -> ModelProto:
     """uint8 RGB [N,112,112,3] -> float32 [N,3,112,112] in the order and range the model wants."""
-    assert entry.input is not None
-    flip = entry.input.color == "BGR"
+    flip = wanted.color == "BGR"
+    raw = "raw" if normalize else "pixels"
     planar = "rgb = Transpose <perm=[0, 3, 1, 2]> (crops)"
     if flip:
         planar += "\nplanar = Gather <axis=1> (rgb, reverse)"
@@ -44,14 +48,13 @@ def _before(entry: Model) -> ModelProto:
         f"""
         before (uint8[N, 112, 112, 3] crops) => (float[N, 3, 112, 112] pixels) {{
             {planar}
-            raw = Cast <to=1> ({"planar" if flip else "rgb"})
-            centred = Sub (raw, mean)
-            pixels = Div (centred, std)
+            {raw} = Cast <to=1> ({"planar" if flip else "rgb"})
+            {"centred = Sub (raw, mean) pixels = Div (centred, std)" if normalize else ""}
         }}
         """,
         {
-            "mean": np.float32(entry.input.mean),
-            "std": np.float32(entry.input.std),
+            "mean": np.float32(wanted.mean),
+            "std": np.float32(wanted.std),
             **({"reverse": np.array([2, 1, 0], np.int64)} if flip else {}),
         },
     )

@@ -6,6 +6,8 @@ made and how a box is decoded around its cell. Only candidates that survive the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from onnx import ModelProto
@@ -29,8 +31,8 @@ CHECKED_SIZE = """
     size = Add (image_shape, nothing)
 """
 CHECK_CONSTANTS: dict[str, ArrayLike] = {
-    "first_side": np.array([1], np.int64),
-    "last_side": np.array([3], np.int64),
+    "first_side": np.array([2], np.int64),
+    "last_side": np.array([4], np.int64),
     "coarsest": np.int64(STRIDES[-1]),
     "no_pixels": np.int64(0),
     "only_zero": np.array([0], np.int64),
@@ -45,15 +47,14 @@ def name_check(model: ModelProto) -> ModelProto:
 
 
 def before(scale: float, mean: float) -> ModelProto:
-    """uint8 RGB [N,H,W,3] -> float32 [N,3,H,W] `pixels` = (x - mean) * scale, and `size`."""
+    """uint8 RGB [N,3,H,W] -> float32 `pixels` = (x - mean) * scale, and `size`."""
     plain = (scale, mean) == (1, 0)
     normalize = "" if plain else "centred = Sub (raw, mean) pixels = Mul (centred, scale)"
     model = graph.fragment(
         f"""
-        before (uint8[N, H, W, 3] images) => (float[N, 3, H, W] pixels, int64[4] size) {{
+        before (uint8[N, 3, H, W] images) => (float[N, 3, H, W] pixels, int64[4] size) {{
             {CHECKED_SIZE}
-            planar = Transpose <perm=[0, 3, 1, 2]> (images)
-            {"pixels" if plain else "raw"} = Cast <to=1> (planar)
+            {"pixels" if plain else "raw"} = Cast <to=1> (images)
             {normalize}
         }}
         """,
@@ -62,38 +63,30 @@ def before(scale: float, mean: float) -> ModelProto:
     return name_check(model)
 
 
-def decoder(heads: tuple[str, ...], score: str, box: str, anchors: int) -> ModelProto:
+def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
     """Raw heads -> `boxes` [N,K,4] x,y,width,height, `landmarks` [N,K,5,2], `scores` [N,K].
 
-    Inputs are `<head>_<stride>` [N, cells * anchors, columns] for each head and stride, and `size`.
-    `score` makes `raw_scores` [N,A,1] from the concatenated score heads; `box` makes `boxes` from
-    `raw_box` [N,K,4], `centre` [N,K,2] (pixels) and `stride` [N,K,1]. Landmarks are offsets from
-    the centre in strides. K = min(MAX_CANDIDATES, A), best first.
+    K = min(MAX_CANDIDATES, A), best first. Only what survives the top-k is decoded, and candidates
+    lie along the last axis until the very end: onnxruntime is slow where a broadcast runs over an
+    inner axis of two.
+
+    `inputs` declares the heads; `gather` makes of them `likely` [N,A], the scores, and `values`
+    [N,14,A], four box and ten landmark values. `box` makes `box_rows` [N,4,K] from `raw_box`
+    [N,4,K], `centre` [N,2,K] (pixels) and `stride` [N,1,K]. Landmarks are offsets from the centre
+    in strides.
     """
-    columns = {"bbox": 4, "kps": 10}
-    inputs = ", ".join(
-        f"float[N, A{stride}, {columns.get(head, 1)}] {head}_{stride}"
-        for head in heads
-        for stride in STRIDES
-    )
-    joined = "\n".join(
-        f"{head} = Concat <axis=1> ({', '.join(f'{head}_{stride}' for stride in STRIDES)})"
-        for head in heads
-    )
     return graph.fragment(
         f"""
         decode ({inputs}, int64[4] size)
             => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {{
-            {joined}
-            {score}
-            flat = Squeeze (raw_scores, i2)
-            count = Shape <start=1, end=2> (flat)
+            {gather}
+            count = Shape <start=1, end=2> (likely)
             k = Min (count, limit)
-            scores, index = TopK <axis=1> (flat, k)
+            scores, index = TopK <axis=1> (likely, k)
 
             # where each candidate's cell lies: level, row and column from the flat index
-            height = Slice (size, i1, i2)
-            width = Slice (size, i2, i3)
+            height = Slice (size, i2, i3)
+            width = Slice (size, i3, i4)
             wide8 = Div (width, s8)      high8 = Div (height, s8)    cells8 = Mul (wide8, high8)
             wide16 = Div (width, s16)    high16 = Div (height, s16)  cells16 = Mul (wide16, high16)
             start16 = Mul (cells8, anchors)
@@ -112,60 +105,52 @@ def decoder(heads: tuple[str, ...], score: str, box: str, anchors: int) -> Model
             column = Mod (cell, wide)
             y = Mul (row, step)
             x = Mul (column, step)
-            x_last = Unsqueeze (x, i2)
-            y_last = Unsqueeze (y, i2)
-            cell_xy = Concat <axis=2> (x_last, y_last)
+            x_row = Unsqueeze (x, i1)
+            y_row = Unsqueeze (y, i1)
+            cell_xy = Concat <axis=1> (x_row, y_row)
             centre = Cast <to=1> (cell_xy)
-            step_last = Unsqueeze (step, i2)
-            stride = Cast <to=1> (step_last)
+            step_row = Unsqueeze (step, i1)
+            stride = Cast <to=1> (step_row)
 
             # the raw values of the chosen candidates
-            index_last = Unsqueeze (index, i2)
-            rows = Shape (index)
-            shape_box = Concat <axis=0> (rows, i4)
-            shape_kps = Concat <axis=0> (rows, i10)
-            index_box = Expand (index_last, shape_box)
-            index_kps = Expand (index_last, shape_kps)
-            raw_box = GatherElements <axis=1> (bbox, index_box)
-            raw_kps = GatherElements <axis=1> (kps, index_kps)
+            index_row = Unsqueeze (index, i1)
+            every_row = Expand (index_row, rows)
+            chosen = GatherElements <axis=2> (values, every_row)
+            raw_box = Slice (chosen, i0, i4, i1)
+            raw_points = Slice (chosen, i4, i14, i1)
             {box}
-
-            shape_points = Concat <axis=0> (rows, i5, i2)
-            points = Reshape (raw_kps, shape_points)
-            stride_point = Unsqueeze (stride, i2)
-            centre_point = Unsqueeze (centre, i2)
-            moved = Mul (points, stride_point)
-            landmarks = Add (moved, centre_point)
+            boxes = Transpose <perm=[0, 2, 1]> (box_rows)
+            moved = Mul (raw_points, stride)
+            centres = Concat <axis=1> (centre, centre, centre, centre, centre)
+            point_rows = Add (moved, centres)
+            points = Transpose <perm=[0, 2, 1]> (point_rows)
+            landmarks = Reshape (points, pairs)
         }}
         """,
         {
-            **{f"i{n}": np.array([n], np.int64) for n in (0, 1, 2, 3, 4, 5, 10)},
+            **{f"i{n}": np.array([n], np.int64) for n in (0, 1, 2, 3, 4, 14, 16)},
             **{f"s{n}": np.array([n], np.int64) for n in STRIDES},
             "limit": np.array([graph.MAX_CANDIDATES], np.int64),
             "anchors": np.array([anchors], np.int64),
-            "zero": np.float32(0),
-            "one": np.float32(1),
+            "rows": np.array([1, 14, 1], np.int64),
+            "pairs": np.array([0, 0, 5, 2], np.int64),  # 0: that size as it is
             "half": np.float32(0.5),
+            "flat": np.array([0, 16, -1], np.int64),
         },
     )
 
 
 def served(
     net: ModelProto,
-    heads: dict[str, tuple[str, str, str]],
+    heads: Sequence[tuple[str, str]],
     decode: ModelProto,
     model_id: str,
     *,
     scale: float = 1.0,
     mean: float = 0.0,
 ) -> ModelProto:
-    """Join preprocessing, net and decoder; `heads` names each head's outputs for three strides."""
+    """Join preprocessing, net and decoder; `heads`: (output of net, input of decode)."""
     pre = before(scale, mean)
     whole = graph.join(pre, net, [("pixels", "net_input")])
-    links = [
-        (f"net/{output}", f"{head}_{stride}")
-        for head, outputs in heads.items()
-        for stride, output in zip(STRIDES, outputs, strict=True)
-    ]
-    whole = graph.join(whole, decode, [*links, ("size", "size")])
+    whole = graph.join(whole, decode, [*heads, ("size", "size")])
     return graph.finish(whole, "face_detection", model_id)

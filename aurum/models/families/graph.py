@@ -59,6 +59,36 @@ def join(first: ModelProto, second: ModelProto, names: Sequence[tuple[str, str]]
     return compose.merge_models(first, second, io_map=list(names))
 
 
+def keep_outputs(model: ModelProto, names: Sequence[str], rank: int) -> None:
+    """Have `model` end in the float values `names`, without what only its old outputs needed."""
+    del model.graph.output[:]
+    for name in names:
+        value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * rank)
+        model.graph.output.append(value)
+    prune(model)
+
+
+def prune(model: ModelProto) -> None:
+    """Remove the nodes and initializers that no output needs."""
+    wanted = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):  # they are in topological order
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    initializers = [item for item in model.graph.initializer if item.name in wanted]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(initializers)
+    replace_nodes(model, kept[::-1])
+
+
+def replace_nodes(model: ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Have `nodes` in this order, which may be some of the graph's own, instead of its nodes."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
 def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
     """Add the `model` output, which names the weights on every answer, and check the graph.
 

@@ -12,15 +12,25 @@ from onnx import ModelProto, numpy_helper
 from aurum.models.families import candidates, graph
 from aurum.models.manifest import Model
 
-SCORE = "raw_scores = Identity (score)"
+LEVELS = 3
+HEADS = ("score", "bbox", "kps")
+
+GATHER = """
+    score = Concat <axis=1> (score_0, score_1, score_2)
+    bbox = Concat <axis=1> (bbox_0, bbox_1, bbox_2)
+    kps = Concat <axis=1> (kps_0, kps_1, kps_2)
+    likely = Squeeze (score, i2)
+    columns = Concat <axis=2> (bbox, kps)
+    values = Transpose <perm=[0, 2, 1]> (columns)
+"""
 
 BOX = """
     distance = Mul (raw_box, stride)
-    left_top = Slice (distance, i0, i2, i2)
-    right_bottom = Slice (distance, i2, i4, i2)
+    left_top = Slice (distance, i0, i2, i1)
+    right_bottom = Slice (distance, i2, i4, i1)
     corner = Sub (centre, left_top)
     box_size = Add (left_top, right_bottom)
-    boxes = Concat <axis=2> (corner, box_size)
+    box_rows = Concat <axis=1> (corner, box_size)
 """
 
 
@@ -33,8 +43,11 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     names = [output.name for output in model.graph.output]
     _batch(model)
     net = graph.upstream(model, ["net_input"])
-    heads = {"score": tuple(names[0:3]), "bbox": tuple(names[3:6]), "kps": tuple(names[6:9])}
-    decode = candidates.decoder(tuple(heads), SCORE, BOX, anchors=2)
+    inputs = [f"{head}_{level}" for head in HEADS for level in range(LEVELS)]
+    columns = {"score": 1, "bbox": 4, "kps": 10}
+    declared = ", ".join(f"float[N, A, {columns[name[:-2]]}] {name}" for name in inputs)
+    heads = [(f"net/{name}", head) for name, head in zip(names, inputs, strict=True)]
+    decode = candidates.decoder(declared, GATHER, BOX, anchors=2)
     return candidates.served(net, heads, decode, model_id, scale=1 / 128, mean=127.5)
 
 

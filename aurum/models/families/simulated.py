@@ -39,7 +39,7 @@ def build_detector() -> ModelProto:
     weights = np.concatenate([[0.9], np.linspace(0.55, 0.15, len(grid))]).astype(np.float32)
     model = graph.fragment(
         f"""
-        detect (uint8[N, H, W, 3] images)
+        detect (uint8[N, 3, H, W] images)
             => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {{
             {candidates.CHECKED_SIZE}
             height_width = Slice (size, first_side, last_side)
@@ -72,7 +72,7 @@ def build_detector() -> ModelProto:
             # Up to 31 black rows and columns are the letterbox's, not the photo's.
             "most_padding": np.array([31, 31], np.int64),
             "origin": np.array([0, 0], np.int64),
-            "axes": np.array([1, 2], np.int64),
+            "axes": np.array([2, 3], np.int64),
             "contrast": np.float32(32),
             "weights": weights[None],
             "unit_boxes": boxes[None],

@@ -1,5 +1,5 @@
 """Contract: config.pbtxt beside this folder. The work: aurum/pipeline/steps.py."""
 
-from aurum.pipeline.steps import FindFaces as TritonPythonModel
+from aurum.pipeline.steps import EachFace as TritonPythonModel
 
 __all__ = ["TritonPythonModel"]

@@ -1,5 +1,0 @@
-"""Contract: config.pbtxt beside this folder. The work: aurum/pipeline/steps.py."""
-
-from aurum.pipeline.steps import EmbedCrops as TritonPythonModel
-
-__all__ = ["TritonPythonModel"]
