@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aurum_client import FaceClient
-from serving import Service, running
+from aurum.server.private import Service, running
 
 from aurum.models.prove import PHOTO
 from aurum.settings import CHECKOUT, Settings

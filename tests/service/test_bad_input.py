@@ -11,7 +11,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError
-from serving import running
+from aurum.server.private import running
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 from aurum_client import FaceClient
-from serving import running
+from aurum.server.private import running
 
 from aurum.settings import Settings
 
