@@ -23,10 +23,12 @@ import cv2
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from aurum.models import build
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
-from benchmarks.local import LocalService
+from benchmarks import local
+from benchmarks.plain import PlainService
+
+_KIND = "AURUM_BENCH_PEER"  # which models: plain or served
 
 app = FastAPI()
 # One at a time: a worker has one core, and more threads on it only evict each other's caches.
@@ -34,19 +36,18 @@ _worker = ThreadPoolExecutor(1)
 
 
 @cache
-def _service() -> LocalService:
+def _service() -> local.LocalService | PlainService:
     cv2.setNumThreads(1)
-    settings = Settings.from_env()
-    return LocalService(build.prepare(settings).graphs, settings)
+    return local.load(os.environ[_KIND], Settings.from_env())
 
 
 def _answer(image: bytes) -> bytes:
-    found, embeddings = _service().analyze(image)
+    faces, embeddings = _service().analyze(image)
     return orjson.dumps(
         {
-            "boxes": found.faces.boxes,
-            "landmarks": found.faces.landmarks,
-            "scores": found.faces.scores,
+            "boxes": faces.boxes,
+            "landmarks": faces.landmarks,
+            "scores": faces.scores,
             "embeddings": embeddings,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
@@ -72,15 +73,18 @@ async def analyze(request: Request) -> Response:
 
 
 @contextmanager
-def running(settings: Settings, port: int, workers: int = 0) -> Iterator[str]:
-    """Serve on loopback with `workers` processes (0: one a core); gives the address of /analyze."""
-    workers = workers or len(os.sched_getaffinity(0))
+def running(kind: str, settings: Settings, port: int) -> Iterator[str]:
+    """Serve on loopback, over `plain` or `served` models, with one process a core.
+
+    Gives the address of /analyze.
+    """
+    workers = len(os.sched_getaffinity(0))
     # uvloop, as uvicorn[standard] has it: asyncio's own loop leaves Nagle's algorithm on for the
     # sockets of several workers, which adds 40 ms to every answer.
     options = f"--port={port} --workers={workers} --loop=uvloop --no-access-log --log-level=warning"
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", *options.split()],
-        env={**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **settings.to_env(), _KIND: kind, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
     try:

@@ -18,13 +18,18 @@ def read(url: str) -> Counters:
     return {item["name"]: item for item in answer.json()["model_stats"]}
 
 
-def workers(url: str, model: str) -> int:
-    """Cores that a model may use at once: its instances, each with its threads."""
+def config(url: str, model: str) -> Mapping[str, Any]:
+    """The configuration that the server at `url` (HTTP) runs a model with."""
     answer = httpx.get(f"{url}/v2/models/{model}/config", timeout=10, trust_env=False)
-    config = answer.raise_for_status().json()
+    result: dict[str, Any] = answer.raise_for_status().json()
+    return result
+
+
+def workers(config: Mapping[str, Any]) -> int:
+    """Cores that a model may use at once: its instances, each with its threads."""
     instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
     threads = config.get("parameters", {}).get("intra_op_thread_count", {})
-    return instances * max(1, int(threads.get("string_value", 1)))
+    return int(instances) * max(1, int(threads.get("string_value", 1)))
 
 
 def between(before: Counters, after: Counters, index: int, clients: int) -> list[ModelStats]:

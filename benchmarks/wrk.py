@@ -30,8 +30,8 @@ wrk.headers["Inference-Header-Content-Length"] = "%(header)d"
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    'RESULT {"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"reasons":{"connect":%%d,' ..
-    '"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n',
+    'RESULT {"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"reasons":{' ..
+    '"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
     latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
     e.connect, e.read, e.write, e.status, e.timeout))

@@ -9,6 +9,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import FaceClient, NoFaceError
+
 from aurum.server.private import Service
 
 PIPELINES = {

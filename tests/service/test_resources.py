@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 from aurum_client import FaceClient
-from aurum.server.private import running
 
+from aurum.server.private import running
 from aurum.settings import Settings
 
 MEGABYTE = 10**6
