@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any
 
 import cv2
 import numpy as np
 import onnxruntime as ort
 
-from aurum.errors import OperatorError
 from aurum.settings import Settings
 from benchmarks import local
 from benchmarks.load import Load
 
 # Makes the work of one worker: a function to be called again and again.
 Factory = Callable[..., Callable[[], object]]
-
-
-class FloorError(OperatorError, RuntimeError):
-    """A worker failed; its traceback is above."""
 
 
 def cores() -> int:
@@ -48,17 +44,46 @@ def across(
     # Spawned, not forked: a fork would inherit the threads of whoever measures.
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(sum(threads))
-    with context.Manager() as manager:
-        results: Any = manager.list()
-        shared = (factory, arguments, seconds, start, results)
-        processes = [context.Process(target=_process, args=(count, *shared)) for count in threads]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        if len(results) != sum(threads):
-            raise FloorError("a worker in another process failed; its traceback is above")
-        return load_of(list(results))
+    with ProcessPoolExecutor(
+        len(threads), mp_context=context, initializer=_share, initargs=(start,)
+    ) as pool:
+        # Each process gets one of them: none ends before all have begun.
+        tasks = [pool.submit(_process, count, factory, arguments, seconds) for count in threads]
+        try:
+            return load_of([taken for task in as_completed(tasks) for taken in task.result()])
+        except BrokenBarrierError:
+            errors = [error for task in tasks if (error := task.exception())]
+            raise next(e for e in errors if not isinstance(e, BrokenBarrierError)) from None
+
+
+def _share(start: Barrier) -> None:
+    """Keep what a process can only be given when it starts."""
+    global _start  # noqa: PLW0603 - that is what an initializer is for
+    _start = start
+    cv2.setNumThreads(1)
+
+
+_start: Barrier
+
+
+def _process(
+    count: int, factory: Factory, arguments: tuple[Any, ...], seconds: float
+) -> list[list[float]]:
+    with ThreadPoolExecutor(count) as pool:
+        tasks = [pool.submit(_work, factory, arguments, seconds) for _ in range(count)]
+    return [task.result() for task in tasks]
+
+
+def _work(factory: Factory, arguments: tuple[Any, ...], seconds: float) -> list[float]:
+    try:
+        call = factory(*arguments)
+        for _ in range(3):
+            call()
+    except BaseException:
+        _start.abort()  # or the others would wait for ever
+        raise
+    _start.wait()
+    return timed(call, seconds)
 
 
 def timed(call: Callable[[], object], seconds: float) -> list[float]:
@@ -78,29 +103,6 @@ def load_of(workers: Sequence[Sequence[float]]) -> Load:
     rate = sum(len(taken) / sum(taken) for taken in workers)
     p50, p95, p99 = np.percentile(np.concatenate(workers), (50, 95, 99)) * 1000
     return Load(sum(map(len, workers)), 0, rate, float(p50), float(p95), float(p99))
-
-
-def _process(count: int, *shared: Any) -> None:
-    cv2.setNumThreads(1)
-    pool = [threading.Thread(target=_work, args=shared) for _ in range(count)]
-    for thread in pool:
-        thread.start()
-    for thread in pool:
-        thread.join()
-
-
-def _work(
-    factory: Factory, arguments: tuple[Any, ...], seconds: float, start: Barrier, results: Any
-) -> None:
-    try:
-        call = factory(*arguments)
-        for _ in range(3):
-            call()
-    except BaseException:
-        start.abort()  # or the others would wait for ever
-        raise
-    start.wait()
-    results.append(timed(call, seconds))
 
 
 def analyze(kind: str, settings: Settings, photo: bytes) -> Callable[[], object]:

@@ -13,3 +13,6 @@ EMBEDDING_IN_PROCESS = "face_embedding's graph, in process"
 DETECTION = "face_detection"
 ALIGNED = "embed_face, aligned"
 PHOTO = "analyze_faces"
+
+MIXED = "mixed"
+ONE_FACE = "one face"

@@ -23,6 +23,7 @@ import cv2
 import orjson
 from fastapi import FastAPI, Request, Response
 
+from aurum.errors import OperatorError
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
 from benchmarks import local
@@ -31,6 +32,12 @@ from benchmarks.plain import PlainService
 _KIND = "AURUM_BENCH_PEER"  # which models: plain or served
 
 app = FastAPI()
+
+
+class PeerError(OperatorError, RuntimeError):
+    """The peer did not start; its log is above."""
+
+
 # One at a time: a worker has one core, and more threads on it only evict each other's caches.
 _worker = ThreadPoolExecutor(1)
 
@@ -103,4 +110,4 @@ def _wait(url: str, process: subprocess.Popen[bytes], timeout: float) -> None:
                 return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
-    raise RuntimeError(f"the peer did not answer at {url}")
+    raise PeerError(f"the peer did not answer at {url}")

@@ -29,16 +29,16 @@ def pss(pid: int) -> dict[str, float]:
 def cpu_seconds(pid: int) -> float:
     """CPU time of all of them so far, in user mode and in the kernel."""
     times = [process.cpu_times() for process in tree(pid)]
-    return sum(time.user + time.system for time in times)
+    return float(sum(time.user + time.system for time in times))
 
 
 def _name(process: psutil.Process) -> str:
     """`tritonserver`, or the model that a Python stub runs."""
     command = process.cmdline()
-    if not command or "stub" not in command[0]:
-        return process.name()
-    # The last argument is the model's instance, such as face_detection_0_0.
-    return re.sub(r"(_\d+)+$", "", command[-1])
+    if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
+        return str(process.name())
+    # The last but one argument is the model's instance, such as face_detection_0_0.
+    return re.sub(r"(_\d+)+$", "", command[-2])
 
 
 def _unique(name: str, taken: dict[str, float]) -> str:

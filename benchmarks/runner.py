@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +69,7 @@ def run(
 
     Args:
         suite: how much of everything.
-        out: gets `raw/` and nothing else here; what was measured in it before is replaced.
+        out: gets `raw/`; what `only` leaves out stays as an earlier run measured it.
         urls: one http:// and one grpc:// address; none: a server is started for it.
         only: names of PARTS; none: all.
         extra_photos: photos and folders of photos, for the load of mixed photos.
@@ -76,6 +78,9 @@ def run(
     if unknown:
         raise BenchError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     raw = out / RAW
+    done = _earlier(raw, suite) if only else {}
+    if not done and (raw / "run.json").is_file():
+        shutil.rmtree(raw)
     raw.mkdir(parents=True, exist_ok=True)
     chosen = [name for name in PARTS if not only or name in only]
     settings = Settings.from_env()
@@ -98,22 +103,33 @@ def run(
             raw=raw,
             progress=progress,
         )
-        bench.save("machine", machine.facts(target.prepared.ids, target.http))
-        done = {}
+        facts = machine.facts(target.prepared.ids, target.http)
+        bench.save("machine", facts)
         for name in chosen:
             bench.notes.clear()
             began = time.monotonic()
             try:
                 PARTS[name](bench)
-            except (OperatorError, AurumError) as error:
-                bench.note(f"failed: {error}")
+            except Exception as error:  # whatever one part meets, the others are measured
+                known = isinstance(error, OperatorError | AurumError)
+                bench.note(f"failed: {error if known else repr(error)}")
                 failed.append(name)
             done[name] = {
                 "seconds": round(time.monotonic() - began, 1),
+                "commit": facts["commit"],
                 "notes": list(bench.notes),
             }
             bench.save("run", {"suite": asdict(suite), "parts": done})
     return failed
+
+
+def _earlier(raw: Path, suite: Suite) -> dict[str, Any]:
+    """The parts that an earlier run of the same suite left in `raw`."""
+    try:
+        run = json.loads((raw / "run.json").read_text())
+    except OSError:
+        return {}
+    return dict(run["parts"]) if run["suite"]["name"] == suite.name else {}
 
 
 @contextmanager

@@ -97,6 +97,6 @@ def post(url: str, body: Body, clients: int, seconds: int) -> Load:
 
 def _load(told: Mapping[str, Any]) -> Load:
     reasons = {name: count for name, count in told["reasons"].items() if count}
-    times = [told[name] if told["requests"] else math.nan for name in ("p50", "p95", "p99")]
+    p50, p95, p99 = (told[name] if told["requests"] else math.nan for name in ("p50", "p95", "p99"))
     rate = told["requests"] / told["seconds"]
-    return Load(told["requests"], sum(reasons.values()), rate, *times, reasons)
+    return Load(told["requests"], sum(reasons.values()), rate, p50, p95, p99, reasons)

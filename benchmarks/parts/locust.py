@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import locust_run
+from benchmarks import locust_run, names
 from benchmarks.bench import Bench
 from benchmarks.load import Load
 from benchmarks.rows import Table, Users
 
 USERS = 8  # of the runs as fast as the answers come
 START = 60.0  # photos a second that a search begins with
-MIXED, ONE_FACE = "mixed", "one face"
 
 
 def measure(bench: Bench) -> None:
@@ -20,12 +19,12 @@ def measure(bench: Bench) -> None:
     table = bench.table("locust", Users)
     seconds = bench.suite.locust_seconds
     searches = [
-        *((ONE_FACE, bench.photo, number) for number in range(bench.suite.searches)),
-        *((MIXED, bench.photos, number) for number in range(bench.suite.mixed_searches)),
+        *((names.ONE_FACE, bench.photo, number) for number in range(bench.suite.searches)),
+        *((names.MIXED, bench.photos, number) for number in range(bench.suite.mixed_searches)),
     ]
     steps: list[tuple[str, Path, int | str]] = [
-        (MIXED, bench.photos, "http"),
-        (MIXED, bench.photos, "grpc"),
+        (names.MIXED, bench.photos, "http"),
+        (names.MIXED, bench.photos, "grpc"),
         *searches,
     ]
     for photos, path, step in bench.steps("Locust", steps):
@@ -40,10 +39,10 @@ def measure(bench: Bench) -> None:
 
 def _search(bench: Bench, table: Table[Users], photos: str, path: Path, number: int) -> None:
     """Find the rate held over HTTP."""
-    name = f"{photos}-held-{number}"
+    name = f"{photos} {number + 1}"
 
     def load(rate: float) -> Load:
-        folder = bench.raw / "locust" / name / f"{rate:.1f}"
+        folder = bench.raw / "locust" / name.replace(" ", "-") / f"{rate:.1f}"
         seconds = bench.suite.locust_seconds
         load = locust_run.run_rate(bench.http, folder, rate, seconds=seconds, photos=path)
         table.add(_row(name, photos, "http", int(rate + 0.999), rate, load))

@@ -100,8 +100,10 @@ def _concurrency(axes: Axes, unit: str) -> None:
 
 
 def _faces(raw: Raw, figure: Figure) -> bool:
-    axes = figure.subplots()
     photos = [run for run in raw.faces if run.what == names.PHOTO]
+    if not photos:
+        return False
+    axes = figure.subplots()
     sizes = sorted({run.size for run in photos})
     for label, field in (("time at one client", "time"), ("CPU time of the server", "cpu_ms")):
         values = [
@@ -119,7 +121,7 @@ def _faces(raw: Raw, figure: Figure) -> bool:
     axes.set_ylabel("ms a photo")
     axes.set_ylim(bottom=0)
     axes.legend()
-    return bool(photos)
+    return True
 
 
 def _time(raw: Raw, figure: Figure) -> bool:

@@ -86,9 +86,10 @@ def _rounds(raw: Raw) -> list[int]:
 
 def _held(raw: Raw) -> list[float]:
     """The rate that was really answered, at the highest rate that each search found to hold."""
-    searches = dict.fromkeys(row.search for row in raw.locust if "one face" in row.search)
+    own = [row for row in raw.locust if row.search and row.photos == names.ONE_FACE]
+    searches = dict.fromkeys(row.search for row in own)
     return [
-        max((row.rate for row in raw.locust if row.search == search and row.held), default=0.0)
+        max((row.rate for row in own if row.search == search and row.held), default=0.0)
         for search in searches
     ]
 

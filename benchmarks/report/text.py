@@ -34,7 +34,9 @@ def report(raw: Raw, plots: Sequence[str]) -> str:
             continue
         lines += [f"- {note}" for note in raw.parts[part]["notes"]]
         lines += section(raw)
-        lines += ["", *(f"![{name}](plots/{name})" for name in plots if name.startswith(part))]
+        for name in plots:
+            if name.startswith(part):
+                lines += ["", f"![{name}](plots/{name})"]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -78,7 +80,7 @@ def _machine(raw: Raw) -> Lines:
             for name in ("python", "tritonserver", "onnxruntime", "opencv", "numpy")
         ),
         "models": ", ".join(facts["models"].values()),
-        "commit": facts["commit"],
+        "commit": ", ".join(dict.fromkeys(part["commit"] for part in raw.parts.values())),
         "suite": f"{suite['name']}: {suite['rounds']} rounds of {suite['seconds']} s, took "
         f"{sum(part['seconds'] for part in raw.parts.values()) / 60:.1f} min",
     }
@@ -100,7 +102,6 @@ def _compare(raw: Raw) -> Lines:
         "by plain onnxruntime; the served ones call the graphs that Triton serves. The "
         "orchestrating client's own CPU time is spent on the same machine.",
         *_runs(raw.compare),
-        "",
         *_table("ratio, of the same round", "clients", "median", "least .. most"),
     ]
     for field, top, bottom in pairs:
@@ -148,7 +149,6 @@ def _faces(raw: Raw) -> Lines:
         "Photos of 640x640 that differ in nothing but how many of their 36 tiles show a face; one "
         "client. Size: faces.",
         *_runs(raw.faces, sized=True),
-        "",
         *_table("cost", "ms, median", "least .. most"),
     ]
     return lines + [_spread_row(name, values) for name, values in costs.items()]
@@ -221,8 +221,9 @@ def _soak(raw: Raw) -> Lines:
     if not sums:
         return []
     lines = [
-        f"PSS of all processes over {max(sums):.0f} s of load: at most {max(sums.values()):.0f} MB, "
-        f"growth over the last 80 % of the time {maths.growth(raw.soak):.2f} MB/min.",
+        f"PSS of all processes over {max(sums):.0f} s of load: at most "
+        f"{max(sums.values()):.0f} MB, growth over the last 80 % of the time "
+        f"{maths.growth(raw.soak):.2f} MB/min.",
         *_table("process", "most, MB", "growth, MB/min"),
     ]
     for process in sorted({sample.process for sample in raw.soak}):
@@ -273,6 +274,7 @@ def _spread_row(name: str, values: Iterable[float]) -> str:
 
 
 def _table(*columns: str) -> Lines:
+    """A table's head, which needs an empty line before it."""
     return ["", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
 
 
