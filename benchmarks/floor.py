@@ -17,7 +17,6 @@ import numpy as np
 import onnxruntime as ort
 
 from aurum.settings import Settings
-from benchmarks import local
 from benchmarks.load import Load
 
 # Makes the work of one worker: a function to be called again and again.
@@ -107,6 +106,9 @@ def load_of(workers: Sequence[Sequence[float]]) -> Load:
 
 def analyze(kind: str, settings: Settings, photo: bytes) -> Callable[[], object]:
     """Work: the whole pipeline for one photo, over `plain` or `served` models."""
+    # Here, as it brings onnx, which takes a second to load that the other work doesn't need.
+    from benchmarks import local  # noqa: PLC0415
+
     service = local.load(kind, settings)
     return lambda: service.analyze(photo)
 

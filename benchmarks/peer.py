@@ -14,9 +14,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import cv2
@@ -25,6 +25,7 @@ from fastapi import FastAPI, Request, Response
 
 from aurum.errors import OperatorError
 from aurum.pipeline.request import RequestError
+from aurum.server.private import free_ports
 from aurum.settings import Settings
 from benchmarks import local
 from benchmarks.plain import PlainService
@@ -80,11 +81,25 @@ async def analyze(request: Request) -> Response:
 
 
 @contextmanager
-def running(kind: str, settings: Settings, port: int) -> Iterator[str]:
-    """Serve on loopback, over `plain` or `served` models, with one process a core.
+def running(kinds: Sequence[str], settings: Settings) -> Iterator[list[str]]:
+    """Serve on loopback, over `plain` or `served` models, with one process a core for each kind.
 
-    Gives the address of /analyze.
+    Gives the addresses of /analyze.
     """
+    ports = free_ports(len(kinds))
+    with ExitStack() as stack:
+        # All are started before the first is waited for.
+        peers = [
+            stack.enter_context(_started(kind, settings, port))
+            for kind, port in zip(kinds, ports, strict=True)
+        ]
+        for port, process in zip(ports, peers, strict=True):
+            _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
+        yield [f"http://127.0.0.1:{port}/analyze" for port in ports]
+
+
+@contextmanager
+def _started(kind: str, settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
     workers = len(os.sched_getaffinity(0))
     # uvloop, as uvicorn[standard] has it: asyncio's own loop leaves Nagle's algorithm on for the
     # sockets of several workers, which adds 40 ms to every answer.
@@ -95,8 +110,7 @@ def running(kind: str, settings: Settings, port: int) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
-        yield f"http://127.0.0.1:{port}/analyze"
+        yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

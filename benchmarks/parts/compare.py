@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
-from aurum.server.private import free_ports
 from benchmarks import floor, inputs, names, orchestrated, peer, perf_analyzer, wrk
 from benchmarks.bench import Bench
 from benchmarks.load import Load
@@ -24,19 +22,15 @@ def measure(bench: Bench) -> None:
     """Write `compare.csv`."""
     table = bench.table("compare", Run)
     photo = bench.photo.read_bytes()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-")))
-        plain_port, served_port = free_ports(2)
-        peers = {
-            names.PEER: stack.enter_context(peer.running(PLAIN, bench.settings, plain_port)),
-            names.PEER_SERVED: stack.enter_context(
-                peer.running(SERVED, bench.settings, served_port)
-            ),
-        }
+    with (
+        tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+        peer.running((PLAIN, SERVED), bench.settings) as urls,
+    ):
+        peers = dict(zip((names.PEER, names.PEER_SERVED), urls, strict=True))
         for url in (bench.infer("analyze_faces"), *peers.values()):
             wrk.post(url, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
         for index, (what, clients, load) in bench.rounds(
-            "compare", _steps(bench, photo, peers, folder)
+            "compare", _steps(bench, photo, peers, Path(folder))
         ):
             result, cpu = bench.with_cpu(load) if what == names.SERVICE else (load(), float("nan"))
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
