@@ -25,6 +25,8 @@ from aurum.settings import Settings
 
 # Enough to differ from each other; more would only make the files longer.
 MAX_CROPS = 32
+# The models that a whole pipeline calls.
+CALLED = ("face_detection", "face_embedding")
 
 
 class NoFacesError(OperatorError):
@@ -70,7 +72,6 @@ def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) ->
         raise NoFacesError(f"the server at {url} finds no face in {', '.join(map(str, photos))}")
     crops = crops[:MAX_CROPS]
     encoded_crops = [_png(crop) for crop in crops]
-    both = ("face_detection", "face_embedding")
 
     def workload(
         name: str,
@@ -85,16 +86,23 @@ def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) ->
     return [
         workload("face_detection", [tensor("images", image) for image in letterboxed]),
         workload("face_embedding", [tensor("crops", crop) for crop in crops]),
-        workload("detect_faces", [text("image", data) for data in encoded], both[:1]),
-        workload("embed_face", [text("image", data) for data in with_face], both),
+        workload("detect_faces", [text("image", data) for data in encoded], CALLED[:1]),
+        workload("embed_face", [text("image", data) for data in with_face], CALLED),
         workload(
             "embed_face_aligned",
             [text("image", data) for data in encoded_crops],
-            both[1:],
+            CALLED[1:],
             ("aligned:true:bool",),
         ),
-        workload("analyze_faces", [text("image", data) for data in encoded], both),
+        photos_of("analyze_faces", encoded, folder),
     ]
+
+
+def photos_of(name: str, photos: Sequence[bytes], folder: Path) -> Workload:
+    """The workload `name`: these encoded photos, to `analyze_faces`."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"data": [text("image", data) for data in photos]}))
+    return Workload(name, "analyze_faces", path, CALLED)
 
 
 def tensor(name: str, array: NDArray[np.uint8]) -> dict[str, object]:

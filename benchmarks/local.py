@@ -1,4 +1,4 @@
-"""The same models and the same image code as the service's, called in process."""
+"""The served graphs and the service's image code, called in process."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from aurum.imaging.faces import Faces
 from aurum.imaging.letterbox import planar
+from aurum.models import build
 from aurum.pipeline.embed import embed_crops
-from aurum.pipeline.find import Found, find_faces
+from aurum.pipeline.find import find_faces
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
+from benchmarks import plain
+
+PLAIN, SERVED = "plain", "served"
 
 
 class LocalService:
@@ -33,11 +37,11 @@ class LocalService:
         self._settings = settings
         self._options = parse_options("", settings)
 
-    def analyze(self, image: bytes) -> tuple[Found, NDArray[np.float32]]:
+    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
         """The faces of an encoded photo, and their embeddings float32 [F,512]."""
         found = find_faces(image, self._options, self._settings, self._detect)
         embeddings, _ = embed_crops(found.crops(), self._embed)
-        return found, embeddings
+        return found.faces, embeddings
 
     def _detect(self, image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
         names = ["boxes", "landmarks", "scores", "model"]
@@ -51,3 +55,13 @@ class LocalService:
             ["embedding", "model"], {"crops": crops}
         )
         return embeddings, str(model[0, 0]).encode()
+
+
+def load(kind: str, settings: Settings) -> LocalService | plain.PlainService:
+    """The service in this process: over the `plain` upstream files, or over the `served` graphs.
+
+    Where there is no plain service of the profile (simulated models have no upstream), the served
+    graphs stand in for it.
+    """
+    upstream = plain.load(settings) if kind == PLAIN else None
+    return upstream or LocalService(build.prepare(settings).graphs, settings)

@@ -1,8 +1,4 @@
-"""Locust without its web UI: runs of a given load, and the highest rate that the service holds.
-
-python -m benchmarks.locust_run http://127.0.0.1:8000 --users 8 --seconds 20
-python -m benchmarks.locust_run grpc://127.0.0.1:8001 --held
-"""
+"""Locust without its web UI: runs of a given load, and the highest rate that the service holds."""
 
 from __future__ import annotations
 
@@ -11,15 +7,12 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from aurum.errors import OperatorError
 from aurum.settings import CHECKOUT
+from benchmarks.load import Load
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 PHOTOS = CHECKOUT / "aurum" / "assets"
@@ -30,19 +23,6 @@ MIN_SHARE = 0.95
 
 class LocustError(OperatorError, RuntimeError):
     """Locust itself failed (not the service under it); the message has its last lines."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What Locust measured. It rounds latencies: to 1 ms below 100 ms, to 10 ms below 1 s."""
-
-    requests: int
-    failures: int
-    rps: float  # answers a second, failures included
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    reasons: Mapping[str, int] = field(default_factory=dict)  # of the failures
 
 
 def run(
@@ -122,11 +102,11 @@ def parse(stats: str, failures: str = "") -> Load:
         return Load(
             requests=int(row["Request Count"]),
             failures=int(row["Failure Count"]),
-            rps=float(row["Requests/s"]),
+            rate=float(row["Requests/s"]),
             # Without a request Locust writes N/A.
-            p50_ms=_milliseconds(row["50%"]),
-            p95_ms=_milliseconds(row["95%"]),
-            p99_ms=_milliseconds(row["99%"]),
+            p50=_milliseconds(row["50%"]),
+            p95=_milliseconds(row["95%"]),
+            p99=_milliseconds(row["99%"]),
             reasons={
                 _reason(row["Error"]): int(row["Occurrences"])
                 for row in csv.DictReader(failures.splitlines())
@@ -138,7 +118,7 @@ def parse(stats: str, failures: str = "") -> Load:
 
 def held(load: Load, rate: float, limit_ms: float = P95_LIMIT_MS) -> bool:
     """Whether `load` was all of `rate`, fast enough, and without failures."""
-    return not load.failures and load.p95_ms < limit_ms and load.rps >= MIN_SHARE * rate
+    return not load.failures and load.p95 < limit_ms and load.rate >= MIN_SHARE * rate
 
 
 def find_held_rate(
@@ -148,6 +128,7 @@ def find_held_rate(
     growth: float = 1.5,
     precision: float = 0.05,
     limit_ms: float = P95_LIMIT_MS,
+    trials: int = 100,
 ) -> tuple[float, dict[float, Load]]:
     """Find the highest rate (photos a second) that the service holds.
 
@@ -160,9 +141,10 @@ def find_held_rate(
         growth: more than 1.
         precision: share of the rate.
         limit_ms: what the 95th percentile of the latencies must stay below.
+        trials: the most rates to try; the search may then end before it is that precise.
 
     Returns:
-        The rate, 0 if not even one photo a second is held, and all that was measured.
+        The highest rate that was held, 0 if none was, and all that was measured.
     """
     tried: dict[float, Load] = {}
 
@@ -171,12 +153,12 @@ def find_held_rate(
         return held(tried[rate], rate, limit_ms)
 
     low, high = (start, math.inf) if holds(start) else (0.0, start)
-    while low == 0.0 or high == math.inf:
+    while (low == 0.0 or high == math.inf) and len(tried) < trials:
         rate = low * growth if low else high / growth
         if rate < 1:
             return 0.0, tried
         low, high = (rate, high) if holds(rate) else (low, rate)
-    while high - low > precision * high:
+    while low and high - low > precision * high and len(tried) < trials:
         rate = (low + high) / 2
         low, high = (rate, high) if holds(rate) else (low, rate)
     return low, tried
@@ -205,44 +187,3 @@ def _reason(error: str) -> str:
 def _end(log: Path, lines: int = 8) -> str:
     text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"
-
-
-def main(
-    url: Annotated[str, typer.Argument(help="The server: http://... or grpc://...")],
-    photos: Annotated[Path, typer.Option(help="Photo, or folder of photos.")] = PHOTOS,
-    users: Annotated[int, typer.Option(min=1)] = 8,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each run.")] = 20,
-    rate: Annotated[float, typer.Option(min=0, help="Photos a second; 0: no limit.")] = 0,
-    search: Annotated[
-        bool, typer.Option("--held", help="Search for the highest rate that the server holds.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = CHECKOUT / ".aurum/locust",
-) -> None:
-    """Load a running server with Locust."""
-
-    def show(load: Load) -> Load:
-        print(
-            f"{load.requests} photos, {load.rps:.1f}/s, p50 {load.p50_ms:g} ms, "
-            f"p95 {load.p95_ms:g} ms, p99 {load.p99_ms:g} ms, {load.failures} failures "
-            f"{dict(load.reasons) or ''}",
-            flush=True,
-        )
-        return load
-
-    def measure(rate: float) -> Load:
-        print(f"{rate:.1f}/s asked for: ", end="", flush=True)
-        return show(run_rate(url, out / f"{rate:.1f}", rate, seconds=seconds, photos=photos))
-
-    try:
-        if search:
-            found, _ = find_held_rate(measure)
-            print(f"held: {found:.1f} photos/s at p95 < {P95_LIMIT_MS:g} ms")
-        else:
-            show(run(url, out, users=users, seconds=seconds, rate=rate, photos=photos))
-    except OperatorError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-
-
-if __name__ == "__main__":
-    typer.run(main)

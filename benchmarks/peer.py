@@ -14,39 +14,48 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import cv2
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from aurum.models import build
+from aurum.errors import OperatorError
 from aurum.pipeline.request import RequestError
+from aurum.server.private import free_ports
 from aurum.settings import Settings
-from benchmarks.local import LocalService
+from benchmarks import local
+from benchmarks.plain import PlainService
+
+_KIND = "AURUM_BENCH_PEER"  # which models: plain or served
 
 app = FastAPI()
+
+
+class PeerError(OperatorError, RuntimeError):
+    """The peer did not start; its log is above."""
+
+
 # One at a time: a worker has one core, and more threads on it only evict each other's caches.
 _worker = ThreadPoolExecutor(1)
 
 
 @cache
-def _service() -> LocalService:
+def _service() -> local.LocalService | PlainService:
     cv2.setNumThreads(1)
-    settings = Settings.from_env()
-    return LocalService(build.prepare(settings).graphs, settings)
+    return local.load(os.environ[_KIND], Settings.from_env())
 
 
 def _answer(image: bytes) -> bytes:
-    found, embeddings = _service().analyze(image)
+    faces, embeddings = _service().analyze(image)
     return orjson.dumps(
         {
-            "boxes": found.faces.boxes,
-            "landmarks": found.faces.landmarks,
-            "scores": found.faces.scores,
+            "boxes": faces.boxes,
+            "landmarks": faces.landmarks,
+            "scores": faces.scores,
             "embeddings": embeddings,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
@@ -72,20 +81,36 @@ async def analyze(request: Request) -> Response:
 
 
 @contextmanager
-def running(settings: Settings, port: int, workers: int = 0) -> Iterator[str]:
-    """Serve on loopback with `workers` processes (0: one a core); gives the address of /analyze."""
-    workers = workers or len(os.sched_getaffinity(0))
+def running(kinds: Sequence[str], settings: Settings) -> Iterator[list[str]]:
+    """Serve on loopback, over `plain` or `served` models, with one process a core for each kind.
+
+    Gives the addresses of /analyze.
+    """
+    ports = free_ports(len(kinds))
+    with ExitStack() as stack:
+        # All are started before the first is waited for.
+        peers = [
+            stack.enter_context(_started(kind, settings, port))
+            for kind, port in zip(kinds, ports, strict=True)
+        ]
+        for port, process in zip(ports, peers, strict=True):
+            _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
+        yield [f"http://127.0.0.1:{port}/analyze" for port in ports]
+
+
+@contextmanager
+def _started(kind: str, settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    workers = len(os.sched_getaffinity(0))
     # uvloop, as uvicorn[standard] has it: asyncio's own loop leaves Nagle's algorithm on for the
     # sockets of several workers, which adds 40 ms to every answer.
     options = f"--port={port} --workers={workers} --loop=uvloop --no-access-log --log-level=warning"
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", *options.split()],
-        env={**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **settings.to_env(), _KIND: kind, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
     try:
-        _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
-        yield f"http://127.0.0.1:{port}/analyze"
+        yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
@@ -99,4 +124,4 @@ def _wait(url: str, process: subprocess.Popen[bytes], timeout: float) -> None:
                 return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
-    raise RuntimeError(f"the peer did not answer at {url}")
+    raise PeerError(f"the peer did not answer at {url}")

@@ -1,8 +1,5 @@
 """NVIDIA's perf_analyzer 2.51, from the wheel of tritonclient, against a running server.
 
-    python -m benchmarks.perf_analyzer http://127.0.0.1:8000 grpc://127.0.0.1:8001 \
-        --photos aurum/assets --concurrency 1 --concurrency 8 --out .aurum/perf
-
 perf_analyzer 2.51 has request parameters over gRPC alone: HTTP has no `embed_face_aligned`.
 """
 
@@ -18,16 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from aurum.cli.batch import find
 from aurum.errors import OperatorError
 from aurum.server.runtime import tritonserver_home
-from aurum.settings import CHECKOUT, Settings
-from benchmarks import inputs
 from benchmarks.inputs import Workload
+from benchmarks.load import Load
 
 # Seconds after which a run is given up.
 TIMEOUT = 600
@@ -67,8 +59,13 @@ class Plan:
         return [*window, f"--stability-percentage={self.stability}", f"--max-trials={self.trials}"]
 
 
+def steady(seconds: float) -> Plan:
+    """A plan that takes `seconds` and is never unstable: noise shows in the rounds instead."""
+    return Plan(requests=0, seconds=seconds / 3, stability=10_000)
+
+
 # Shows that everything works in a second or two; its numbers mean nothing.
-SMOKE = Plan(requests=0, seconds=0.5, stability=1000, trials=10)
+SMOKE = steady(1.5)
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class Result:
     """
 
     concurrency: int
+    requests: int  # that were measured
     throughput: float  # inferences a second
     p50_ms: float
     p90_ms: float
@@ -104,6 +102,11 @@ class Result:
     output_us: int
     client_recv_us: int
     steps: tuple[Step, ...] = ()
+
+    @property
+    def load(self) -> Load:
+        """In the terms of all load tools. perf_analyzer ends at the first failure."""
+        return Load(self.requests, 0, self.throughput, self.p50_ms, self.p95_ms, self.p99_ms)
 
 
 def protocol_of(url: str) -> str:
@@ -172,6 +175,7 @@ def parse(report: str, log: str) -> Result:
     try:
         return Result(
             concurrency=int(row["Concurrency"]),
+            requests=int(_COUNT.findall(log)[-1]),
             throughput=float(row["Inferences/Second"]),
             p50_ms=int(row["p50 latency"]) / 1000,
             p90_ms=int(row["p90 latency"]) / 1000,
@@ -186,10 +190,11 @@ def parse(report: str, log: str) -> Result:
             client_recv_us=int(row["Client Recv"]),
             steps=parse_steps(log),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise PerfAnalyzerError(f"perf_analyzer's CSV lacks or breaks {error}:\n{report}") from None
 
 
+_COUNT = re.compile(r"^    Request count: (\d+)$", re.MULTILINE)
 _STEP = re.compile(
     r"^  (?P<model>\w+), version: .*\n(?:^ {6}.*\n)*?"
     r"^ {6}Avg request latency: .*?queue (?P<queue>\d+) usec \+ compute input (?P<input>\d+) usec "
@@ -224,45 +229,3 @@ def _environment() -> Iterator[dict[str, str]]:
 def _end(log: Path, lines: int = 8) -> str:
     text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"
-
-
-def main(
-    urls: Annotated[list[str], typer.Argument(help="Servers: http://... and grpc://...")],
-    photos: Annotated[
-        list[Path] | None, typer.Option(help="Photos, or folders of them; else aurum/assets.")
-    ] = None,
-    concurrency: Annotated[
-        list[int] | None, typer.Option(min=1, help="Requests in flight; else 1 and 8.")
-    ] = None,
-    workload: Annotated[
-        list[str] | None, typer.Option(help="Only these, such as analyze_faces.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = CHECKOUT / ".aurum/perf",
-    smoke: Annotated[bool, typer.Option("--smoke", help="Only see whether it works.")] = False,
-) -> None:
-    """Measure the models and pipelines of running servers with perf_analyzer."""
-    out.mkdir(parents=True, exist_ok=True)
-    paths = find(photos or [CHECKOUT / "aurum" / "assets"])
-    plan = SMOKE if smoke else Plan()
-    try:
-        for url in urls:
-            for load in inputs.write(paths, url, out, Settings.from_env()):
-                if (workload and load.name not in workload) or (
-                    load.parameters and protocol_of(url) == "http"
-                ):
-                    continue
-                for count in concurrency or [1, 8]:
-                    result = run(url, load, count, out, plan)
-                    print(
-                        f"{load.name:19} {protocol_of(url)} x{count:<3} "
-                        f"{result.throughput:8.1f}/s  p50 {result.p50_ms:7.1f} ms  "
-                        f"p95 {result.p95_ms:7.1f} ms  p99 {result.p99_ms:7.1f} ms",
-                        flush=True,
-                    )
-    except OperatorError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.http as triton
+from numpy.typing import NDArray
+
+from aurum.errors import OperatorError
+from benchmarks.load import Load
 
 # wrk hands its figures to done(); percentiles are in microseconds.
 _SCRIPT = """
@@ -15,51 +26,77 @@ local file = io.open("%(body)s", "rb")
 wrk.body = file:read("*a")
 file:close()
 wrk.headers["Content-Type"] = "application/octet-stream"
-wrk.headers["Inference-Header-Content-Length"] = "0"
+wrk.headers["Inference-Header-Content-Length"] = "%(header)d"
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    'RESULT {"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"failures":%%d}\\n',
+    'RESULT {"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"reasons":{' ..
+    '"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
     latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
-    e.connect + e.read + e.write + e.status + e.timeout))
+    e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
 
 
+class WrkError(OperatorError, RuntimeError):
+    """wrk is missing or failed; the message says which."""
+
+
 @dataclass(frozen=True)
-class Load:
-    """What a run of wrk measured; times in milliseconds."""
+class Body:
+    """The body of a request to Triton: `header` bytes of JSON, then the tensors as they are.
 
-    clients: int
-    rate: float  # answers a second
-    p50: float
-    p95: float
-    p99: float
-    failures: int  # answers that were no success, and connections that broke
+    Without JSON the body is the one tensor, which for a BYTES input is the photo itself.
+    """
+
+    data: bytes
+    header: int = 0
 
 
-def post(url: str, photo: Path, clients: int, seconds: float, folder: Path) -> Load:
-    """Post `photo` as the raw body from `clients` connections, each sending after each answer.
+def body(
+    tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, object] | None = None
+) -> Body:
+    """The body of a request with these inputs, answered in binary."""
+    inputs = []
+    for name, value in tensors.items():
+        kind = "BYTES" if value.dtype == np.object_ else "UINT8"
+        inputs.append(triton.InferInput(name, list(value.shape), kind))
+        inputs[-1].set_data_from_numpy(value)
+    data, header = triton.InferenceServerClient.generate_request_body(
+        inputs, parameters=dict(parameters) if parameters else None
+    )
+    return Body(data, header)
 
-    The body and headers are those of Triton's raw binary request; other servers ignore the headers.
-    Raises RuntimeError where wrk is missing or fails.
+
+def post(url: str, body: Body, clients: int, seconds: int) -> Load:
+    """Post `body` from `clients` connections, each sending again after each answer.
+
+    The headers are those of Triton; other servers ignore them. `seconds` is whole, as wrk wants it.
+    Raises WrkError.
     """
     program = shutil.which("wrk")
     if program is None:
-        raise RuntimeError("wrk is missing; on Debian or Ubuntu: apt-get install wrk")
-    script = folder / "post.lua"
-    script.write_text(_SCRIPT % {"body": photo})
-    command = [program, "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout=60s"]
-    result = subprocess.run(
-        [*command, "--latency", f"--script={script}", url],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        raise WrkError("wrk is missing; on Debian or Ubuntu: apt-get install wrk")
+    with tempfile.TemporaryDirectory(prefix="aurum-wrk-") as folder:
+        data, script = Path(folder) / "body", Path(folder) / "post.lua"
+        data.write_bytes(body.data)
+        script.write_text(_SCRIPT % {"body": data, "header": body.header})
+        command = [program, "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
+        result = subprocess.run(
+            [*command, "--latency", f"--script={script}", url],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT ")]
     if result.returncode or not lines:
-        raise RuntimeError(f"wrk failed: {result.stderr or result.stdout}")
-    told = json.loads(lines[0].removeprefix("RESULT "))
+        raise WrkError(f"wrk failed: {result.stderr or result.stdout}")
+    return _load(json.loads(lines[0].removeprefix("RESULT ")))
+
+
+def _load(told: Mapping[str, Any]) -> Load:
+    reasons = {name: count for name, count in told["reasons"].items() if count}
+    p50, p95, p99 = (told[name] if told["requests"] else math.nan for name in ("p50", "p95", "p99"))
     rate = told["requests"] / told["seconds"]
-    return Load(clients, rate, told["p50"], told["p95"], told["p99"], told["failures"])
+    return Load(told["requests"], sum(reasons.values()), rate, p50, p95, p99, reasons)

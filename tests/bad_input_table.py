@@ -11,11 +11,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "service"))
 
 import images
-from serving import running
 from test_bad_input import BAD_PARAMETERS, LIMITS
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
+from aurum.server.private import running
 from aurum.settings import CHECKOUT, Settings
 
 HEAD = """# Bad input, and what came back

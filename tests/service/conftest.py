@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from aurum_client import FaceClient
-from serving import Service, running
 
 from aurum.models.prove import PHOTO
+from aurum.server.private import Service, running
 from aurum.settings import CHECKOUT, Settings
 
 

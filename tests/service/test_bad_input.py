@@ -11,10 +11,10 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError
-from serving import running
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
+from aurum.server.private import running
 from aurum.settings import Settings
 
 # Small limits, so that files beyond them are small.

@@ -1,32 +1,18 @@
-"""The load tools run against a real server and their reports can be read. No times are judged."""
+"""The suite and its tools run against a real server, and say what fails. No times are judged."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from aurum_client import FaceClient
-from typer import Typer
 from typer.testing import CliRunner
 
+from aurum.cli.app import app
 from aurum.models.prove import PHOTO
-from aurum.settings import Settings
-from benchmarks import inputs, locust_run, perf_analyzer
-
-
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_perf_analyzer_measures_models_and_pipelines(simulated, tmp_path, protocol):
-    url = simulated.urls[protocol == "grpc"]
-    workloads = {
-        item.name: item for item in inputs.write([PHOTO], url, tmp_path, Settings.from_env())
-    }
-    names = ["face_detection", "face_embedding", "analyze_faces"]
-    if protocol == "grpc":
-        names.append("embed_face_aligned")
-    for name in names:
-        result = perf_analyzer.run(url, workloads[name], 2, tmp_path, perf_analyzer.SMOKE)
-        assert result.concurrency == 2
-        assert result.throughput > 0
-        assert 0 < result.p50_ms <= result.p90_ms <= result.p95_ms <= result.p99_ms
-        models = {step.model for step in result.steps}
-        assert models >= set(workloads[name].calls)
-        assert (tmp_path / f"{name}-{protocol}-2.csv").is_file()
+from benchmarks import inputs, locust_run, names, perf_analyzer, rows, runner
+from benchmarks.report.targets import TARGETS
 
 
 def test_perf_analyzer_s_failure_is_shown_with_its_reason(simulated, tmp_path):
@@ -35,19 +21,6 @@ def test_perf_analyzer_s_failure_is_shown_with_its_reason(simulated, tmp_path):
     workload = inputs.Workload("bad", "analyze_faces", data)
     with pytest.raises(perf_analyzer.PerfAnalyzerError, match=r"\[invalid_image\]"):
         perf_analyzer.run(simulated.urls[0], workload, 1, tmp_path, perf_analyzer.SMOKE)
-
-
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_locust_uploads_photos_without_failures(simulated, tmp_path, protocol):
-    url = simulated.urls[protocol == "grpc"]
-    load = locust_run.run(url, tmp_path, users=2, seconds=2)
-    assert load.requests > 0
-    assert load.failures == 0
-    assert load.rps > 0
-    assert 0 < load.p50_ms <= load.p95_ms <= load.p99_ms
-    assert (tmp_path / "locust.html").is_file()
-    with FaceClient(url) as client:  # the server is as well as before
-        assert client.analyze(PHOTO)
 
 
 @pytest.mark.parametrize(
@@ -62,30 +35,59 @@ def test_locust_counts_failures_by_their_reason(simulated, tmp_path, protocol, s
     assert not locust_run.held(load, 5)
 
 
-def invoke(main, *arguments):
-    app = Typer()
-    app.command()(main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def test_the_drivers_command_lines_show_a_line_for_each_run(simulated, tmp_path):
-    flags = ("--smoke", "--concurrency", 2, "--workload", "face_embedding", "--out", tmp_path)
-    shown = invoke(perf_analyzer.main, *simulated.urls, *flags)
-    assert shown.exit_code == 0, shown.output
-    assert [line.split()[:3] for line in shown.output.splitlines()] == [
-        ["face_embedding", "http", "x2"],
-        ["face_embedding", "grpc", "x2"],
-    ]
-    shown = invoke(
-        locust_run.main, simulated.urls[0], "--users", 1, "--seconds", 1, "--out", tmp_path
+def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
+    """Every file and every section is there. Figures are not judged: they mean nothing here."""
+    out = tmp_path / "out"
+    command = [Path(sys.executable).with_name("aurum"), "bench"]
+    flags = ["--suite", "smoke", "--out", out, "--photos", PHOTO]
+    environment = {**os.environ, "AURUM_PROFILE": "simulated"}
+    shown = subprocess.run(
+        [*command, "run", *flags], env=environment, capture_output=True, text=True, check=False
     )
+    assert shown.returncode == 0, shown.stderr
+    report = (out / "report.md").read_text()
+    for target in TARGETS:
+        assert target.figure in report
+    for title in ("Machine", "Service, floors and peers", "Models", "Cost of a face", "Memory"):
+        assert f"## {title}\n" in report
+    for title in ("Batches and time by model", "perf_analyzer", "Locust", "GPU"):
+        assert f"## {title}\n" in report
+    assert "Not measured" not in report
+    # One face in every simulated photo: the cost of one more can't be seen. The rest is measured.
+    assert report.count("| not measured |") == 2
+    tables = {"compare", "models", "faces", "batching", "locust", "soak", "soak_load"}
+    assert {path.stem for path in (out / "raw").glob("*.csv")} == tables
+    run = json.loads((out / "raw" / "run.json").read_text())
+    assert list(run["parts"]) == list(runner.PARTS)
+    compared = rows.read(out / "raw" / "compare.csv", rows.Run)
+    assert {row.what for row in compared} == {
+        *(names.FLOOR, names.FLOOR_SERVED, names.SERVICE, names.SERVICE_GRPC),
+        *(names.PEER, names.PEER_SERVED, names.ORCHESTRATED),
+    }
+    assert all(row.rate > 0 and row.failures == 0 for row in compared)
+    processes = {row.process for row in rows.read(out / "raw" / "soak.csv", rows.Sample)}
+    assert processes >= {"tritonserver", "face_detection", "face_embedding"}
+    plots = {path.name for path in (out / "plots").iterdir()}
+    assert len(plots) == 7
+    assert all(f"(plots/{name})" in report for name in plots)
+
+    (out / "report.md").unlink()
+    again = subprocess.run([*command, "report", out], capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == str(out / "report.md")
+    assert (out / "report.md").read_text() == report
+
+
+def test_inputs_of_perf_analyzer_are_written_for_every_workload(simulated, tmp_path):
+    flags = ["--photos", str(PHOTO), "--url", simulated.urls[0], "--out", str(tmp_path)]
+    shown = CliRunner().invoke(app, ["bench", "inputs", *flags])
     assert shown.exit_code == 0, shown.output
-    assert " 0 failures" in shown.output
+    assert {path.stem for path in tmp_path.glob("*.json")} == {
+        *("face_detection", "face_embedding", "detect_faces", "embed_face"),
+        *("embed_face_aligned", "analyze_faces"),
+    }
 
 
-def test_the_drivers_command_lines_say_what_went_wrong(tmp_path):
-    shown = invoke(locust_run.main, "ftp://host", "--out", tmp_path)
-    assert (shown.exit_code, "ftp://host" in shown.output) == (1, True)
+def test_photos_that_are_not_there_are_named(tmp_path):
     nothing = tmp_path / "nothing.jpg"
     with pytest.raises(locust_run.LocustError, match=r"nothing\.jpg"):
         locust_run.run("http://127.0.0.1:9", tmp_path, users=1, seconds=1, photos=nothing)

@@ -9,7 +9,8 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import FaceClient, NoFaceError
-from serving import Service
+
+from aurum.server.private import Service
 
 PIPELINES = {
     "detect_faces": {"boxes", "landmarks", "scores", "image_size", "models"},

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 from aurum_client import FaceClient
-from serving import copy_repositories, on_free_ports
 
 from aurum.models import build
+from aurum.server.private import copy_repositories, on_free_ports
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import psutil
 import pytest
 from aurum_client import FaceClient
-from serving import running
 
+from aurum.server.private import running
 from aurum.settings import Settings
-
-MEGABYTE = 10**6
+from benchmarks import processes
 
 
 @pytest.fixture
@@ -23,18 +22,11 @@ def untraced(monkeypatch, tmp_path):
         yield service
 
 
-def pss(pid):
-    """Proportional set size of a server and of all its Python processes, in bytes."""
-    server = psutil.Process(pid)
-    return sum(item.memory_full_info().pss for item in [server, *server.children(recursive=True)])
-
-
 def shared_memory(pid):
     """Bytes of the regions in /dev/shm that a server and its Python processes have mapped."""
-    server = psutil.Process(pid)
     paths = {
         Path(mapping.path)
-        for item in [server, *server.children(recursive=True)]
+        for item in processes.tree(pid)
         for mapping in item.memory_maps()
         if mapping.path.startswith("/dev/shm/triton_")
     }
@@ -53,6 +45,6 @@ def test_memory_after_a_thousand_requests(untraced, astronaut):
     # happen late. A leak of as little as 10 kB a request would be more than a step for each.
     steps = 1 + len(psutil.Process(pid).children(recursive=True))
     assert 0 < shared_memory(pid) <= shared + steps * 2**20
-    total = pss(pid)
-    print(f"PSS of all processes after 1,200 requests: {total / MEGABYTE:.0f} MB")
-    assert total < 500 * MEGABYTE
+    total = sum(processes.pss(pid).values())
+    print(f"PSS of all processes after 1,200 requests: {total:.0f} MB")
+    assert total < 500

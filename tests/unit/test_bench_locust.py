@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.locust_run import Load, LocustError, find_held_rate, held, parse, run
+from benchmarks.load import Load
+from benchmarks.locust_run import LocustError, find_held_rate, held, parse, run
 
 HEADER = (
     "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"
@@ -23,17 +24,17 @@ Method,Name,Error,Occurrences
 POST,analyze_faces,CatchResponseError('400 [invalid_image]'),2
 POST,analyze_faces,TimeoutError(),1
 """
-GOOD = Load(requests=100, failures=0, rps=50, p50_ms=20, p95_ms=40, p99_ms=60)
+GOOD = Load(requests=100, failures=0, rate=50, p50=20, p95=40, p99=60)
 
 
 def test_the_csvs_become_a_load_with_its_failures_by_reason():
     assert parse(STATS, FAILURES) == Load(
         requests=105,
         failures=3,
-        rps=52.6,
-        p50_ms=36,
-        p95_ms=50,
-        p99_ms=57,
+        rate=52.6,
+        p50=36,
+        p95=50,
+        p99=57,
         reasons={"400 [invalid_image]": 2, "TimeoutError()": 1},
     )
 
@@ -41,7 +42,7 @@ def test_the_csvs_become_a_load_with_its_failures_by_reason():
 def test_no_requests_have_no_latencies():
     load = parse(NOTHING)
     assert load.requests == 0
-    assert math.isnan(load.p95_ms)
+    assert math.isnan(load.p95)
     assert not held(load, 1)
 
 
@@ -60,15 +61,15 @@ def test_held_is_fast_whole_and_without_failures():
     assert held(GOOD, 52)  # nearly all of it: the last photos' answers were not waited for
     assert not held(GOOD, 60)
     assert not held(replace(GOOD, failures=1), 50)
-    assert not held(replace(GOOD, p95_ms=100), 50)
-    assert held(replace(GOOD, p95_ms=100), 50, limit_ms=101)
+    assert not held(replace(GOOD, p95=100), 50)
+    assert held(replace(GOOD, p95=100), 50, limit_ms=101)
 
 
 def service(capacity):
     """A service that holds up to `capacity` photos a second, and slows down beyond that."""
 
     def measure(rate):
-        return replace(GOOD, rps=rate, p95_ms=40 if rate <= capacity else 400)
+        return replace(GOOD, rate=rate, p95=40 if rate <= capacity else 400)
 
     return measure
 
@@ -77,8 +78,8 @@ def service(capacity):
 def test_the_search_ends_just_below_the_capacity(capacity):
     rate, tried = find_held_rate(service(capacity), start=10, precision=0.05)
     assert 0.94 * capacity <= rate <= capacity
-    assert tried[rate].p95_ms == 40
-    assert any(load.p95_ms == 400 for load in tried.values())
+    assert tried[rate].p95 == 40
+    assert any(load.p95 == 400 for load in tried.values())
 
 
 def test_a_service_that_holds_nothing_has_the_rate_0():

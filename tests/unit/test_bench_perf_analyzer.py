@@ -31,6 +31,8 @@ p90 latency,p95 latency,p99 latency,Avg latency,request/response,response wait
 2,35.5625,83,52980,3,221,2030,242,7,55560,68352,79982,87193,55570,90,55437
 """
 LOG = """\
+  Client: 
+    Request count: 107
   Server: 
     Inference count: 107
     Avg request latency: 53702 usec (overhead 12630 usec + queue 4288 usec + compute 36784 usec)
@@ -55,6 +57,7 @@ Inferences/Second vs. Client Average Batch Latency
 def test_the_csv_and_the_steps_become_a_result():
     assert parse(CSV, LOG) == Result(
         concurrency=2,
+        requests=107,
         throughput=35.5625,
         p50_ms=55.56,
         p90_ms=68.352,

@@ -1,4 +1,4 @@
-"""Starting real servers for tests, on free ports and on repositories of their own."""
+"""Servers of their own, for tests and benchmarks: on free ports, over copied repositories."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ class Service:
 
     @property
     def settings(self) -> Settings:
+        """What the server was started with."""
         return self.server.settings
 
     @property
     def urls(self) -> tuple[str, str]:
+        """Addresses of HTTP and of gRPC."""
         return self.settings.http_url, self.settings.grpc_url
 
 
@@ -45,6 +47,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def on_free_ports(settings: Settings) -> Settings:
+    """The settings with three ports that nobody uses."""
     http, grpc, metrics = free_ports(3)
     return replace(settings, http_port=http, grpc_port=grpc, metrics_port=metrics)
 
@@ -60,6 +63,7 @@ def copy_repositories(target: Path) -> Path:
 
 @contextmanager
 def running(settings: Settings, folder: Path) -> Iterator[Service]:
+    """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     prepared = build.prepare(settings)
     build.install(prepared, folder / "model_repository")

@@ -1,0 +1,125 @@
+"""``aurum bench``: measure the service, and say what came of it."""
+
+# ruff: noqa: PLC0415 - the benchmarks need packages that the service doesn't
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aurum.cli import FAILED, USAGE, CommandError
+from aurum.settings import Settings
+
+bench = typer.Typer(help="Measure the service, and report it.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option(help="Folder that gets the files.", show_default=False)]
+
+
+@contextmanager
+def _benchmarks() -> Iterator[None]:
+    """Say how to install what is missing, rather than which import failed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            FAILED,
+            f"the benchmarks need {error.name}, which isn't installed; in the checkout: "
+            "make setup, or pip install -c constraints.txt -e '.[bench]'",
+        ) from None
+
+
+@bench.command()
+def run(
+    out: Out,
+    suite: Annotated[str, typer.Option(help="full, quick or smoke.")] = "quick",
+    url: Annotated[
+        list[str] | None,
+        typer.Option(help="Server: one http:// and one grpc://. Unset: one is started."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Parts, such as compare; unset: all.")
+    ] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos or folders for the mixed load; unset: ../shared/photos, if any."),
+    ] = None,
+    soak_seconds: Annotated[
+        int | None, typer.Option(min=1, help="Length of the soak; unset: the suite's.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of what is compared; unset: the suite's.")
+    ] = None,
+) -> None:
+    """Measure everything, interleaved and in rounds, and write report and plots into a folder.
+
+    Exit codes: 0 all parts were measured; 1 some part failed (the report says why); 2 wrong usage.
+    """
+    with _benchmarks():
+        from dataclasses import replace
+
+        from benchmarks import report, runner
+        from benchmarks.suites import SUITES
+    if suite not in SUITES:
+        raise CommandError(USAGE, f"no suite {suite!r}; there are {', '.join(SUITES)}")
+    chosen = SUITES[suite]
+    chosen = replace(
+        chosen,
+        rounds=rounds or chosen.rounds,
+        soak_seconds=soak_seconds or chosen.soak_seconds,
+    )
+    failed = runner.run(
+        chosen,
+        out,
+        urls=url or (),
+        only=only or (),
+        extra_photos=photos if photos is not None else runner.shared_photos(),
+    )
+    print(report.write(out))
+    if failed:
+        raise CommandError(FAILED, f"these parts failed: {', '.join(failed)}")
+
+
+@bench.command("report")
+def render(
+    folder: Annotated[Path, typer.Argument(help="Folder that `aurum bench run` wrote.")],
+) -> None:
+    """Write report and plots anew from the raw figures in a folder."""
+    with _benchmarks():
+        from benchmarks import report
+    print(report.write(folder))
+
+
+@bench.command()
+def inputs(
+    out: Out,
+    photos: Annotated[
+        list[Path] | None, typer.Option(help="Photos or folders; unset: the astronaut.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Server that finds the faces. Unset: one is started.")
+    ] = None,
+) -> None:
+    """Write the files that perf_analyzer reads its requests from."""
+    with _benchmarks():
+        from benchmarks import inputs as data
+    from aurum.cli.batch import find
+    from aurum.models.prove import PHOTO
+    from aurum.server import private
+
+    out.mkdir(parents=True, exist_ok=True)
+    paths, settings = find(photos or [PHOTO]), Settings.from_env()
+    if url:
+        written = data.write(paths, url, out, settings)
+    else:
+        with (
+            tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+            private.running(settings, Path(folder)) as service,
+        ):
+            written = data.write(paths, service.urls[0], out, settings)
+    for workload in written:
+        print(workload.data)

@@ -1,0 +1,22 @@
+"""What a load tool measured, whichever it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Load:
+    """One run of a load tool; latencies in milliseconds, NaN where nothing was answered.
+
+    Locust rounds latencies: to 1 ms below 100 ms, to 10 ms below 1 s.
+    """
+
+    requests: int
+    failures: int  # of the requests
+    rate: float  # answers a second, failures included
+    p50: float
+    p95: float
+    p99: float
+    reasons: Mapping[str, int] = field(default_factory=dict)  # of the failures

@@ -1,0 +1,73 @@
+"""The pipeline in the client: it decodes, calls the detector, cuts the crops, calls the embedder.
+
+What people do without ensembles. The clients run on the same machine as the server, so their CPU
+is part of what is measured, as the pipelines' is in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+
+from aurum.imaging.align import align
+from aurum.imaging.decode import decode
+from aurum.imaging.faces import Faces, select_faces
+from aurum.imaging.letterbox import letterbox, planar
+from aurum.pipeline.embed import embed_crops
+from aurum.settings import Settings
+from benchmarks import floor
+from benchmarks.load import Load
+
+
+class Orchestrator:
+    """One client, with a connection of its own."""
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        # Without options of its own a channel would share its connection with the others.
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        self._client = triton.InferenceServerClient(address, channel_args=own)
+        self._settings = settings
+
+    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
+        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+        settings = self._settings
+        photo = decode(image, settings.max_image_bytes, settings.max_image_pixels)
+        boxed = letterbox(photo, settings.detection_size)
+        names = ["boxes", "landmarks", "scores"]
+        boxes, landmarks, scores = self._call(
+            "face_detection", "images", planar(boxed.image)[None], names
+        )
+        candidates = Faces(boxes[0], landmarks[0], scores[0])
+        faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
+        embeddings, _ = embed_crops(align(photo, faces.boxes, faces.landmarks), self._embed)
+        return faces, embeddings
+
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
+        (embeddings,) = self._call("face_embedding", "crops", crops, ["embedding"])
+        return embeddings, b""
+
+    def _call(
+        self, model: str, name: str, value: NDArray[np.uint8], outputs: list[str]
+    ) -> list[NDArray[np.float32]]:
+        tensor = triton.InferInput(name, list(value.shape), "UINT8")
+        tensor.set_data_from_numpy(value)
+        wanted = [triton.InferRequestedOutput(output) for output in outputs]
+        answer = self._client.infer(model, [tensor], outputs=wanted)
+        return [answer.as_numpy(output) for output in outputs]
+
+
+def run(grpc_url: str, settings: Settings, photo: bytes, clients: int, seconds: float) -> Load:
+    """Analyze `photo` from `clients` threads of as many processes as there are cores."""
+    workers = min(clients, floor.cores())
+    threads = [len(range(index, clients, workers)) for index in range(workers)]
+    address = grpc_url.partition("://")[2]
+    return floor.across(threads, client, (address, settings, photo), seconds)
+
+
+def client(address: str, settings: Settings, photo: bytes) -> Callable[[], object]:
+    """Work: one photo after the other, through a client of its own."""
+    orchestrator = Orchestrator(address, settings)
+    return lambda: orchestrator.analyze(photo)

@@ -1,0 +1,71 @@
+"""The two models by themselves, and the pipeline that only embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aurum.imaging.align import align
+from aurum.imaging.decode import decode
+from aurum.imaging.letterbox import letterbox, planar
+from benchmarks import floor, local, names, triton_stats, wrk
+from benchmarks.bench import Bench
+from benchmarks.load import Load
+from benchmarks.rows import Run
+
+# Clients: one for latency, and enough to keep what is measured busy.
+BUSY = 8
+# Of requests with whole batches: one is computed while the next are on their way.
+BUSY_BATCHES = 4
+
+Step = tuple[str, int, int, Callable[[], Load]]
+
+
+def measure(bench: Bench) -> None:
+    """Write `models.csv`. The size of face_embedding's rows is the number of crops in a request."""
+    table = bench.table("models", Run)
+    for index, (what, clients, size, load) in bench.rounds("models", _steps(bench)):
+        result = load()
+        table.add(Run.of(index, what, clients, result, size=size))
+
+
+def _steps(bench: Bench) -> list[Step]:
+    settings, seconds = bench.settings, bench.suite.seconds
+    photo = bench.photo.read_bytes()
+    pixels = decode(photo, settings.max_image_bytes, settings.max_image_pixels)
+    faces, _ = local.load(local.SERVED, settings).analyze(photo)
+    crop = align(pixels, faces.boxes, faces.landmarks)[:1]
+    boxed = planar(letterbox(pixels, settings.detection_size).image)[None]
+    png = cv2.imencode(".png", cv2.cvtColor(crop[0], cv2.COLOR_RGB2BGR))[1].tobytes()
+    aligned = wrk.body({"image": np.array([png], np.object_)}, {"aligned": True})
+
+    config = triton_stats.config(bench.http, "face_embedding")
+    batch = max(1, int(config["max_batch_size"]))
+    crops = np.repeat(crop, batch, axis=0)
+    # As many cores for the graph in process as the service gives it.
+    workers = min(triton_stats.workers(config), floor.cores())
+
+    def post(model: str, clients: int, body: wrk.Body) -> Callable[[], Load]:
+        return lambda: wrk.post(bench.infer(model), body, clients, seconds)
+
+    def in_process() -> Load:
+        arguments: tuple[Any, ...] = (bench.prepared.graphs["face_embedding"], "crops", crops)
+        return floor.run(floor.graph, arguments, seconds, workers)
+
+    def tensor(name: str, value: NDArray[np.uint8]) -> wrk.Body:
+        return wrk.body({name: value})
+
+    single, whole, image = tensor("crops", crop), tensor("crops", crops), tensor("images", boxed)
+    return [
+        (names.EMBEDDING_IN_PROCESS, workers, batch, in_process),
+        (names.EMBEDDING, 2 * batch, 1, post("face_embedding", 2 * batch, single)),
+        (names.EMBEDDING, BUSY_BATCHES, batch, post("face_embedding", BUSY_BATCHES, whole)),
+        (names.DETECTION, 1, 1, post("face_detection", 1, image)),
+        (names.DETECTION, BUSY, 1, post("face_detection", BUSY, image)),
+        (names.ALIGNED, 1, 1, post("embed_face", 1, aligned)),
+        (names.ALIGNED, BUSY, 1, post("embed_face", BUSY, aligned)),
+    ]

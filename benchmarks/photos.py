@@ -1,0 +1,48 @@
+"""Photos that differ in nothing but how many faces they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COUNTS = (0, 1, 5, 36)
+GRID = 6  # tiles in a row and in a column
+SIDE = 640  # pixels: the detector's default input, so nothing is shrunk
+TILE = SIDE // GRID
+_BLOCK = 13  # pixels; in larger ones YuNet still sees faces
+# The head in aurum/assets/astronaut.jpg.
+_HEAD = (slice(30, 200), slice(135, 305))
+
+
+def tiled(photo: NDArray[np.uint8], counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
+    """A JPEG for each of `counts`: so many tiles show the astronaut's head.
+
+    The other tiles are the same head cut into blocks and shuffled: no face, but as much to decode.
+    """
+    head = cv2.resize(photo[_HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
+    rest = _shuffled(np.asarray(head, np.uint8))
+    photos = {}
+    for count in counts:
+        canvas = np.full((SIDE, SIDE, 3), 127, np.uint8)
+        for index in range(GRID * GRID):
+            top, left = (TILE * place for place in divmod(index, GRID))
+            canvas[top : top + TILE, left : left + TILE] = head if index < count else rest
+        photos[count] = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    return photos
+
+
+def _shuffled(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    starts = [
+        (top, left)
+        for top in range(0, TILE - _BLOCK + 1, _BLOCK)
+        for left in range(0, TILE - _BLOCK + 1, _BLOCK)
+    ]
+    mixed = tile.copy()
+    order = np.random.default_rng(0).permutation(len(starts))
+    for (top, left), index in zip(starts, order, strict=True):
+        y, x = starts[index]
+        mixed[top : top + _BLOCK, left : left + _BLOCK] = tile[y : y + _BLOCK, x : x + _BLOCK]
+    return mixed

@@ -1,0 +1,109 @@
+"""The upstream model files with plain onnxruntime: what an engineer would write without Triton.
+
+The image code is ours (decode, letterbox, align); what the served graphs hold beside the models,
+normalization and decoding, is vectorized NumPy and OpenCV here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from aurum.imaging.align import align
+from aurum.imaging.decode import InvalidImageError, decode
+from aurum.imaging.faces import Faces, select_faces
+from aurum.imaging.letterbox import letterbox
+from aurum.models import manifest, pull
+from aurum.models.manifest import Profile
+from aurum.pipeline.request import RequestError
+from aurum.settings import Settings
+
+STRIDES = (8, 16, 32)
+
+
+class PlainService:
+    """YuNet and an embedder of 112x112 crops, each in one session with one thread."""
+
+    def __init__(self, profile: Profile, paths: Mapping[str, Path], settings: Settings) -> None:
+        assert profile.embedder.input is not None
+        self._detector = _session(paths[profile.detector.name])
+        self._embedder = _session(paths[profile.embedder.name])
+        self._input = profile.embedder.input
+        self._settings = settings
+        self._names = [
+            f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in STRIDES
+        ]
+
+    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
+        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+        settings = self._settings
+        try:
+            photo = decode(image, settings.max_image_bytes, settings.max_image_pixels)
+        except InvalidImageError as error:
+            raise RequestError("invalid_image", str(error)) from None
+        boxed = letterbox(photo, settings.detection_size)
+        candidates = self._detect(boxed.image)
+        faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
+        return faces, self._embed(align(photo, faces.boxes, faces.landmarks))
+
+    def _detect(self, image: NDArray[np.uint8]) -> Faces:
+        blob = cv2.dnn.blobFromImage(image, swapRB=True)
+        heads = self._detector.run(self._names, {"input": blob})
+        levels = [
+            decode_yunet([head[0] for head in heads[level::3]], stride, image, self._settings)
+            for level, stride in enumerate(STRIDES)
+        ]
+        boxes, landmarks, scores = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+        best = np.argsort(-scores, kind="stable")
+        return Faces(boxes, landmarks, scores).take(best)
+
+    def _embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if not len(crops):
+            return np.zeros((0, 512), np.float32)
+        facts = self._input
+        blob = cv2.dnn.blobFromImages(
+            list(crops), 1 / facts.std, (112, 112), (facts.mean,) * 3, swapRB=facts.color == "BGR"
+        )
+        (raw,) = self._embedder.run(None, {self._embedder.get_inputs()[0].name: blob})
+        return raw / np.linalg.norm(raw, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def decode_yunet(
+    heads: list[NDArray[np.float32]], stride: int, image: NDArray[np.uint8], settings: Settings
+) -> Faces:
+    """The candidates of one level that are sure enough; only these are decoded.
+
+    `heads` are cls, obj [A,1], bbox [A,4] and kps [A,10]; formulas: aurum.models.families.yunet.
+    """
+    cls, obj, bbox, kps = heads
+    sure = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
+    index = np.flatnonzero(sure >= settings.min_confidence**2)
+    row, column = np.divmod(index, image.shape[1] // stride)
+    cell = np.stack([column, row], axis=1).astype(np.float32)
+    size = np.exp(bbox[index, 2:]) * stride
+    corner = (cell + bbox[index, :2]) * stride - size / 2
+    points = (kps[index].reshape(-1, 5, 2) + cell[:, None]) * stride
+    return Faces(np.concatenate([corner, size], axis=1), points, np.sqrt(sure[index]))
+
+
+def load(settings: Settings) -> PlainService | None:
+    """The plain service of the profile that the settings choose; None for other families."""
+    choice = pull.choose_profile(manifest.load(), settings)
+    profile = choice.profile
+    if profile is None or (profile.detector.family, profile.embedder.family) != (
+        "yunet",
+        "arcface",
+    ):
+        return None
+    return PlainService(profile, choice.paths, settings)
+
+
+def _session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,50 @@
+"""Memory and CPU time of a server and of all the processes it started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import psutil
+
+MEGABYTE = 10**6
+
+
+def tree(pid: int) -> Iterator[psutil.Process]:
+    """The process and all that came from it."""
+    root = psutil.Process(pid)
+    yield root
+    yield from root.children(recursive=True)
+
+
+def pss(pid: int) -> dict[str, float]:
+    """Proportional set size of each process, in 10^6 bytes."""
+    sizes: dict[str, float] = {}
+    for process in tree(pid):
+        name = _unique(_name(process), sizes)
+        sizes[name] = process.memory_full_info().pss / MEGABYTE
+    return sizes
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all of them so far, in user mode and in the kernel."""
+    times = [process.cpu_times() for process in tree(pid)]
+    return float(sum(time.user + time.system for time in times))
+
+
+def _name(process: psutil.Process) -> str:
+    """`tritonserver`, or the model that a Python stub runs."""
+    command = process.cmdline()
+    if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
+        return str(process.name())
+    # The last but one argument is the model's instance, such as face_detection_0_0.
+    return re.sub(r"(_\d+)+$", "", command[-2])
+
+
+def _unique(name: str, taken: dict[str, float]) -> str:
+    """`name`, or with a number where several processes share it."""
+    number, chosen = 1, name
+    while chosen in taken:
+        number += 1
+        chosen = f"{name} {number}"
+    return chosen

@@ -1,0 +1,126 @@
+"""The benchmarks' own tools: Triton's counters, photos, and what stands in for a server."""
+
+import cv2
+import numpy as np
+import pytest
+from images import ASTRONAUT
+from typer.testing import CliRunner
+
+from aurum.cli.app import app
+from aurum.settings import Settings
+from benchmarks import floor, gpu, photos, plain, triton_stats, wrk
+from benchmarks.rows import ModelStats
+
+
+def counters(requests, executions, **spent):
+    statistics = {
+        name: {"count": requests, "ns": spent.get(name, 0)}
+        for name in ("success", "queue", "compute_input", "compute_infer", "compute_output")
+    }
+    return {
+        "inference_count": 2 * requests,
+        "execution_count": executions,
+        "inference_stats": statistics,
+    }
+
+
+def test_what_triton_counted_between_two_readings():
+    before = {"busy": counters(10, 8, queue=5_000), "idle": counters(3, 3)}
+    after = {
+        "busy": counters(30, 18, queue=45_000, compute_infer=4_000_000),
+        "idle": counters(3, 3),
+        "new": counters(1, 1),
+    }
+    busy, new = triton_stats.between(before, after, 4, 16)
+    # 20 requests of two items each in 10 executions; 40 µs and 4 ms over 20 requests.
+    assert busy == ModelStats(4, 16, "busy", 20, 40, 10, 2.0, 0.0, 200.0, 0.0)
+    assert (new.model, new.requests, new.executions) == ("new", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "workers"),
+    [
+        ({}, 1),
+        ({"instance_group": [{"count": 2}, {"count": 1}]}, 3),
+        (
+            {
+                "instance_group": [{"count": 2}],
+                "parameters": {"intra_op_thread_count": {"string_value": "2"}},
+            },
+            4,
+        ),
+        ({"parameters": {"intra_op_thread_count": {"string_value": "0"}}}, 1),
+    ],
+)
+def test_the_cores_of_a_model_are_its_instances_times_their_threads(config, workers):
+    assert triton_stats.workers(config) == workers
+
+
+def test_photos_differ_in_their_number_of_faces_alone():
+    astronaut = cv2.imread(str(ASTRONAUT))
+    made = photos.tiled(astronaut, (0, 2))
+    none, two = (cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_COLOR) for d in made.values())
+    assert none.shape == two.shape == (photos.SIDE, photos.SIDE, 3)
+    tile = photos.TILE
+    assert np.abs(none[:, 2 * tile + 16 :].astype(int) - two[:, 2 * tile + 16 :]).max() == 0
+    for start in (0, tile):
+        changed = none[:tile, start : start + tile].astype(int) - two[:tile, start : start + tile]
+        assert np.abs(changed).mean() > 20
+
+
+def test_a_load_of_several_workers_adds_their_rates():
+    # 4 calls in 0.8 s and 2 calls in 1 s.
+    load = floor.load_of([[0.2] * 4, [0.5] * 2])
+    assert (load.requests, load.failures) == (6, 0)
+    assert load.rate == pytest.approx(4 / 0.8 + 2)
+    assert load.p50 == pytest.approx(200)
+    assert load.p99 == pytest.approx(500)
+
+
+def test_yunet_s_heads_become_candidates():
+    settings = Settings(min_confidence=0.6)
+    image = np.zeros((16, 24, 3), np.uint8)  # 2 rows of 3 cells at stride 8
+    cls, obj = np.zeros((2, 6, 1), np.float32)
+    cls[4], obj[4] = 0.81, 1.5  # row 1, column 1; beyond 1 is clipped
+    cls[0], obj[0] = 0.5, 0.5  # score 0.5: not sure enough
+    bbox, kps = np.zeros((6, 4), np.float32), np.zeros((6, 10), np.float32)
+    bbox[4] = 0.5, 0.25, np.log(2), np.log(4)
+    kps[4, :2] = 0.5, -1
+    found = plain.decode_yunet([cls, obj, bbox, kps], 8, image, settings)
+    # Centre ((1 + 0.5) * 8, (1 + 0.25) * 8) = (12, 10), size 16 x 32.
+    np.testing.assert_allclose(found.boxes, [[4, -6, 16, 32]], rtol=1e-6)
+    np.testing.assert_allclose(found.landmarks[0, :2], [[12, 0], [8, 8]])
+    np.testing.assert_allclose(found.scores, [0.9])
+
+
+def test_a_missing_wrk_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(wrk.WrkError, match="apt-get install wrk"):
+        wrk.post("http://127.0.0.1:1", wrk.Body(b""), 1, 1)
+
+
+def test_without_a_gpu_nothing_is_claimed(monkeypatch):
+    monkeypatch.setattr(gpu.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert "CUDAExecutionProvider" in gpu.missing()
+
+
+def test_a_missing_package_is_named_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "benchmarks.report", None)
+    monkeypatch.delattr("benchmarks.report", raising=False)
+    shown = CliRunner().invoke(app, ["bench", "report", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "make setup" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--suite", "huge"], "full, quick, smoke"),
+        (["--suite", "smoke", "--only", "everything"], "perf_analyzer"),
+        (["--suite", "smoke", "--url", "http://127.0.0.1:1"], "one grpc://"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_measured(tmp_path, arguments, said):
+    shown = CliRunner().invoke(app, ["bench", "run", "--out", str(tmp_path), *arguments])
+    assert shown.exit_code != 0
+    assert said in shown.stderr
