@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from aurum.models import build
 from aurum.models.build import Prepared
+from aurum.server.free_ports import on_free_ports
 from aurum.server.runtime import REPOSITORIES
 from aurum.server.server import Server
 from aurum.settings import CHECKOUT, Settings
@@ -30,23 +30,6 @@ class Service:
     @property
     def urls(self) -> tuple[str, str]:
         return self.settings.http_url, self.settings.grpc_url
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses: all are held until the last is chosen."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
-
-
-def on_free_ports(settings: Settings) -> Settings:
-    http, grpc, metrics = free_ports(3)
-    return replace(settings, http_port=http, grpc_port=grpc, metrics_port=metrics)
 
 
 def copy_repositories(target: Path) -> Path:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aurum import __version__
-from aurum.cli import FAILED, USAGE, CommandError, complain, doctor, modelcmds, photos
+from aurum.cli import FAILED, USAGE, CommandError, complain, doctor, modelcmds, photos, validate
 from aurum.errors import OperatorError
 from aurum.settings import SettingError
 
@@ -50,6 +50,7 @@ app.command(epilog=PHOTO_CODES)(photos.embed)
 app.command(epilog=PHOTO_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(modelcmds.models, name="models")
+app.add_typer(validate.validate, name="validate")
 
 
 @app.command()

@@ -1,0 +1,110 @@
+"""``aurum validate``: how right the running service is (docs/accuracy.md)."""
+
+# ruff: noqa: PLC0415 - SciPy and the client are imported where they are needed, to start fast
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aurum.cli import FAILED, UNREACHABLE, CommandError
+from aurum.settings import Settings
+
+if TYPE_CHECKING:
+    from benchmarks.accuracy.target import Target
+
+validate = typer.Typer(
+    help="Judge the answers of the running service: verification, detection, hard variants of "
+    "photos, parity with the upstream models, and calibration. A rerun continues where the last "
+    "one ended.",
+    no_args_is_help=True,
+)
+
+Out = Annotated[
+    Path, typer.Option(help="Folder of the report, and of the raw answers that a rerun keeps.")
+]
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        help="The service, as http(s):// or grpc(s)://. Without it one is started on free "
+        "loopback ports.",
+    ),
+]
+Folder = Annotated[
+    Path,
+    typer.Argument(help="Photos as `person/file.jpg`.", exists=True, file_okay=False),
+]
+Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of them.")]
+
+
+@contextmanager
+def _target(urls: list[str] | None) -> Iterator[Target]:
+    """The service, and errors that end the command in plain words."""
+    try:
+        from aurum_client import AurumError
+
+        from benchmarks.accuracy.target import serving
+    except ImportError as error:
+        raise CommandError(
+            FAILED, f"{error.name} is missing: install aurum-face-serving[bench] (`make setup`)"
+        ) from None
+    try:
+        with serving(urls or [], Settings.from_env()) as target:
+            yield target
+    except AurumError as error:
+        raise CommandError(UNREACHABLE, f"the service can't be used: {error}") from error
+
+
+def _command() -> str:
+    """The command as it was given, without the machine's folders before the program's name."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _write(path: Path, text: str) -> None:
+    """The report's file, and its text on stdout."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+@validate.command()
+def verification(
+    folder: Folder,
+    pairs: Annotated[
+        Path, typer.Option(help="Official LFW pairs file, of any number of sets.", exists=True)
+    ],
+    out: Out,
+    url: Urls = None,
+) -> None:
+    """Are two photos of one person? Accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
+    with _target(url) as target:
+        from benchmarks.accuracy import plots
+        from benchmarks.accuracy import verification as judge
+
+        result = judge.run(target, folder, pairs, out)
+        plots.roc_curve(result, out / "roc.png")
+        plots.worst_pairs(result, folder, out / "worst_pairs.png")
+        _write(out / "verification.md", judge.report(result, target, pairs.name, _command()))
+
+
+@validate.command()
+def calibrate(
+    folder: Folder,
+    out: Out,
+    dataset: Annotated[str, typer.Option(help="The data set's name in the table.")] = "LFW",
+    url: Urls = None,
+) -> None:
+    """Thresholds at FAR 1e-2, 1e-3 and 1e-4 and a probability, from all pairs of the photos."""
+    with _target(url) as target:
+        from benchmarks.accuracy import calibrate as judge
+
+        date = datetime.now(UTC).date().isoformat()
+        _write(out / "calibration.md", judge.run(target, folder, out, dataset, date, _command()))
