@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.cli import FAILED, UNREACHABLE, CommandError
+from aurum.cli.batch import find
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,3 +109,69 @@ def calibrate(
 
         date = datetime.now(UTC).date().isoformat()
         _write(out / "calibration.md", judge.run(target, folder, out, dataset, date, _command()))
+
+
+@validate.command()
+def detection(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that the files are in.", exists=True, file_okay=False)
+    ],
+    annotations: Annotated[
+        Path,
+        typer.Option(help="Marked faces: .csv, .jsonl, or WIDER FACE's .txt.", exists=True),
+    ],
+    out: Out,
+    url: Urls = None,
+) -> None:
+    """Are the faces found that people have marked? Recall, precision, IoU, landmark error."""
+    with _target(url) as target:
+        from benchmarks.accuracy import annotations as marks
+        from benchmarks.accuracy import detection as judge
+
+        tallies = judge.judge(target, folder, marks.read(annotations), out)
+        judge.save(tallies, out / "detection.csv")
+        _write(out / "detection.md", judge.report(tallies, target, annotations.name, _command()))
+
+
+@validate.command()
+def variants(
+    folder: Annotated[
+        Path, typer.Argument(help="Photos of faces, in any folders.", exists=True, file_okay=False)
+    ],
+    out: Out,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Marked faces. Without them what the service finds in the untouched photos.",
+            exists=True,
+        ),
+    ] = None,
+    faces: Annotated[
+        int, typer.Option(min=1, help="How many faces each variant is made of.")
+    ] = 200,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only variants whose names begin so.")
+    ] = None,
+    url: Urls = None,
+) -> None:
+    """Are known faces found in hard variants of their photos: close-ups, small, dark, turned?"""
+    photos = [path.relative_to(folder).as_posix() for path in find([folder])]
+    with _target(url) as target:
+        from benchmarks.accuracy import annotations as marks
+        from benchmarks.accuracy import detection as judge
+        from benchmarks.accuracy import hard, plots
+
+        marked = (
+            marks.read(annotations)
+            if annotations
+            else judge.own_truth(target, folder, judge.spread(photos, 2 * faces), out)
+        )
+        tallies = hard.run(target, folder, marked, out, faces, only or [])
+        judge.save(tallies, out / "variants.csv")
+        plots.bars(
+            [item.name for item in tallies],
+            [item.recall for item in tallies],
+            [item.interval for item in tallies],
+            out / "variants.png",
+        )
+        _write(out / "variants.md", hard.report(tallies, target, folder.name, _command()))

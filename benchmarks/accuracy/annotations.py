@@ -107,7 +107,8 @@ def _json_lines(path: Path) -> dict[str, Marked]:
 
 def _wider(path: Path) -> dict[str, Marked]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    found, at = {}, 0
+    found: dict[str, Marked] = {}
+    at = 0
     try:
         while at < len(lines):
             name, count = lines[at].strip(), int(lines[at + 1])
