@@ -175,3 +175,26 @@ def variants(
             out / "variants.png",
         )
         _write(out / "variants.md", hard.report(tallies, target, folder.name, _command()))
+
+
+@validate.command()
+def parity(
+    paths: Photos,
+    out: Out,
+    batch: Annotated[
+        list[int], typer.Option(min=1, help="Requests in flight at a time; may be repeated.")
+    ] = [1, 8],  # noqa: B006 - typer copies it
+    url: Urls = None,
+) -> None:
+    """Does the service say what OpenCV and the upstream graphs say? Ends with 1 where it doesn't.
+
+    Both Python clients ask every --url; with a service of its own, HTTP and gRPC.
+    """
+    photos = find(paths)
+    with _target(url) as target:
+        from benchmarks.accuracy import parity as judge
+
+        rows = judge.run(target, photos, batch)
+        _write(out / "parity.md", judge.report(rows, target, len(photos), _command()))
+    if not all(row.same for row in rows):
+        raise typer.Exit(FAILED)

@@ -6,6 +6,7 @@ fitted by Newton's method as Lin, Lin and Weng, "A note on Platt's probabilistic
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, NamedTuple
 
@@ -159,12 +160,12 @@ def table(found: Calibration, embedder: str, dataset: str, date: str, command: s
             f"thresholds = {{ {rows} }}  # cosine at which a pair is accepted, by FAR",
             f"probability = {{ slope = {found.logistic.slope:.4f}, "
             f"intercept = {found.logistic.intercept:.4f}, prior = {PRIOR} }}",
-            f'model = "{embedder}"',
-            f'dataset = "{dataset}: {found.photos} photos of {found.people} people"',
+            f"model = {json.dumps(embedder)}",  # a JSON string is a TOML string, too
+            f"dataset = {json.dumps(f'{dataset}: {found.photos} photos of {found.people} people')}",
             f"impostor_pairs = {found.impostors}",
             f"genuine_pairs = {found.genuine}",
             f"date = {date}",
-            f'command = "{command}"',
+            f"command = {json.dumps(command)}",
             "",
         ]
     )

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 from aurum_client import AurumError
+from numpy.typing import NDArray
 
 from aurum.imaging.decode import decode
 from benchmarks.accuracy import ValidationError, ask, boxes, roc
@@ -22,8 +23,9 @@ from benchmarks.accuracy.variants import Scene
 T = TypeVar("T")
 
 # Without annotations the service's own finds in the untouched photos are the truth: those it is
-# sure of must be found in every variant; what it doubts is neither right nor wrong to find.
-SURE, DOUBTFUL = 0.7, 0.3
+# sure of, and that no border cuts, must be found in every variant; others are neither right nor
+# wrong to find.
+SURE, DOUBTFUL = 0.8, 0.3
 LEAST_HEIGHT = 60  # pixels of a face that variants are made of: they can't add detail
 HEIGHTS = (0, 16, 32, 64, 128, np.inf)  # pixels: recall is shown for each range of face heights
 
@@ -40,9 +42,29 @@ class Tally:
     found: list[bool] = field(default_factory=list)  # as long
     overlaps: list[float] = field(default_factory=list)  # IoU of each that was found
     errors: list[float] = field(default_factory=list)  # landmark error of each that is marked
+    judged: list[tuple[str, int, int, int]] = field(
+        default_factory=list
+    )  # photo, faces, found, extra
 
-    def add(self, marked: Marked, answer: Answer | AurumError) -> None:
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # of the first face
+    likeness: list[float] = field(default_factory=list)  # cosine with the untouched photo's face
+
+    def add(self, photo: str, marked: Marked, answer: Answer | AurumError) -> None:
         """Judge the answer for one photo. A refused one has found nothing."""
+        faces, found, extra = len(self.found), sum(self.found), self.extra
+        self._judge(photo, marked, answer)
+        gained = len(self.found) - faces, sum(self.found) - found, self.extra - extra
+        self.judged.append((photo, *gained))
+
+    def compare(self, untouched: Tally) -> None:
+        """Fill `likeness` where a photo's face has an embedding here and in `untouched`."""
+        self.likeness = [
+            float(vector @ untouched.vectors[photo])
+            for photo, vector in self.vectors.items()
+            if photo in untouched.vectors
+        ]
+
+    def _judge(self, photo: str, marked: Marked, answer: Answer | AurumError) -> None:
         self.photos += 1
         truth = marked.boxes[~marked.ignore]
         self.heights += truth[:, 3].tolist()
@@ -62,6 +84,8 @@ class Tally:
         self.extra += len(match.extra)
         self.overlaps += match.overlaps.tolist()
         points = marked.landmarks[~marked.ignore]
+        if len(match.pairs) and answer.embeddings.shape[1]:
+            self.vectors[photo] = answer.embeddings[match.pairs[0, 1]]
         for face, detection in match.pairs:
             if not np.isnan(points[face]).any():
                 error = boxes.landmark_error(points[face], answer.landmarks[detection])
@@ -106,14 +130,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(tallies: Iterable[Tally]) -> list[str]:
-    """Markdown lines."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
-    return lines + [f"| {' | '.join(tally.row())} |" for tally in tallies]
+def table(tallies: Iterable[Tally], *, likeness: bool = False) -> list[str]:
+    """Markdown lines; with `likeness` its median and its 5 % quantile, too."""
+    columns = [*COLUMNS, *(["likeness, median (5 %)"] if likeness else [])]
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for tally in tallies:
+        row = tally.row()
+        if likeness:
+            low, middle = np.quantile(tally.likeness or [np.nan], [0.05, 0.5])
+            row.append(f"{middle:.2f} ({low:.2f})" if tally.likeness else "-")
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
 
 
 def save(tallies: Sequence[Tally], path: Path) -> None:
-    """The figures as CSV."""
+    """The figures as CSV, and beside them those of every photo."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -124,6 +155,10 @@ def save(tallies: Sequence[Tally], path: Path) -> None:
             error = np.median(item.errors) if item.errors else np.nan
             counts = (item.photos, item.refused, len(item.found), sum(item.found), item.extra)
             writer.writerow([item.name, *counts, f"{overlap:.4f}", f"{error:.4f}"])
+    with path.with_stem(f"{path.stem}_photos").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["what", "photo", "faces", "found", "extra"])
+        writer.writerows([item.name, *photo] for item in tallies for photo in item.judged)
 
 
 def judge(target: Target, folder: Path, marked: Mapping[str, Marked], out: Path) -> list[Tally]:
@@ -134,7 +169,7 @@ def judge(target: Target, folder: Path, marked: Mapping[str, Marked], out: Path)
     photos = [Photo(name, (folder / name).read_bytes) for name in marked]
     whole = Tally("all faces")
     for name, answer in ask.everything(target, photos, out):
-        whole.add(marked[name], answer)
+        whole.add(name, marked[name], answer)
     heights, found = np.array(whole.heights), np.array(whole.found, bool)
     ranges = []
     for low, high in pairwise(HEIGHTS):
@@ -179,10 +214,11 @@ def own_truth(target: Target, folder: Path, names: Sequence[str], out: Path) -> 
     found = {}
     for name, answer in ask.everything(target, photos, out, min_confidence=DOUBTFUL):
         if isinstance(answer, Answer):
+            found_boxes = answer.boxes.astype(np.float64)
+            size = (float(answer.image_size[0]), float(answer.image_size[1]))
+            is_cut = (boxes.clip(found_boxes, *size) != found_boxes).any(axis=1)
             found[name] = Marked(
-                answer.boxes.astype(np.float64),
-                answer.landmarks.astype(np.float64),
-                answer.scores < SURE,
+                found_boxes, answer.landmarks.astype(np.float64), (answer.scores < SURE) | is_cut
             )
     return found
 

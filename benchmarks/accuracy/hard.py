@@ -11,15 +11,15 @@ from benchmarks.accuracy.annotations import Marked
 from benchmarks.accuracy.ask import Photo
 from benchmarks.accuracy.detection import Tally
 from benchmarks.accuracy.target import Target
-from benchmarks.accuracy.variants import VARIANTS
+from benchmarks.accuracy.variants import UNTOUCHED, VARIANTS
 
 
 def chosen(only: Sequence[str]) -> list[str]:
-    """The variants whose names begin with one of `only`; all without any."""
+    """Those whose names begin with one of `only`, after UNTOUCHED; all of them without any."""
     names = [name for name in VARIANTS if not only or name.startswith(tuple(only))]
     if not names:
         raise ValidationError(f"no variant begins with {', '.join(only)}; there are {[*VARIANTS]}")
-    return names
+    return list(dict.fromkeys([UNTOUCHED, *names]))
 
 
 def run(
@@ -40,9 +40,10 @@ def run(
             Photo(f"{name}#{index}", partial(_make, kind, folder, name, marked[name], index, truth))
             for name, index in faces
         ]
-        for name, answer in ask.everything(target, photos, out):
-            tally.add(truth.pop(name), answer)
+        for name, answer in ask.everything(target, photos, out, embed=True):
+            tally.add(name, truth.pop(name), answer)
         tallies.append(tally)
+        tally.compare(tallies[0])
     return tallies
 
 
@@ -63,11 +64,12 @@ def report(tallies: Sequence[Tally], target: Target, source: str, command: str) 
             "",
             f"`{command}`",
             "",
-            f"Detector `{target.detector}`, through `detect_faces` with its defaults. A face is "
+            f"Detector `{target.detector}`, through `analyze_faces` with its defaults. A face is "
             f"found where the IoU, within the frame, is at least {boxes.MIN_IOU}. Each photo has "
-            "one face that counts; others are neither right nor wrong to find.",
+            "one face that counts; others are neither right nor wrong to find. Likeness: the "
+            "embedding's cosine with that of the untouched photo's face.",
             "",
-            *detection.table(tallies),
+            *detection.table(tallies, likeness=True),
             "",
         ]
     )

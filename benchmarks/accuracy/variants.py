@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 SIDE = 640  # pixels of a generated frame's long side: the service's default detection size
+UNTOUCHED = "as it is"
 GRAY = 128  # of a canvas around a photo that is made small
 QUALITY = 95  # of a variant's JPEG, where compression is not what it is about
 
@@ -220,7 +221,7 @@ def _plain(scene: Scene, photo: Any) -> Variant:
 
 
 VARIANTS: dict[str, Callable[[Scene], Variant]] = {
-    "as it is": lambda scene: _plain(scene, scene.photo),
+    UNTOUCHED: lambda scene: _plain(scene, scene.photo),
     **{
         f"close-up {share:.0%}, {side} px": partial(close_up, share=share, side=side)
         for share, side in (
