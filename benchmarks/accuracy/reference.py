@@ -57,7 +57,12 @@ class Upstream:
         found = reference.detect(self._detector, self._entries[0], padded)  # type: ignore[arg-type]
         sure = found["scores"] >= self._settings.min_confidence
         boxes, points = found["boxes"][sure], found["landmarks"][sure]
-        kept = cv2.dnn.NMSBoxes(boxes, found["scores"][sure], 0.0, self._settings.nms_iou)
+        kept = cv2.dnn.NMSBoxes(
+            boxes,  # type: ignore[arg-type]
+            found["scores"][sure],  # type: ignore[arg-type]
+            0.0,
+            self._settings.nms_iou,
+        )
         order = np.asarray(kept, np.intp).reshape(-1)
         points = points[order]
         crops = [_crop(photo, face) for face in points]
@@ -88,6 +93,6 @@ class OpenCv:
         """Faces of an RGB photo; it pads to whole cells by itself."""
         self._net.setInputSize((photo.shape[1], photo.shape[0]))
         _, rows = self._net.detect(np.ascontiguousarray(photo[..., ::-1]))
-        rows = np.empty((0, 15), np.float32) if rows is None else rows
+        rows = np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
         none = np.empty((len(rows), 0), np.float32)
         return Reference(rows[:, :4], rows[:, 4:14].reshape(-1, 5, 2), none)
