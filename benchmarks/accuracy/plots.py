@@ -64,7 +64,7 @@ def _similarities(axes: Any, genuine: NDArray[Any], impostors: NDArray[Any]) -> 
     axes.hist(genuine, bins, color=SAME, alpha=0.6, density=True, label="one person")
     axes.hist(impostors, bins, color=OTHER, alpha=0.6, density=True, label="two people")
     axes.set(xlabel="cosine similarity", yticks=[])
-    axes.legend()
+    axes.legend(loc="upper left")
 
 
 def worst_pairs(result: Verification, folder: Path, path: Path, count: int = 12) -> None:

@@ -93,6 +93,6 @@ class OpenCv:
         """Faces of an RGB photo; it pads to whole cells by itself."""
         self._net.setInputSize((photo.shape[1], photo.shape[0]))
         _, rows = self._net.detect(np.ascontiguousarray(photo[..., ::-1]))
-        rows = np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
-        none = np.empty((len(rows), 0), np.float32)
-        return Reference(rows[:, :4], rows[:, 4:14].reshape(-1, 5, 2), none)
+        table = np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)
+        none = np.empty((len(table), 0), np.float32)
+        return Reference(table[:, :4], table[:, 4:14].reshape(-1, 5, 2), none)
