@@ -12,7 +12,17 @@ import typer
 from typer.core import TyperGroup
 
 from aurum import __version__
-from aurum.cli import FAILED, USAGE, CommandError, bench, complain, doctor, modelcmds, photos
+from aurum.cli import (
+    FAILED,
+    USAGE,
+    CommandError,
+    bench,
+    complain,
+    doctor,
+    modelcmds,
+    photos,
+    validate,
+)
 from aurum.errors import OperatorError
 from aurum.settings import SettingError
 
@@ -51,6 +61,7 @@ app.command(epilog=PHOTO_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(modelcmds.models, name="models")
 app.add_typer(bench.bench, name="bench")
+app.add_typer(validate.validate, name="validate")
 
 
 @app.command()

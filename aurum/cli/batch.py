@@ -15,6 +15,7 @@ from typing import TypeVar
 from aurum.cli import USAGE, CommandError, concerns_all
 from aurum.cli.draw import DrawError
 
+P = TypeVar("P")  # a photo: a path, or what stands for one
 T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -44,8 +45,8 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def answers(
-    photos: Sequence[Path], ask: Callable[[Path], T], concurrency: int
-) -> Iterator[tuple[Path, T | Exception]]:
+    photos: Sequence[P], ask: Callable[[P], T], concurrency: int
+) -> Iterator[tuple[P, T | Exception]]:
     """What `ask` says of each photo, or the photo's error, in order and as soon as it is known.
 
     Only a few photos are asked about ahead of the one that is waited for. An AurumError that
@@ -53,9 +54,9 @@ def answers(
     """
     from aurum_client import AurumError
 
-    pending: deque[tuple[Path, Future[T]]] = deque()
+    pending: deque[tuple[P, Future[T]]] = deque()
 
-    def settled() -> tuple[Path, T | Exception]:
+    def settled() -> tuple[P, T | Exception]:
         path, future = pending.popleft()
         try:
             return path, future.result()

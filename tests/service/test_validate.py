@@ -1,0 +1,116 @@
+"""`aurum validate` against a real service: every sub-command runs, and a rerun asks nothing."""
+
+import csv
+import shutil
+import sqlite3
+
+import cv2
+import pytest
+from typer.testing import CliRunner
+
+from aurum.cli.app import app
+from aurum.models.prove import PHOTO
+from benchmarks.accuracy.ask import FILE
+from benchmarks.accuracy.parity import CLIENTS
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["validate", *map(str, arguments)])
+
+
+@pytest.fixture
+def people(tmp_path, photos):
+    """Two people with two photos each, as LFW has them, and the pairs file of one set."""
+    crowd = cv2.imread(str(photos / "src_meeting.jpg"))
+    both = {"Ann": cv2.imread(str(PHOTO)), "Bob": crowd}
+    for name, photo in both.items():
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for number, quality in ((1, 95), (2, 60)):
+            path = tmp_path / "faces" / name / f"{name}_{number:04d}.jpg"
+            cv2.imwrite(str(path), photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    pairs = "1\t2\nAnn\t1\t2\nBob\t1\t2\nAnn\t1\tBob\t1\nAnn\t2\tBob\t2\n"
+    (tmp_path / "pairs.txt").write_text(pairs)
+    return tmp_path
+
+
+def kept(folder):
+    with sqlite3.connect(folder / FILE) as base:
+        return base.execute("SELECT COUNT(*) FROM answers").fetchone()[0]
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_verification(real, people, protocol):
+    arguments = (
+        *("verification", people / "faces", "--pairs", people / "pairs.txt"),
+        *("--out", people / "out", "--url", real.urls[protocol]),
+    )
+    first = run(*arguments)
+    assert first.exit_code == 0, first.output
+    assert "| accuracy, mean ± standard error | 100.00% |" in first.output
+    assert "| photos, without a face, refused | 4, 0, 0 |" in first.output
+    assert {"verification.md", "roc.png", "worst_pairs.png", "pairs.csv", "embeddings.npz"} <= {
+        path.name for path in (people / "out").iterdir()
+    }
+    assert kept(people / "out") == 4
+    assert run(*arguments).output == first.output
+
+
+def test_calibrate(real, people):
+    shown = run("calibrate", people / "faces", "--out", people / "out", "--url", real.urls[0])
+    assert shown.exit_code == 0, shown.output
+    assert "[models.calibration]" in (people / "out" / "calibration.toml").read_text()
+    assert "impostor_pairs = 4\ngenuine_pairs = 2\n" in shown.output
+    assert (people / "out" / "calibration.png").is_file()
+
+
+def test_variants_and_detection(real, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(PHOTO, folder / "a.jpg")
+    url = ("--url", real.urls[0])
+    shown = run(
+        *("variants", folder, "--out", tmp_path / "out", *url),
+        *("--only", "close-up 95%", "--only", "EXIF"),
+    )
+    assert shown.exit_code == 0, shown.output
+    with (tmp_path / "out" / "variants.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1 + 4 + 8
+    assert all(row["faces"] == row["found"] == "1" and row["extra"] == "0" for row in rows)
+    (tmp_path / "faces.csv").write_text(
+        "file,x,y,width,height\na.jpg,178,63,90,113\na.jpg,10,400,50,50\n"
+    )
+    shown = run(
+        "detection", folder, "--annotations", tmp_path / "faces.csv", "--out", tmp_path, *url
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "| all faces | 2 | 50.0%" in shown.output
+    assert "| 32 to 64 px high | 1 | 0.0%" in shown.output
+    assert "| 64 to 128 px high | 1 | 100.0%" in shown.output
+
+
+def test_parity(real, tmp_path):
+    urls = [word for url in real.urls for word in ("--url", url)]
+    shown = run("parity", PHOTO, "--out", tmp_path, *urls, "--batch", 1, "--batch", 3)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("| onnxruntime |") == 2 * 2 * len(CLIENTS)
+    assert shown.output.count("| yes |") == shown.output.count("http, ") + shown.output.count(
+        "grpc, "
+    )
+
+
+def test_made_up_answers_are_not_judged(simulated, people):
+    shown = run(
+        *("verification", people / "faces", "--pairs", people / "pairs.txt"),
+        *("--out", people / "out", "--url", simulated.urls[0]),
+    )
+    assert shown.exit_code == 1
+    assert "makes its answers up" in shown.stderr
+
+
+def test_no_service_is_said_so(people):
+    shown = run(
+        *("calibrate", people / "faces", "--out", people / "out", "--url", "http://127.0.0.1:9")
+    )
+    assert shown.exit_code in (1, 3)
+    assert "127.0.0.1:9" in shown.stderr
