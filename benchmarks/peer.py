@@ -2,6 +2,10 @@
 
 Written as well as its users would write it: models loaded once a worker, the photo as the raw body,
 the work in a thread so that the event loop stays free, numbers as compact JSON.
+
+Each worker has a port of its own, and whoever loads them shares the connections out evenly, as a
+balancer before them would: of `uvicorn --workers` on one socket, a single worker now and then takes
+all the connections of a benchmark, and the peer would look half as fast as it is.
 """
 
 from __future__ import annotations
@@ -81,29 +85,30 @@ async def analyze(request: Request) -> Response:
 
 
 @contextmanager
-def running(kinds: Sequence[str], settings: Settings) -> Iterator[list[str]]:
+def running(kinds: Sequence[str], settings: Settings) -> Iterator[dict[str, list[str]]]:
     """Serve on loopback, over `plain` or `served` models, with one process a core for each kind.
 
-    Gives the addresses of /analyze.
+    Gives the addresses of /analyze of each kind's workers.
     """
-    ports = free_ports(len(kinds))
+    workers = [kind for kind in kinds for _ in os.sched_getaffinity(0)]
+    ports = free_ports(len(workers))
+    urls: dict[str, list[str]] = {kind: [] for kind in kinds}
     with ExitStack() as stack:
         # All are started before the first is waited for.
         peers = [
             stack.enter_context(_started(kind, settings, port))
-            for kind, port in zip(kinds, ports, strict=True)
+            for kind, port in zip(workers, ports, strict=True)
         ]
-        for port, process in zip(ports, peers, strict=True):
+        for kind, port, process in zip(workers, ports, peers, strict=True):
             _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
-        yield [f"http://127.0.0.1:{port}/analyze" for port in ports]
+            urls[kind].append(f"http://127.0.0.1:{port}/analyze")
+        yield urls
 
 
 @contextmanager
 def _started(kind: str, settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    workers = len(os.sched_getaffinity(0))
-    # uvloop, as uvicorn[standard] has it: asyncio's own loop leaves Nagle's algorithm on for the
-    # sockets of several workers, which adds 40 ms to every answer.
-    options = f"--port={port} --workers={workers} --loop=uvloop --no-access-log --log-level=warning"
+    # uvloop, as uvicorn[standard] has it.
+    options = f"--port={port} --loop=uvloop --no-access-log --log-level=warning"
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", *options.split()],
         env={**os.environ, **settings.to_env(), _KIND: kind, "OMP_NUM_THREADS": "1"},

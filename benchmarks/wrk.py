@@ -7,10 +7,11 @@ import math
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import tritonclient.http as triton
@@ -21,6 +22,11 @@ from benchmarks.load import Load
 
 # wrk hands its figures to done(); percentiles are in microseconds.
 _SCRIPT = """
+local ports, threads = { %(ports)s }, 0
+setup = function(thread)
+  threads = threads + 1
+  thread.addr = wrk.lookup(wrk.host, ports[threads])[1]
+end
 wrk.method = "POST"
 local file = io.open("%(body)s", "rb")
 wrk.body = file:read("*a")
@@ -75,16 +81,27 @@ def post(url: str, body: Body, clients: int, seconds: int) -> Load:
     The headers are those of Triton; other servers ignore them. `seconds` is whole, as wrk wants it.
     Raises WrkError.
     """
+    return spread([url], body, clients, seconds)
+
+
+def spread(urls: Sequence[str], body: Body, clients: int, seconds: int) -> Load:
+    """As `post`, with the connections shared out evenly among `urls`, which differ in their port.
+
+    `clients` must be a multiple of their number; fewer go to the first ones alone.
+    """
+    chosen = urls[:clients]
     program = shutil.which("wrk")
     if program is None:
         raise WrkError("wrk is missing; on Debian or Ubuntu: apt-get install wrk")
     with tempfile.TemporaryDirectory(prefix="aurum-wrk-") as folder:
         data, script = Path(folder) / "body", Path(folder) / "post.lua"
         data.write_bytes(body.data)
-        script.write_text(_SCRIPT % {"body": data, "header": body.header})
-        command = [program, "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
+        ports = ", ".join(f'"{urlsplit(url).port or 80}"' for url in chosen)
+        script.write_text(_SCRIPT % {"body": data, "header": body.header, "ports": ports})
+        # wrk gives each of its threads as many connections, and the script each its port.
+        command = [program, f"-t{len(chosen)}", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
         result = subprocess.run(
-            [*command, "--latency", f"--script={script}", url],
+            [*command, "--latency", f"--script={script}", chosen[0]],
             capture_output=True,
             text=True,
             check=False,

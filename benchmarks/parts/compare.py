@@ -26,9 +26,9 @@ def measure(bench: Bench) -> None:
         tempfile.TemporaryDirectory(prefix="aurum-") as folder,
         peer.running((PLAIN, SERVED), bench.settings) as urls,
     ):
-        peers = dict(zip((names.PEER, names.PEER_SERVED), urls, strict=True))
-        for url in (bench.infer("analyze_faces"), *peers.values()):
-            wrk.post(url, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
+        peers = {names.PEER: urls[PLAIN], names.PEER_SERVED: urls[SERVED]}
+        for addresses in ([bench.infer("analyze_faces")], *peers.values()):
+            wrk.spread(addresses, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
         for index, (what, clients, load) in bench.rounds(
             "compare", _steps(bench, photo, peers, Path(folder))
         ):
@@ -36,13 +36,13 @@ def measure(bench: Bench) -> None:
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
 
 
-def _steps(bench: Bench, photo: bytes, peers: dict[str, str], folder: Path) -> list[Step]:
+def _steps(bench: Bench, photo: bytes, peers: dict[str, list[str]], folder: Path) -> list[Step]:
     seconds = bench.suite.seconds
     body = wrk.Body(photo)
     workload = inputs.photos_of("analyze_faces", [photo], folder)
 
-    def post(url: str, clients: int) -> Callable[[], Load]:
-        return lambda: wrk.post(url, body, clients, seconds)
+    def post(urls: list[str], clients: int) -> Callable[[], Load]:
+        return lambda: wrk.spread(urls, body, clients, seconds)
 
     def in_process(kind: str) -> Callable[[], Load]:
         arguments = (kind, bench.settings, photo)
@@ -61,7 +61,7 @@ def _steps(bench: Bench, photo: bytes, peers: dict[str, str], folder: Path) -> l
         (names.FLOOR_SERVED, floor.cores(), in_process(SERVED)),
     ]
     for clients in bench.suite.clients:
-        steps.append((names.SERVICE, clients, post(bench.infer("analyze_faces"), clients)))
+        steps.append((names.SERVICE, clients, post([bench.infer("analyze_faces")], clients)))
         steps.append((names.PEER, clients, post(peers[names.PEER], clients)))
     for clients in bench.suite.side_clients:
         steps += [
