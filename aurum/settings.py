@@ -142,7 +142,7 @@ class Settings:
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
-        4, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
+        8, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
     )
 
     @classmethod

@@ -8,7 +8,8 @@ It reads ``<repository>/<version>/<default_model_filename or model.onnx>``, runs
 dynamic batcher put together as one batch, and understands these keys of the native backend's
 ``parameters``: ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode`` (0
 sequential, 1 parallel), ``enable_mem_arena``, ``enable_mem_pattern``; and
-``optimization { graph { level } }`` (-1 basic, otherwise all).
+``optimization { graph { level } }`` (-1 basic, otherwise all). One key is its own, because here
+each model is a process: ``nice``, by how much it yields to other processes (0, the default, to 19).
 """
 
 import json
@@ -25,6 +26,7 @@ class TritonPythonModel:
     def initialize(self, args):
         """Load the graph; a file that can't be loaded fails the model with its reason."""
         config = json.loads(args["model_config"])
+        os.nice(int(_parameters(config).get("nice", 0)))
         name = config.get("default_model_filename") or "model.onnx"
         path = os.path.join(args["model_repository"], args["model_version"], name)
         if not os.path.isfile(path):
@@ -80,7 +82,7 @@ class TritonPythonModel:
 
 def _options(config):
     """Session options from the keys that Triton's native backend documents."""
-    given = {key: item["string_value"] for key, item in config.get("parameters", {}).items()}
+    given = _parameters(config)
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(given.get("intra_op_thread_count", 0))
     options.inter_op_num_threads = int(given.get("inter_op_thread_count", 0))
@@ -93,3 +95,7 @@ def _options(config):
     if config.get("optimization", {}).get("graph", {}).get("level") == -1:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return options
+
+
+def _parameters(config):
+    return {key: item["string_value"] for key, item in config.get("parameters", {}).items()}
