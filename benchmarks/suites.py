@@ -28,19 +28,19 @@ class Suite:
 
 FULL = Suite(
     name="full",
-    rounds=5,
-    seconds=4,
+    rounds=4,
+    seconds=3,
     clients=(1, 2, 4, 8, 16, 32),
     side_clients=(1, 8, 16),
     batching_clients=(1, 2, 4, 8, 16, 32),
     sweep_protocols=("http", "grpc"),
     sweep=(1, 2, 4, 8, 16, 32),
-    sweep_faces=(1, 4, 16, 32),
-    sweep_seconds=4,
+    sweep_faces=(1, 4, 16),
+    sweep_seconds=3,
     locust_seconds=10,
-    searches=3,
+    searches=2,
     mixed_searches=1,
-    trials=12,
+    trials=8,
     soak_seconds=600,
 )
 QUICK = Suite(
