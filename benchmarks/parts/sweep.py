@@ -43,7 +43,8 @@ def _workloads(bench: Bench, folder: Path) -> list[tuple[Workload, tuple[int, ..
     plain = inputs.write([bench.photo], bench.http, folder, bench.settings)
     made = photos.tiled(np.asarray(cv2.imread(str(bench.photo), cv2.IMREAD_COLOR), np.uint8))
     by_faces = [
-        inputs.photos_of(f"analyze_faces_{count}", [photo], folder) for count, photo in made.items()
+        inputs.photos_of(f"analyze_faces_{count}", [photo], folder, faces=count > 0)
+        for count, photo in made.items()
     ]
     return [
         *((workload, suite.sweep) for workload in plain),
