@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
     arguments = parser.parse_args()
+    cv2.setNumThreads(1)
     source = Local(Settings.from_env())
     names, _ = halves(lfw.images(arguments.images))
     table = measure(arguments.images, names, source, arguments.cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,9 +47,7 @@ def measure(
             part = jobs[start : start + CHUNK]
             path = cache / f"{samples.digest(part)}.npz"
             if not path.is_file():
-                rows = list(
-                    pool.map(_one, itertools.repeat(folder), part, itertools.repeat(source))
-                )
+                rows = list(pool.map(functools.partial(_one, folder, source), part))
                 columns = [np.array(column) for column in zip(*rows, strict=True)]
                 unfinished = path.with_suffix(".part.npz")
                 np.savez(unfinished, **dict(zip(Table._fields, columns, strict=True)))
