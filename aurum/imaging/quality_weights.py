@@ -33,8 +33,9 @@ class Learnt(NamedTuple):
 def load(path: Path = FILE) -> Learnt:
     """Read the file."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    models = {name: Model(**content.pop(name)) for name in ("with_norm", "without_norm")}
-    return Learnt(**content, **models)
+    for name in ("with_norm", "without_norm"):
+        content[name] = Model(**content[name])
+    return Learnt(**content)
 
 
 def save(learnt: Learnt, path: Path = FILE) -> None:

@@ -7,7 +7,7 @@ the spoilt photo and how the plane moved: the matrix [2,3] from the photo's pixe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,13 +29,13 @@ class Spoilt(NamedTuple):
     moved: Matrix
 
 
-def _still(photo: NDArray[np.floating] | Photo) -> Spoilt:
+def _still(photo: NDArray[Any] | Photo) -> Spoilt:
     return Spoilt(np.clip(np.rint(photo), 0, 255).astype(np.uint8), STILL)
 
 
 def blur(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:
     """Out of focus: a Gaussian of sigma 0.5..5 pixels."""
-    return _still(cv2.GaussianBlur(photo, (0, 0), 0.5 + 4.5 * severity))  # type: ignore[arg-type]
+    return _still(cv2.GaussianBlur(photo, (0, 0), 0.5 + 4.5 * severity))
 
 
 def motion(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:
@@ -48,8 +48,8 @@ def motion(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt
     middle = side // 2
     # Sub-pixel ends (4 bits), so that the length grows smoothly.
     start, end = (np.rint((middle + sign * reach) * 16).astype(int).tolist() for sign in (-1, 1))
-    cv2.line(kernel, start, end, 1.0, 1, cv2.LINE_AA, 4)
-    return _still(cv2.filter2D(photo, -1, kernel / kernel.sum()))  # type: ignore[arg-type]
+    cv2.line(kernel, start, end, [1.0], 1, cv2.LINE_AA, 4)
+    return _still(cv2.filter2D(photo, -1, kernel / kernel.sum()))
 
 
 def noise(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:
@@ -76,7 +76,7 @@ def jpeg(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:
     """Saved too small: JPEG of quality 30..3."""
     quality = round(30 * 0.1**severity)
     data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return _still(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])  # type: ignore[arg-type]
+    return _still(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def small(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:
@@ -131,7 +131,7 @@ def rotate(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt
     angle = (10 + 35 * severity) * random.choice([-1, 1])
     moved = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1)
     turned = cv2.warpAffine(photo, moved, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return Spoilt(turned.astype(np.uint8), moved)
+    return Spoilt(turned.astype(np.uint8), np.asarray(moved, np.float64))
 
 
 def cut(photo: Photo, severity: float, random: np.random.Generator) -> Spoilt:

@@ -13,6 +13,7 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ def curves(
     }
 
 
-def ratio(failed: NDArray[np.bool_], values: NDArray[np.floating]) -> float:
+def ratio(failed: NDArray[np.bool_], values: NDArray[np.floating[Any]]) -> float:
     """FNMR with a tenth of the pairs rejected over FNMR with none; both arguments [G]."""
     none, tenth = error_versus_reject(failed, values, [0, 0.1])
     return float(tenth / none) if none else 1.0

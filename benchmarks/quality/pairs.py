@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def failures(table: Table, chosen: Pairs, far: float = FAR) -> tuple[NDArray[np.
 
 
 def error_versus_reject(
-    failed: NDArray[np.bool_], quality: NDArray[np.floating], shares: Sequence[float]
+    failed: NDArray[np.bool_], quality: NDArray[np.floating[Any]], shares: Sequence[float]
 ) -> NDArray[np.float64]:
     """FNMR of the pairs that stay when a share of them, those of the lowest quality, is rejected.
 

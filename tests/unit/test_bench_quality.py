@@ -150,7 +150,7 @@ def test_every_degradation_grows(kind):
 def test_a_moved_plane_is_told(kind):
     """A blob lies where the matrix says."""
     rows, columns = np.indices((250, 250))
-    blob = 200 * np.exp(-((columns - 131) ** 2 + (rows - 122) ** 2) / 200)
+    blob = 200 * np.exp(-((columns - 131) ** 2 + (rows - 122) ** 2) / 50)
     photo = np.repeat(np.rint(blob).astype(np.uint8)[..., None], 3, axis=2)
     for seed in range(4):
         spoilt, moved = degrade.KINDS[kind](photo, 0.5, np.random.default_rng(seed))

@@ -118,7 +118,7 @@ def test_the_mean_face_is_wholly_visible():
     for patch in ((slice(5, 13), slice(3, 12)), (slice(15, 23), slice(5, 19))):
         covered = face.copy()
         covered[:, *patch] = 90
-        assert quality.visibility(covered)[0] == pytest.approx(0, abs=1e-6)
+        assert quality.visibility(covered)[0] == pytest.approx(0, abs=1e-4)
 
 
 def test_misfit_is_in_pixels_of_the_crop():
@@ -145,7 +145,7 @@ def test_misfit_is_in_pixels_of_the_crop():
     ],
 )
 def test_border_cut_is_the_share_outside(box, share):
-    assert quality.border_cut(SIZE, np.array([box], np.float32))[0] == pytest.approx(share)
+    assert quality.border_cut(SIZE, np.array([box], float))[0] == pytest.approx(share)
 
 
 def test_score_and_norm_are_passed_on():
@@ -208,19 +208,27 @@ def test_light_from_one_side_takes_symmetry():
     assert falls(found, 0.02)
 
 
-def test_covering_eyes_or_mouth_takes_visibility():
-    def cover(rows, share):
-        def change(crop):
-            height = round((rows.stop - rows.start) * share)
-            crop[rows.start : rows.start + height, 16:96] = 60
-            return crop
-
-        return change
-
-    for rows in (slice(36, 68), slice(76, 108)):
-        found = [of_crop(cover(rows, share))["visibility"] for share in (0, 0.5, 0.75, 1)]
-        assert falls(found, 0.02), rows
-        assert found[-1] < 0.2
+def test_covering_an_eye_or_the_mouth_takes_visibility():
+    face = cv2.resize(quality.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
+    crop = np.full((SIDE, SIDE), 128, np.uint8)
+    crop[16:112, 8:104] = np.rint(face)
+    for rows, columns in ((slice(36, 68), (20, 56)), (slice(36, 68), (56, 92)),
+                          (slice(76, 108), (28, 84))):  # fmt: skip
+        for tone in (None, 0, 60, 230):
+            found = []
+            for share in (0, 0.4, 0.7, 1):
+                covered = crop.copy()
+                width = round(share * (columns[1] - columns[0]))
+                part = np.s_[rows, columns[0] : columns[0] + width]
+                own = crop[rows, columns[0] : columns[1]].mean()
+                covered[part] = own if tone is None else tone
+                row = parts(crops=np.repeat(covered[None, ..., None], 3, axis=3))
+                found.append(row["visibility"])
+            assert found[0] > 0.9
+            assert max(found[1:]) < found[0] - 0.02
+            assert found[-1] < 0.1
+            # A cover's own edge can look like a feature, so only an unobtrusive one is monotone.
+            assert tone is not None or falls(found, 0.02), found
 
 
 def test_turning_the_photo_changes_roll_alone():
@@ -255,7 +263,7 @@ def test_a_mirrored_photo_only_changes_signs():
 
 def test_a_face_shifted_over_the_border_is_cut_more_and_more():
     found = [parts(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
-             for shift in (100, 120, 150, 180)]  # fmt: skip
+             for shift in (100, 135, 160, 190)]  # fmt: skip
     assert found[0] == 0
     assert falls([-value for value in found], 0.1)
 
