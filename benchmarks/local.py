@@ -13,7 +13,7 @@ from aurum.imaging.faces import Faces
 from aurum.imaging.letterbox import planar
 from aurum.models import build
 from aurum.pipeline.embed import embed_crops
-from aurum.pipeline.find import find_faces
+from aurum.pipeline.find import Found, find_faces
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 from benchmarks import plain
@@ -39,9 +39,13 @@ class LocalService:
 
     def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
         """The faces of an encoded photo, and their embeddings float32 [F,512]."""
-        found = find_faces(image, self._options, self._settings, self._detect)
+        found = self.find(image)
         embeddings, _ = embed_crops(found.crops(), self._embed)
         return found.faces, embeddings
+
+    def find(self, image: bytes) -> Found:
+        """The faces of an encoded photo, which can cut their crops."""
+        return find_faces(image, self._options, self._settings, self._detect)
 
     def _detect(self, image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
         names = ["boxes", "landmarks", "scores", "model"]

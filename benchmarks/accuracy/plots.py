@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,4 +117,21 @@ def calibration(
     other = axes.twinx()
     other.plot(grid, [logistic.probability(value) for value in grid], color="black")
     other.set(ylabel="probability of one person, prior 0.5", ylim=(0, 1.02))
+    _save(figure, path)
+
+
+def reject_curves(
+    curves: Mapping[str, Mapping[str, NDArray[Any]]], shares: Sequence[float], path: Path
+) -> None:
+    """FNMR over the share of pairs rejected, by setup and by what they are rejected by."""
+    figure, axes = _subplots(1, len(curves), figsize=(5 * len(curves), 4), squeeze=False)
+    for one, (setup, lines) in zip(axes.flat, curves.items(), strict=True):
+        for name, fnmr in lines.items():
+            one.plot(100 * np.array(shares), 100 * fnmr, label=name)
+        one.axhline(50 * next(iter(lines.values()))[0], color="gray", linestyle=":", label="half")
+        one.set(
+            title=setup, xlabel="pairs rejected, %", ylabel="FNMR at FAR 1e-3, %", ylim=(0, None)
+        )
+        one.grid(alpha=0.3)
+    axes.flat[0].legend()
     _save(figure, path)

@@ -1,0 +1,71 @@
+"""How much the split of the people matters: each half's model, judged on either half.
+
+    .venv/bin/python -m benchmarks.quality.cross ../shared/datasets/lfw/images --cache /tmp/quality
+
+A model on its own half shows what its form can do at best, one on the other half what it is worth.
+Nothing is written. The form of the model was chosen on the fitted half alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from aurum.imaging.quality import PARTS, total
+from aurum.settings import Settings
+from benchmarks.accuracy import lfw
+from benchmarks.quality.evaluate import ratio
+from benchmarks.quality.fit import fit
+from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.pairs import failures, pairs, similarities
+from benchmarks.quality.samples import VERSIONS, halves
+from benchmarks.quality.source import Local
+
+
+def compare(tables: dict[str, Table]) -> str:
+    """A Markdown table; pairs have one spoilt photo, ratios are FNMR at 10 % rejected over at 0."""
+    models = {name: fit(table, len(PARTS)) for name, table in tables.items()}
+    heads = [f"fitted on {name}" for name in models]
+    lines = [
+        "| judged on | FNMR | of failures, untouched fail too | detection score | "
+        + " | ".join(heads)
+        + " |",
+        "| --- | --- | --- | --- |" + " --- |" * len(heads),
+    ]
+    for name, table in tables.items():
+        chosen = pairs(table, both=False)
+        failed, threshold = failures(table, chosen)
+        untouched = similarities(table, chosen.genuine // VERSIONS * VERSIONS) < threshold
+        score = table.parts[:, PARTS.index("confidence")]
+        by = [score, *(total(table.parts, model) for model in models.values())]
+        ratios = [ratio(failed, values[chosen.genuine].min(axis=1)) for values in by]
+        hopeless = float(np.mean(untouched[failed])) if failed.any() else 0.0
+        cells = " | ".join(f"{value:.3f}" for value in ratios)
+        lines.append(f"| {name} | {failed.mean():.2%} | {hopeless:.1%} | {cells} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure both halves, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    source = Local(Settings.from_env())
+    names = dict(zip(("half A", "half B"), halves(lfw.images(arguments.images)), strict=True))
+    print(
+        compare(
+            {
+                half: measure(arguments.images, photos, source, arguments.cache)
+                for half, photos in names.items()
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

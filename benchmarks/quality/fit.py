@@ -1,0 +1,96 @@
+"""Fit the total quality's weights on half of the people, and write them into the code.
+
+    .venv/bin/python -m benchmarks.quality.mean_face ../shared/datasets/lfw/images
+    .venv/bin/python -m benchmarks.quality.fit ../shared/datasets/lfw/images --cache /tmp/quality
+
+The other half is what benchmarks.quality.evaluate judges by.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from aurum.imaging.quality import PARTS, expand, features
+from aurum.imaging.quality_weights import LEARNT, Model, save
+from aurum.settings import Settings
+from benchmarks.accuracy import lfw
+from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.pairs import failures, pairs
+from benchmarks.quality.samples import halves
+from benchmarks.quality.source import Local
+
+# Ridge penalty; chosen by cross-validation over the people that the weights are fitted on.
+PENALTY = 3.0
+DIGITS = 4
+
+
+def fit(table: Table, columns: int) -> Model:
+    """A model of the first `columns` parts.
+
+    It tells whether a spoilt photo is recognized beside each untouched other photo of its person,
+    at FAR 1e-3. A person with many photos has many pairs, so pairs weigh by the root of that.
+    """
+    chosen = pairs(table, both=False)
+    failed, _ = failures(table, chosen)
+    rows = chosen.genuine[:, 0]
+    _, person, counts = np.unique(table.person[rows], return_inverse=True, return_counts=True)
+    importance = 1 / np.sqrt(counts[person])
+    importance /= importance.mean()
+    values = features(table.parts)[:, :columns]
+    found = values[table.found]
+    mean, spread = _rounded(found.mean(axis=0)), _rounded(np.maximum(found.std(axis=0), 1e-3))
+    x = expand(values[rows], mean, spread)
+    *weights, bias = _rounded(logistic(x, ~failed, importance))
+    return Model(mean, spread, weights, bias)
+
+
+def logistic(
+    x: NDArray[np.float64], y: NDArray[np.bool_], importance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Ridge logistic regression of y [N] on x [N,n]: n weights and the bias, which is free."""
+    x = np.column_stack([x, np.ones(len(x))])
+    penalty = np.full(x.shape[1], PENALTY)
+    penalty[-1] = 0
+
+    def loss(beta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logits = x @ beta
+        missing = 1 / (1 + np.exp(-logits)) - y
+        value = importance @ (np.logaddexp(0, logits) - y * logits) + penalty @ beta**2 / 2
+        return float(value), x.T @ (importance * missing) + penalty * beta
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B")
+    return np.asarray(found.x, np.float64)
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
+
+
+def main() -> None:
+    """Measure the people to fit on, and write the weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    source = Local(Settings.from_env())
+    names, _ = halves(lfw.images(arguments.images))
+    table = measure(arguments.images, names, source, arguments.cache)
+    count = len(PARTS)
+    save(
+        LEARNT._replace(
+            embedder=source.embedder,
+            with_norm=fit(table, count),
+            without_norm=fit(table, count - 1),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

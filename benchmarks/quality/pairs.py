@@ -1,0 +1,92 @@
+"""Pairs of photos, and how many pairs of one person fail when the worst are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.roc import threshold_at_far
+from benchmarks.quality.measure import Table
+from benchmarks.quality.samples import SEED, VERSIONS
+
+FAR = 1e-3
+IMPOSTORS = 300_000
+
+
+class Pairs(NamedTuple):
+    """Rows of a table, two a pair. Pairs with a photo whose face was not found are left out."""
+
+    genuine: NDArray[np.intp]  # [G,2] of one person, two photos; the first photo is spoilt
+    impostors: NDArray[np.intp]  # [I,2] of two people
+    missed: float  # the share of genuine pairs left out
+
+
+def pairs(table: Table, both: bool) -> Pairs:
+    """Pairs of which the first photo is spoilt, and the second too (`both`) or untouched.
+
+    Of one person: every photo with every other, in each version. Of two: drawn at random.
+    """
+    people = table.person[::VERSIONS]
+    spoilt = range(1, VERSIONS)
+    rows: list[tuple[int, int]] = []
+    for name in np.unique(people):
+        photos = np.flatnonzero(people == name) * VERSIONS
+        for one in photos:
+            for other in photos[photos != one]:
+                # With both spoilt the pair and its reverse are the same.
+                if not both:
+                    rows += [(one + version, other) for version in spoilt]
+                elif one < other:
+                    rows += [(one + version, other + version) for version in spoilt]
+    genuine = np.array(rows, np.intp).reshape(-1, 2)
+    random = np.random.default_rng(SEED)
+    first, second = random.integers(len(people), size=(2, IMPOSTORS))
+    version = random.integers(1, VERSIONS, IMPOSTORS)
+    impostors = np.column_stack(
+        [first * VERSIONS + version, second * VERSIONS + (version if both else 0)]
+    )[people[first] != people[second]]
+    kept = table.found[genuine].all(axis=1)
+    return Pairs(
+        genuine[kept], impostors[table.found[impostors].all(axis=1)], 1 - float(kept.mean())
+    )
+
+
+def similarities(table: Table, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Cosines [P] of pairs [P,2]."""
+    one, other = table.embeddings[rows[:, 0]], table.embeddings[rows[:, 1]]
+    return np.einsum("ij,ij->i", one, other)  # type: ignore[no-any-return]
+
+
+def failures(table: Table, chosen: Pairs, far: float = FAR) -> tuple[NDArray[np.bool_], float]:
+    """Which genuine pairs the threshold of `far` rejects, and that threshold.
+
+    The threshold is set on all impostor pairs, before any is rejected for its quality.
+    """
+    threshold, _ = threshold_at_far(similarities(table, chosen.impostors), far)
+    return similarities(table, chosen.genuine) < threshold, threshold
+
+
+def error_versus_reject(
+    failed: NDArray[np.bool_], quality: NDArray[np.floating[Any]], shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """FNMR of the pairs that stay when a share of them, those of the lowest quality, is rejected.
+
+    Grother and Tabassi, "Performance of biometric quality measures" (2007). A tie at the edge is
+    cut in proportion, so that the pairs' order is of no matter.
+
+    Args:
+        failed: [G], pairs of one person that are not recognized.
+        quality: [G], of a pair: the lower one of its two photos.
+        shares: each from 0 to below 1.
+    """
+    levels, level = np.unique(quality, return_inverse=True)
+    sizes = np.bincount(level, minlength=len(levels))
+    errors = np.bincount(level, weights=failed, minlength=len(levels))
+    # Rejected pairs and their failures after each level; between two levels it is a straight line.
+    rejected = np.concatenate([[0], sizes.cumsum()])
+    caught = np.concatenate([[0], errors.cumsum()])
+    out = np.array(shares) * len(failed)
+    return (errors.sum() - np.interp(out, rejected, caught)) / (len(failed) - out)  # type: ignore[no-any-return]

@@ -1,0 +1,79 @@
+"""Where measurements come from: the models in process, or a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tritonclient.http as triton
+from numpy.typing import NDArray
+
+from aurum.imaging.quality import PARTS, quality_parts
+from aurum.models import build
+from aurum.models.prove import PHOTO
+from aurum.pipeline.embed import embed_crops
+from aurum.settings import Settings
+from benchmarks.local import LocalService
+
+
+class Measured(NamedTuple):
+    """The F faces of a photo."""
+
+    boxes: NDArray[np.float32]  # [F,4] pixels
+    parts: NDArray[np.float32]  # [F,K], columns as in PARTS
+    embeddings: NDArray[np.float32]  # [F,512]
+
+
+# One encoded photo to its faces.
+Source = Callable[[bytes], Measured]
+
+
+class Local(LocalService):
+    """The served graphs in process, and the quality of what they find. Threads may share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        prepared = build.prepare(settings)
+        if prepared.simulated:
+            raise RuntimeError("the simulated models' embeddings say nothing about quality")
+        super().__init__(prepared.graphs, settings)
+        self.embedder = prepared.ids["face_embedding"]
+
+    def __call__(self, image: bytes) -> Measured:
+        """Measure one photo."""
+        found = self.find(image)
+        crops = found.crops()
+        norms = [np.zeros((0, 1), np.float32)]
+
+        def embed(chunk: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
+            embeddings, norm = self._sessions["face_embedding"].run(
+                ["embedding", "norm"], {"crops": chunk}
+            )
+            norms.append(norm)
+            return embeddings, self.embedder.encode()
+
+        embeddings, _ = embed_crops(crops, embed)
+        boxes, landmarks, scores = found.faces
+        size = (int(found.image_size[0]), int(found.image_size[1]))
+        parts = quality_parts(size, crops, boxes, landmarks, scores, np.concatenate(norms))
+        return Measured(boxes, parts, embeddings)
+
+
+def service(url: str) -> tuple[Source, str]:
+    """What `analyze_faces` of the service at `url` (host:port, HTTP) answers; its embedder's id."""
+
+    def infer(image: bytes) -> triton.InferResult:
+        # One client a call: they must not be shared by threads.
+        with triton.InferenceServerClient(url, network_timeout=60) as client:
+            photo = triton.InferInput("image", [1], "BYTES")
+            photo.set_data_from_numpy(np.array([image], object))
+            return client.infer("analyze_faces", [photo])
+
+    def ask(image: bytes) -> Measured:
+        answer = infer(image)
+        parts = answer.as_numpy("quality_parts")
+        if parts is None or parts.shape[1:] != (len(PARTS),):
+            raise RuntimeError(f"{url} has no quality_parts of {len(PARTS)} columns")
+        return Measured(answer.as_numpy("boxes"), parts, answer.as_numpy("embeddings"))
+
+    return ask, str(infer(PHOTO.read_bytes()).as_numpy("models")[1].decode())

@@ -1,0 +1,372 @@
+"""Every part against a case worked out by hand, and against the degradation that it is for."""
+
+import itertools
+
+import cv2
+import images
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.measure import blur_effect
+
+from aurum.imaging import quality
+from aurum.imaging.align import SIDE, TEMPLATE, align
+from aurum.imaging.quality import PARTS, quality_parts
+from aurum.imaging.quality_weights import LEARNT, Model
+
+# What the default detector finds in images.photo().
+BOX = np.array([[114.3, 63.0, 90.2, 112.4]], np.float32)
+LANDMARKS = np.array(
+    [[[136.2, 101.7], [182.8, 102.4], [156.0, 124.2], [134.8, 142.4], [175.5, 143.3]]], np.float32
+)
+SIZE = (images.WIDTH, images.HEIGHT)
+
+
+def parts(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None):
+    """By name, of one face."""
+    photo = images.photo() if photo is None else photo
+    crops = align(photo, box, landmarks) if crops is None else crops
+    size = (photo.shape[1], photo.shape[0])
+    row = quality_parts(size, crops, box, landmarks, np.array([score], np.float32), norms)[0]
+    return dict(zip(PARTS, row.tolist(), strict=True))
+
+
+def of_crop(change):
+    """Parts of the astronaut's crop after `change`, which gets and gives float pixels."""
+    crop = align(images.photo(), BOX, LANDMARKS)[0]
+    changed = np.clip(np.rint(change(crop.astype(float))), 0, 255).astype(np.uint8)
+    return parts(crops=changed[None])
+
+
+def falls(values, by=0.0):
+    return all(before - after > by for before, after in itertools.pairwise(values))
+
+
+def gray(pixels):
+    return np.array(pixels, np.uint8)[None]
+
+
+# --- against values worked out by hand ---
+
+
+def test_resolution_is_the_distance_between_the_eyes():
+    assert parts()["resolution"] == pytest.approx(np.hypot(46.6, 0.7), abs=1e-3)
+
+
+def test_sharpness_is_that_of_scikit_image():
+    """Its blur effect takes Sobel's differences of the whole image, so alike and not equal."""
+    crop = align(images.photo(), BOX, LANDMARKS)[0]
+    for sigma in (0, 1, 2, 3):
+        blurred = cv2.GaussianBlur(crop, (0, 0), sigma) if sigma else crop
+        inner = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY)[24:108, 24:88]
+        expected = 1 - blur_effect(inner, h_size=9)
+        assert parts(crops=blurred[None])["sharpness"] == pytest.approx(expected, abs=0.08)
+
+
+def test_sharpness_of_lines_is_what_a_mean_of_nine_takes_away():
+    columns, rows = np.zeros((112, 112)), np.zeros((112, 112))
+    columns[:, ::2] = 180
+    rows[::2] = 180
+    # Across the lines neighbours differ by 180, and by 180/9 after the mean. Along them nothing
+    # differs, which is no sharpness at all: the worse direction counts.
+    assert quality.sharpness(gray(columns)) == pytest.approx(0)
+    assert quality.sharpness(gray((columns + rows) / 2)) == pytest.approx(8 / 9, abs=0.01)
+
+
+def test_noise_is_the_sigma_that_was_added():
+    random = np.random.default_rng(0)
+    for sigma in (2, 8, 20):
+        noisy = 128 + random.normal(0, sigma, (112, 112))
+        assert quality.noise(gray(np.rint(noisy))) == pytest.approx(sigma, rel=0.05)
+    slope = np.add.outer(np.arange(112), np.arange(112))
+    assert quality.noise(gray(slope)) == pytest.approx(0)
+
+
+def test_exposure_counts_pixels_that_are_neither_black_nor_white():
+    image = np.full((112, 112), 128)
+    for value, good in ((25, 0.5), (26, 1), (246, 1), (247, 0.5), (0, 0.5), (255, 0.5)):
+        image[24:108, 24:56] = value  # half of the inner part
+        assert quality.exposure(gray(image)) == pytest.approx(good), value
+
+
+def test_contrast_is_the_standard_deviation():
+    image = np.full((112, 112), 255)
+    assert quality.contrast(gray(image)) == pytest.approx(0)
+    image[24:108, 24:56] = 0
+    assert quality.contrast(gray(image)) == pytest.approx(0.5)
+    image[24:108, 24:56] = 204  # 51 = 0.2 * 255 apart
+    assert quality.contrast(gray(image)) == pytest.approx(0.1)
+
+
+def test_symmetry_is_the_correlation_with_the_mirror_image():
+    across = np.linspace(-100, 100, 24)
+    ramp = np.tile(across, (24, 1)).astype(np.float32)
+    hill = np.abs(ramp)
+    assert quality.symmetry(ramp[None])[0] == pytest.approx(-1, abs=1e-3)
+    assert quality.symmetry(hill[None])[0] == pytest.approx(1, abs=5e-3)
+    # Of two parts as strong as each other, one symmetrical and one not: (a - b) / (a + b) = 0.
+    even, odd = hill - hill[:, 2:22].mean(), ramp
+    even = even * (odd[:, 2:22].std() / even[:, 2:22].std())
+    assert quality.symmetry((even + odd)[None].astype(np.float32))[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_mean_face_is_wholly_visible():
+    face = quality.MEAN_FACE[None]
+    assert quality.visibility(face)[0] == pytest.approx(1, abs=0.02)
+    assert quality.visibility(255 - face)[0] == pytest.approx(-1, abs=0.02)
+    for patch in ((slice(5, 13), slice(3, 12)), (slice(15, 23), slice(5, 19))):
+        covered = face.copy()
+        covered[:, *patch] = 90
+        assert quality.visibility(covered)[0] == pytest.approx(0, abs=1e-4)
+
+
+def test_misfit_is_in_pixels_of_the_crop():
+    moved = TEMPLATE.astype(float)[None].copy()
+    exact = quality.misfit(moved)[0]
+    assert exact < 0.3
+    moved[0, 4, 1] += 12
+    bent = quality.misfit(moved)[0]
+    assert bent > 2
+    assert quality.misfit(7 * moved + 300)[0] == pytest.approx(bent)
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [
+        ([0, 0, 320, 256], 0),
+        ([10, 10, 50, 50], 0),
+        ([-25, 0, 100, 80], 0.25),
+        ([270, 0, 100, 80], 0.5),
+        ([0, 216, 80, 100], 0.6),
+        ([-50, -50, 100, 100], 0.75),
+        ([400, 0, 10, 10], 1),
+        ([-99, 0, 10, 10], 1),
+    ],
+)
+def test_border_cut_is_the_share_outside(box, share):
+    assert quality.border_cut(SIZE, np.array([box], float))[0] == pytest.approx(share)
+
+
+def test_score_and_norm_are_passed_on():
+    found = parts(score=0.75, norms=np.array([[17.5]], np.float32))
+    assert (found["confidence"], found["norm"]) == (0.75, 17.5)
+    assert parts()["norm"] == 0
+
+
+def test_frontality_is_the_cosine_of_the_turn():
+    from test_pose import head
+
+    for yaw, pitch in ((0, 0), (30, 0), (0, -40), (50, 20)):
+        found = parts(landmarks=head(yaw, pitch, 25, scale=1.2, at=(160, 128)).astype(np.float32))
+        expected = np.cos(np.deg2rad(yaw)) * np.cos(np.deg2rad(pitch))
+        assert found["frontality"] == pytest.approx(expected, abs=1e-4)
+        assert [found[name] for name in ("yaw", "pitch", "roll")] == pytest.approx(
+            [yaw, pitch, 25], abs=1e-2
+        )
+
+
+# --- monotone in what they are for ---
+
+
+def test_blur_takes_sharpness():
+    assert falls([of_crop(lambda x, s=s: cv2.GaussianBlur(x, (0, 0), s))["sharpness"]
+                  for s in (0.3, 1, 2, 3, 5)], 0.01)  # fmt: skip
+
+
+def test_a_smaller_photo_takes_resolution_and_sharpness():
+    found = []
+    for scale in (1.0, 0.5, 0.25, 0.12):
+        size = (round(SIZE[0] * scale), round(SIZE[1] * scale))
+        small = cv2.resize(images.photo(), size, interpolation=cv2.INTER_AREA)
+        found.append(parts(small, (scale * LANDMARKS).astype(np.float32), scale * BOX))
+    assert falls([item["resolution"] for item in found], 1)
+    assert falls([item["sharpness"] for item in found], 0.01)
+
+
+def test_noise_is_seen():
+    random = np.random.default_rng(1)
+    found = [of_crop(lambda x, s=s: x + random.normal(0, s, x.shape))["noise"]
+             for s in (0, 5, 15, 40)]  # fmt: skip
+    assert falls([-value for value in found], 1)
+
+
+@pytest.mark.parametrize("gains", [(1, 0.5, 0.3, 0.2, 0.14), (1, 1.5, 2, 3, 6)])
+def test_too_little_and_too_much_light_take_exposure(gains):
+    assert falls([of_crop(lambda x, g=g: x * g)["exposure"] for g in gains], 0.01)
+
+
+def test_fog_and_darkness_take_contrast():
+    shares = (1, 0.6, 0.3, 0.1, 0.02)
+    assert falls([of_crop(lambda x, s=s: 128 + s * (x - 128))["contrast"] for s in shares], 0.005)
+    assert falls([of_crop(lambda x, s=s: s * x)["contrast"] for s in shares], 0.003)
+
+
+def test_light_from_one_side_takes_symmetry():
+    across = np.linspace(0, 1, SIDE)[None, :, None]
+    found = [of_crop(lambda x, s=s: x * s**across)["symmetry"] for s in (1, 0.6, 0.3, 0.1)]
+    assert falls(found, 0.02)
+
+
+def test_covering_an_eye_or_the_mouth_takes_visibility():
+    face = cv2.resize(quality.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
+    crop = np.full((SIDE, SIDE), 128, np.uint8)
+    crop[16:112, 8:104] = np.rint(face)
+    for rows, columns in ((slice(36, 68), (20, 56)), (slice(36, 68), (56, 92)),
+                          (slice(76, 108), (28, 84))):  # fmt: skip
+        for tone in (None, 0, 60, 230):
+            found = []
+            for share in (0, 0.4, 0.7, 1):
+                covered = crop.copy()
+                width = round(share * (columns[1] - columns[0]))
+                part = np.s_[rows, columns[0] : columns[0] + width]
+                own = crop[rows, columns[0] : columns[1]].mean()
+                covered[part] = own if tone is None else tone
+                row = parts(crops=np.repeat(covered[None, ..., None], 3, axis=3))
+                found.append(row["visibility"])
+            assert found[0] > 0.9
+            assert max(found[1:]) < found[0] - 0.02
+            assert found[-1] < 0.1
+            # A cover's own edge can look like a feature, so only an unobtrusive one is monotone.
+            assert tone is not None or falls(found, 0.02), found
+
+
+def test_turning_the_photo_changes_roll_alone():
+    straight = parts()
+    for degrees in (-120, -30, 20, 90):
+        middle = (images.WIDTH / 2, images.HEIGHT / 2)
+        # OpenCV turns counter-clockwise.
+        way = cv2.getRotationMatrix2D(middle, -degrees, 1)
+        way[:, 2] += 200
+        photo = cv2.warpAffine(images.photo(), way, (720, 720))
+        landmarks = LANDMARKS @ way[:, :2].T + way[:, 2]
+        found = parts(
+            photo,
+            landmarks.astype(np.float32),
+            (BOX + np.array([200, 200, 0, 0])).astype(np.float32),
+        )
+        turned = (found["roll"] - straight["roll"] + 180) % 360 - 180
+        assert turned == pytest.approx(degrees, abs=0.1)
+        for name in ("resolution", "yaw", "pitch", "frontality", "misfit"):
+            assert found[name] == pytest.approx(straight[name], abs=0.1)
+        assert found["visibility"] == pytest.approx(straight["visibility"], abs=0.05)
+
+
+def test_a_mirrored_photo_only_changes_signs():
+    mirrored = np.ascontiguousarray(images.photo()[:, ::-1])
+    landmarks = (LANDMARKS * (-1, 1) + (images.WIDTH - 1, 0))[:, [1, 0, 2, 4, 3]]
+    found, plain = parts(mirrored, landmarks.astype(np.float32)), parts()
+    for name in PARTS:
+        sign = -1 if name in ("yaw", "roll") else 1
+        assert found[name] == pytest.approx(sign * plain[name], abs=0.5, rel=0.05), name
+
+
+def test_a_face_shifted_over_the_border_is_cut_more_and_more():
+    found = [parts(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
+             for shift in (100, 135, 160, 190)]  # fmt: skip
+    assert found[0] == 0
+    assert falls([-value for value in found], 0.1)
+
+
+# --- all of it ---
+
+
+def test_no_faces():
+    none = np.zeros((0, 4), np.float32)
+    found = quality_parts(
+        SIZE, np.zeros((0, SIDE, SIDE, 3), np.uint8), none, np.zeros((0, 5, 2), np.float32),
+        np.zeros(0, np.float32),
+    )  # fmt: skip
+    assert found.shape == (0, len(PARTS))
+    assert found.dtype == np.float32
+    assert quality.quality(found).shape == (0,)
+
+
+def test_many_faces_are_measured_as_each_alone():
+    random = np.random.default_rng(5)
+    crops = random.integers(0, 256, (7, SIDE, SIDE, 3), np.uint8)
+    crops[3] = 0
+    landmarks = (TEMPLATE + random.normal(0, 4, (7, 5, 2))).astype(np.float32)
+    boxes = random.uniform(-50, 200, (7, 4)).astype(np.float32)
+    scores, norms = random.random((2, 7)).astype(np.float32)
+    together = quality_parts(SIZE, crops, boxes, landmarks, scores, norms)
+    for index in range(7):
+        one = np.s_[index : index + 1]
+        alone = quality_parts(SIZE, crops[one], boxes[one], landmarks[one], scores[one], norms[one])
+        assert together[one] == pytest.approx(alone, rel=1e-5, abs=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    crop=st.sampled_from([0, 1, 127, 255, "noise"]),
+    points=st.lists(
+        st.sampled_from([0.0, 1e-30, 55.0, -1e6, 1e6, 3e38, np.nan, np.inf, -np.inf]),
+        min_size=10,
+        max_size=10,
+    ),
+    box=st.lists(
+        st.sampled_from([0.0, 5.0, -7.0, 1e-30, 3e38, np.nan, np.inf]), min_size=4, max_size=4
+    ),
+    norm=st.sampled_from([0.0, 1e-12, 20.0, np.inf, np.nan]),
+)
+def test_whatever_comes_the_answer_is_finite(crop, points, box, norm):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    crops = pixels if crop == "noise" else np.full_like(pixels, crop)
+    found = quality_parts(
+        (1, 1),
+        crops,
+        np.array([box], np.float32),
+        np.array(points, np.float32).reshape(1, 5, 2),
+        np.array([0.5], np.float32),
+        np.array([norm], np.float32),
+    )
+    assert np.isfinite(found).all()
+    for embedder in ("", LEARNT.embedder):
+        value = quality.quality(found, embedder)
+        assert (value >= 0).all()
+        assert (value <= 1).all()
+
+
+def test_the_total_is_the_logistic_function_of_what_it_is_given():
+    count = len(PARTS)
+    row = np.ones((1, count), np.float32)
+    row[0, PARTS.index("resolution")] = np.e
+    row[0, PARTS.index("yaw")] = -3
+    mean, spread = np.zeros(count), np.ones(count)
+    spread[PARTS.index("yaw")] = 2
+    weights = np.zeros(2 * count)
+    weights[PARTS.index("resolution")] = 0.5  # of log(e) = 1
+    weights[PARTS.index("yaw")] = 2.0  # of |-3| / 2 = 1.5
+    weights[count + PARTS.index("yaw")] = -1.0  # of its square, 2.25
+    model = Model(mean.tolist(), spread.tolist(), weights.tolist(), 0.25)
+
+    assert quality.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-1.5)))
+
+    row[0, PARTS.index("resolution")] = 1e30  # no further than 4 spreads
+    assert quality.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
+
+
+def test_norms_count_only_for_their_embedder():
+    low, high = (
+        np.array([list(parts(norms=np.array([norm], np.float32)).values())], np.float32)
+        for norm in (2.0, 2.3)
+    )
+    assert quality.quality(low, "another@0") == quality.quality(high, "another@0")
+    assert quality.quality(low, LEARNT.embedder) != quality.quality(high, LEARNT.embedder)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: cv2.GaussianBlur(x, (0, 0), 6),
+        lambda x: x * 0.03,
+        lambda x: x * 6,
+        lambda x: x * (np.abs(np.arange(SIDE) - 52)[:, None, None] > 14),
+    ],
+    ids=["blur", "dark", "bright", "eyes covered"],
+)
+def test_a_spoilt_face_has_a_lower_total(spoil):
+    good, bad = of_crop(lambda x: x), of_crop(spoil)
+    rows = np.array([list(good.values()), list(bad.values())], np.float32)
+    first, second = quality.quality(rows)
+    assert first > second
