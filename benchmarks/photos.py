@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,12 +18,13 @@ _BLOCK = 13  # pixels; in larger ones YuNet still sees faces
 _HEAD = (slice(30, 200), slice(135, 305))
 
 
-def tiled(photo: NDArray[np.uint8], counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
+def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
     """A JPEG for each of `counts`: so many tiles show the astronaut's head.
 
     The other tiles are the same head cut into blocks and shuffled: no face, but as much to decode.
     """
-    head = cv2.resize(photo[_HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
+    astronaut = np.asarray(cv2.imread(str(photo), cv2.IMREAD_COLOR), np.uint8)
+    head = cv2.resize(astronaut[_HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
     rest = _shuffled(np.asarray(head, np.uint8))
     photos = {}
     for count in counts:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from aurum_client import AurumError, FaceClient
 from rich.console import Console
 from rich.progress import Progress
@@ -159,8 +157,7 @@ def _mixed(folder: Path, extra: Sequence[Path]) -> Path:
     """A folder of photos with none, one, some and many faces, and the given ones."""
     folder.mkdir()
     shutil.copy(PHOTO, folder)
-    astronaut = np.asarray(cv2.imread(str(PHOTO), cv2.IMREAD_COLOR), np.uint8)
-    for count, data in photos.tiled(astronaut).items():
+    for count, data in photos.tiled(PHOTO).items():
         (folder / f"faces-{count}.jpg").write_bytes(data)
     for number, path in enumerate(find(extra) if extra else []):
         shutil.copy(path, folder / f"{number}-{path.name}")

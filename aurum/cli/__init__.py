@@ -36,6 +36,19 @@ def complain(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+@contextmanager
+def benchmarks() -> Iterator[None]:
+    """Say how to install what the benchmarks need, rather than which import failed."""
+    try:
+        yield
+    except ImportError as error:
+        raise CommandError(
+            FAILED,
+            f"the benchmarks need {error.name}, which isn't installed; in the checkout: "
+            "make setup, or pip install -c constraints.txt -e '.[bench]'",
+        ) from None
+
+
 def connect(url: str) -> FaceClient:
     """Make the client of all commands; tests replace this. Raises ValueError for a bad address."""
     from aurum_client import FaceClient

@@ -5,32 +5,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError
+from aurum.cli import FAILED, USAGE, CommandError, benchmarks
 from aurum.settings import Settings
 
 bench = typer.Typer(help="Measure the service, and report it.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option(help="Folder that gets the files.", show_default=False)]
-
-
-@contextmanager
-def _benchmarks() -> Iterator[None]:
-    """Say how to install what is missing, rather than which import failed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            FAILED,
-            f"the benchmarks need {error.name}, which isn't installed; in the checkout: "
-            "make setup, or pip install -c constraints.txt -e '.[bench]'",
-        ) from None
 
 
 @bench.command()
@@ -59,7 +44,7 @@ def run(
 
     Exit codes: 0 all parts were measured; 1 some part failed (the report says why); 2 wrong usage.
     """
-    with _benchmarks():
+    with benchmarks():
         from dataclasses import replace
 
         from benchmarks import report, runner
@@ -89,7 +74,7 @@ def render(
     folder: Annotated[Path, typer.Argument(help="Folder that `aurum bench run` wrote.")],
 ) -> None:
     """Write report and plots anew from the raw figures in a folder."""
-    with _benchmarks():
+    with benchmarks():
         from benchmarks import report
     print(report.write(folder))
 
@@ -105,7 +90,7 @@ def inputs(
     ] = None,
 ) -> None:
     """Write the files that perf_analyzer reads its requests from."""
-    with _benchmarks():
+    with benchmarks():
         from benchmarks import inputs as data
     from aurum.cli.batch import find
     from aurum.models.prove import PHOTO

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, UNREACHABLE, CommandError
+from aurum.cli import FAILED, UNREACHABLE, CommandError, benchmarks
 from aurum.cli.batch import find
 from aurum.settings import Settings
 
@@ -49,14 +49,10 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 @contextmanager
 def _target(urls: list[str] | None) -> Iterator[Target]:
     """The service, and errors that end the command in plain words."""
-    try:
+    with benchmarks():
         from aurum_client import AurumError
 
         from benchmarks.accuracy.target import serving
-    except ImportError as error:
-        raise CommandError(
-            FAILED, f"{error.name} is missing: install aurum-face-serving[bench] (`make setup`)"
-        ) from None
     try:
         with serving(urls or [], Settings.from_env()) as target:
             yield target

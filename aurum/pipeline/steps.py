@@ -10,8 +10,10 @@ from aurum.pipeline import embed, find, request, triton
 from aurum.settings import Settings
 
 
-class StepModel:
-    """What all steps share; `answer` is each one's own."""
+class EachFace:
+    """photo -> each of its faces."""
+
+    find = staticmethod(find.find_faces)
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings once. Triton calls this when it loads the model."""
@@ -25,16 +27,6 @@ class StepModel:
     def finalize(self) -> None:
         """Finish what was accepted. Triton calls this when it unloads the model."""
         self.step.close()
-
-    def answer(self, call: Any) -> triton.Answer:
-        """The outputs for one request, by name."""
-        raise NotImplementedError
-
-
-class EachFace(StepModel):
-    """photo -> each of its faces."""
-
-    find = staticmethod(find.find_faces)
 
     def answer(self, call: Any) -> triton.Answer:
         """One photo; its faces are embedded where the ensemble asks for `embeddings`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import cv2
 import numpy as np
 from aurum_client import FaceClient
 
@@ -18,7 +17,7 @@ BATCH = 8  # faces in a call of the embedder in process
 def measure(bench: Bench) -> None:
     """Write `faces.csv`. A row's size is the number of faces that the service finds."""
     table = bench.table("faces", Run)
-    made = photos.tiled(np.asarray(cv2.imread(str(bench.photo), cv2.IMREAD_COLOR), np.uint8))
+    made = photos.tiled(bench.photo)
     with FaceClient(bench.http) as client:
         found = {count: len(client.analyze(photo)) for count, photo in made.items()}
     for shown, number in found.items():

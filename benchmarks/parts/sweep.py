@@ -5,9 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from benchmarks import inputs, perf_analyzer, photos
 from benchmarks.bench import Bench
 from benchmarks.inputs import Workload
@@ -41,7 +38,7 @@ def _workloads(bench: Bench, folder: Path) -> list[tuple[Workload, tuple[int, ..
     """Each with its concurrencies."""
     suite = bench.suite
     plain = inputs.write([bench.photo], bench.http, folder, bench.settings)
-    made = photos.tiled(np.asarray(cv2.imread(str(bench.photo), cv2.IMREAD_COLOR), np.uint8))
+    made = photos.tiled(bench.photo)
     by_faces = [
         inputs.photos_of(f"analyze_faces_{count}", [photo], folder, faces=count > 0)
         for count, photo in made.items()

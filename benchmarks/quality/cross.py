@@ -8,9 +8,6 @@ Nothing is written. The form of the model was chosen on the fitted half alone.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import cv2
 import numpy as np
 
@@ -19,7 +16,7 @@ from aurum.settings import Settings
 from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
 from benchmarks.quality.fit import fit
-from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.pairs import failures, pairs, similarities
 from benchmarks.quality.samples import VERSIONS, halves
 from benchmarks.quality.source import Local
@@ -50,10 +47,7 @@ def compare(tables: dict[str, Table]) -> str:
 
 def main() -> None:
     """Measure both halves, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
-    arguments = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     cv2.setNumThreads(1)
     source = Local(Settings.from_env())
     names = dict(zip(("half A", "half B"), halves(lfw.images(arguments.images)), strict=True))

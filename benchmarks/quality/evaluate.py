@@ -9,7 +9,6 @@ in process.
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from aurum.imaging.quality import PARTS, quality, total
 from aurum.imaging.quality_weights import LEARNT
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw, plots
-from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.pairs import FAR, Pairs, error_versus_reject, failures, pairs
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, service
@@ -138,9 +137,7 @@ def report(table: Table, embedder: str, out: Path) -> str:
 
 def main() -> None:
     """Measure the people to judge by, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
+    parser = options(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--url", help="host:port of a running service's HTTP endpoint")
     arguments = parser.parse_args()

@@ -8,9 +8,6 @@ The other half is what benchmarks.quality.evaluate judges by.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +17,7 @@ from aurum.imaging.quality import PARTS, expand, features
 from aurum.imaging.quality_weights import LEARNT, Model, save
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw
-from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.pairs import failures, pairs
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local
@@ -74,10 +71,7 @@ def _rounded(values: NDArray[np.float64]) -> list[float]:
 
 def main() -> None:
     """Measure the people to fit on, and write the weights."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
-    arguments = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     cv2.setNumThreads(1)
     source = Local(Settings.from_env())
     names, _ = halves(lfw.images(arguments.images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,14 @@ class Table(NamedTuple):
     found: NDArray[np.bool_]  # [S] whether the person's face was found
     parts: NDArray[np.float32]  # [S,K], zeros where not found
     embeddings: NDArray[np.float32]  # [S,512], zeros where not found
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """The command line of a tool that measures."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
+    return parser
 
 
 def measure(

@@ -57,8 +57,7 @@ def test_the_cores_of_a_model_are_its_instances_times_their_threads(config, work
 
 
 def test_photos_differ_in_their_number_of_faces_alone():
-    astronaut = cv2.imread(str(ASTRONAUT))
-    made = photos.tiled(astronaut, (0, 2))
+    made = photos.tiled(ASTRONAUT, (0, 2))
     none, two = (cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_COLOR) for d in made.values())
     assert none.shape == two.shape == (photos.SIDE, photos.SIDE, 3)
     tile = photos.TILE
