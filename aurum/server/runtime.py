@@ -30,7 +30,7 @@ EXIT_TIMEOUT = 2
 
 # Percentiles of each model's latency over the last minute, each with the error that its rank may
 # have. Triton 2.51 has no histograms of latency.
-LATENCIES = (
+LATENCIES: tuple[str, ...] = (
     "--metrics-config=summary_latencies=true",
     "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
 )
