@@ -47,3 +47,12 @@ fi
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
 fi
+
+# The tests run the monitoring for real.
+if [ "$purpose" = test ]; then
+    for pair in promtool=prometheus amtool=prometheus-alertmanager \
+        prometheus-blackbox-exporter=prometheus-blackbox-exporter \
+        prometheus-process-exporter=prometheus-process-exporter openssl=openssl; do
+        command -v "${pair%=*}" >/dev/null || need "${pair#*=}" "the tests watch a server with Prometheus"
+    done
+fi

@@ -54,7 +54,7 @@ def observed(collector, tmp_path_factory) -> Iterator[Service]:
         profile="simulated",
         request_log="all",
         trace_url=f"http://127.0.0.1:{collector.server_port}/v1/traces",
-        trace_rate=1,
+        trace_rate=1000,
     )
     with running(settings, tmp_path_factory.mktemp("observed")) as service:
         yield service
