@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Starlette:
 
         return Route(path, endpoint, methods=["GET"])
 
-    limit = forward.largest_body(settings)
+    limit = forward.Limit(settings)
 
     return Starlette(
         routes=[

@@ -27,9 +27,20 @@ _LENGTH = "inference-header-content-length"
 _PASSED_ON = ("content-type", _LENGTH)
 
 
-def largest_body(settings: Settings) -> int:
-    """Bytes of the largest photo as base64 in JSON, the largest form; larger ones never fit."""
-    return -(-settings.max_image_bytes // 3) * 4 + HEADER_ROOM
+class Limit:
+    """How large a body may be: room for the largest photo as base64 in JSON, its largest form."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._photo = settings.max_image_bytes
+        self.body = -(-self._photo // 3) * 4 + HEADER_ROOM
+
+    def refusal(self) -> Refusal:
+        """The answer to a larger one."""
+        return Refusal(
+            413,
+            f"the request is too large: at most {self.body} bytes are passed on, and photos may "
+            f"have {self._photo} (AURUM_MAX_IMAGE_BYTES)",
+        )
 
 
 def connect(settings: Settings) -> httpx.AsyncClient:
@@ -37,15 +48,17 @@ def connect(settings: Settings) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=settings.http_url, timeout=TIMEOUT, trust_env=False)
 
 
-async def infer(client: httpx.AsyncClient, request: Request, pipeline: str, limit: int) -> Response:
+async def infer(
+    client: httpx.AsyncClient, request: Request, pipeline: str, limit: Limit
+) -> Response:
     """Pass a request for `pipeline` on; with the header `x-timings: 1` say where the time went."""
     start = time.perf_counter()
     try:
-        body = await _read(request, limit)
+        body = await _read(request, limit.body)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is left to read it
     if body is None:
-        return Refusal(413, f"the request is too large: at most {limit} bytes are passed on")
+        return limit.refusal()
     received = time.perf_counter() - start
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
     path = f"/v2/models/{pipeline}/infer"

@@ -108,7 +108,7 @@ function timeRows({ read, exchange, decode, server }) {
     ["read the photo from disk", read, 0],
     ["send it, until the whole answer is here", exchange, 0],
     ["receive it at the pass-through", server.receive?.duration, 1],
-    ["Triton: the whole pipeline", server.triton?.duration, 1],
+    ["ask Triton, until its whole answer is there", server.triton?.duration, 1],
     [`face_detection${calls(server.face_detection?.note)}`, server.face_detection?.duration, 2],
     [`face_embedding${calls(server.face_embedding?.note)}`, server.face_embedding?.duration, 2],
     ["decode, letterbox, NMS, align, quality", server.step?.duration, 2],

@@ -10,7 +10,7 @@ const PAUSE = 4000; // milliseconds between two looks at the service
 const byId = (id) => document.getElementById(id);
 const panels = {};
 for (const [name, build] of Object.entries({ analyze, compare, live })) {
-  panels[name] = build(byId(name), { onanswer: ({ simulated, models }) => known(simulated, models) });
+  panels[name] = build(byId(name), { onanswer: known });
 }
 const names = Object.keys(panels);
 
@@ -62,12 +62,12 @@ document.addEventListener("paste", (event) => {
 
 // --- the service: an inference says who answers, its own readiness whether it still does ---
 
-let who = null;
+let answered = false; // since it was last seen down
 
-function known(simulated, models) {
-  who = models.detector || models.embedder || who;
+function known({ simulated }) {
+  answered = true;
   byId("simulated").hidden = !simulated;
-  say("up", `the service is ready: ${who}`);
+  say("up", "the service is ready");
 }
 
 function say(state, text) {
@@ -80,12 +80,11 @@ function say(state, text) {
 async function look() {
   if (!document.hidden) {
     if (!(await ready())) {
-      who = null;
+      answered = false;
       say("down", "the service is not ready, or not running");
-    } else if (who === null) {
+    } else if (!answered) {
       try {
-        const { simulated, models } = await infer("detect_faces", await blank());
-        known(simulated, models);
+        known(await infer("detect_faces", await blank()));
       } catch (error) {
         say("down", `the service does not answer: ${error.message}`);
       }
