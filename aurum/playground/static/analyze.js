@@ -48,14 +48,14 @@ export function analyze(panel, { onanswer }) {
 
   async function ask(blob, name) {
     current?.controller.abort();
+    // With other options the old answer stays until the new one is here, so that nothing jumps.
+    const anew = current?.blob !== blob || found.hidden;
     const controller = new AbortController();
     current = { blob, name, controller };
-    found.hidden = true;
-    shown.hidden = true;
-    view.clear();
     code.show(name, options.values());
     notice.say(`Asking about ${name} …`);
-    const seen = view.photo(blob, name).then(() => true, () => false);
+    if (anew) hide();
+    const seen = anew ? view.photo(blob, name).then(() => true, () => false) : !view.stage.hidden;
     try {
       const result = await infer("analyze_faces", blob, options.values(), controller.signal);
       const visible = await seen;
@@ -71,9 +71,15 @@ export function analyze(panel, { onanswer }) {
     } catch (error) {
       if (error.name === "AbortError") return;
       await seen;
-      view.clear();
+      hide();
       notice.fail(error.message);
     }
+  }
+
+  function hide() {
+    found.hidden = true;
+    shown.hidden = true;
+    view.clear();
   }
 
   return input;

@@ -102,7 +102,7 @@ function qualityTable(face, index) {
 /** What an answer found, in words. */
 export function summary(result) {
   const [width, height] = result.size;
-  return `${counted(result.faces)} in ${width} × ${height} pixels`;
+  return `${counted(result.faces)} in ${width} x ${height} pixels`;
 }
 
 /** The whole answer as the JSON that Triton would have given, with embeddings cut short to look at. */

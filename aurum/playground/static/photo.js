@@ -88,22 +88,18 @@ async function takePhoto(onphoto, ontrouble) {
   }
   const video = el("video", { autoplay: true, playsinline: true, "aria-label": "the camera's picture" });
   video.muted = true;
+  const take = el("button", { type: "button", class: "primary", disabled: true, onclick: async () => {
+    const { blob } = await toJpeg(video, video.videoWidth, video.videoHeight);
+    dialog.close();
+    onphoto(blob, "camera.jpg");
+  } }, "Take it");
+  video.addEventListener("loadeddata", () => { take.disabled = false; }); // there is a picture
   video.srcObject = stream;
+  const cancel = el("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
   const dialog = el("dialog", { "aria-label": "Take a photo", onclose: () => {
     stream.getTracks().forEach((track) => track.stop());
     dialog.remove();
-  } },
-    video,
-    el("div", { class: "row" },
-      el("button", { type: "button", class: "primary", onclick: async () => {
-        if (!video.videoWidth) return; // no picture yet
-        const { blob } = await toJpeg(video, video.videoWidth, video.videoHeight);
-        dialog.close();
-        onphoto(blob, "camera.jpg");
-      } }, "Take it"),
-      el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
-    ),
-  );
+  } }, video, el("div", { class: "row" }, take, cancel));
   document.body.append(dialog);
   dialog.showModal();
 }
