@@ -32,19 +32,25 @@ function showTab() {
   if (chosen !== "live") panels.live.stop();
 }
 
+// Not by the address's hash itself, which would scroll to the panel and move the focus.
+function goTo(name) {
+  if (name !== shownTab()) window.history.pushState(null, "", `#${name}`);
+  showTab();
+}
+
 for (const name of names) {
   const tab = byId(`tab-${name}`);
-  tab.addEventListener("click", () => { window.location.hash = name; });
+  tab.addEventListener("click", () => goTo(name));
   tab.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -names.indexOf(name), End: names.length - 1 - names.indexOf(name) };
     if (!(event.key in steps)) return;
     event.preventDefault();
     const next = names[(names.indexOf(name) + steps[event.key] + names.length) % names.length];
-    window.location.hash = next;
+    goTo(next);
     byId(`tab-${next}`).focus();
   });
 }
-window.addEventListener("hashchange", showTab);
+window.addEventListener("popstate", showTab); // the browser's back, and addresses typed in
 showTab();
 
 // --- photos that are dropped beside the areas for them, or pasted ---
