@@ -3,7 +3,7 @@
 import { analyze } from "./analyze.js";
 import { compare } from "./compare.js";
 import { live } from "./live.js";
-import { infer, ready } from "./triton.js";
+import { infer, ready, useKey } from "./triton.js";
 
 const PAUSE = 4000; // milliseconds between two looks at the service
 
@@ -66,12 +66,22 @@ document.addEventListener("paste", (event) => {
   panels[shownTab()].take(event.clipboardData.files);
 });
 
+// --- a key, where an edge stands before the service and wants one ---
+
+window.addEventListener("keywanted", () => { byId("key").hidden = false; });
+byId("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(byId("key").querySelector("input").value);
+  look();
+});
+
 // --- the service: an inference says who answers, its own readiness whether it still does ---
 
 let answered = false; // since it was last seen down
 
 function known({ simulated }) {
   answered = true;
+  byId("key").hidden = true;
   byId("simulated").hidden = !simulated;
   say("up", "the service is ready");
 }
@@ -83,7 +93,10 @@ function say(state, text) {
   health.className = state;
 }
 
+let next = null;
+
 async function look() {
+  clearTimeout(next);
   if (!document.hidden) {
     if (!(await ready())) {
       answered = false;
@@ -92,11 +105,11 @@ async function look() {
       try {
         known(await infer("detect_faces", await blank()));
       } catch (error) {
-        say("down", `the service does not answer: ${error.message}`);
+        say("down", error.status === 401 ? error.message : `the service does not answer: ${error.message}`);
       }
     }
   }
-  setTimeout(look, PAUSE);
+  next = setTimeout(look, PAUSE);
 }
 
 // A photo of nothing: the cheapest that is a real question.

@@ -3,6 +3,13 @@
 
 const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
 
+let key = null; // in memory alone: gone with the page
+
+/** Send this API key from now on, as an edge before Triton wants it. */
+export function useKey(value) {
+  key = value;
+}
+
 /** Something went wrong; the message is the service's own where it gave one. */
 export class ServiceError extends Error {
   constructor(message, status) {
@@ -43,26 +50,28 @@ export async function infer(pipeline, photo, options = {}, signal = undefined) {
   return { ...interpret(answer), times };
 }
 
-/** Whether the service says that it is ready. */
+/** Whether the service says that it is ready, or that it wants to know who asks. */
 export async function ready() {
   try {
     await send("/v2/health/ready", {});
     return true;
   } catch (error) {
-    if (error instanceof ServiceError) return false;
+    if (error instanceof ServiceError) return error.status === 401;
     throw error;
   }
 }
 
 async function send(path, init) {
+  const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {
-    response = await fetch(path, { ...init, cache: "no-store", credentials: "same-origin" });
+    response = await fetch(path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServiceError("the service can't be reached: it is not running, or the connection broke", 0);
   }
   if (response.ok) return response;
+  if (response.status === 401) window.dispatchEvent(new Event("keywanted"));
   const text = await response.text();
   let message;
   try {

@@ -192,3 +192,27 @@ def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
     page.locator(f"#{tab}").get_by_role("button", name=name).click()
     failed(page, words, f"#{tab}")
     expect(page.locator(f"#{tab}").get_by_role("button", name=name)).to_be_visible()
+
+
+def test_a_key_that_an_edge_wants(open_page, astronaut):
+    page = open_page(expected=["401"])
+
+    def edge(route):
+        """As the edge before a public server does."""
+        if route.request.headers.get("authorization") == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": "an API key is needed"})
+
+    page.route("**/v2/**", edge)
+    page.reload()
+    field = page.get_by_label("API key")
+    expect(field).to_be_visible(timeout=SLOW)
+    expect(page.locator("#health")).to_have_text("an API key is needed")
+    for key, words in (("wrong", "an API key is needed"), ("right", "the service is ready")):
+        field.fill(key)
+        page.get_by_role("button", name="Use it").click()
+        expect(page.locator("#health")).to_have_text(words, timeout=SLOW)
+    expect(field).to_be_hidden()
+    give(page, astronaut)
+    said(page, "face in")
