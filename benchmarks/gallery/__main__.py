@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import cv2
 from aurum_client import Analysis, AurumError
@@ -73,10 +74,11 @@ def given(
         except AurumError as error:
             yield Entry("Photos", path.name, None, str(error), "")
             continue
-        drawing = draw(data, answer, folder / f"{path.stem}.jpg", settings, 1280)
-        said = f"{len(answer)} faces"
+        drawing = draw(data, answer, folder / f"{path.name}.jpg", settings, 1280)
+        said = f"{len(answer)} face{'s' * (len(answer) != 1)}"
         if len(answer):
-            said += f", quality {answer.quality.min():.2f} to {answer.quality.max():.2f}"
+            ends = (f"{value:.2f}" for value in (answer.quality.min(), answer.quality.max()))
+            said += f", quality {' to '.join(dict.fromkeys(ends))}"
         verdict = ""
         if path.name in counts:
             there = counts[path.name]
@@ -123,7 +125,11 @@ def page(entries: Sequence[Entry], target: Target, rule: str, command: str) -> s
         lines.append("| --- | --- | --- | --- |")
         for entry in entries:
             if entry.section == section:
-                image = f"![{entry.title}](gallery/{entry.drawing.name})" if entry.drawing else ""
+                image = (
+                    f"![{entry.title}](gallery/{quote(entry.drawing.name)})"
+                    if entry.drawing
+                    else ""
+                )
                 lines.append(f"| {image} | {entry.title} | {entry.said} | {entry.verdict} |")
     return "\n".join(lines) + "\n"
 
@@ -147,8 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         out = options.out or CHECKOUT / "docs"
         folder = out / "gallery"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        if not options.out:  # ours alone: a folder of somebody else's is only added to
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if options.photos:
             counts = _counts(options.counts) if options.counts else {}
             entries = list(given(judge, options.photos, counts, folder, settings))

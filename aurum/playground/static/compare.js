@@ -19,7 +19,7 @@ export function compare(panel, { onanswer }) {
   panel.append(
     el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
     el("div", { class: "row" },
-      el("label", {}, "accept a stranger at most in ", rate),
+      el("label", {}, "accept strangers at most ", rate),
       el("label", {}, "share of pairs that are the same person ", prior)),
     verdict,
   );

@@ -89,17 +89,26 @@ export class Overlay {
     return svg("g", { class: "face", "data-index": index }, ...marks);
   }
 
-  // The parts of one face, beside its box where there is more room, and never outside the photo.
+  // The parts of one face, on the side of its box where there is most room, never outside the photo.
   panel(face, width, height) {
-    const { unit } = this;
     const lines = parts(face);
     if (lines.length === 0) return null;
-    const size = Math.min(11 * unit, height / (1.35 * (lines.length + 1)));
-    const [wide, high] = [16 * size, 1.35 * size * (lines.length + 0.6)];
-    const [x, y, boxWidth] = face.box;
-    const right = width - x - boxWidth > x;
-    const left = Math.max(0, Math.min(width - wide, right ? x + boxWidth + size : x - wide - size));
-    const top = Math.max(0, Math.min(height - high, y));
+    const [columns, rows] = [16, 1.35 * (lines.length + 0.6)]; // its sides, in sizes of the font
+    const [x, y, boxWidth, boxHeight] = face.box;
+    const places = [
+      { wide: width - x - boxWidth, high: height, left: () => x + boxWidth, top: () => y },
+      { wide: x, high: height, left: (size) => x - (columns + 1) * size, top: () => y },
+      { wide: width, high: height - y - boxHeight, left: () => x, top: () => y + boxHeight },
+      { wide: width, high: y, left: () => x, top: (size) => y - (rows + 1) * size },
+    ].map((place) => ({
+      ...place, size: Math.min(11 * this.unit, place.wide / (columns + 1), place.high / (rows + 1)),
+    }));
+    const best = places.reduce((one, other) => (other.size > one.size ? other : one));
+    // Where a face leaves no room at all, better over it than too small to read.
+    const size = Math.max(best.size, Math.min(7 * this.unit, width / columns, height / rows));
+    const [wide, high] = [columns * size, rows * size];
+    const left = Math.max(0, Math.min(width - wide, best.left(size) + size / 2));
+    const top = Math.max(0, Math.min(height - high, best.top(size) + size / 2));
     const texts = lines.flatMap(({ name, text }, i) => {
       const at = top + 1.35 * size * (i + 1);
       return [

@@ -5,7 +5,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from browser import SLOW, failed, give, said
+from browser import SLOW, failed, give, said, serve
 from matplotlib.cbook import get_sample_data
 from playwright.sync_api import expect
 
@@ -64,6 +64,38 @@ def test_a_face_is_chosen_in_the_list_or_in_the_picture(open_page, real, client,
     second.locator(".target").first.click()
     assert similarity(page) == pytest.approx(alike[0], abs=1e-4)
     expect(second.get_by_role("button", name="Face 1")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(("name", "far"), [("1e-2", 1e-2), ("1e-3", 1e-3), ("1e-4", 1e-4)])
+def test_the_decision_and_the_probability_are_the_clients(
+    open_page, real, client, astronaut, other, name, far
+):
+    page = open_page("compare")
+    page.locator("[name=far]").select_option(name)
+    facts = page.locator("#compare .verdict dd")
+    for second, words in ((other, "Not the same person"), (astronaut, "Same person")):
+        compare(page, astronaut, second)
+        expect(page.locator("#compare .decision")).to_have_text(words, timeout=SLOW)
+        result = client.compare(astronaut, second, far=far)
+        assert float(facts.nth(1).text_content()) == pytest.approx(result.threshold, abs=1e-4)
+    give(page, other, where="#compare", side=1)
+    for prior in (None, 0.001, 0.9):
+        page.locator("[name=prior]").fill("" if prior is None else str(prior))
+        page.locator("[name=prior]").blur()
+        result = client.compare(astronaut, other, far=far, prior=prior)
+        told = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
+        expect(facts.nth(2)).to_contain_text(told, timeout=SLOW)
+    page.locator("[name=prior]").fill("1")
+    page.locator("[name=prior]").blur()
+    expect(page.locator("#compare .verdict")).to_contain_text("must be between 0 and 1")
+
+
+def test_without_a_calibration_there_is_no_decision(open_page, simulated, astronaut):
+    with serve(simulated) as playground:
+        page = open_page("compare", url=playground.url)
+        compare(page, astronaut, astronaut)
+        said(page, "No decision: this embedder is not calibrated.", "#compare")
+        assert similarity(page) == 1
 
 
 def test_a_side_without_a_face_or_with_a_bad_photo(open_page, astronaut):
