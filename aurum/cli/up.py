@@ -36,10 +36,13 @@ def up() -> None:
 
 def _serve(server: Server, prepared: Prepared) -> None:
     stopping = threading.Event()
+    page: Playground | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
         if stopping.is_set():
             server.kill()  # asked twice: at once
+            if page:
+                page.kill()
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,7 +55,6 @@ def _serve(server: Server, prepared: Prepared) -> None:
                 waiter.join(0.1)
         if not stopping.is_set():
             waiter.check()
-            page = None
             if server.settings.playground:
                 page = beside.enter_context(Playground(server.settings))
             console.print(_ready(server.settings, prepared, page))

@@ -52,11 +52,19 @@ async def infer(
     client: httpx.AsyncClient, request: Request, pipeline: str, limit: Limit
 ) -> Response:
     """Pass a request for `pipeline` on; with the header `x-timings: 1` say where the time went."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        # Unpacked it could be of any size.
+        return Refusal(
+            415, "a compressed request is not passed on: send it without Content-Encoding"
+        )
     start = time.perf_counter()
     try:
-        body = await _read(request, limit.body)
+        async with asyncio.timeout(TIMEOUT.read):
+            body = await _read(request, limit.body)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is left to read it
+    except TimeoutError:
+        return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
     if body is None:
         return limit.refusal()
     received = time.perf_counter() - start

@@ -55,6 +55,10 @@ class Playground:
             time.sleep(0.01)
         return self
 
+    def kill(self) -> None:
+        """Don't wait for requests any longer."""
+        self._server.force_exit = True
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

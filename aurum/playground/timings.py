@@ -1,8 +1,8 @@
 """Where the time of one request went, by Triton's own counters, as a Server-Timing header.
 
 Triton (2.51) counts by model, not by request, and only what is finished. So the counters are read
-before and after, and told only where no pipeline answered anybody else in between. What is not seen:
-a request that was under way all the while, and direct calls of the two models.
+before and after, and told only where no pipeline answered anybody else in between. Not seen are a
+request that was under way all the while, and direct calls of the two models.
 """
 
 from __future__ import annotations

@@ -125,6 +125,22 @@ def test_requests_in_flight_are_answered_before_it_stops(up, settings, astronaut
     assert running.end() == 0
 
 
+def test_asked_twice_it_waits_for_nobody(up, settings):
+    running = up()
+    running.wait_for("Ctrl-C")
+    with socket.create_connection(("127.0.0.1", settings.playground_port)) as slow:
+        head = "POST /v2/models/detect_faces/infer HTTP/1.1\r\nHost: localhost\r\n"
+        slow.sendall(f"{head}Content-Length: 1000\r\n\r\nthe beginning".encode())
+        time.sleep(0.5)  # until it is in flight; nothing tells
+        running.process.send_signal(signal.SIGINT)
+        running.wait_for("draining")
+        time.sleep(0.5)
+        assert running.process.poll() is None  # it waits for that request
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+    assert "stopped" in running.text
+
+
 def test_without_weights_it_serves_simulated_models_and_says_so_in_capitals(up, settings, tmp_path):
     nowhere = replace(settings, profile="auto", offline=True, model_cache=tmp_path / "empty")
     running = up(nowhere, AURUM_MODEL_MIRROR="", AURUM_PLAYGROUND="0")

@@ -15,7 +15,7 @@ export class FaceView {
     this.image = el("img", { alt: "" });
     this.overlay = new Overlay({
       onpick: (index) => this.choose(index),
-      onhover: (index) => this.overlay.activate(index ?? this.chosen),
+      onhover: (index) => this.light(index),
     });
     this.stage = el("div", { class: "stage", hidden: true }, this.image, this.overlay.element);
     this.list = el("ol", { class: "faces" });
@@ -59,9 +59,15 @@ export class FaceView {
     this.list.replaceChildren();
   }
 
+  // Make a face stand out in the picture and in the list; null: the chosen one, if any.
+  light(index) {
+    this.overlay.activate(index ?? this.chosen);
+    [...this.list.children].forEach((item, i) => item.classList.toggle("lit", i === index));
+  }
+
   choose(index) {
     this.chosen = index === this.chosen && !this.always ? null : index;
-    this.overlay.activate(this.chosen);
+    this.light(null);
     [...this.list.children].forEach((item, i) => {
       item.querySelector("button").setAttribute("aria-pressed", String(i === this.chosen));
     });
@@ -72,8 +78,8 @@ export class FaceView {
   card(face, index) {
     const picture = crop(this.image, face);
     picture.setAttribute("aria-hidden", "true");
-    const light = () => this.overlay.activate(index);
-    const rest = () => this.overlay.activate(this.chosen);
+    const light = () => this.light(index);
+    const rest = () => this.light(null);
     return el("li", { onpointerenter: light, onpointerleave: rest, onfocusin: light, onfocusout: rest },
       el("button", { type: "button", class: "face", "aria-pressed": "false", onclick: () => this.choose(index) },
         picture,

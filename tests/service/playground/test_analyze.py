@@ -131,6 +131,8 @@ def test_list_and_picture_light_each_other_up(open_page, astronaut):
     expect(active).to_have_count(1)
     page.mouse.move(0, 0)
     expect(active).to_have_count(0)
+    page.locator("#analyze .overlay .target").first.hover()
+    expect(page.locator("#analyze .faces li.lit")).to_have_count(1)
     page.locator("#analyze .overlay .target").first.click()
     button = page.locator("#analyze .faces button").first
     expect(button).to_have_attribute("aria-pressed", "true")

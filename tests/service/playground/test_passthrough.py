@@ -1,6 +1,7 @@
 """What the playground's server passes on, and what it refuses, before a real Triton."""
 
 import base64
+import gzip
 import json
 import socket
 import threading
@@ -157,6 +158,21 @@ def test_photos_up_to_the_limit_pass_also_as_base64(narrow, astronaut):
     inputs = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]
     answer = httpx.post(narrow.url + INFER, json={"inputs": inputs}, timeout=60, trust_env=False)
     assert answer.status_code == 200
+
+
+def test_compressed_requests_are_refused_as_they_may_unpack_to_any_size(ask, astronaut):
+    body = gzip.compress(astronaut)
+    answer = ask.post(INFER, content=body, headers={**RAW, "content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert "without Content-Encoding" in answer.json()["error"]
+
+
+def test_who_leaves_in_the_middle_hurts_nobody(page, ask, astronaut):
+    head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nthe beginning"
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", page.port)) as connection:
+            connection.sendall(head.encode())
+    assert ask.post(INFER, content=astronaut, headers=RAW).status_code == 200
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "1, 2"])
