@@ -3,7 +3,11 @@
 const SIDE = 112;
 // Where the landmarks lie in an aligned crop: InsightFace's `arcface_dst`, as in aurum/imaging.
 const TEMPLATE = [
-  [38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041],
+  [38.2946, 51.6963],
+  [73.5318, 51.5014],
+  [56.0252, 71.7366],
+  [41.5493, 92.3655],
+  [70.7299, 92.2041],
 ];
 
 /** Draw a face of `picture` (an image, video or canvas) into a canvas, `scale` times 112 pixels. */
@@ -25,10 +29,13 @@ export function crop(picture, face, scale = 2) {
 // The least-squares similarity (Umeyama, 1991) to the template: [a, b, x, y] of the map
 // (u, v) -> (a u - b v + x, b u + a v + y). null where the landmarks lie in one point.
 function similarity(landmarks) {
-  const mean = (points) => [0, 1].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);
+  const mean = (points) =>
+    [0, 1].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);
   const [mu, mv] = mean(landmarks);
   const [tu, tv] = mean(TEMPLATE);
-  let spread = 0, real = 0, imaginary = 0;
+  let spread = 0,
+    real = 0,
+    imaginary = 0;
   landmarks.forEach(([u, v], i) => {
     const [du, dv, eu, ev] = [u - mu, v - mv, TEMPLATE[i][0] - tu, TEMPLATE[i][1] - tv];
     spread += du * du + dv * dv;

@@ -11,16 +11,30 @@ const RATES = { "1e-2": "1 in 100", "1e-3": "1 in 1,000", "1e-4": "1 in 10,000" 
 export function compare(panel, { onanswer }) {
   const sides = ["First", "Second"].map((name) => side(name, { onanswer, onchange: judge }));
   const verdict = el("div", { class: "verdict", role: "status" });
-  const rate = el("select", { name: "far", onchange: judge },
-    ...Object.entries(RATES).map(([far, text]) => el("option", { value: far, selected: far === "1e-3" }, text)));
+  const rate = el(
+    "select",
+    { name: "far", onchange: judge },
+    ...Object.entries(RATES).map(([far, text]) =>
+      el("option", { value: far, selected: far === "1e-3" }, text),
+    ),
+  );
   const prior = el("input", {
-    type: "number", name: "prior", min: 0.000001, max: 0.999999, step: "any", placeholder: "default", onchange: judge,
+    type: "number",
+    name: "prior",
+    min: 0.000001,
+    max: 0.999999,
+    step: "any",
+    placeholder: "default",
+    onchange: judge,
   });
   panel.append(
     el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
-    el("div", { class: "row" },
+    el(
+      "div",
+      { class: "row" },
       el("label", {}, "accept strangers at most ", rate),
-      el("label", {}, "share of pairs that are the same person ", prior)),
+      el("label", {}, "share of pairs that are the same person ", prior),
+    ),
     verdict,
   );
   judge();
@@ -33,7 +47,9 @@ export function compare(panel, { onanswer }) {
     }
     const given = prior.value === "" ? null : prior.valueAsNumber;
     if (given !== null && !(given > 0 && given < 1)) {
-      verdict.replaceChildren(el("p", { class: "error" }, "The share of pairs must be between 0 and 1, without these."));
+      verdict.replaceChildren(
+        el("p", { class: "error" }, "The share of pairs must be between 0 and 1, without these."),
+      );
       return;
     }
     try {
@@ -57,7 +73,10 @@ export function compare(panel, { onanswer }) {
       const assumed = given ?? chosen[0].calibration.prior;
       facts.push(
         [`threshold at one false accept in ${RATES[rate.value].slice(5)}`, threshold.toFixed(4)],
-        [`probability of the same person, if ${Number((100 * assumed).toPrecision(4))} % of pairs are`, `${percent(probability)}`],
+        [
+          `probability of the same person, if ${Number((100 * assumed).toPrecision(4))} % of pairs are`,
+          `${percent(probability)}`,
+        ],
       );
     }
     return [
@@ -83,7 +102,11 @@ function side(name, { onanswer, onchange }) {
   const view = new FaceView({ choose: true, onchoose: onchange });
   let result = null;
   let controller = null;
-  const input = photoInput({ onphoto: ask, ontrouble: (text) => notice.fail(text), label: `${name} photo` });
+  const input = photoInput({
+    onphoto: ask,
+    ontrouble: (text) => notice.fail(text),
+    label: `${name} photo`,
+  });
 
   async function ask(blob, file) {
     controller?.abort();
@@ -113,11 +136,25 @@ function side(name, { onanswer, onchange }) {
   }
 
   return {
-    element: el("div", { class: "side" }, el("h2", {}, `${name} photo`), input.element, notice.element, view.stage, view.list),
+    element: el(
+      "div",
+      { class: "side" },
+      el("h2", {}, `${name} photo`),
+      input.element,
+      notice.element,
+      view.stage,
+      view.list,
+    ),
     take: input.take,
     empty: () => result === null,
-    chosen: () => (result === null || view.chosen === null ? null : {
-      ...result, face: result.faces[view.chosen], index: view.chosen, picture: view.image,
-    }),
+    chosen: () =>
+      result === null || view.chosen === null
+        ? null
+        : {
+            ...result,
+            face: result.faces[view.chosen],
+            index: view.chosen,
+            picture: view.image,
+          },
   };
 }

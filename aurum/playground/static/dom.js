@@ -51,18 +51,24 @@ export class Notice {
 
 /** Copy to the clipboard, and tell by the button whether it worked. */
 export function copyButton(label, text) {
-  const button = el("button", {
-    type: "button",
-    onclick: async () => {
-      try {
-        await navigator.clipboard.writeText(text());
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = "The browser refused to copy";
-      }
-      setTimeout(() => { button.textContent = label; }, 2000);
+  const button = el(
+    "button",
+    {
+      type: "button",
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text());
+          button.textContent = "Copied";
+        } catch {
+          button.textContent = "The browser refused to copy";
+        }
+        setTimeout(() => {
+          button.textContent = label;
+        }, 2000);
+      },
     },
-  }, label);
+    label,
+  );
   return button;
 }
 

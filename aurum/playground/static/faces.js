@@ -7,10 +7,9 @@ import { parts } from "./quality.js";
 
 export class FaceView {
   /** `choose`: one face is always chosen; else choosing it again frees it. `onchoose(index)`. */
-  constructor({ choose = false, onchoose = () => {}, heading = "h3" } = {}) {
+  constructor({ choose = false, onchoose = () => {} } = {}) {
     this.always = choose;
     this.onchoose = onchoose;
-    this.heading = heading;
     this.chosen = null;
     this.image = el("img", { alt: "" });
     this.overlay = new Overlay({
@@ -80,12 +79,25 @@ export class FaceView {
     picture.setAttribute("aria-hidden", "true");
     const light = () => this.light(index);
     const rest = () => this.light(null);
-    return el("li", { onpointerenter: light, onpointerleave: rest, onfocusin: light, onfocusout: rest },
-      el("button", { type: "button", class: "face", "aria-pressed": "false", onclick: () => this.choose(index) },
+    return el(
+      "li",
+      { onpointerenter: light, onpointerleave: rest, onfocusin: light, onfocusout: rest },
+      el(
+        "button",
+        {
+          type: "button",
+          class: "face",
+          "aria-pressed": "false",
+          onclick: () => this.choose(index),
+        },
         picture,
         el("span", { class: "name" }, `Face ${index + 1}`),
         el("span", {}, `score ${face.score.toFixed(3)}`),
-        el("span", {}, face.quality === null ? "quality: not given" : `quality ${face.quality.toFixed(2)}`),
+        el(
+          "span",
+          {},
+          face.quality === null ? "quality: not given" : `quality ${face.quality.toFixed(2)}`,
+        ),
       ),
       qualityTable(face, index),
     );
@@ -95,12 +107,21 @@ export class FaceView {
 function qualityTable(face, index) {
   const rows = parts(face);
   if (rows.length === 0) return null;
-  return el("details", {},
+  return el(
+    "details",
+    {},
     el("summary", {}, "Quality parts"),
-    el("table", {},
+    el(
+      "table",
+      {},
       el("caption", { class: "unseen" }, `Quality parts of face ${index + 1}`),
-      el("tbody", {}, ...rows.map(({ name, text, meaning }) => el("tr", { title: meaning },
-        el("th", { scope: "row" }, name), el("td", {}, text)))),
+      el(
+        "tbody",
+        {},
+        ...rows.map(({ name, text, meaning }) =>
+          el("tr", { title: meaning }, el("th", { scope: "row" }, name), el("td", {}, text)),
+        ),
+      ),
     ),
   );
 }
@@ -115,10 +136,16 @@ export function summary(result) {
 export function rawAnswer() {
   let answer = null;
   const text = el("pre", { tabindex: "0", role: "region", "aria-label": "raw answer as JSON" });
-  const element = el("details", {},
+  const element = el(
+    "details",
+    {},
     el("summary", {}, "Raw answer (JSON)"),
-    el("p", {}, "Embeddings are cut short here; copying gives all numbers. ",
-      copyButton("Copy the JSON", () => json(answer, Infinity))),
+    el(
+      "p",
+      {},
+      "Embeddings are cut short here; copying gives all numbers. ",
+      copyButton("Copy the JSON", () => json(answer, Infinity)),
+    ),
     text,
   );
   return {
@@ -132,7 +159,7 @@ export function rawAnswer() {
 
 // An output a line. `most`: so many numbers of an embedding are shown.
 function json(answer, most) {
-  const data = ({ name, datatype, shape, data: values }) => {
+  const data = ({ name, datatype, data: values }) => {
     if (datatype !== "FP32") return JSON.stringify(values);
     const shown = name === "embeddings" && values.length > most ? values.slice(0, most) : values;
     const numbers = shown.map((value) => (Number.isNaN(value) ? "null" : shortest(value)));

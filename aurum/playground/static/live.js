@@ -15,21 +15,46 @@ export function live(panel, { onanswer }) {
   const stage = el("div", { class: "stage", hidden: true }, canvas, overlay.element);
   const video = el("video", { playsinline: true });
   video.muted = true;
-  const pipeline = el("select", { name: "pipeline" },
+  const pipeline = el(
+    "select",
+    { name: "pipeline" },
     el("option", { value: "detect_faces" }, "boxes and landmarks"),
-    el("option", { value: "analyze_faces" }, "embeddings and quality, too"));
-  const button = el("button", { type: "button", class: "primary", onclick: () => (running ? stop() : start()) }, "Start the camera");
-  const figures = Object.fromEntries(["frame time", "median", "rate", "dropped", "faces"].map((name) => [name, el("dd", {}, "–")]));
+    el("option", { value: "analyze_faces" }, "embeddings and quality, too"),
+  );
+  const button = el(
+    "button",
+    { type: "button", class: "primary", onclick: () => (running ? stop() : start()) },
+    "Start the camera",
+  );
+  const figures = Object.fromEntries(
+    ["frame time", "median", "rate", "dropped", "faces"].map((name) => [name, el("dd", {}, "–")]),
+  );
   panel.append(
     el("div", { class: "row" }, button, el("label", {}, "ask for ", pipeline)),
-    notice.element, stage,
-    el("dl", { class: "figures" }, ...Object.entries(figures).map(([name, value]) => el("div", {}, el("dt", {}, name), value))),
-    el("p", { class: "hint" }, "You see the frame that was analyzed, with its own marks: one is in flight at a time, and what the camera sends meanwhile is dropped."),
+    notice.element,
+    stage,
+    el(
+      "dl",
+      { class: "figures" },
+      ...Object.entries(figures).map(([name, value]) => el("div", {}, el("dt", {}, name), value)),
+    ),
+    el(
+      "p",
+      { class: "hint" },
+      "You see the frame that was analyzed, with its own marks: one is in flight at a time, and what the camera sends meanwhile is dropped.",
+    ),
   );
   let running = null;
 
   async function start() {
-    const run = { stream: null, controller: new AbortController(), arrived: 0, asked: 0, ends: [], spent: [] };
+    const run = {
+      stream: null,
+      controller: new AbortController(),
+      arrived: 0,
+      asked: 0,
+      ends: [],
+      spent: [],
+    };
     running = run;
     button.textContent = "Stop";
     notice.say("Waiting for the camera …");
@@ -90,7 +115,13 @@ export function live(panel, { onanswer }) {
 
   async function frame(run) {
     const started = performance.now();
-    const { blob, canvas: taken } = await toJpeg(video, video.videoWidth, video.videoHeight, SIDE, 0.85);
+    const { blob, canvas: taken } = await toJpeg(
+      video,
+      video.videoWidth,
+      video.videoHeight,
+      SIDE,
+      0.85,
+    );
     const result = await infer(pipeline.value, blob, {}, run.controller.signal);
     if (running !== run) return;
     onanswer(result);
@@ -114,5 +145,8 @@ export function live(panel, { onanswer }) {
   }
 
   document.addEventListener("visibilitychange", () => document.hidden && stop());
-  return { stop, take: () => notice.fail("Photos are for Analyze and Compare; this is the camera.") };
+  return {
+    stop,
+    take: () => notice.fail("Photos are for Analyze and Compare; this is the camera."),
+  };
 }

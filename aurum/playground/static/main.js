@@ -42,7 +42,12 @@ for (const name of names) {
   const tab = byId(`tab-${name}`);
   tab.addEventListener("click", () => goTo(name));
   tab.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -names.indexOf(name), End: names.length - 1 - names.indexOf(name) };
+    const steps = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      Home: -names.indexOf(name),
+      End: names.length - 1 - names.indexOf(name),
+    };
     if (!(event.key in steps)) return;
     event.preventDefault();
     const next = names[(names.indexOf(name) + steps[event.key] + names.length) % names.length];
@@ -68,7 +73,9 @@ document.addEventListener("paste", (event) => {
 
 // --- a key, where an edge stands before the service and wants one ---
 
-window.addEventListener("keywanted", () => { byId("key").hidden = false; });
+window.addEventListener("keywanted", () => {
+  byId("key").hidden = false;
+});
 byId("key").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").querySelector("input").value);
@@ -105,7 +112,10 @@ async function look() {
       try {
         known(await infer("detect_faces", await blank()));
       } catch (error) {
-        say("down", error.status === 401 ? error.message : `the service does not answer: ${error.message}`);
+        say(
+          "down",
+          error.status === 401 ? error.message : `the service does not answer: ${error.message}`,
+        );
       }
     }
   }
@@ -117,7 +127,9 @@ async function blank() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 32;
   canvas.getContext("2d").fillRect(0, 0, 32, 32);
-  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+  return new Promise((resolve) => {
+    canvas.toBlob(resolve, "image/png");
+  });
 }
 
 look();

@@ -43,9 +43,15 @@ export class Overlay {
     this.element.replaceChildren();
     this.texts = [];
     if (this.result === null) return;
-    const { size: [width, height], faces } = this.result;
+    const {
+      size: [width, height],
+      faces,
+    } = this.result;
     this.element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.element.setAttribute("aria-label", `${counted(faces)} marked in the photo; the list of faces describes them`);
+    this.element.setAttribute(
+      "aria-label",
+      `${counted(faces)} marked in the photo; the list of faces describes them`,
+    );
     this.unit = width / (this.element.clientWidth || width); // picture pixels in a CSS pixel
     this.element.append(...faces.map((face, i) => this.face(face, i)));
     this.emphasize();
@@ -54,7 +60,10 @@ export class Overlay {
   // Nothing is replaced here but texts, so that a click that begins on a box also ends on it.
   emphasize() {
     if (this.result === null) return;
-    const { size: [width, height], faces } = this.result;
+    const {
+      size: [width, height],
+      faces,
+    } = this.result;
     faces.forEach((face, i) => {
       this.element.children[i].classList.toggle("active", i === this.active);
       if (!this.texts[i]) return;
@@ -73,11 +82,16 @@ export class Overlay {
     const { unit } = this;
     const marks = [svg("rect", { class: "target", x, y, width, height })];
     if (this.shown.boxes) {
-      marks.push(svg("rect", { class: "halo", x, y, width, height }), svg("rect", { class: "box", x, y, width, height }));
+      marks.push(
+        svg("rect", { class: "halo", x, y, width, height }),
+        svg("rect", { class: "box", x, y, width, height }),
+      );
     }
     if (this.shown.landmarks) {
       const r = Math.max(1.2 * unit, Math.min(4 * unit, width / 28));
-      face.landmarks.forEach(([cx, cy], i) => marks.push(svg("circle", { class: `landmark l${i}`, cx, cy, r })));
+      face.landmarks.forEach(([cx, cy], i) =>
+        marks.push(svg("circle", { class: `landmark l${i}`, cx, cy, r })),
+      );
     }
     if (this.shown.scores) {
       const size = (width < CROWD * unit ? 10 : FONT) * unit;
@@ -101,7 +115,8 @@ export class Overlay {
       { wide: width, high: height - y - boxHeight, left: () => x, top: () => y + boxHeight },
       { wide: width, high: y, left: () => x, top: (size) => y - (rows + 1) * size },
     ].map((place) => ({
-      ...place, size: Math.min(11 * this.unit, place.wide / (columns + 1), place.high / (rows + 1)),
+      ...place,
+      size: Math.min(11 * this.unit, place.wide / (columns + 1), place.high / (rows + 1)),
     }));
     const best = places.reduce((one, other) => (other.size > one.size ? other : one));
     // Where a face leaves no room at all, better over it than too small to read.
@@ -113,10 +128,19 @@ export class Overlay {
       const at = top + 1.35 * size * (i + 1);
       return [
         svg("text", { x: left + 0.6 * size, y: at, "font-size": size }, name),
-        svg("text", { x: left + wide - 0.6 * size, y: at, "font-size": size, "text-anchor": "end" }, text),
+        svg(
+          "text",
+          { x: left + wide - 0.6 * size, y: at, "font-size": size, "text-anchor": "end" },
+          text,
+        ),
       ];
     });
-    return svg("g", { class: "panel" }, svg("rect", { x: left, y: top, width: wide, height: high, rx: size / 2 }), ...texts);
+    return svg(
+      "g",
+      { class: "panel" },
+      svg("rect", { x: left, y: top, width: wide, height: high, rx: size / 2 }),
+      ...texts,
+    );
   }
 }
 

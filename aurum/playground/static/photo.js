@@ -27,7 +27,9 @@ export async function toJpeg(picture, width, height, side = Infinity, quality = 
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
   canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  const blob = await new Promise((resolve) => { canvas.toBlob(resolve, "image/jpeg", quality); });
+  const blob = await new Promise((resolve) => {
+    canvas.toBlob(resolve, "image/jpeg", quality);
+  });
   return { blob, canvas };
 }
 
@@ -35,13 +37,18 @@ export async function toJpeg(picture, width, height, side = Infinity, quality = 
 export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
   const id = freshId("file");
   const input = el("input", {
-    type: "file", id, class: "unseen", accept: "image/jpeg,image/png,image/webp,image/*",
+    type: "file",
+    id,
+    class: "unseen",
+    accept: "image/jpeg,image/png,image/webp,image/*",
     onchange: () => {
       take(input.files);
       input.value = ""; // so that the same file can be chosen again
     },
   });
-  const area = el("div", { class: "drop", role: "group", "aria-label": label },
+  const area = el(
+    "div",
+    { class: "drop", role: "group", "aria-label": label },
     input,
     el("label", { for: id, class: "button" }, "Choose a photo"),
     el("button", { type: "button", onclick: () => takePhoto(onphoto, ontrouble) }, "Take a photo"),
@@ -86,20 +93,43 @@ async function takePhoto(onphoto, ontrouble) {
     ontrouble(cameraTrouble(error));
     return;
   }
-  const video = el("video", { autoplay: true, playsinline: true, "aria-label": "the camera's picture" });
+  const video = el("video", {
+    autoplay: true,
+    playsinline: true,
+    "aria-label": "the camera's picture",
+  });
   video.muted = true;
-  const take = el("button", { type: "button", class: "primary", disabled: true, onclick: async () => {
-    const { blob } = await toJpeg(video, video.videoWidth, video.videoHeight);
-    dialog.close();
-    onphoto(blob, "camera.jpg");
-  } }, "Take it");
-  video.addEventListener("loadeddata", () => { take.disabled = false; }); // there is a picture
+  const take = el(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      disabled: true,
+      onclick: async () => {
+        const { blob } = await toJpeg(video, video.videoWidth, video.videoHeight);
+        dialog.close();
+        onphoto(blob, "camera.jpg");
+      },
+    },
+    "Take it",
+  );
+  video.addEventListener("loadeddata", () => {
+    take.disabled = false;
+  }); // there is a picture
   video.srcObject = stream;
   const cancel = el("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-  const dialog = el("dialog", { "aria-label": "Take a photo", onclose: () => {
-    stream.getTracks().forEach((track) => track.stop());
-    dialog.remove();
-  } }, video, el("div", { class: "row" }, take, cancel));
+  const dialog = el(
+    "dialog",
+    {
+      "aria-label": "Take a photo",
+      onclose: () => {
+        stream.getTracks().forEach((track) => track.stop());
+        dialog.remove();
+      },
+    },
+    video,
+    el("div", { class: "row" }, take, cancel),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }

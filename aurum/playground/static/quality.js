@@ -22,7 +22,12 @@ const PARTS = [
 /** A face's parts as [{ name, text, meaning }]; empty where the service gave none. */
 export function parts(face) {
   return (face.parts ?? []).map((value, i) => {
-    const [name, unit, digits, meaning] = PARTS[i] ?? [`part ${i + 1}`, "", 3, "see docs/quality.md"];
+    const [name, unit, digits, meaning] = PARTS[i] ?? [
+      `part ${i + 1}`,
+      "",
+      3,
+      "see docs/quality.md",
+    ];
     const space = unit && unit !== "°" ? " " : "";
     return { name, text: `${value.toFixed(digits)}${space}${unit}`, meaning };
   });

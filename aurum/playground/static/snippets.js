@@ -7,17 +7,39 @@ export function snippets() {
   const pre = el("pre", { tabindex: "0", role: "region", "aria-label": "code" });
   let chosen = "curl";
   const name = freshId("language");
-  const choices = Object.keys(texts).map((language) => el("label", {},
-    el("input", {
-      type: "radio", name, value: language, checked: language === chosen,
-      onchange: () => { chosen = language; render(); },
-    }), ` ${language}`));
-  const render = () => { pre.textContent = texts[chosen]; };
-  const element = el("details", { class: "code" },
+  const choices = Object.keys(texts).map((language) =>
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name,
+        value: language,
+        checked: language === chosen,
+        onchange: () => {
+          chosen = language;
+          render();
+        },
+      }),
+      ` ${language}`,
+    ),
+  );
+  const render = () => {
+    pre.textContent = texts[chosen];
+  };
+  const element = el(
+    "details",
+    { class: "code" },
     el("summary", {}, "The same call as code"),
-    el("fieldset", { class: "row" }, el("legend", { class: "unseen" }, "Language"), ...choices,
-      copyButton("Copy the code", () => texts[chosen])),
-    pre);
+    el(
+      "fieldset",
+      { class: "row" },
+      el("legend", { class: "unseen" }, "Language"),
+      ...choices,
+      copyButton("Copy the code", () => texts[chosen]),
+    ),
+    pre,
+  );
   return {
     element,
     show(file, options) {
@@ -33,7 +55,9 @@ function write(origin, file, options) {
   const quoted = JSON.stringify(file); // of Python and JavaScript, too
   const url = `${origin}/v2/models/analyze_faces/infer`;
   const parameters = some ? `"parameters":${JSON.stringify(options)},` : "";
-  const keywords = Object.entries(options).map(([key, value]) => `, ${key}=${value}`).join("");
+  const keywords = Object.entries(options)
+    .map(([key, value]) => `, ${key}=${value}`)
+    .join("");
   return {
     curl: `(printf '{${parameters}"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","data":["'
  base64 < ${shell(file)} | tr -d '\\n'

@@ -35,7 +35,10 @@ export async function infer(pipeline, photo, options = {}, signal = undefined) {
   const read = performance.now();
   const { body, headers } = request(bytes, options);
   const response = await send(`/v2/models/${pipeline}/infer`, {
-    method: "POST", body, signal, headers: { ...headers, "X-Timings": "1" },
+    method: "POST",
+    body,
+    signal,
+    headers: { ...headers, "X-Timings": "1" },
   });
   const buffer = await response.arrayBuffer();
   const answered = performance.now();
@@ -65,10 +68,18 @@ async function send(path, init) {
   const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {
-    response = await fetch(path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
+    response = await fetch(path, {
+      ...init,
+      headers,
+      cache: "no-store",
+      credentials: "same-origin",
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError("the service can't be reached: it is not running, or the connection broke", 0);
+    throw new ServiceError(
+      "the service can't be reached: it is not running, or the connection broke",
+      0,
+    );
   }
   if (response.ok) return response;
   if (response.status === 401) window.dispatchEvent(new Event("keywanted"));
@@ -79,7 +90,10 @@ async function send(path, init) {
   } catch {
     message = undefined;
   }
-  throw new ServiceError(message ?? (text.trim() || `HTTP status ${response.status}`), response.status);
+  throw new ServiceError(
+    message ?? (text.trim() || `HTTP status ${response.status}`),
+    response.status,
+  );
 }
 
 // Without options the body is the photo as it is; with them a JSON header stands before it, and
@@ -89,13 +103,19 @@ function request(bytes, options) {
   if (Object.keys(options).length === 0) {
     return { body: bytes, headers: { ...type, "Inference-Header-Content-Length": "0" } };
   }
-  const json = new TextEncoder().encode(JSON.stringify({
-    inputs: [{
-      name: "image", shape: [1], datatype: "BYTES",
-      parameters: { binary_data_size: bytes.byteLength + 4 },
-    }],
-    parameters: { ...options, binary_data_output: true },
-  }));
+  const json = new TextEncoder().encode(
+    JSON.stringify({
+      inputs: [
+        {
+          name: "image",
+          shape: [1],
+          datatype: "BYTES",
+          parameters: { binary_data_size: bytes.byteLength + 4 },
+        },
+      ],
+      parameters: { ...options, binary_data_output: true },
+    }),
+  );
   const size = new DataView(new ArrayBuffer(4));
   size.setUint32(0, bytes.byteLength, true);
   return {
@@ -166,7 +186,9 @@ function calibration(values) {
   if (values.length < 6 || values.some(Number.isNaN)) return null;
   return {
     thresholds: Object.fromEntries(FARS.map((far, i) => [far, values[i]])),
-    slope: values[3], intercept: values[4], prior: values[5],
+    slope: values[3],
+    intercept: values[4],
+    prior: values[5],
   };
 }
 
@@ -190,7 +212,9 @@ function serverTiming(text) {
 export function compare(a, b, far, prior = null) {
   if (a.models.embedder !== b.models.embedder) {
     throw new ServiceError(
-      `embeddings of different models don't compare: ${a.models.embedder} and ${b.models.embedder}`, 0);
+      `embeddings of different models don't compare: ${a.models.embedder} and ${b.models.embedder}`,
+      0,
+    );
   }
   const dot = a.face.embedding.reduce((sum, value, i) => sum + value * b.face.embedding[i], 0);
   const similarity = Math.min(1, Math.max(-1, dot));
