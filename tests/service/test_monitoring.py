@@ -31,7 +31,7 @@ SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instanc
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in an expression."""
-    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b[\d.]+(e\d+)?\b", " ", expression)
+    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b\d[\d.]*(e[+-]?\d+)?\b", " ", expression)
     return set(re.findall(r"[a-z_][\w:]*(?!\w*\s*\()\b", plain)) - SYNTAX
 
 
