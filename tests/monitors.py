@@ -21,7 +21,7 @@ from aurum.server.private import Service, free_ports
 from aurum.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "monitoring"
-INTERVAL = "2s"  # between two scrapes
+INTERVAL = "4s"  # between two scrapes
 DAYS = 30  # that the certificate of the stand-in for the edge is valid
 
 

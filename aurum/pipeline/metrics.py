@@ -12,6 +12,7 @@ means: docs/monitoring.md.
 from __future__ import annotations
 
 import threading
+import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -141,9 +142,13 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing.wait(INTERVAL):
-            self._hand_over()
-        self._hand_over()
+        closing = False
+        while not closing:
+            closing = self._closing.wait(INTERVAL)
+            try:
+                self._hand_over()
+            except Exception:  # Triton's: what was not handed over is tried again
+                traceback.print_exc()
 
     def _hand_over(self) -> None:
         for key, value in self._counts.series().items():
