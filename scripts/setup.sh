@@ -43,7 +43,7 @@ if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
     need wrk "the benchmarks load HTTP servers with wrk"
 fi
 
-if [ "$purpose" = test ] && ! command -v chromium google-chrome >/dev/null; then
+if [ "$purpose" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
     # Ubuntu has it as a snap alone.
     (need chromium "the playground's tests drive a real browser") ||
         echo "no Chromium: the tests of the playground's page will be skipped" >&2
