@@ -139,6 +139,7 @@ def test_asked_twice_it_waits_for_nobody(up, settings):
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0
     assert "stopped" in running.text
+    assert "Traceback" not in running.text
 
 
 def test_without_weights_it_serves_simulated_models_and_says_so_in_capitals(up, settings, tmp_path):
