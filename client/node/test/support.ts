@@ -1,7 +1,9 @@
 /** Real servers for the tests and benchmarks, and the photos to send. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -68,4 +70,72 @@ export async function until(condition: () => boolean | Promise<boolean>, seconds
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** A port that nobody uses. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** A Redis on a free loopback port with a folder of its own, that keeps what it has accepted. */
+export class RedisServer {
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+  ) {}
+
+  static async start(): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), "aurum-redis-"));
+    const redis = new RedisServer(await freePort(), folder);
+    await redis.start();
+    return redis;
+  }
+
+  get connection() {
+    return { host: "127.0.0.1", port: this.port };
+  }
+
+  async start(): Promise<void> {
+    const settings = { port: this.port, bind: "127.0.0.1", dir: this.folder, save: "" };
+    const durable = { appendonly: "yes", appendfsync: "always" };
+    const flags = Object.entries({ ...settings, ...durable }).flatMap(([k, v]) => [
+      `--${k}`,
+      `${v}`,
+    ]);
+    this.child = spawn("redis-server", flags, { stdio: "ignore" });
+    await until(() => canConnect(this.port));
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const ended = new Promise((resolve) => this.child!.once("exit", resolve));
+    this.child!.kill(signal);
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill("SIGTERM");
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
+/** The same JPEG with a comment of its own, so that it is another file. */
+export function withComment(jpeg: Buffer, comment: string): Buffer {
+  const text = Buffer.from(comment);
+  const segment = Buffer.from([0xff, 0xfe, 0, text.length + 2]); // COM and its length
+  return Buffer.concat([jpeg.subarray(0, 2), segment, text, jpeg.subarray(2)]);
 }
