@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RequestTimeoutError } from "./errors.js";
 
@@ -67,6 +68,8 @@ export async function withDeadline<T>(
   const controller = new AbortController();
   const stop = () => controller.abort();
   const timer = setTimeout(stop, timeoutMs);
+  // One signal may be that of any number of calls; no warning, as all listeners are removed below.
+  setMaxListeners(0, ...givenUp);
   for (const signal of givenUp) signal.addEventListener("abort", stop);
   try {
     const deadline = new Deadline(timeoutMs, controller.signal, givenUp);
