@@ -128,7 +128,7 @@ function fromFetch(error: unknown): AurumError {
   const cause = (error as { cause?: NodeJS.ErrnoException })?.cause;
   const code = cause?.code ?? "";
   const message = cause?.message || code || (error as Error).message;
-  if (code.startsWith("HPE_")) {
+  if (cause?.name === "HTTPParserError") {
     return new ProtocolError(`not an answer of Triton's: ${message}`, { cause: error });
   }
   return new ConnectionFailedError(message, { cause: error });

@@ -37,7 +37,7 @@ after(async () => {
 
 for (const photo of photos()) {
   test(`${basename(photo)}: over HTTP as the Python client`, async () => {
-    const want = await server.tell<Expected>(`analyze ${photo}`);
+    const want = await server.analyze<Expected>(photo);
     const got = await remote.analyze(photo);
     assert.equal(got.source, "triton");
     compare(got, want, { pixels: 0.02, score: 1e-4, cosine: 0.9999 });
@@ -45,7 +45,7 @@ for (const photo of photos()) {
   });
 
   test(`${basename(photo)}: the local rung as the Python client`, async () => {
-    const want = await server.tell<Expected>(`analyze ${photo}`);
+    const want = await server.analyze<Expected>(photo);
     const got = await local.analyze(photo);
     assert.equal(got.source, "local");
     compare(got, want, { pixels: 0.1, score: 0.01, cosine: 0.9995 });

@@ -1,23 +1,24 @@
 """A tritonserver of its own for the Node tests, which tell it what to do on stdin.
 
-It prints one line of JSON when it is ready, and one after each command: `kill` (SIGKILL to
-tritonserver and its children), `stop` and `cont` (SIGSTOP, SIGCONT), `start` (again, on the same
-ports), `analyze PATH` (what the Python client says of a photo). It ends with its stdin.
+It prints one line of JSON when it is ready, and one after each command: `start` (again, on the same
+ports; a line when it was started, and one when it is ready), `analyze PATH` (what the Python client
+says of a photo), `load SECONDS CONCURRENCY PATH` (how many photos a second the Python client gets
+analyzed). It ends with its stdin.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import signal
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aurum_client import Analysis, FaceClient
+from aurum_client import Analysis, AsyncFaceClient, FaceClient
 
 from aurum.server.private import running
 from aurum.server.server import Server
@@ -36,21 +37,42 @@ def main() -> None:
             "url": service.urls[0],
             "models": str(folder / "model_repository"),
             "simulated": service.prepared.simulated,
+            "pid": server.pid,
         }
         say(facts)
         for line in sys.stdin:
             command, _, argument = line.strip().partition(" ")
             if command == "start":
+                while server.running:  # a process that was just killed
+                    time.sleep(0.01)
                 server = stack.enter_context(Server(service.settings))
+                say({"pid": server.pid})
                 server.wait_ready()
                 say({})
             elif command == "analyze":
                 with FaceClient(service.urls[0], timeout=60) as client:
                     say(as_json(client.analyze(argument)))
-            else:
-                name = {"kill": "SIGKILL", "stop": "SIGSTOP", "cont": "SIGCONT"}[command]
-                os.killpg(server.pid, getattr(signal, name))
-                say({})
+            elif command == "load":
+                seconds, concurrency, path = argument.split(" ", 2)
+                load = photos_a_second(service.urls[0], float(seconds), int(concurrency), path)
+                say({"rate": asyncio.run(load)})
+
+
+async def photos_a_second(url: str, seconds: float, concurrency: int, path: str) -> float:
+    """The rate of `concurrency` callers that each ask again once they are answered."""
+    photo = Path(path).read_bytes()
+    async with AsyncFaceClient(url, timeout=60) as client:
+        start = time.perf_counter()
+        answered = 0
+
+        async def call() -> None:
+            nonlocal answered
+            while time.perf_counter() - start < seconds:
+                await client.analyze(photo)
+                answered += 1
+
+        await asyncio.gather(*(call() for _ in range(concurrency)))
+        return answered / (time.perf_counter() - start)
 
 
 def say(answer: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ export interface Facts {
   models: string;
   /** Whether there were no weights, so that simulated models are served. */
   simulated: boolean;
+  /** Of tritonserver, and of the group of its processes. */
+  pid: number;
 }
 
 /** A tritonserver that test/serve.py runs; see there for the commands. */
@@ -26,7 +28,8 @@ export class TritonServer {
   private constructor(
     private readonly process: ChildProcess,
     private readonly lines: AsyncIterator<string>,
-    readonly facts: Facts,
+    readonly facts: Readonly<Facts>,
+    private pid: number,
   ) {}
 
   static async start(profile?: string): Promise<TritonServer> {
@@ -38,13 +41,41 @@ export class TritonServer {
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     const first = await lines.next();
     if (first.done) throw new Error("test/serve.py ended before its server was ready");
-    return new TritonServer(child, lines, JSON.parse(first.value));
+    const facts = JSON.parse(first.value) as Facts;
+    return new TritonServer(child, lines, facts, facts.pid);
   }
 
-  async tell<T = Record<string, never>>(command: string): Promise<T> {
+  /** What the Python client says of a photo. */
+  analyze<T>(photo: string): Promise<T> {
+    return this.tell(`analyze ${photo}`);
+  }
+
+  /** How many photos a second the Python client gets analyzed by so many callers. */
+  async load(seconds: number, concurrency: number, photo: string): Promise<number> {
+    return (await this.tell<{ rate: number }>(`load ${seconds} ${concurrency} ${photo}`)).rate;
+  }
+
+  /** SIGKILL ends it, SIGSTOP makes it hang, SIGCONT lets it go on; so for its Python stubs. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(-this.pid, signal);
+  }
+
+  /** After SIGKILL: start it again, on the same ports, and wait until it answers. */
+  async restart(started: () => void = () => {}): Promise<void> {
+    const { pid } = await this.tell<{ pid: number }>("start");
+    this.pid = pid;
+    started();
+    await this.answer();
+  }
+
+  private tell<T>(command: string): Promise<T> {
     this.process.stdin!.write(`${command}\n`);
+    return this.answer();
+  }
+
+  private async answer<T>(): Promise<T> {
     const line = await this.lines.next();
-    if (line.done) throw new Error(`test/serve.py ended during '${command}'`);
+    if (line.done) throw new Error("test/serve.py has ended");
     return JSON.parse(line.value) as T;
   }
 

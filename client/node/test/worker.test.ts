@@ -121,12 +121,12 @@ test("a dead letter that is put in again gets another chance", async () => {
 
 test("while Triton is down jobs wait, and no attempt is counted", async () => {
   work({ concurrency: 4 });
-  await server.tell("kill");
+  server.signal("SIGKILL");
   const jobs = await Promise.all(
     Array.from({ length: 10 }, (_, i) => enqueue(queue, base64(withComment(photo, `down ${i}`)))),
   );
   await until(async () => (await queue.getDelayedCount()) > 0);
-  await server.tell("start");
+  await server.restart();
   await until(async () => (await queue.getCompletedCount()) === jobs.length);
   assert.equal(await queue.getFailedCount(), 0);
   for (const job of await queue.getCompleted()) assert.ok(job.attemptsMade <= 1);

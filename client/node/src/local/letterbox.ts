@@ -1,7 +1,7 @@
 /** A photo to the detector's input, as aurum/imaging/letterbox.py. */
 
 import type { Photo } from "./photo.js";
-import { resizeArea, resizeLinear } from "./resize.js";
+import { resizeArea, resizeLinear, roundHalfEven } from "./resize.js";
 
 /** The coarsest stride of the detectors. */
 export const CELL = 32;
@@ -40,11 +40,4 @@ function shrunk(photo: Photo, shrink: number): Photo {
   const height = Math.max(1, roundHalfEven(photo.height * shrink));
   // Beyond a factor of two linear interpolation would skip pixels.
   return shrink >= 0.5 ? resizeLinear(photo, width, height) : resizeArea(photo, width, height);
-}
-
-/** As Python rounds: 0.5 to the even neighbour. */
-function roundHalfEven(value: number): number {
-  const whole = Math.floor(value);
-  const rest = value - whole;
-  return rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? whole + 1 : whole;
 }

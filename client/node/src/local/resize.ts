@@ -24,8 +24,8 @@ export function resizeLinear(photo: Photo, width: number, height: number): Photo
     const next = Math.min(row + 1, photo.height - 1);
     linearRow(photo, row, across, above);
     linearRow(photo, next, across, below);
-    const second = down.weight[y]!;
-    const first = 2048 - second;
+    const first = down.first[y]!;
+    const second = down.second[y]!;
     for (let i = 0; i < above.length; i++, out++) {
       const top = (first * (above[i]! >> 4)) >> 16;
       const bottom = (second * (below[i]! >> 4)) >> 16;
@@ -35,37 +35,46 @@ export function resizeLinear(photo: Photo, width: number, height: number): Photo
   return result;
 }
 
-/** Where each pixel's first neighbour is, and the weight of its second in 2048ths. */
-function linearTaps(from: number, to: number): { start: Int32Array; weight: Int32Array } {
-  const start = new Int32Array(to);
-  const weight = new Int32Array(to);
+/** Where each pixel's first neighbour is, and the weights of both in 2048ths. */
+interface Pair {
+  start: Int32Array;
+  first: Int32Array;
+  second: Int32Array;
+}
+
+function linearTaps(from: number, to: number): Pair {
+  const taps = { start: new Int32Array(to), first: new Int32Array(to), second: new Int32Array(to) };
   const scale = from / to;
   for (let i = 0; i < to; i++) {
     const at = Math.fround((i + 0.5) * scale - 0.5);
     const whole = Math.floor(at);
     const inside = whole >= 0 && whole < from - 1;
-    start[i] = Math.min(Math.max(whole, 0), from - 1);
-    weight[i] = inside ? Math.round(Math.fround(at - whole) * 2048) : 0;
+    const rest = inside ? Math.fround(at - whole) : 0;
+    taps.start[i] = Math.min(Math.max(whole, 0), from - 1);
+    // Each rounded by itself: their sum may be 2049.
+    taps.first[i] = roundHalfEven(Math.fround(1 - rest) * 2048);
+    taps.second[i] = roundHalfEven(rest * 2048);
   }
-  return { start, weight };
+  return taps;
 }
 
-function linearRow(
-  photo: Photo,
-  y: number,
-  { start, weight }: { start: Int32Array; weight: Int32Array },
-  row: Int32Array,
-): void {
+function linearRow(photo: Photo, y: number, { start, first, second }: Pair, row: Int32Array) {
   const base = y * photo.width * 3;
   for (let x = 0, out = 0; x < start.length; x++) {
-    const second = weight[x]!;
     const left = base + start[x]! * 3;
-    const right = second === 0 ? left : left + 3;
+    const right = second[x] === 0 ? left : left + 3;
     for (let channel = 0; channel < 3; channel++, out++) {
-      row[out] =
-        photo.data[left + channel]! * (2048 - second) + photo.data[right + channel]! * second;
+      const sum = photo.data[left + channel]! * first[x]!;
+      row[out] = sum + photo.data[right + channel]! * second[x]!;
     }
   }
+}
+
+/** As OpenCV and Python round: 0.5 to the even neighbour. */
+export function roundHalfEven(value: number): number {
+  const whole = Math.floor(value);
+  const rest = value - whole;
+  return rest > 0.5 || (rest === 0.5 && whole % 2 !== 0) ? whole + 1 : whole;
 }
 
 /** INTER_AREA: the mean over what a pixel of the result covers. */

@@ -100,7 +100,10 @@ export class LocalRung implements Rung {
   async close(): Promise<void> {
     this.models = null;
     this.failure ??= new UnavailableError("local inference was closed");
-    await this.pool?.destroy();
+    await this.loaded;
+    // Photos that wait are dropped; those begun are finished, because onnxruntime-node takes the
+    // whole process down when a thread is ended in the midst of it.
+    await this.pool?.close({ force: true });
   }
 
   private async load(): Promise<void> {
@@ -126,9 +129,9 @@ export class LocalRung implements Rung {
       maxThreads: threads,
       maxQueue,
     });
-    const outputs = await this.run({ pipeline: "embed_face", image: GRAY_PNG, options: ALIGNED });
-    await this.run({ pipeline: "detect_faces", image: GRAY_PNG, options: {} });
-    this.models = parseModelIds(outputs);
+    const probe: LocalTask = { pipeline: "embed_face", image: GRAY_PNG, options: ALIGNED };
+    const [outputs] = await Promise.all(Array.from({ length: threads }, () => this.run(probe)));
+    this.models = parseModelIds(outputs!);
   }
 
   private async run({ pipeline, image, options }: LocalTask): Promise<Outputs> {

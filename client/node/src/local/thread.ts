@@ -19,8 +19,7 @@ interface Finding {
 }
 
 const settings = workerData as LocalSettings;
-const engine = start();
-engine.catch(() => {}); // each task reports it
+let engine: ReturnType<typeof start> | null = null;
 
 async function start() {
   const [{ default: sharp }, runtime] = await Promise.all([
@@ -42,6 +41,7 @@ export default async function answer(task: LocalTask): Promise<LocalAnswer> {
 }
 
 async function work({ pipeline, image, options }: LocalTask): Promise<Outputs> {
+  engine ??= start();
   const { sharp, graphs } = await engine;
   const checked = checkOptions(options, settings);
   const photo = await decode(sharp, image, settings.maxImageBytes, settings.maxImagePixels);

@@ -1,0 +1,20 @@
+/** `npm run bench -- kill | jobs | throughput`: the measurements of docs/node.md, as JSON. */
+
+import { jobsUnderKills } from "./jobs.js";
+import { killUnderLoad } from "./kill.js";
+import { sideBySide } from "./throughput.js";
+
+const benches: Record<string, () => Promise<unknown>> = {
+  kill: () => killUnderLoad(50, 3),
+  jobs: () => jobsUnderKills(500, false),
+  "jobs-local": () => jobsUnderKills(500, true),
+  throughput: () => sideBySide(16, 6, 8),
+};
+
+const name = process.argv[2] ?? "";
+const bench = benches[name];
+if (!bench) {
+  console.error(`which of ${Object.keys(benches).join(", ")}?`);
+  process.exit(2);
+}
+bench().then((report) => console.log(JSON.stringify(report, null, 2)));
