@@ -16,7 +16,7 @@ export interface BreakerOptions {
   volumeThreshold?: number | undefined;
   /** Share of failed calls within 5 s, in percent, above which it opens. Default: 50. */
   errorThresholdPercentage?: number | undefined;
-  /** Milliseconds from opening to a probe that may close it. Default: 1000. */
+  /** Milliseconds from opening to a probe that may close it. Default: 500. */
   resetTimeoutMs?: number | undefined;
   /** Milliseconds that a probe may take. Default: 2000. */
   probeTimeoutMs?: number | undefined;
@@ -42,7 +42,7 @@ export class Endpoint {
     options: BreakerOptions,
     changed: (endpoint: Endpoint) => void,
   ) {
-    this.resetTimeoutMs = options.resetTimeoutMs ?? 1000;
+    this.resetTimeoutMs = options.resetTimeoutMs ?? 500;
     this.probeTimeoutMs = options.probeTimeoutMs ?? 2000;
     this.breaker = new CircuitBreaker((call: () => Promise<unknown>) => call(), {
       timeout: false, // the calls have deadlines of their own

@@ -6,7 +6,8 @@ import { deflateSync } from "node:zlib";
  */
 export const GRAY_PNG: Uint8Array = grayPng(112);
 
-function grayPng(side: number): Uint8Array {
+/** A square, evenly gray, 8-bit grayscale PNG. */
+export function grayPng(side: number): Uint8Array {
   const header = Buffer.alloc(13); // 8 bits a sample, grayscale, no interlacing
   header.writeUInt32BE(side, 0);
   header.writeUInt32BE(side, 4);

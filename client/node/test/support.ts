@@ -37,6 +37,7 @@ export class TritonServer {
     const child = spawn(PYTHON, profile ? [script, profile] : [script], {
       cwd: CHECKOUT,
       stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, GRPC_ENABLE_FORK_SUPPORT: "0" }, // or gRPC remarks on each restart
     });
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     const first = await lines.next();

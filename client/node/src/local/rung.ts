@@ -14,7 +14,7 @@ import {
 } from "../errors.js";
 import { LIMITS, type Limits } from "../options.js";
 import { parseModelIds } from "../parse.js";
-import { GRAY_PNG } from "../probe.js";
+import { GRAY_PNG, grayPng } from "../probe.js";
 import type { Health, ModelIds } from "../results.js";
 import type { Ask, Rung } from "../rung.js";
 import type { Outputs } from "../tensors.js";
@@ -44,7 +44,6 @@ export interface LocalSettings extends Limits {
 
 // Errors lose their class on the way between threads, so the threads send its name.
 const REFUSALS = { InvalidImageError, InvalidRequestError, NoFaceError };
-const ALIGNED = { aligned: true };
 
 export type LocalAnswer =
   | { outputs: Outputs }
@@ -81,7 +80,7 @@ export class LocalRung implements Rung {
   }
 
   get usable(): boolean {
-    return this.models !== null;
+    return this.models !== null && this.failure === null;
   }
 
   async infer(ask: Ask): Promise<Outputs> {
@@ -98,7 +97,6 @@ export class LocalRung implements Rung {
   }
 
   async close(): Promise<void> {
-    this.models = null;
     this.failure ??= new UnavailableError("local inference was closed");
     await this.loaded;
     // Photos that wait are dropped; those begun are finished, because onnxruntime-node takes the
@@ -129,8 +127,14 @@ export class LocalRung implements Rung {
       maxThreads: threads,
       maxQueue,
     });
-    const probe: LocalTask = { pipeline: "embed_face", image: GRAY_PNG, options: ALIGNED };
-    const [outputs] = await Promise.all(Array.from({ length: threads }, () => this.run(probe)));
+    // Each thread, and at full size: the first run of a graph takes several times as long.
+    const side = settings.detectionSize;
+    const large: LocalTask = { pipeline: "detect_faces", image: grayPng(side), options: {} };
+    const crop: LocalTask = { pipeline: "embed_face", image: GRAY_PNG, options: { aligned: true } };
+    const everyThread = (task: LocalTask) =>
+      Promise.all(Array.from({ length: threads }, () => this.run(task)));
+    await everyThread(large);
+    const [outputs] = await everyThread(crop);
     this.models = parseModelIds(outputs!);
   }
 
