@@ -118,6 +118,11 @@ class Settings:
         lambda text: _one_of("0", "1")(text) == "1",
         "1: never ask an upstream; only the cache and the mirror are used.",
     )
+    require_commercial: bool = _setting(
+        False,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "1: serve no profile whose weights' commercial use is forbidden or unclear.",
+    )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
         10_000_000, _between(int, 1, 1 << 31), "Largest encoded photo, in bytes."

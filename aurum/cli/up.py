@@ -27,6 +27,8 @@ def up() -> None:
     build.install(prepared, settings.repositories / "model_repository")
     if prepared.simulated:
         console.print(_simulated(prepared))
+    if prepared.profile.commercial_use == "no":
+        console.print(_non_commercial(prepared))
     _serve(Server(settings), prepared)
 
 
@@ -89,6 +91,12 @@ def _ready(settings: Settings, prepared: Prepared) -> Table:
         table.add_row("commercial use", f"{commercial}: see `aurum models list`")
     table.add_row("stop", "Ctrl-C")
     return table
+
+
+def _non_commercial(prepared: Prepared) -> str:
+    models = [model for model in prepared.profile.models if model.commercial_use == "no"]
+    licences = escape("\n".join(f"{model.name}: {model.licence}" for model in models))
+    return f"[bold red]NOT FOR COMMERCIAL USE[/bold red], BY THESE WEIGHTS' LICENCES:\n{licences}"
 
 
 def _simulated(prepared: Prepared) -> str:

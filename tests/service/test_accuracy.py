@@ -54,6 +54,22 @@ def test_a_close_up_that_fills_the_frame(client, astronaut):
         assert found.boxes[0, 2] > 0.7 * side
 
 
+@pytest.mark.parametrize("spoil", ["blurred", "dark", "small"])
+def test_a_spoilt_photo_is_of_less_quality(client, astronaut, spoil):
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    worse, part = {
+        "blurred": (cv2.GaussianBlur(photo, (0, 0), 3), "sharpness"),
+        "dark": ((photo * 0.06).astype(np.uint8), "exposure"),
+        "small": (cv2.resize(photo, (100, 100), interpolation=cv2.INTER_AREA), "resolution"),
+    }[spoil]
+    (good,) = client.analyze(astronaut)
+    (bad,) = client.analyze(
+        cv2.imencode(".png", worse)[1].tobytes(), min_confidence=0.3, max_faces=1
+    )
+    assert bad.quality < good.quality
+    assert getattr(bad.quality_parts, part) < 0.8 * getattr(good.quality_parts, part)
+
+
 def test_all_orientations_of_a_photo_give_the_same_face(client, astronaut):
     plain = client.analyze(astronaut)
     for name, (data, _) in images.good().items():
