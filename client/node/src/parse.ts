@@ -33,8 +33,9 @@ export function parseAnalysis(outputs: Outputs, source: Source): Analysis {
   return new Analysis({
     ...fields,
     embeddings: floats(outputs, "embeddings", [faces, EMBEDDING_SIZE]),
-    quality: outputs.has("quality") ? floats(outputs, "quality", [faces]) : null,
-    qualityParts: outputs.has("quality_parts") ? qualityParts(outputs, faces) : null,
+    // The service alone judges quality.
+    quality: source === "triton" ? floats(outputs, "quality", [faces]) : null,
+    qualityParts: source === "triton" ? qualityParts(outputs, faces) : null,
     calibration: calibration(outputs),
   });
 }
@@ -103,7 +104,6 @@ function qualityParts(outputs: Outputs, faces: number): QualityParts[] {
 }
 
 function calibration(outputs: Outputs): Calibration | null {
-  if (!outputs.has("calibration")) return null;
   const row = floats(outputs, "calibration", [null]);
   if (row.length === 0) return null;
   if (row.length !== CALIBRATED) {

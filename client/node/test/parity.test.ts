@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { after, before, test } from "node:test";
-import { type Analysis, FaceClient, type Faces } from "../src/index.js";
+import { type Analysis, FaceClient, type Faces, QUALITY_PARTS } from "../src/index.js";
 import { photos, TritonServer } from "./support.js";
 
 interface Expected {
@@ -11,6 +11,8 @@ interface Expected {
   landmarks: number[];
   scores: number[];
   embeddings: number[];
+  quality: number[];
+  qualityParts: number[];
   imageSize: [number, number];
   models: { detector: string; embedder: string };
 }
@@ -41,6 +43,9 @@ for (const photo of photos()) {
     const got = await remote.analyze(photo);
     assert.equal(got.source, "triton");
     compare(got, want, { pixels: 0.02, score: 1e-4, cosine: 0.9999 });
+    assert.ok(largestDifference(got.quality!, want.quality) < 1e-3);
+    const parts = got.qualityParts!.flatMap((parts) => QUALITY_PARTS.map((name) => parts[name]));
+    assert.ok(largestDifference(parts, want.qualityParts) < 0.05);
     compareFaces(await remote.detect(photo), want, { pixels: 0.02, score: 1e-4 });
   });
 
@@ -57,6 +62,7 @@ test("embed and compare agree across the rungs", async () => {
   const [photo] = photos();
   const [there, here] = await Promise.all([remote.embed(photo!), local.embed(photo!)]);
   assert.deepEqual(here.models, there.models);
+  assert.deepEqual(here.calibration, there.calibration);
   assert.ok(cosine(there.vector, here.vector) > 0.999);
 });
 

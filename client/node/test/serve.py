@@ -87,6 +87,8 @@ def as_json(answer: Analysis) -> dict[str, Any]:
         "landmarks": answer.landmarks.ravel().tolist(),
         "scores": answer.scores.tolist(),
         "embeddings": answer.embeddings.ravel().tolist(),
+        "quality": answer.quality.tolist(),
+        "qualityParts": answer.quality_parts.ravel().tolist(),
         "imageSize": list(answer.image_size),
         "models": {"detector": answer.models.detector, "embedder": answer.models.embedder},
     }

@@ -55,6 +55,9 @@ function answer(faces: number, change: (outputs: Record<string, unknown>[]) => v
     floats("scores", [faces], 0.75),
     floats("embeddings", [faces, 512], 0.25),
     { name: "image_size", datatype: "INT32", shape: [2], data: size },
+    floats("quality", [faces], 0.625),
+    floats("quality_parts", [faces, 16], 0.5), // one more than this client knows
+    floats("calibration", [6], 0.125),
   ];
   change(outputs);
   const header = Buffer.from(
@@ -139,6 +142,9 @@ test("an answer becomes faces, and JSON", async () => {
   assert.equal(json.simulated, false);
   assert.deepEqual(json.imageSize, [640, 480]);
   assert.equal(json.faces[1].embedding.length, 512);
+  assert.equal(json.faces[1].quality, 0.625);
+  assert.equal(Object.keys(json.faces[1].qualityParts).length, 15);
+  assert.equal(analysis.calibration!.threshold(1e-3), 0.125);
   assert.deepEqual(json.faces[0].landmarks[4], [2.5, 2.5]);
   await client.close();
 });
@@ -153,6 +159,14 @@ const broken: Record<string, (outputs: { name: string; [key: string]: unknown }[
   },
   "has another shape": (outputs) => {
     outputs[0]!.shape = [4, 2];
+  },
+  "has too few columns": (outputs) => {
+    const parts = outputs.find(({ name }) => name === "quality_parts")!;
+    Object.assign(parts, { shape: [2, 3], data: Buffer.alloc(24) });
+  },
+  "has another length": (outputs) => {
+    const calibration = outputs.find(({ name }) => name === "calibration")!;
+    Object.assign(calibration, { shape: [5], data: Buffer.alloc(20) });
   },
   "has fewer bytes than its shape": (outputs) => {
     outputs[0]!.data = Buffer.alloc(8);

@@ -69,7 +69,7 @@ export class Graphs {
       });
       embeddings.set(floats(answer.embedding), start * EMBEDDING_SIZE);
       embedder = text(answer.model);
-      if (answer.calibration) calibration = floats(answer.calibration).slice(0, CALIBRATED);
+      calibration = floats(answer.calibration).slice(0, CALIBRATED);
     }
     // NaN: not calibrated.
     const known = calibration.some(Number.isNaN) ? new Float32Array() : calibration;
