@@ -19,8 +19,9 @@ export async function readImage(image: Image): Promise<Uint8Array> {
     if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
     if (typeof image?.[Symbol.asyncIterator] === "function") return await buffer(image);
   } catch (error) {
-    const what = typeof image === "string" || image instanceof URL ? ` '${image}'` : "";
-    throw new InvalidImageError(`cannot read the image${what}: ${(error as Error).message}`, {
+    // Short: somebody may have sent base64 as a path.
+    const reason = (error as Error).message.slice(0, 200);
+    throw new InvalidImageError(`cannot read the image: ${reason}`, {
       code: "invalid_image",
       cause: error,
     });

@@ -1,7 +1,7 @@
 /** The two served graphs in onnxruntime-node; their contract is in docs/contract.md. */
 
 import { join } from "node:path";
-import type { InferenceSession, TypedTensor } from "onnxruntime-node";
+import type { InferenceSession } from "onnxruntime-node";
 import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS } from "../contract.js";
 import { SIDE } from "./align.js";
 import type { Found } from "./faces.js";
@@ -45,14 +45,14 @@ export class Graphs {
     const { Tensor } = this.runtime;
     const images = new Tensor("uint8", input.planes, [1, 3, input.height, input.width]);
     const answer = await this.detector.run({ images });
-    const boxes = floats(answer.boxes);
-    const landmarks = floats(answer.landmarks);
-    const candidates = Array.from(floats(answer.scores), (score, i) => ({
+    const boxes = floats(answer, "boxes");
+    const landmarks = floats(answer, "landmarks");
+    const candidates = Array.from(floats(answer, "scores"), (score, i) => ({
       box: Array.from(boxes.subarray(4 * i, 4 * i + 4)) as Found["box"],
       landmarks: Array.from(landmarks.subarray(2 * LANDMARKS * i, 2 * LANDMARKS * (i + 1))),
       score,
     }));
-    return { candidates, detector: text(answer.model) };
+    return { candidates, detector: text(answer, "model") };
   }
 
   /** Embed at least one aligned crop. */
@@ -67,9 +67,9 @@ export class Graphs {
       const answer = await this.embedder.run({
         crops: new Tensor("uint8", pixels, [chunk.length, SIDE, SIDE, 3]),
       });
-      embeddings.set(floats(answer.embedding), start * EMBEDDING_SIZE);
-      embedder = text(answer.model);
-      calibration = floats(answer.calibration).slice(0, CALIBRATED);
+      embeddings.set(floats(answer, "embedding"), start * EMBEDDING_SIZE);
+      embedder = text(answer, "model");
+      calibration = floats(answer, "calibration").slice(0, CALIBRATED);
     }
     // NaN: not calibrated.
     const known = calibration.some(Number.isNaN) ? new Float32Array() : calibration;
@@ -77,10 +77,18 @@ export class Graphs {
   }
 }
 
-function floats(tensor: { data: unknown } | undefined): Float32Array {
-  return (tensor as TypedTensor<"float32">).data;
+type Answer = InferenceSession.OnnxValueMapType;
+
+function floats(answer: Answer, name: string): Float32Array {
+  return output(answer, name).data as Float32Array;
 }
 
-function text(tensor: { data: unknown } | undefined): string {
-  return (tensor as TypedTensor<"string">).data[0]!;
+function text(answer: Answer, name: string): string {
+  return (output(answer, name).data as string[])[0]!;
+}
+
+function output(answer: Answer, name: string): { data: unknown } {
+  const tensor = answer[name];
+  if (!tensor) throw new Error(`a graph has no output '${name}': run aurum models build`);
+  return tensor as { data: unknown };
 }

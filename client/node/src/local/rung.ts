@@ -1,6 +1,6 @@
 /** The second rung: the graphs that the service serves, in threads of this process. */
 
-import { cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Piscina } from "piscina";
 import { withDeadline } from "../deadline.js";
@@ -107,7 +107,7 @@ export class LocalRung implements Rung {
   private async load(): Promise<void> {
     const {
       models,
-      threads = Math.min(4, cpus().length),
+      threads = Math.min(4, availableParallelism()),
       maxQueue = 256,
       ...limits
     } = this.options;

@@ -89,10 +89,10 @@ async function imageOf(job: FaceJob, folder: string | undefined): Promise<Buffer
   }
   const path = resolve(folder ?? ".", job.image);
   if (folder !== undefined && !path.startsWith(resolve(folder) + sep)) {
-    throw invalid(`the image '${job.image}' is outside the workers' folder of images`);
+    throw invalid("the image is outside the workers' folder of images");
   }
   return readFile(path).catch((error: Error) => {
-    throw invalid(`cannot read the image '${job.image}': ${error.message}`);
+    throw invalid(`cannot read the image: ${error.message.slice(0, 200)}`);
   });
 }
 
