@@ -1,14 +1,17 @@
-/** `npm run bench -- kill | jobs | throughput`: the measurements of docs/node.md, as JSON. */
+/** `npm run bench -- NAME`: the measurements of docs/node.md, as JSON. */
 
+import { photos } from "../test/support.js";
 import { jobsUnderKills } from "./jobs.js";
 import { killUnderLoad } from "./kill.js";
+import { parityOf } from "./parity.js";
 import { sideBySide } from "./throughput.js";
 
 const benches: Record<string, () => Promise<unknown>> = {
   kill: () => killUnderLoad(50, 3),
   jobs: () => jobsUnderKills(500, false),
   "jobs-local": () => jobsUnderKills(500, true),
-  throughput: () => sideBySide(16, 6, 8),
+  throughput: () => sideBySide(16, 10, 5),
+  parity: () => parityOf(photos()),
 };
 
 const name = process.argv[2] ?? "";
