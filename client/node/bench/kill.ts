@@ -1,4 +1,4 @@
-/** How the ladder takes a `kill -9` of tritonserver under load: nothing is lost, and how long it takes. */
+/** A kill -9 of tritonserver under load: nothing is lost, and how long the ladder takes. */
 
 import { readFileSync } from "node:fs";
 import { FaceClient, type Source } from "../src/index.js";

@@ -1,4 +1,4 @@
-/** How far the Node client's answers are from the Python client's, over HTTP and from the local rung. */
+/** How far answers are from the Python client's, over HTTP and from the local rung. */
 
 import { basename } from "node:path";
 import { type Analysis, FaceClient, type ModelIds, QUALITY_PARTS } from "../src/index.js";

@@ -25,7 +25,7 @@ export interface BreakerOptions {
 const WINDOW_MS = 5_000;
 /** Inferences in a row that a server must answer before it gets calls again. */
 const PROOFS = 2;
-/** A server that fails again so soon after it came back is probed half as often each time. */
+/** A server that fails again so soon after it came back is given twice the time, each time. */
 const RELAPSE_MS = 30_000;
 const LONGEST_RESET_MS = 30_000;
 
@@ -34,7 +34,7 @@ export class Endpoint {
   private readonly resetTimeoutMs: number;
   private readonly probeTimeoutMs: number;
   private readonly closing = new AbortController();
-  private closedAt = Number.NEGATIVE_INFINITY;
+  private calm: NodeJS.Timeout | undefined;
   private suspected = false;
 
   constructor(
@@ -55,7 +55,7 @@ export class Endpoint {
     });
     this.breaker.on("open", () => changed(this));
     this.breaker.on("close", () => {
-      this.closedAt = performance.now();
+      this.waitLongerNextTime();
       changed(this);
     });
     // opossum lets one call through to try the server. That is our probe, fired before anybody
@@ -63,7 +63,6 @@ export class Endpoint {
     this.breaker.on("halfOpen", () => {
       this.breaker.fire(() => this.prove()).catch(() => {});
     });
-    this.breaker.on("open", () => this.waitLongerAfterRelapse());
   }
 
   get url(): string {
@@ -132,6 +131,7 @@ export class Endpoint {
 
   close(): void {
     this.closing.abort();
+    clearTimeout(this.calm);
     this.breaker.shutdown();
   }
 
@@ -175,12 +175,13 @@ export class Endpoint {
     });
   }
 
-  private waitLongerAfterRelapse(): void {
-    const options = (this.breaker as unknown as { options: { resetTimeout: number } }).options;
-    const relapse = performance.now() - this.closedAt < RELAPSE_MS;
-    // A failed probe of a server that never came back is no relapse.
-    if (relapse) options.resetTimeout = Math.min(LONGEST_RESET_MS, 2 * options.resetTimeout);
-    else if (this.closedAt !== Number.NEGATIVE_INFINITY) options.resetTimeout = this.resetTimeoutMs;
-    this.closedAt = Number.NEGATIVE_INFINITY;
+  /** Until it has been well for a while, the next failure costs it twice the time. */
+  private waitLongerNextTime(): void {
+    const { options } = this.breaker as unknown as { options: { resetTimeout: number } };
+    options.resetTimeout = Math.min(LONGEST_RESET_MS, 2 * options.resetTimeout);
+    clearTimeout(this.calm);
+    this.calm = setTimeout(() => {
+      options.resetTimeout = this.resetTimeoutMs;
+    }, RELAPSE_MS).unref();
   }
 }

@@ -50,7 +50,10 @@ export class Ladder {
     this.events.emit("switch", { from, to });
   }
 
-  /** @throws the error of the highest rung, if all fail, with what the others said; at once, if the request is at fault. */
+  /**
+   * @throws the error of the highest rung, if all fail, with what the others said; at once, if the
+   *   request is at fault.
+   */
   async infer(ask: Ask): Promise<{ outputs: Outputs; source: Source }> {
     let failure: Error | undefined;
     for (const [index, rung] of this.rungs.entries()) {
