@@ -95,7 +95,9 @@ export class Endpoint {
     if (this.suspected || !this.usable) return;
     this.suspected = true;
     this.prove()
-      .catch(() => this.breaker.open())
+      .catch(() => {
+        if (!this.closing.signal.aborted) this.breaker.open();
+      })
       .finally(() => {
         this.suspected = false;
       });
