@@ -24,10 +24,12 @@ class Pairs(NamedTuple):
     missed: float  # the share of genuine pairs left out
 
 
-def pairs(table: Table, both: bool) -> Pairs:
+def pairs(table: Table, both: bool, share: float = 1.0) -> Pairs:
     """Pairs of which the first photo is spoilt, and the second too (`both`) or untouched.
 
-    Of one person: every photo with every other, in each version. Of two: drawn at random.
+    Of one person: every photo with every other, in each version. Of two: drawn at random. Where
+    `share` is less than 1, in that share of them, drawn too, and the others' first photo is
+    untouched.
     """
     people = table.person[::VERSIONS]
     spoilt = range(1, VERSIONS)
@@ -48,10 +50,18 @@ def pairs(table: Table, both: bool) -> Pairs:
     impostors = np.column_stack(
         [first * VERSIONS + version, second * VERSIONS + (version if both else 0)]
     )[people[first] != people[second]]
+    for drawn in (genuine, impostors):
+        untouched = random.random(len(drawn)) >= share
+        drawn[untouched, 0] -= drawn[untouched, 0] % VERSIONS
     kept = table.found[genuine].all(axis=1)
     return Pairs(
         genuine[kept], impostors[table.found[impostors].all(axis=1)], 1 - float(kept.mean())
     )
+
+
+def where(chosen: Pairs, genuine: NDArray[np.bool_], impostors: NDArray[np.bool_]) -> Pairs:
+    """Some of the pairs: those that the masks [G] and [I] say."""
+    return chosen._replace(genuine=chosen.genuine[genuine], impostors=chosen.impostors[impostors])
 
 
 def similarities(table: Table, rows: NDArray[np.intp]) -> NDArray[np.float32]:
