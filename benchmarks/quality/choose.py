@@ -24,13 +24,12 @@ from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local
 
 FOLDS = 5
-SEEDS = 3
+SEEDS = 2
 VARIANTS = {
     "all parts": (),
     "without `recognizability`": ("recognizability",),
     "without `norm`": ("norm",),
     "without both": PARTS[OF_ANY:],
-    "without `confidence`": ("confidence",),
 }
 
 

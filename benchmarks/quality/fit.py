@@ -29,7 +29,7 @@ PENALTY = 3.0
 DIGITS = 4
 
 
-def centre(table: Table) -> NDArray[np.float16]:
+def centre(table: Table) -> NDArray[np.float32]:
     """The direction [512] of unrecognizable faces' embeddings: their mean, of length 1.
 
     Unrecognizable is a spoilt photo that at FAR 1e-3 is not even recognized beside the untouched
@@ -39,13 +39,14 @@ def centre(table: Table) -> NDArray[np.float16]:
     own = np.column_stack([rows, rows // VERSIONS * VERSIONS])[table.found & (rows % VERSIONS > 0)]
     _, threshold = failures(table, pairs(table, both=False))
     mean = table.embeddings[own[similarities(table, own) < threshold, 0]].mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), np.float16)
+    # As the file keeps it.
+    return np.asarray(mean / np.linalg.norm(mean), np.float16).astype(np.float32)
 
 
-def recognized(table: Table, by: NDArray[np.float16]) -> Table:
+def recognized(table: Table, by: NDArray[np.float32]) -> Table:
     """The table with the part `recognizability` that another centre gives."""
     parts = table.parts.copy()
-    column = recognizability(table.embeddings, by.astype(np.float32))
+    column = recognizability(table.embeddings, by)
     parts[:, PARTS.index("recognizability")] = np.where(table.found, column, 0)
     return table._replace(parts=parts)
 

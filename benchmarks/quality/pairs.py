@@ -66,8 +66,11 @@ def where(chosen: Pairs, genuine: NDArray[np.bool_], impostors: NDArray[np.bool_
 
 def similarities(table: Table, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """Cosines [P] of pairs [P,2]."""
-    one, other = table.embeddings[rows[:, 0]], table.embeddings[rows[:, 1]]
-    return np.einsum("ij,ij->i", one, other)  # type: ignore[no-any-return]
+    # In parts that stay in the cache: all at once it takes several times as long.
+    parts = np.array_split(rows, len(rows) // 1024 + 1)
+    return np.concatenate(
+        [np.einsum("ij,ij->i", *table.embeddings[part.T], dtype=np.float32) for part in parts]
+    )
 
 
 def failures(table: Table, chosen: Pairs, far: float = FAR) -> tuple[NDArray[np.bool_], float]:
