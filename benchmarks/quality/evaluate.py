@@ -11,6 +11,7 @@ through the running service; without it the served graphs are called in process.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,26 @@ def mixture_table(
     return [*lines, ""]
 
 
+def severities(table: Table) -> list[str]:
+    """A Markdown table: the mean `recognizability` of photos spoilt in one way, by how much."""
+    column = table.parts[:, PARTS.index("recognizability")]
+    steps = np.linspace(0, 1, 5)
+    heads = [f"{start:g} to {end:g}" for start, end in itertools.pairwise(steps)]
+    lines = [
+        f"**`recognizability`**, mean by severity; untouched photos "
+        f"{column[table.found & (table.kinds == '')].mean():.3f}:",
+        "",
+        "| degradation | " + " | ".join(heads) + " |",
+        "| --- |" + " --- |" * len(heads),
+    ]
+    step = np.digitize(table.severity, steps[1:-1])
+    for kind in sorted({str(kind) for kind in table.kinds if kind and "+" not in kind}):
+        rows = [table.found & (table.kinds == kind) & (step == index) for index in range(4)]
+        cells = (f"{column[row].mean():.3f}" if row.any() else "" for row in rows)
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def report(
     table: Table, embedder: str, out: Path, official: Collection[frozenset[str]] = ()
 ) -> str:
@@ -180,7 +201,7 @@ def report(
         if not both:
             lines += kinds(table, chosen, failed)
     lines += ["**Other mixtures**, one photo spoilt or none; FNMR at 10 % over that at 0 by:", ""]
-    lines += mixture_table(table, by, official)
+    lines += [*mixture_table(table, by, official), *severities(table)]
     with (out / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     plots.reject_curves(drawn, SHARES, out / "curves.png")

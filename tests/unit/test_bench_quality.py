@@ -352,6 +352,16 @@ def test_the_report_has_what_was_counted(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
+def test_parts_by_severity():
+    data = table(["Ann", "Bob"])
+    data.parts[:, PARTS.index("recognizability")] = [0.9, 0.8, 0.6, 0.4, 0.7, 0.6, 0.4, 0.2]
+
+    lines = evaluate.severities(data)
+
+    assert lines[0].endswith("untouched photos 0.800:")
+    assert lines[-2] == "| blur |  | 0.700 | 0.500 | 0.300 |"
+
+
 def test_a_ratio_by_hand():
     failed = np.array([True] * 2 + [False] * 8)
     assert evaluate.ratio(failed, np.arange(10.0)) == pytest.approx((1 / 9) / (2 / 10))
