@@ -93,6 +93,16 @@ class Settings:
         "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
         "Unset: the one that `aurum up` starts.",
     )
+    playground: bool = _setting(
+        True,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "0: `aurum up` serves no playground page.",
+    )
+    playground_port: int = _setting(
+        8003,
+        _between(int, 1, 65535),
+        "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
+    )
     repositories: Path = _setting(
         CHECKOUT,
         _path,

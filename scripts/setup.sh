@@ -46,6 +46,12 @@ if [ "$purpose" = test ] && ! command -v redis-server >/dev/null; then
     need redis-server "the Node client's queue workers are tested with Redis"
 fi
 
+if [ "$purpose" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+    # Ubuntu has it as a snap alone.
+    (need chromium "the playground's tests drive a real browser") ||
+        echo "no Chromium: the tests of the playground's page will be skipped" >&2
+fi
+
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
