@@ -53,6 +53,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _trace_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text
+
+
 def _text(text: str) -> str:
     return text
 
@@ -87,11 +93,35 @@ class Settings:
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
     )
+    request_log: str = _setting(
+        "failures",
+        _one_of("off", "failures", "all"),
+        "Which requests the pipelines log as JSON lines, beside what Triton logs.",
+    )
+    trace_url: str = _setting(
+        "",
+        _trace_url,
+        "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://host:4318/v1/traces. "
+        "Unset: none.",
+    )
+    trace_rate: int = _setting(
+        1000, _between(int, 1, 1 << 31), "Of how many requests one is traced."
+    )
     url: str = _setting(
         "",
         _text,
         "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
         "Unset: the one that `aurum up` starts.",
+    )
+    playground: bool = _setting(
+        True,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "0: `aurum up` serves no playground page.",
+    )
+    playground_port: int = _setting(
+        8003,
+        _between(int, 1, 65535),
+        "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
     )
     repositories: Path = _setting(
         CHECKOUT,

@@ -22,8 +22,18 @@ REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
 # What no client of ours needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+# The header that becomes a request parameter, for the logs of the pipelines, which otherwise leave
+# parameters named x-... alone.
+FORWARDED = "(?i)^x-request-id$"
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
+
+# Percentiles of each model's latency over the last minute, each with the error that its rank may
+# have. Triton 2.51 has no histograms of latency.
+LATENCIES: tuple[str, ...] = (
+    "--metrics-config=summary_latencies=true",
+    "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
+)
 
 
 class RuntimeMissingError(OperatorError, RuntimeError):
@@ -105,9 +115,27 @@ def command(settings: Settings, backends: Path) -> list[str]:
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         f"--http-restricted-api={closed}",
         f"--grpc-restricted-protocol={closed}",
+        f"--http-header-forward-pattern={FORWARDED}",
+        f"--grpc-header-forward-pattern={FORWARDED}",
         "--allow-gpu-metrics=false",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
+        *LATENCIES,
+        *tracing(settings),
+    ]
+
+
+def tracing(settings: Settings) -> list[str]:
+    """Flags that send OpenTelemetry traces to `settings.trace_url`; none where it is unset."""
+    if not settings.trace_url:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=count=-1",
+        f"--trace-config=rate={settings.trace_rate}",
+        f"--trace-config=opentelemetry,url={settings.trace_url}",
+        "--trace-config=opentelemetry,resource=service.name=aurum",
     ]
 
 
