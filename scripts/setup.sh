@@ -10,7 +10,13 @@ need() { # need PACKAGE REASON
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing $1 ($2)"
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+        # Programs that tests start by themselves must not run as services: 101 forbids it.
+        policy=/usr/sbin/policy-rc.d
+        if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
+        status=0
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null || status=$?
+        [ -z "$policy" ] || rm -f "$policy"
+        [ "$status" = 0 ] || exit "$status"
     else
         echo "$2: please install $1, on Debian or Ubuntu: sudo apt-get install $1" >&2
         exit 1
@@ -41,6 +47,11 @@ echo "installing packages"
 
 if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
     need wrk "the benchmarks load HTTP servers with wrk"
+fi
+
+if [ "$purpose" = test ] && [ ! -e /usr/lib/nginx/modules/ngx_http_js_module.so ]; then
+    need nginx-light "the edge is nginx"
+    need libnginx-mod-http-js "the edge checks API keys by nginx's JavaScript"
 fi
 
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
