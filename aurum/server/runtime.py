@@ -22,6 +22,9 @@ REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
 # What no client of ours needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+# The header that becomes a request parameter, for the logs of the pipelines, which otherwise leave
+# parameters named x-... alone.
+FORWARDED = "(?i)^x-request-id$"
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
@@ -105,6 +108,8 @@ def command(settings: Settings, backends: Path) -> list[str]:
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         f"--http-restricted-api={closed}",
         f"--grpc-restricted-protocol={closed}",
+        f"--http-header-forward-pattern={FORWARDED}",
+        f"--grpc-header-forward-pattern={FORWARDED}",
         "--allow-gpu-metrics=false",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
