@@ -54,6 +54,10 @@ if [ "$purpose" = test ] && [ ! -e /usr/lib/nginx/modules/ngx_http_js_module.so 
     need libnginx-mod-http-js "the edge checks API keys by nginx's JavaScript"
 fi
 
+if [ "$purpose" = test ] && [ ! -e /usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so ]; then
+    need rsyslog-elasticsearch "logs are shipped by rsyslog"
+fi
+
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
