@@ -18,8 +18,14 @@ Id = Annotated[str, typer.Argument(help="Whom the key is for; it stands in the a
 
 @edge.command()
 def up() -> None:
-    """Start nginx in the foreground. SIGHUP: read certificate and settings anew; SIGQUIT: drain."""
+    """Start nginx in the foreground. SIGQUIT finishes what is in flight, then stops."""
     run.replace_process(Settings.from_env())
+
+
+@edge.command()
+def reload() -> None:
+    """Have the running edge take these settings and the certificate anew; no request fails."""
+    run.reload(Settings.from_env())
 
 
 @edge.command()

@@ -1,4 +1,4 @@
-"""``python -m aurum.edge``: the edge in the foreground, for the container, which has no typer."""
+"""``python -m aurum.edge [reload]``: `aurum edge up` or `reload` where there is no typer."""
 
 import sys
 
@@ -8,6 +8,7 @@ from aurum.settings import Settings
 
 if __name__ == "__main__":
     try:
-        run.replace_process(Settings.from_env())
+        start = run.reload if sys.argv[1:] == ["reload"] else run.replace_process
+        start(Settings.from_env())
     except OperatorError as error:
         sys.exit(f"aurum.edge: {error}")

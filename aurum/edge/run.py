@@ -39,6 +39,19 @@ def replace_process(settings: Settings) -> None:
     os.execv(line[0], line)  # noqa: S606 - a fixed argument list, and nothing to interpret
 
 
+def reload(settings: Settings) -> None:
+    """Have the running edge read settings and certificate anew; what is in flight ends as it began.
+
+    Raises EdgeError.
+    """
+    command(settings)
+    file = settings.edge_folder / "nginx.pid"
+    try:
+        os.kill(int(file.read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise EdgeError(f"no edge runs in {settings.edge_folder}") from error
+
+
 class Edge:
     """An nginx of its own, for tests and benchmarks; leaving the context ends it."""
 
@@ -56,11 +69,6 @@ class Edge:
     def grpc_url(self) -> str:
         """Its address for gRPC clients."""
         return f"grpcs://{self.settings.edge_host}:{self.settings.edge_port}"
-
-    def reload(self) -> None:
-        """Read configuration and certificate anew; requests in flight end as they began."""
-        command(self.settings)
-        self._send(signal.SIGHUP)
 
     def access(self) -> list[str]:
         """The lines of the access log so far."""
@@ -88,10 +96,6 @@ class Edge:
         trace: TracebackType | None,
     ) -> None:
         self._end(signal.SIGTERM)
-
-    def _send(self, number: signal.Signals) -> None:
-        assert self._process is not None, "the edge was not started"
-        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> None:
         assert self._process is not None

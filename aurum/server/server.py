@@ -88,8 +88,9 @@ class Server:
 
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
+        if self._folder is None:
+            return  # not started, or stopped already
         if self._process is not None:
-            assert self._folder is not None
             folder = Path(self._folder.name)
             in_flight.wait_idle(folder, self.settings.drain_timeout, lambda: self.running)
             if self.running:
@@ -100,9 +101,8 @@ class Server:
                     self.kill()
             self._process.wait()
             self.kill()  # stubs that outlive a tritonserver which was killed
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._folder.cleanup()
+        self._folder = None
 
     def kill(self) -> None:
         """End every process at once."""

@@ -20,7 +20,7 @@ import tritonclient.grpc as triton
 from aurum_client import AccessDeniedError, AurumError, FaceClient
 from edge_world import World, certificate, edge_before
 
-from aurum.edge import keys
+from aurum.edge import keys, run
 from aurum.models.prove import PHOTO
 from aurum.server.private import Service, on_free_ports
 from aurum.server.server import Server
@@ -130,7 +130,7 @@ def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
     with load(world, astronaut, dict) as statuses:
         before = serial(world)
         certificate(world.edge.settings.edge_certificate.parent)
-        world.edge.reload()
+        run.reload(world.edge.settings)
         wait_for(lambda: serial(world) != before)
         wait_for_more(statuses, 4)
     assert set(statuses) == {200}
