@@ -16,3 +16,8 @@ PHOTO = "analyze_faces"
 
 MIXED = "mixed"
 ONE_FACE = "one face"
+
+WITHOUT_EDGE = "one server, no edge"
+EDGE_ONE = "edge, one server"
+EDGE_TWO = "edge, two servers"
+EDGE_KILLED = "edge, two servers, one killed"

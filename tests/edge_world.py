@@ -1,4 +1,4 @@
-"""What tests of the edge need: a certificate authority, an edge of its own, raw sockets."""
+"""What tests of the edge need: an edge of their own, and clients down to raw sockets."""
 
 from __future__ import annotations
 
@@ -6,29 +6,22 @@ import json
 import socket
 import ssl
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 from aurum_client import FaceClient
 
-from aurum.edge import keys
-from aurum.edge.run import Edge
-from aurum.server.private import Service, free_ports
+from aurum.edge import private
+from aurum.server.private import Service
 from aurum.settings import Settings
 
 
 @dataclass(frozen=True)
-class World:
-    """A running edge, the authority that its certificate is from, and a key for it."""
-
-    edge: Edge
-    ca: Path
-    key: str
+class World(private.Running):
+    """A running edge, and ways to ask it."""
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -123,41 +116,9 @@ def answers(received: bytes) -> list[Answer]:
     return found
 
 
-def certificate(folder: Path) -> None:
-    """ca.crt, tls.crt and tls.key for localhost, by openssl; anew if called again."""
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    if not (folder / "ca.crt").exists():
-        openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test")
-    openssl("req", *new[:-2], "-keyout", "tls.key", "-out", "tls.csr", "-subj", "/CN=localhost")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    openssl("x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2",
-            "-out", "tls.crt", "-extfile", "names")  # fmt: skip
-
-
 @contextmanager
 def edge_before(*services: Service, **changes: Any) -> Iterator[World]:
     """An edge before these servers; `changes` are settings, without their `edge_`."""
-    # Not pytest's folder, which nginx's workers, another user, can't enter where root runs tests.
-    with tempfile.TemporaryDirectory(prefix="aurum-edge-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        certificate(folder)
-        behind = (item.settings for item in services)
-        settings = replace(
-            Settings(),
-            edge_port=free_ports(1)[0],
-            edge_servers=",".join(f"{s.host}:{s.http_port}:{s.grpc_port}" for s in behind),
-            edge_certificate=folder / "tls.crt",
-            edge_certificate_key=folder / "tls.key",
-            edge_keys=folder / "keys",
-            edge_folder=folder / "run",
-            edge_log=str(folder / "access.log"),
-            **{f"edge_{key}": value for key, value in changes.items()},
-        )
-        key = keys.add(settings.edge_keys, "test")
-        with Edge(settings) as edge:
-            yield World(edge, folder / "ca.crt", key)
+    limits = replace(Settings(), **{f"edge_{key}": value for key, value in changes.items()})
+    with private.running([service.settings for service in services], limits) as made:
+        yield World(made.edge, made.ca, made.key)

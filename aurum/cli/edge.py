@@ -18,8 +18,8 @@ Id = Annotated[str, typer.Argument(help="Whom the key is for; it stands in the a
 
 @edge.command()
 def up() -> None:
-    """Start nginx in the foreground. SIGQUIT finishes what is in flight, then stops."""
-    run.replace_process(Settings.from_env())
+    """Run nginx in the foreground. Ctrl-C or SIGTERM finish what is in flight, then stop."""
+    raise typer.Exit(run.serve(Settings.from_env()))
 
 
 @edge.command()

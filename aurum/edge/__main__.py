@@ -8,7 +8,9 @@ from aurum.settings import Settings
 
 if __name__ == "__main__":
     try:
-        start = run.reload if sys.argv[1:] == ["reload"] else run.replace_process
-        start(Settings.from_env())
+        if sys.argv[1:] == ["reload"]:
+            run.reload(Settings.from_env())
+        else:
+            sys.exit(run.serve(Settings.from_env()))
     except OperatorError as error:
         sys.exit(f"aurum.edge: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import socket
 import string
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,20 +37,36 @@ def body_limit(settings: Settings) -> int:
 
 
 def servers(settings: Settings) -> list[tuple[str, str]]:
-    """Each Triton's HTTP and gRPC address. Raises EdgeError."""
+    """Each Triton's HTTP and gRPC address. A name stands for all addresses that it leads to now.
+
+    Raises EdgeError.
+    """
     if not settings.edge_servers:
-        host = settings.host
-        return [(f"{host}:{settings.http_port}", f"{host}:{settings.grpc_port}")]
-    found = []
-    for text in settings.edge_servers.split(","):
-        match = _SERVER.fullmatch(text.strip())
-        if match is None:
-            raise EdgeError(
-                f"AURUM_EDGE_SERVERS={settings.edge_servers!r}: {text!r} is not "
-                "host:http_port:grpc_port"
-            )
-        found.append((f"{match[1]}:{match[2]}", f"{match[1]}:{match[3]}"))
-    return found
+        named = [(settings.host, settings.http_port, settings.grpc_port)]
+    else:
+        named = [_server(text.strip(), settings) for text in settings.edge_servers.split(",")]
+    return [
+        (f"{address}:{http}", f"{address}:{grpc}")
+        for host, http, grpc in named
+        for address in _addresses(host)
+    ]
+
+
+def _server(text: str, settings: Settings) -> tuple[str, int, int]:
+    match = _SERVER.fullmatch(text)
+    if match is None:
+        given = f"AURUM_EDGE_SERVERS={settings.edge_servers!r}"
+        raise EdgeError(f"{given}: {text!r} is not host:http_port:grpc_port")
+    return match[1], int(match[2]), int(match[3])
+
+
+def _addresses(host: str) -> list[str]:
+    """IPv4 addresses of a name, always in the same order."""
+    try:
+        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise EdgeError(f"AURUM_EDGE_SERVERS: {host} can't be resolved: {error}") from error
+    return sorted({str(entry[4][0]) for entry in found})
 
 
 def write(settings: Settings) -> Path:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-from pathlib import Path
-from types import TracebackType
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
 
 from aurum.edge import keys, render
 from aurum.edge.render import MODULES, EdgeError
 from aurum.settings import Settings
+
+LOOK_UP_EVERY = 5.0  # seconds
 
 
 def command(settings: Settings) -> list[str]:
@@ -33,10 +36,48 @@ def command(settings: Settings) -> list[str]:
     return line
 
 
-def replace_process(settings: Settings) -> None:
-    """Become nginx: SIGHUP reads the configuration and the certificate anew, SIGQUIT drains."""
-    line = command(settings)
-    os.execv(line[0], line)  # noqa: S606 - a fixed argument list, and nothing to interpret
+def serve(settings: Settings) -> int:
+    """Run nginx in the foreground until it ends; its exit status.
+
+    SIGTERM, SIGINT and SIGQUIT finish what is in flight, SIGHUP is :func:`reload`. Names of servers
+    are looked up every few seconds, since nginx itself does so only when it reads its
+    configuration.
+    """
+    stopping, changed = threading.Event(), threading.Event()
+    process = subprocess.Popen(command(settings))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        process.send_signal(signal.SIGQUIT)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda number, frame: changed.set())
+
+    def pause() -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_UP_EVERY)
+        return stopping.is_set() or process.poll() is not None
+
+    follow(settings, pause, changed)
+    return process.wait()
+
+
+def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:
+    """Reload the running edge when its servers' names lead elsewhere, or when told `changed`.
+
+    `pause` waits a little, and says whether that was the end.
+    """
+    last = render.servers(settings)
+    while not pause():
+        try:
+            now = render.servers(settings)
+            if now != last or changed.is_set():
+                reload(settings)
+                last = now
+                changed.clear()
+        except EdgeError as error:  # what runs goes on as it is
+            print(f"aurum.edge: {error}", file=sys.stderr, flush=True)
 
 
 def reload(settings: Settings) -> None:
@@ -48,56 +89,5 @@ def reload(settings: Settings) -> None:
     file = settings.edge_folder / "nginx.pid"
     try:
         os.kill(int(file.read_text()), signal.SIGHUP)
-    except (FileNotFoundError, ProcessLookupError) as error:
+    except (FileNotFoundError, ValueError, ProcessLookupError) as error:  # nginx -t leaves it empty
         raise EdgeError(f"no edge runs in {settings.edge_folder}") from error
-
-
-class Edge:
-    """An nginx of its own, for tests and benchmarks; leaving the context ends it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.log = settings.edge_folder / "error.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Its address for HTTP clients."""
-        return f"https://{self.settings.edge_host}:{self.settings.edge_port}"
-
-    @property
-    def grpc_url(self) -> str:
-        """Its address for gRPC clients."""
-        return f"grpcs://{self.settings.edge_host}:{self.settings.edge_port}"
-
-    def access(self) -> list[str]:
-        """The lines of the access log so far."""
-        return Path(self.settings.edge_log).read_text().splitlines()
-
-    def __enter__(self) -> Edge:
-        line = command(self.settings)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=log)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection((self.settings.edge_host, self.settings.edge_port)).close()
-                return self
-            except OSError as error:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self._end(signal.SIGKILL)
-                    raise EdgeError(f"nginx did not start: {self.log.read_text()}") from error
-                time.sleep(0.02)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-        self._process.wait(timeout=30)

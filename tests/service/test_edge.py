@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from aurum_client import AccessDeniedError, AurumError, FaceClient
-from edge_world import World, certificate, edge_before
+from edge_world import World, edge_before
 
 from aurum.edge import keys, run
+from aurum.edge.private import certificate
 from aurum.models.prove import PHOTO
 from aurum.server.private import Service, on_free_ports
 from aurum.server.server import Server

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -9,12 +14,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aurum_client import AurumError
 from edge_world import World, edge_before
 
-from aurum.edge import run
+from aurum.edge import keys, render, run
+from aurum.edge.private import certificate
+from aurum.edge.render import EdgeError
 from aurum.server.private import Service, running
 from aurum.server.server import Server
 from aurum.settings import Settings
@@ -151,3 +159,52 @@ def test_where_all_are_away_it_says_so_and_recovers_at_once(pair, astronaut):
         services[0].server.stop()
         start(services[0].server)
         client.detect(astronaut)
+
+
+def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronaut, monkeypatch):
+    """The resolver is ours, as there is no name server here; nginx and both servers are real."""
+    found = [best]
+    monkeypatch.setattr(render, "servers", lambda settings: [
+        (f"127.0.0.1:{item.settings.http_port}", f"127.0.0.1:{item.settings.grpc_port}")
+        for item in found
+    ])  # fmt: skip
+    stop = threading.Event()
+    with edge_before(best) as world, world.client("http") as client, ThreadPoolExecutor(1) as pool:
+        settings = world.edge.settings
+        following = pool.submit(run.follow, settings, lambda: stop.wait(0.1), threading.Event())
+        try:
+            client.detect(astronaut)
+            found.append(simulated)
+            address = f"127.0.0.1:{simulated.settings.http_port}"
+            deadline = time.monotonic() + 60
+            while address not in served_by(world, 0):
+                assert time.monotonic() < deadline
+                client.detect(astronaut)
+        finally:
+            stop.set()
+        following.result()
+
+
+def test_aurum_edge_up_serves_reloads_and_stops(best, astronaut, tmp_path):
+    with edge_before(best) as world:
+        made = world.edge.settings
+    (log := Path(made.edge_log)).parent.mkdir(mode=0o755)
+    certificate(log.parent)
+    key = keys.add(made.edge_keys, "test")
+    environment = {**os.environ, **made.to_env()}
+    command = [sys.executable, "-m", "aurum.edge"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    world = replace(world, ca=log.parent / "ca.crt", key=key)
+    try:
+        with world.client("grpc", retries=8) as client:
+            client.detect(astronaut)
+        for signal_number in (signal.SIGHUP, signal.SIGTERM):
+            process.send_signal(signal_number)
+        assert process.wait(timeout=60) == 0
+        assert b"emerg" not in process.stderr.read()
+        with pytest.raises(EdgeError, match="no edge runs"):
+            run.reload(made)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(log.parent)

@@ -53,11 +53,13 @@ def test_bad_ids_and_files_are_named(tmp_path):
 
 def test_servers_come_from_the_settings():
     assert render.servers(Settings()) == [("127.0.0.1:8000", "127.0.0.1:8001")]
-    two = replace(Settings(), edge_servers="triton-a:8000:8001, 10.0.0.2:1:2")
+    two = replace(Settings(), edge_servers="localhost:8000:8001, 10.0.0.2:1:2")
     assert render.servers(two) == [
-        ("triton-a:8000", "triton-a:8001"),
+        ("127.0.0.1:8000", "127.0.0.1:8001"),
         ("10.0.0.2:1", "10.0.0.2:2"),
     ]
+    with pytest.raises(EdgeError, match=r"nowhere\.invalid can't be resolved"):
+        render.servers(replace(Settings(), edge_servers="nowhere.invalid:1:2"))
     for wrong in ("a", "a:1", "a:1:2:3", "a:1:2;", "a:1:2,,"):
         with pytest.raises(EdgeError, match="is not host:http_port:grpc_port"):
             render.servers(replace(Settings(), edge_servers=wrong))
