@@ -1,16 +1,18 @@
 """``python -m benchmarks.scaleout``: the edge, a second server behind it, one killed under load.
 
 Writes `scaleout.csv` and `pixels.csv`, which the capacity sheet is computed from. Servers, edge and
-load share this machine, so that a second server can't answer more photos than it has cores for.
+load share this machine, so that a second server gains something only where each has a core of its
+own to begin with.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,49 +40,59 @@ def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
     limits = replace(settings, edge_rate=100_000, edge_burst=100_000, edge_connections=1000)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-")))
-        pair = [
-            stack.enter_context(servers.running(settings, folder / name)) for name in ("a", "b")
-        ]
-        behind = [service.settings for service in pair]
-        one = stack.enter_context(edges.running(behind[:1], limits))
-        two = stack.enter_context(edges.running(behind, limits))
+
+        def serve(name: str, core: int | None = None) -> Service:
+            with _pinned(core):
+                return stack.enter_context(servers.running(settings, folder / name))
+
+        def edge_before(services: list[Service]) -> edges.Running:
+            behind = [service.settings for service in services]
+            return stack.enter_context(edges.running(behind, limits))
+
+        pair = [serve("a"), serve("b")]
+        pinned = [serve(f"core-{core}", core) for core in sorted(os.sched_getaffinity(0))[:2]]
+        made = {
+            names.EDGE_ONE: edge_before(pair[:1]),
+            names.EDGE_TWO: edge_before(pair),
+            names.EDGE_ONE_PINNED: edge_before(pinned[:1]),
+            names.EDGE_TWO_PINNED: edge_before(pinned),
+        }
         _pixels(Table(out / "pixels.csv", Run), pair[0], rounds, seconds)
-        _throughput(Table(out / "scaleout.csv", Run), pair, one, two, rounds, seconds)
+        _throughput(Table(out / "scaleout.csv", Run), pair, made, rounds, seconds)
 
 
 def _throughput(
     table: Table[Run],
     pair: list[Service],
-    one: edges.Running,
-    two: edges.Running,
+    made: dict[str, edges.Running],
     rounds: int,
     seconds: int,
 ) -> None:
-    """Without the edge, with it, with it and two servers; at last with one of them killed."""
+    """Without an edge, through each of `made`; at last with one of the two servers killed.
+
+    CPU time is the edge's, or without one the server's.
+    """
     body = wrk.Body(PHOTO.read_bytes())
-    first = pair[0].urls[0] + PATH
-    pids = [service.server.pid for service in pair]
 
-    def through(made: edges.Running, clients: int, time: int = seconds) -> Callable[[], Load]:
-        headers = {"Authorization": f"Bearer {made.key}"}
-        return lambda: wrk.post(made.edge.url + PATH, body, clients, time, headers)
+    def through(name: str, clients: int, time: int = seconds) -> Callable[[], Load]:
+        edge, headers = made[name].edge, {"Authorization": f"Bearer {made[name].key}"}
+        return lambda: wrk.post(edge.url + PATH, body, clients, time, headers)
 
-    steps: list[tuple[str, int, Callable[[], Load], list[int]]] = []
+    steps: list[tuple[str, int, Callable[[], Load], int]] = []
     for clients in CLIENTS:
-        direct = _direct(first, body, clients, seconds)
-        steps += [
-            (names.WITHOUT_EDGE, clients, direct, pids[:1]),
-            (names.EDGE_ONE, clients, through(one, clients), [one.edge.pid]),
-            (names.EDGE_TWO, clients, through(two, clients), [two.edge.pid]),
-        ]
-    through(two, max(CLIENTS))()  # warm
+        direct = _direct(pair[0].urls[0] + PATH, body, clients, seconds)
+        steps.append((names.WITHOUT_EDGE, clients, direct, pair[0].server.pid))
+        for name, edge in made.items():
+            steps.append((name, clients, through(name, clients), edge.edge.pid))
+    for name in made:
+        through(name, max(CLIENTS), 1)()  # warm
     for index in range(rounds):
         for what, clients, load, watched in steps if index % 2 == 0 else steps[::-1]:
             result, cpu = _with_cpu(load, watched)
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
     killer = threading.Timer(KILLED_AFTER, pair[1].server.kill)
     killer.start()
-    result = through(two, max(CLIENTS), max(seconds, 2 * int(KILLED_AFTER)))()
+    result = through(names.EDGE_TWO, max(CLIENTS), max(seconds, 2 * int(KILLED_AFTER)))()
     killer.join()
     table.add(Run.of(0, names.EDGE_KILLED, max(CLIENTS), result))
 
@@ -93,7 +105,7 @@ def _pixels(table: Table[Run], service: Service, rounds: int, seconds: int) -> N
             larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
             data = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
             load = _direct(service.urls[0] + PATH, wrk.Body(data), 1, seconds)
-            result, cpu = _with_cpu(load, [service.server.pid])
+            result, cpu = _with_cpu(load, service.server.pid)
             table.add(Run.of(index, names.PHOTO, 1, result, size=side * side, cpu_ms=cpu))
 
 
@@ -101,11 +113,22 @@ def _direct(url: str, body: wrk.Body, clients: int, seconds: int) -> Callable[[]
     return lambda: wrk.post(url, body, clients, seconds)
 
 
-def _with_cpu(load: Callable[[], Load], pids: list[int]) -> tuple[Load, float]:
-    """What `load` gives, and the CPU time a request of these processes' trees, in ms."""
-    before = sum(processes.cpu_seconds(pid) for pid in pids)
+@contextmanager
+def _pinned(core: int | None) -> Iterator[None]:
+    """What is started meanwhile has this core alone."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores if core is None else {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _with_cpu(load: Callable[[], Load], pid: int) -> tuple[Load, float]:
+    """What `load` gives, and the CPU time a request of a process and its children, in ms."""
+    before = processes.cpu_seconds(pid)
     result = load()
-    spent = sum(processes.cpu_seconds(pid) for pid in pids) - before
+    spent = processes.cpu_seconds(pid) - before
     return result, spent * 1000 / max(result.requests, 1)
 
 

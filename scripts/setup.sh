@@ -45,6 +45,10 @@ echo "installing packages"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable client/python --editable ".$extra"
 
+# For the classes of its objects alone, which need none of the packages that it asks for.
+[ "$purpose" != test ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt --no-deps kserve
+
 if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
     need wrk "the benchmarks load HTTP servers with wrk"
 fi
