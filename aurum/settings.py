@@ -16,6 +16,7 @@ from aurum.errors import OperatorError
 
 PREFIX = "AURUM_"
 CHECKOUT = Path(__file__).resolve().parent.parent
+EDGE = CHECKOUT / ".aurum" / "edge"
 
 
 class SettingError(OperatorError, ValueError):
@@ -178,6 +179,45 @@ class Settings:
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
         8, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
+    )
+    # --- the edge (docs/security.md) ---
+    edge_host: str = _setting("127.0.0.1", _text, "Address that the edge binds to.")
+    edge_port: int = _setting(
+        8443, _between(int, 1, 65535), "Port of the edge, for HTTPS and for gRPC over TLS."
+    )
+    edge_servers: str = _setting(
+        "",
+        _text,
+        "Tritons behind the edge, `host:http_port:grpc_port`, separated by commas. "
+        "Unset: the one that `aurum up` starts.",
+    )
+    edge_certificate: Path = _setting(
+        EDGE / "tls.crt", _path, "The edge's certificate, with its chain, as PEM."
+    )
+    edge_certificate_key: Path = _setting(
+        EDGE / "tls.key", _path, "Private key of that certificate."
+    )
+    edge_keys: Path = _setting(
+        EDGE / "keys", _path, "File of API keys: lines of an id and the key's sha256."
+    )
+    edge_rate: int = _setting(
+        100, _between(int, 1, 100_000), "Requests a second that one API key may send."
+    )
+    edge_burst: int = _setting(
+        100, _between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
+    )
+    edge_connections: int = _setting(
+        64, _between(int, 1, 10_000), "Requests that one key may have in flight."
+    )
+    edge_client_timeout: int = _setting(
+        10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
+    )
+    edge_server_timeout: int = _setting(
+        60, _between(int, 1, 3600), "Seconds that Triton may take for an answer."
+    )
+    edge_log: str = _setting("/dev/stdout", _text, "File of the edge's access log, as JSON lines.")
+    edge_folder: Path = _setting(
+        EDGE / "run", _path, "Folder that the edge writes its configuration and temporary files to."
     )
 
     @classmethod

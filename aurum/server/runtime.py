@@ -92,7 +92,17 @@ def assemble_backends(folder: Path) -> None:
 
 
 def command(settings: Settings, backends: Path) -> list[str]:
-    """The command line of tritonserver with the backend directory `backends`."""
+    """The command line of the wheel's tritonserver with the backend directory `backends`."""
+    return [
+        str(tritonserver_home() / "bin" / "tritonserver"),
+        f"--backend-directory={backends}",
+        "--allow-gpu-metrics=false",
+        *flags(settings),
+    ]
+
+
+def flags(settings: Settings) -> list[str]:
+    """What every tritonserver of ours is started with, that of NVIDIA's container too."""
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
         "warning": ["--log-info=false"],
@@ -103,9 +113,7 @@ def command(settings: Settings, backends: Path) -> list[str]:
     # memory a client could read and write that of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
-        str(tritonserver_home() / "bin" / "tritonserver"),
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
-        f"--backend-directory={backends}",
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={settings.host}",
@@ -117,7 +125,6 @@ def command(settings: Settings, backends: Path) -> list[str]:
         f"--grpc-restricted-protocol={closed}",
         f"--http-header-forward-pattern={FORWARDED}",
         f"--grpc-header-forward-pattern={FORWARDED}",
-        "--allow-gpu-metrics=false",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
         *LATENCIES,
