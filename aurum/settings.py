@@ -94,6 +94,16 @@ class Settings:
         "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
         "Unset: the one that `aurum up` starts.",
     )
+    playground: bool = _setting(
+        True,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "0: `aurum up` serves no playground page.",
+    )
+    playground_port: int = _setting(
+        8003,
+        _between(int, 1, 65535),
+        "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
+    )
     repositories: Path = _setting(
         CHECKOUT,
         _path,
@@ -118,6 +128,11 @@ class Settings:
         False,
         lambda text: _one_of("0", "1")(text) == "1",
         "1: never ask an upstream; only the cache and the mirror are used.",
+    )
+    require_commercial: bool = _setting(
+        False,
+        lambda text: _one_of("0", "1")(text) == "1",
+        "1: serve no profile whose weights' commercial use is forbidden or unclear.",
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
@@ -172,7 +187,7 @@ class Settings:
         100, _between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
     )
     edge_connections: int = _setting(
-        64, _between(int, 1, 10_000), "Requests that one key may have in flight."
+        32, _between(int, 1, 10_000), "Requests that one key may have in flight."
     )
     edge_client_timeout: int = _setting(
         10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."

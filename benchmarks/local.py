@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from aurum.imaging.faces import Faces
 from aurum.imaging.letterbox import planar
 from aurum.models import build
-from aurum.pipeline.embed import embed_crops
+from aurum.pipeline.embed import Embedded, embed_crops, from_graph
 from aurum.pipeline.find import Found, find_faces
+from aurum.pipeline.judge import judge
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 from benchmarks import plain
@@ -37,11 +38,12 @@ class LocalService:
         self._settings = settings
         self._options = parse_options("", settings)
 
-    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
-        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+    def analyze(self, image: bytes) -> plain.Analysis:
+        """The faces of an encoded photo, their embeddings and their quality."""
         found = self.find(image)
-        embeddings, _ = embed_crops(found.crops(), self._embed)
-        return found.faces, embeddings
+        crops = found.crops()
+        embedded = embed_crops(crops, self.embed)
+        return plain.Analysis(found.faces, embedded.embeddings, *judge(found, crops, embedded))
 
     def find(self, image: bytes) -> Found:
         """The faces of an encoded photo, which can cut their crops."""
@@ -54,11 +56,12 @@ class LocalService:
         )
         return Faces(boxes[0], landmarks[0], scores[0]), str(model[0, 0]).encode()
 
-    def _embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
-        embeddings, model = self._sessions["face_embedding"].run(
-            ["embedding", "model"], {"crops": crops}
+    def embed(self, crops: NDArray[np.uint8]) -> Embedded:
+        """The embeddings of crops uint8 RGB [n,112,112,3]."""
+        embedding, norm, model, calibration = self._sessions["face_embedding"].run(
+            ["embedding", "norm", "model", "calibration"], {"crops": crops}
         )
-        return embeddings, str(model[0, 0]).encode()
+        return from_graph(embedding, norm, str(model[0, 0]).encode(), calibration)
 
 
 def load(kind: str, settings: Settings) -> LocalService | plain.PlainService:

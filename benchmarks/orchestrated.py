@@ -7,19 +7,22 @@ is part of what is measured, as the pipelines' is in the service.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.align import align
 from aurum.imaging.decode import decode
 from aurum.imaging.faces import Faces, select_faces
 from aurum.imaging.letterbox import letterbox, planar
-from aurum.pipeline.embed import embed_crops
+from aurum.pipeline.embed import Embedded, embed_crops, from_graph
+from aurum.pipeline.find import Found
+from aurum.pipeline.judge import judge
 from aurum.settings import Settings
 from benchmarks import floor
 from benchmarks.load import Load
+from benchmarks.plain import Analysis
 
 
 class Orchestrator:
@@ -31,8 +34,8 @@ class Orchestrator:
         self._client = triton.InferenceServerClient(address, channel_args=own)
         self._settings = settings
 
-    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
-        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+    def analyze(self, image: bytes) -> Analysis:
+        """The faces of an encoded photo, their embeddings and their quality."""
         settings = self._settings
         photo = decode(image, settings.max_image_bytes, settings.max_image_pixels)
         boxed = letterbox(photo, settings.detection_size)
@@ -42,16 +45,19 @@ class Orchestrator:
         )
         candidates = Faces(boxes[0], landmarks[0], scores[0])
         faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
-        embeddings, _ = embed_crops(align(photo, faces.boxes, faces.landmarks), self._embed)
-        return faces, embeddings
+        found = Found(photo, faces, b"")
+        crops = found.crops()
+        embedded = embed_crops(crops, self._embed)
+        return Analysis(faces, embedded.embeddings, *judge(found, crops, embedded))
 
-    def _embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
-        (embeddings,) = self._call("face_embedding", "crops", crops, ["embedding"])
-        return embeddings, b""
+    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+        names = ["embedding", "norm", "model", "calibration"]
+        embedding, norm, model, calibration = self._call("face_embedding", "crops", crops, names)
+        return from_graph(embedding, norm, model[0, 0], calibration)
 
     def _call(
         self, model: str, name: str, value: NDArray[np.uint8], outputs: list[str]
-    ) -> list[NDArray[np.float32]]:
+    ) -> list[Any]:
         tensor = triton.InferInput(name, list(value.shape), "UINT8")
         tensor.set_data_from_numpy(value)
         wanted = [triton.InferRequestedOutput(output) for output in outputs]

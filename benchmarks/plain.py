@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,12 +19,22 @@ from aurum.imaging.align import align
 from aurum.imaging.decode import InvalidImageError, decode
 from aurum.imaging.faces import Faces, select_faces
 from aurum.imaging.letterbox import letterbox
+from aurum.imaging.quality import quality, quality_parts
 from aurum.models import manifest, pull
 from aurum.models.manifest import Profile
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
 
 STRIDES = (8, 16, 32)
+
+
+class Analysis(NamedTuple):
+    """What `analyze_faces` says of a photo's F faces."""
+
+    faces: Faces
+    embeddings: NDArray[np.float32]  # [F,512]
+    quality: NDArray[np.float32]  # [F]
+    parts: NDArray[np.float32]  # [F,K]
 
 
 class PlainService:
@@ -34,13 +45,14 @@ class PlainService:
         self._detector = _session(paths[profile.detector.name])
         self._embedder = _session(paths[profile.embedder.name])
         self._input = profile.embedder.input
+        self._embedder_id = str(profile.embedder.id)
         self._settings = settings
         self._names = [
             f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in STRIDES
         ]
 
-    def analyze(self, image: bytes) -> tuple[Faces, NDArray[np.float32]]:
-        """The faces of an encoded photo, and their embeddings float32 [F,512]."""
+    def analyze(self, image: bytes) -> Analysis:
+        """The faces of an encoded photo, their embeddings and their quality."""
         settings = self._settings
         try:
             photo = decode(image, settings.max_image_bytes, settings.max_image_pixels)
@@ -49,7 +61,11 @@ class PlainService:
         boxed = letterbox(photo, settings.detection_size)
         candidates = self._detect(boxed.image)
         faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
-        return faces, self._embed(align(photo, faces.boxes, faces.landmarks))
+        crops = align(photo, faces.boxes, faces.landmarks)
+        embeddings, norms = self._embed(crops)
+        size = (photo.shape[1], photo.shape[0])
+        parts = quality_parts(size, crops, *faces, norms, embeddings, self._embedder_id)
+        return Analysis(faces, embeddings, quality(parts, self._embedder_id), parts)
 
     def _detect(self, image: NDArray[np.uint8]) -> Faces:
         blob = cv2.dnn.blobFromImage(image, swapRB=True)
@@ -62,15 +78,16 @@ class PlainService:
         best = np.argsort(-scores, kind="stable")
         return Faces(boxes, landmarks, scores).take(best)
 
-    def _embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if not len(crops):
-            return np.zeros((0, 512), np.float32)
+            return np.zeros((0, 512), np.float32), np.zeros((0, 1), np.float32)
         facts = self._input
         blob = cv2.dnn.blobFromImages(
             list(crops), 1 / facts.std, (112, 112), (facts.mean,) * 3, swapRB=facts.color == "BGR"
         )
         (raw,) = self._embedder.run(None, {self._embedder.get_inputs()[0].name: blob})
-        return raw / np.linalg.norm(raw, axis=1, keepdims=True)  # type: ignore[no-any-return]
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        return raw / norms, norms
 
 
 def decode_yunet(

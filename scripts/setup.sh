@@ -52,6 +52,15 @@ echo "installing packages"
 if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
     need wrk "the benchmarks load HTTP servers with wrk"
 fi
+if [ "$purpose" = test ] && ! command -v redis-server >/dev/null; then
+    need redis-server "the Node client's queue workers are tested with Redis"
+fi
+
+if [ "$purpose" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+    # Ubuntu has it as a snap alone.
+    (need chromium "the playground's tests drive a real browser") ||
+        echo "no Chromium: the tests of the playground's page will be skipped" >&2
+fi
 
 if [ "$purpose" = test ] && [ ! -e /usr/lib/nginx/modules/ngx_http_js_module.so ]; then
     need nginx-light "the edge is nginx"
@@ -65,4 +74,10 @@ fi
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
+fi
+
+if [ "$purpose" = test ]; then
+    echo "installing packages of the Node client"
+    # Without install scripts: the libraries lie in the packages, and what scripts fetch isn't needed.
+    (cd client/node && PATH="$OLDPWD/.venv/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent)
 fi

@@ -3,13 +3,14 @@
 import json
 
 import numpy as np
-from aurum_client import Box, Embedding, Face, Faces, Health, ModelIds
+from aurum_client import Box, Calibration, Embedding, Face, Faces, Health, ModelIds
 from typer.testing import CliRunner
 
 from aurum import cli
 from aurum.cli.app import app
 
 IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
+CALIBRATION = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
 LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
 
 
@@ -27,7 +28,7 @@ def embedding(axis, models=IDS):
     vector = np.zeros(512, np.float32)
     vector[axis] = 1
     face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector)
-    return Embedding(vector, face, (200, 100), models)
+    return Embedding(vector, face, (200, 100), models, CALIBRATION)
 
 
 class FakeClient:

@@ -62,6 +62,11 @@ def _print_profiles(content: Manifest, settings: Settings, console: Console) -> 
         f"{', '.join(content.auto)}; else simulated, which makes up every face and embedding",
         highlight=False,
     )
+    if settings.require_commercial:
+        console.print(
+            'AURUM_REQUIRE_COMMERCIAL=1: only profiles with "yes" under commercial are served',
+            highlight=False,
+        )
 
 
 def _print_models(content: Manifest, settings: Settings, console: Console) -> None:

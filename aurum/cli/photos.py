@@ -173,11 +173,32 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="A", show_default=False)],
     b: Annotated[Path, typer.Argument(metavar="B", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    far: Annotated[
+        float,
+        typer.Option(help="The decision's false accept rate: 1e-2, 1e-3 or 1e-4."),
+    ] = 1e-3,
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of one person's pairs among all you compare, for the probability; without "
+            "it that of the calibration, 0.5."
+        ),
+    ] = None,
     url: Url = None,
 ) -> None:
-    """Compare the largest faces of two photos: their cosine similarity, from -1 to 1."""
-    from aurum_client import Comparison
+    """Compare the largest faces of two photos: their similarity, and whether they are one person's.
 
+    The similarity is a cosine, from -1 to 1. The decision and the probability are as the embedder
+    was calibrated (docs/accuracy.md); an embedder that was not has neither.
+    """
+    from aurum_client import Comparison
+    from aurum_client.calibration import check_far, check_prior
+
+    try:
+        check_far(far)
+        check_prior(prior)
+    except ValueError as error:
+        raise CommandError(USAGE, f"--{error}") from None
     found = []
     with service(url, Settings.from_env()) as client:
         for path, embedding in answers([a, b], client.embed, concurrency=2):
@@ -187,7 +208,7 @@ def compare(
                 found.append(embedding)
         if len(found) < 2:
             raise typer.Exit(FAILED)
-        comparison = Comparison.between(*found)
+        comparison = Comparison.between(*found, far=far, prior=prior)
     if as_json:
         show.print_json(show.comparison_record((a, b), comparison))
     else:

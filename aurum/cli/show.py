@@ -66,7 +66,11 @@ def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
         for name, path, side in zip("ab", paths, (comparison.a, comparison.b), strict=True)
     }
     models = _models_record(comparison.a.models)
-    return {"similarity": comparison.similarity, **sides, "models": models}
+    decision = {
+        name: getattr(comparison, name)
+        for name in ("similarity", "far", "threshold", "match", "probability")
+    }
+    return {**decision, **sides, "models": models}
 
 
 def _face_record(face: Face) -> Record:
@@ -107,10 +111,20 @@ def comparison_text(paths: Sequence[Path], comparison: Comparison) -> str:
     models = comparison.a.models
     return "\n".join(
         [
-            f"similarity {comparison.similarity:.4f}",
+            f"similarity {comparison.similarity:.4f}: {_decision_text(comparison)}",
             *(f"  {_face_text(side.face)}  {path}" for path, side in sides),
             f"  detector {models.detector}, embedder {models.embedder}",
         ]
+    )
+
+
+def _decision_text(comparison: Comparison) -> str:
+    if comparison.threshold is None or comparison.probability is None:
+        return "no decision, as this embedder is not calibrated"
+    persons = "one person's" if comparison.match else "two persons'"
+    return (
+        f"{persons} at FAR {comparison.far:g} (threshold {comparison.threshold:.4f}), "
+        f"probability {comparison.probability:.2%}"
     )
 
 

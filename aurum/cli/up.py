@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 from types import FrameType
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 from aurum.cli.progress import downloads
 from aurum.models import build
 from aurum.models.build import Prepared
+from aurum.playground.serve import Playground
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 
@@ -27,27 +29,35 @@ def up() -> None:
     build.install(prepared, settings.repositories / "model_repository")
     if prepared.simulated:
         console.print(_simulated(prepared))
+    if prepared.profile.commercial_use == "no":
+        console.print(_non_commercial(prepared))
     _serve(Server(settings), prepared)
 
 
 def _serve(server: Server, prepared: Prepared) -> None:
     stopping = threading.Event()
+    page: Playground | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
         if stopping.is_set():
             server.kill()  # asked twice: at once
+            if page:
+                page.kill()
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with server:
+    # What is beside the server ends before it, as its requests are the server's.
+    with server, ExitStack() as beside:
         with console.status("starting Triton"):
             waiter = _Waiting(server)
             while not stopping.is_set() and waiter.is_alive():
                 waiter.join(0.1)
         if not stopping.is_set():
             waiter.check()
-            console.print(_ready(server.settings, prepared))
+            if server.settings.playground:
+                page = beside.enter_context(Playground(server.settings))
+            console.print(_ready(server.settings, prepared, page))
             while not stopping.wait(0.5):
                 if not server.running:
                     raise ServerError(f"tritonserver ended:\n{server.reasons()}")
@@ -75,11 +85,14 @@ class _Waiting(threading.Thread):
             raise self._error
 
 
-def _ready(settings: Settings, prepared: Prepared) -> Table:
+def _ready(settings: Settings, prepared: Prepared, page: Playground | None) -> Table:
     table = Table(title="Aurum Face Serving is ready", show_header=False, title_justify="left")
     table.add_row("HTTP", settings.http_url)
     table.add_row("gRPC", settings.grpc_url)
     table.add_row("metrics", f"http://{settings.host}:{settings.metrics_port}/metrics")
+    if page:
+        moved = "" if page.port == settings.playground_port else " (the wanted port is taken)"
+        table.add_row("playground", page.url + moved)
     table.add_row("pipelines", "detect_faces, embed_face, analyze_faces")
     table.add_row("profile", prepared.profile.name + (" (SIMULATED)" if prepared.simulated else ""))
     for name, model in prepared.ids.items():
@@ -89,6 +102,12 @@ def _ready(settings: Settings, prepared: Prepared) -> Table:
         table.add_row("commercial use", f"{commercial}: see `aurum models list`")
     table.add_row("stop", "Ctrl-C")
     return table
+
+
+def _non_commercial(prepared: Prepared) -> str:
+    models = [model for model in prepared.profile.models if model.commercial_use == "no"]
+    licences = escape("\n".join(f"{model.name}: {model.licence}" for model in models))
+    return f"[bold red]NOT FOR COMMERCIAL USE[/bold red], BY THESE WEIGHTS' LICENCES:\n{licences}"
 
 
 def _simulated(prepared: Prepared) -> str:

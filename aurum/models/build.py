@@ -63,7 +63,7 @@ def build(
     """
     folder = settings.model_cache / "served"
     version = entry.sha256[:12] if entry.sha256 else "none"
-    path = folder / f"{entry.name}-{version}-{_recipe()}.onnx"
+    path = folder / f"{entry.name}-{version}-{_recipe(entry)}.onnx"
     if path.is_file():
         return path, identity(path)
     say(f"building {SERVED[entry.role]} from {entry.name}")
@@ -96,9 +96,9 @@ def identity(path: Path) -> str:
     return str(next(item.value for item in model.metadata_props if item.key == "aurum.model"))
 
 
-def _recipe() -> str:
-    """A digest of the code that builds graphs: a change there builds them anew."""
-    digest = hashlib.sha256(onnx.__version__.encode())
+def _recipe(entry: Model) -> str:
+    """A digest of all that a graph is built from, but for its weights: code and manifest entry."""
+    digest = hashlib.sha256(f"{onnx.__version__} {entry}".encode())
     for source in sorted(Path(families.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:8]

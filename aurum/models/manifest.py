@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ ROLES_OF_FAMILY = {
 }
 ROLES = ("detector", "embedder")
 COMMERCIAL_USE = ("yes", "unclear", "no")  # from lax to strict
+# The false accept rates that a calibrated embedder has thresholds for, in this order.
+FARS = ("1e-2", "1e-3", "1e-4")
 
 
 class ManifestError(OperatorError, ValueError):
@@ -41,6 +45,30 @@ class InputFacts:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What an embedder's similarities (cosines) mean; `aurum validate calibrate` measures it.
+
+    The probability that two photos show one person is 1 / (1 + exp(-(slope * similarity +
+    intercept))), where that share of all pairs, `prior`, does (Platt 1999).
+    """
+
+    thresholds: tuple[float, ...]  # cosines from which a pair is accepted, by FARS
+    slope: float
+    intercept: float
+    prior: float
+    dataset: str
+    impostor_pairs: int
+    genuine_pairs: int
+    date: date
+    command: str
+
+    @property
+    def row(self) -> tuple[float, ...]:
+        """The six numbers that the served graph carries: thresholds, slope, intercept, prior."""
+        return (*self.thresholds, self.slope, self.intercept, self.prior)
+
+
+@dataclass(frozen=True)
 class Model:
     """One model. A simulated one has no file, so `file`, `sha256` and `input` are None."""
 
@@ -57,6 +85,7 @@ class Model:
     bytes: int | None = None
     urls: tuple[str, ...] = ()
     input: InputFacts | None = None
+    calibration: Calibration | None = None  # of an embedder that was calibrated
 
     @property
     def id(self) -> str | None:
@@ -149,15 +178,15 @@ class _Table:
         what = f"one of {', '.join(allowed)}"
         return self.text(field, "|".join(map(re.escape, allowed)), what)
 
-    def number(self, field: str, low: float) -> float:
-        what = f"a number from {low:g}"
+    def number(self, field: str, low: float, high: float = sys.float_info.max) -> float:
+        what = f"a number from {low:g}" + (f" to {high:g}" if high < sys.float_info.max else "")
         value: float = self.take(field, float, what)
-        if not low <= value < float("inf"):
+        if not low <= value <= high:
             raise self.error(field, f"is {value!r}; must be {what}")
         return value
 
-    def count(self, field: str) -> int | None:
-        value: int | None = self.take(field, int, "a whole number from 1", None)
+    def count(self, field: str, default: Any = None) -> int | None:
+        value: int | None = self.take(field, int, "a whole number from 1", default)
         if value is not None and value < 1:
             raise self.error(field, f"is {value!r}; must be a whole number from 1")
         return value
@@ -207,6 +236,8 @@ def _model(value: object, number: int) -> Model:
         tested=table.take("tested", bool, "true or false"),
         **({} if family == "simulated" else _file(table)),
     )
+    if role == "embedder" and family != "simulated":
+        model = replace(model, calibration=_calibration(table, model))
     table.done()
     return model
 
@@ -246,6 +277,34 @@ def _input(model: _Table) -> InputFacts:
         raise table.error("size", "either it or `multiple_of` must be given, and not both")
     table.done()
     return facts
+
+
+def _calibration(model: _Table, of: Model) -> Calibration | None:
+    value = model.take("calibration", dict, "a table", None)
+    if value is None:
+        return None
+    table = _Table(f"{model.entry}, calibration", value)
+    # Whoever changes the file must calibrate anew.
+    table.one_of("model", (str(of.id),))
+    thresholds = _Table(f"{table.entry}, thresholds", table.take("thresholds", dict, "a table"))
+    curve = _Table(f"{table.entry}, probability", table.take("probability", dict, "a table"))
+    smallest = sys.float_info.min
+    calibration = Calibration(
+        thresholds=tuple(thresholds.number(far, -1, 1) for far in FARS),
+        slope=curve.number("slope", smallest),
+        intercept=curve.number("intercept", -sys.float_info.max),
+        prior=curve.number("prior", smallest, 1 - sys.float_info.epsilon),
+        dataset=table.text("dataset"),
+        impostor_pairs=table.count("impostor_pairs", ...) or 0,
+        genuine_pairs=table.count("genuine_pairs", ...) or 0,
+        date=table.take("date", date, "a date"),
+        command=table.text("command"),
+    )
+    if sorted(calibration.thresholds) != list(calibration.thresholds):
+        raise table.error("thresholds", "must not fall where the FAR falls")
+    for part in (thresholds, curve, table):
+        part.done()
+    return calibration
 
 
 def _profile(name: str, value: object, models: Mapping[str, Model]) -> Profile:

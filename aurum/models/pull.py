@@ -39,12 +39,16 @@ class PullError(OperatorError, RuntimeError):
     """A model file cannot be had; the message lists the places tried, why, and how to mend it."""
 
 
+class LicenceError(OperatorError, RuntimeError):
+    """A profile may not be served, since AURUM_REQUIRE_COMMERCIAL is set; the message says why."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What `choose_profile` came to: the profile, its files, and why earlier ones were passed over.
 
-    `profile` is None where no profile of the order can be had. `paths` is by model name; a
-    simulated model has no path. `failures` is by profile name.
+    `profile` is None where no profile of the order can be had or is allowed. `paths` is by model
+    name; a simulated model has no path. `failures` is by profile name.
     """
 
     profile: Profile | None
@@ -120,20 +124,38 @@ def choose_profile(
 ) -> Choice:
     """Pull the profile that the settings name; for `auto`, the first in its order that can be had.
 
-    Raises ManifestError for an unknown name and PullError for a named profile that cannot be had:
-    who names a profile wants no other. `auto` never raises them; see `Choice`.
+    Raises ManifestError for an unknown name, and PullError or LicenceError for a named profile that
+    cannot be had or is not allowed: who names a profile wants no other. `auto` never raises them;
+    see `Choice`.
     """
     if settings.profile != AUTO:
         profile = manifest.profile(settings.profile)
+        _check_licences(profile, settings)
         return Choice(profile, pull_profile(profile, settings, progress, timeouts), {})
     failures: dict[str, str] = {}
     for name in manifest.auto:
         profile = manifest.profiles[name]
         try:
+            _check_licences(profile, settings)
             return Choice(profile, pull_profile(profile, settings, progress, timeouts), failures)
-        except PullError as error:
+        except (PullError, LicenceError) as error:
             failures[name] = str(error)
     return Choice(None, {}, failures)
+
+
+def _check_licences(profile: Profile, settings: Settings) -> None:
+    """Doubt is not enough to sell upon: what is unclear is refused like what is forbidden."""
+    if settings.require_commercial and profile.commercial_use != "yes":
+        doubtful = [model for model in profile.models if model.commercial_use != "yes"]
+        raise LicenceError(
+            f"AURUM_REQUIRE_COMMERCIAL=1 does not allow profile {profile.name}:\n"
+            + "\n".join(
+                f"{model.name}, commercial use {model.commercial_use}: {model.licence}"
+                for model in doubtful
+            )
+            + "\nTo mend: choose another AURUM_PROFILE (`aurum models list`); or, once you hold "
+            'the rights, set commercial_use = "yes" for these models in models.toml.'
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +13,45 @@ DIMENSIONS = 512
 CHUNK = 8
 ATTEMPTS = 3
 
-# At most CHUNK crops -> their embeddings [n,512] and the id of the embedder that answered.
-Embedder = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], bytes]]
+
+class Embedded(NamedTuple):
+    """Embeddings of one model, and what it says of itself."""
+
+    embeddings: NDArray[np.float32]  # [F,512], each of length 1
+    norms: NDArray[np.float32]  # [F], the lengths before
+    embedder: bytes  # its id; empty for F = 0, where none took part
+    calibration: NDArray[np.float32]  # [6] as manifest.Calibration.row; [0] without one, or F = 0
 
 
-def embed_crops(crops: NDArray[np.uint8], embed: Embedder) -> tuple[NDArray[np.float32], bytes]:
-    """Embed crops uint8 RGB [F,112,112,3].
+NOTHING = Embedded(
+    np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.float32), b"", np.zeros(0, np.float32)
+)
 
-    Returns float32 [F,512], each of length 1, and the embedder's id (empty for F = 0, where none
-    took part).
-    """
+# At most CHUNK crops, uint8 RGB [n,112,112,3] -> their embeddings.
+Embedder = Callable[[NDArray[np.uint8]], Embedded]
+
+
+def embed_crops(crops: NDArray[np.uint8], embed: Embedder) -> Embedded:
+    """Embed crops uint8 RGB [F,112,112,3]."""
     for _ in range(ATTEMPTS):
         answers = [embed(crops[start : start + CHUNK]) for start in range(0, len(crops), CHUNK)]
         if not answers:
-            return np.zeros((0, DIMENSIONS), np.float32), b""
-        if len({embedder for _, embedder in answers}) == 1:
-            return np.concatenate([embeddings for embeddings, _ in answers]), answers[0][1]
+            return NOTHING
+        if len({answer.embedder for answer in answers}) == 1:
+            return answers[0]._replace(
+                embeddings=np.concatenate([answer.embeddings for answer in answers]),
+                norms=np.concatenate([answer.norms for answer in answers]),
+            )
         # The model was replaced between two chunks; embeddings of two models don't compare.
     raise RuntimeError(f"the embedder was replaced during each of {ATTEMPTS} attempts")
+
+
+def from_graph(
+    embedding: NDArray[np.float32],
+    norm: NDArray[np.float32],
+    model: bytes,
+    calibration: NDArray[np.float32],
+) -> Embedded:
+    """What the graph `face_embedding` gives for n >= 1 crops: [n,512], [n,1], its id, [n,6]."""
+    row = calibration[0]
+    return Embedded(embedding, norm[:, 0], model, row[:0] if np.isnan(row).any() else row)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from aurum.pipeline import embed, find, request, triton
+from aurum.pipeline import find, request, triton
+from aurum.pipeline.embed import embed_crops
+from aurum.pipeline.judge import judge
 from aurum.settings import Settings
 
 
@@ -29,7 +31,7 @@ class EachFace:
         self.step.close()
 
     def answer(self, call: Any) -> triton.Answer:
-        """One photo; its faces are embedded where the ensemble asks for `embeddings`."""
+        """One photo; its faces are embedded and judged where the ensemble asks for that."""
         options = request.parse_options(call.parameters(), self.settings)
         found = self.find(triton.image_of(call), options, self.settings, triton.detect)
         outputs = {
@@ -39,8 +41,15 @@ class EachFace:
             "image_size": found.image_size,
         }
         embedder = b""
-        if "embeddings" in call.requested_output_names():
-            outputs["embeddings"], embedder = embed.embed_crops(found.crops(), triton.embed)
+        wanted = call.requested_output_names()
+        if "embeddings" in wanted:
+            crops = found.crops()
+            embedded = embed_crops(crops, triton.embed)
+            embedder = embedded.embedder
+            outputs["embeddings"] = embedded.embeddings
+            outputs["calibration"] = embedded.calibration
+            if "quality" in wanted:
+                outputs["quality"], outputs["quality_parts"] = judge(found, crops, embedded)
         outputs["models"] = np.array([found.detector, embedder], np.object_)
         return outputs
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from aurum.imaging.faces import Faces
 from aurum.imaging.letterbox import planar
+from aurum.pipeline.embed import Embedded, from_graph
 from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
@@ -102,10 +103,14 @@ def detect(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
     return faces, _bytes(outputs["model"])
 
 
-def embed(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
-    """Call `face_embedding` for at most its max_batch_size crops [F,112,112,3]."""
-    outputs = _call("face_embedding", {"crops": crops}, ["embedding", "model"])
-    return outputs["embedding"], _bytes(outputs["model"])
+def embed(crops: NDArray[np.uint8]) -> Embedded:
+    """Call `face_embedding` for at most its max_batch_size crops [n,112,112,3]."""
+    outputs = _call(
+        "face_embedding", {"crops": crops}, ["embedding", "norm", "model", "calibration"]
+    )
+    return from_graph(
+        outputs["embedding"], outputs["norm"], _bytes(outputs["model"]), outputs["calibration"]
+    )
 
 
 def _call(

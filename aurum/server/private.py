@@ -47,9 +47,15 @@ def free_ports(count: int) -> list[int]:
 
 
 def on_free_ports(settings: Settings) -> Settings:
-    """The settings with three ports that nobody uses."""
-    http, grpc, metrics = free_ports(3)
-    return replace(settings, http_port=http, grpc_port=grpc, metrics_port=metrics)
+    """The settings with ports that nobody uses."""
+    http, grpc, metrics, playground = free_ports(4)
+    return replace(
+        settings,
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+        playground_port=playground,
+    )
 
 
 def copy_repositories(target: Path) -> Path:

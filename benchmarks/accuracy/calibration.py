@@ -157,7 +157,7 @@ def table(found: Calibration, embedder: str, dataset: str, date: str, command: s
     return "\n".join(
         [
             "[models.calibration]",
-            f"thresholds = {{ {rows} }}  # cosine at which a pair is accepted, by FAR",
+            f"thresholds = {{ {rows} }}",
             f"probability = {{ slope = {found.logistic.slope:.4f}, "
             f"intercept = {found.logistic.intercept:.4f}, prior = {PRIOR} }}",
             f"model = {json.dumps(embedder)}",  # a JSON string is a TOML string, too

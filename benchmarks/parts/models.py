@@ -37,7 +37,7 @@ def _steps(bench: Bench) -> list[Step]:
     settings, seconds = bench.settings, bench.suite.seconds
     photo = bench.photo.read_bytes()
     pixels = decode(photo, settings.max_image_bytes, settings.max_image_pixels)
-    faces, _ = local.load(local.SERVED, settings).analyze(photo)
+    faces = local.load(local.SERVED, settings).analyze(photo).faces
     crop = align(pixels, faces.boxes, faces.landmarks)[:1]
     boxed = planar(letterbox(pixels, settings.detection_size).image)[None]
     png = cv2.imencode(".png", cv2.cvtColor(crop[0], cv2.COLOR_RGB2BGR))[1].tobytes()

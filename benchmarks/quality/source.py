@@ -9,10 +9,9 @@ import numpy as np
 import tritonclient.http as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import PARTS, quality_parts
+from aurum.imaging.quality import PARTS
 from aurum.models import build
 from aurum.models.prove import PHOTO
-from aurum.pipeline.embed import embed_crops
 from aurum.settings import Settings
 from benchmarks.local import LocalService
 
@@ -41,22 +40,8 @@ class Local(LocalService):
 
     def __call__(self, image: bytes) -> Measured:
         """Measure one photo."""
-        found = self.find(image)
-        crops = found.crops()
-        norms = [np.zeros((0, 1), np.float32)]
-
-        def embed(chunk: NDArray[np.uint8]) -> tuple[NDArray[np.float32], bytes]:
-            embeddings, norm = self._sessions["face_embedding"].run(
-                ["embedding", "norm"], {"crops": chunk}
-            )
-            norms.append(norm)
-            return embeddings, self.embedder.encode()
-
-        embeddings, _ = embed_crops(crops, embed)
-        boxes, landmarks, scores = found.faces
-        size = (int(found.image_size[0]), int(found.image_size[1]))
-        parts = quality_parts(size, crops, boxes, landmarks, scores, np.concatenate(norms))
-        return Measured(boxes, parts, embeddings)
+        faces, embeddings, _, parts = self.analyze(image)
+        return Measured(faces.boxes, parts, embeddings)
 
 
 def service(url: str) -> tuple[Source, str]:

@@ -12,6 +12,7 @@ from aurum_client.errors import ModelNotFoundError
 
 DETECTOR = "yunet@0123456789ab"
 EMBEDDER = "edgeface@ba9876543210"
+CALIBRATION = [0.25, 0.5, 0.75, 20, -10, 0.5]
 
 
 def make_outputs(
@@ -32,7 +33,14 @@ def make_outputs(
         "image_size": np.array([640, 480], np.int32),
         "models": np.array([detector.encode(), embedder.encode()], np.object_),
     }
-    return outputs | {"embeddings": vectors} if embeddings else outputs
+    if not embeddings:
+        return outputs
+    return outputs | {
+        "embeddings": vectors,
+        "quality": np.linspace(1, 0, faces, dtype=np.float32),
+        "quality_parts": np.arange(faces * 16, dtype=np.float32).reshape(faces, 16),
+        "calibration": np.array(CALIBRATION if faces else [], np.float32),
+    }
 
 
 class FakeTransport:

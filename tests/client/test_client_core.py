@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from aurum_client._contract import build_parameters
 from aurum_client._failures import error_from_status
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
 from aurum_client._probe import gray_png
+from aurum_client.calibration import Calibration
 from aurum_client.images import read_image
 from aurum_client.results import Box, Comparison, ModelIds, TensorInfo
 
@@ -46,6 +49,10 @@ def test_faces_hold_what_the_server_sent(outputs):
     assert face.score == pytest.approx(0.7)
     np.testing.assert_array_equal(face.landmarks, sent["landmarks"][1])
     np.testing.assert_array_equal(face.embedding, sent["embeddings"][1])
+    assert face.quality == 0.5
+    assert face.quality_parts == tuple(range(16, 32))
+    assert face.quality_parts.resolution == 16
+    assert face.quality_parts.norm == 30
     assert [f.bbox.x for f in analysis[1:]] == [4, 8]
     assert analysis[-1].bbox == analysis[2].bbox
     with pytest.raises(IndexError):
@@ -54,7 +61,7 @@ def test_faces_hold_what_the_server_sent(outputs):
 
 def test_detection_has_no_embeddings(outputs):
     faces = parse_faces(outputs(2, embedder="", embeddings=False))
-    assert faces[0].embedding is None
+    assert faces[0].embedding is faces[0].quality is faces[0].quality_parts is None
     assert faces.models.embedder is None
     assert [face.embedding for face in faces] == [None, None]
 
@@ -65,6 +72,8 @@ def test_a_photo_without_faces_has_empty_arrays(outputs):
     assert list(analysis) == []
     assert (analysis.boxes.shape, analysis.landmarks.shape) == ((0, 4), (0, 5, 2))
     assert (analysis.scores.shape, analysis.embeddings.shape) == ((0,), (0, 512))
+    assert (analysis.quality.shape, analysis.quality_parts.shape) == ((0,), (0, 16))
+    assert analysis.calibration is None
 
 
 def test_results_cannot_be_changed(outputs):
@@ -78,8 +87,11 @@ def test_results_cannot_be_changed(outputs):
 
 
 def test_outputs_of_later_servers_are_ignored(outputs):
-    later = outputs(2) | {"quality": np.zeros((2,), np.float64)}
-    assert len(parse_analysis(later)) == 2
+    later = outputs(2) | {
+        "age": np.zeros((2,), np.float64),
+        "quality_parts": np.zeros((2, 20), np.float32),
+    }
+    assert parse_analysis(later).quality_parts.shape == (2, 16)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +102,11 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("scores", np.zeros((2, 1), np.float32), r"expected float32 \[any\]"),
         ("landmarks", np.zeros((2, 5, 2), np.float64), "is float64"),
         ("embeddings", np.zeros((2, 128), np.float32), r"\[2, 512\]"),
+        ("quality", np.zeros((2, 1), np.float32), "quality"),
+        ("quality_parts", np.zeros((2, 14), np.float32), "14 columns, not 16"),
+        ("quality_parts", np.zeros((3, 16), np.float32), "quality_parts"),
+        ("calibration", np.zeros(5, np.float32), "5 numbers, not 6 or 0"),
+        ("calibration", None, "no output 'calibration'"),
         ("image_size", np.zeros(3, np.int32), "image_size"),
         ("models", np.array([b"a"], np.object_), "models"),
         ("models", np.array([b"\xff", b""], np.object_), "not text"),
@@ -127,6 +144,43 @@ def test_comparison_is_the_cosine(outputs):
     assert Comparison.between(a, a).similarity == 1
     assert Comparison.between(a, b).similarity == 0
     assert Comparison.between(a, b).b is b
+
+
+@pytest.mark.parametrize(("far", "match"), [(1e-2, True), (1e-3, True), (1e-4, False)])
+def test_a_decision_is_made_at_the_threshold_of_a_far(outputs, far, match):
+    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1))
+    half = replace(b, vector=a.vector * np.float32(0.5))
+
+    found = Comparison.between(a, half, far=far)
+
+    assert (found.similarity, found.far, found.match) == (0.5, far, match)
+    assert found.threshold == {1e-2: 0.25, 1e-3: 0.5, 1e-4: 0.75}[far]
+    assert found.probability == 0.5  # slope 20 and intercept -10 cancel out
+
+
+def test_a_probability_follows_the_prior(outputs):
+    a = parse_embedding(outputs(1))
+    half = replace(a, vector=a.vector * np.float32(0.5))
+    # Even odds before, so the probability is the prior itself.
+    assert Comparison.between(a, half, prior=0.001).probability == pytest.approx(0.001)
+    assert Comparison.between(a, a).probability == pytest.approx(1 / (1 + math.exp(-10)))
+    far_off = Calibration({}, 1e6, 0, 0.5)
+    assert far_off.probability(-1) == 0
+    assert far_off.probability(1) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"far": 0.05}, {"far": 0}, {"prior": 0}, {"prior": 1.5}])
+def test_a_decision_that_there_is_no_threshold_for(outputs, wrong):
+    a = parse_embedding(outputs(1))
+    with pytest.raises(ValueError, match=r"must be (one of 0\.01, 0\.001, 0\.0001|above 0)"):
+        Comparison.between(a, a, **wrong)
+
+
+def test_an_embedder_that_was_not_calibrated_decides_nothing(outputs):
+    a = parse_embedding(outputs(1) | {"calibration": np.zeros(0, np.float32)})
+    found = Comparison.between(a, a)
+    assert found.similarity == 1
+    assert found.threshold is found.match is found.probability is None
 
 
 def test_embeddings_of_different_models_do_not_compare(outputs):

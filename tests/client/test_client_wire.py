@@ -56,7 +56,7 @@ class Server:
         if image == b"hang":
             await asyncio.Event().wait()
         outputs = self.make_outputs(int(image) if image.isdigit() else 1)
-        return {**outputs, "quality": np.zeros(1, np.float32)}
+        return {**outputs, "of_a_later_server": np.zeros(1, np.float32)}
 
     def note(self, image, parameters, request_id, key) -> None:
         self.seen = {"image": image, "parameters": parameters, "id": request_id, "key": key}
@@ -194,7 +194,7 @@ def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
             b"3", min_confidence=0.5, max_faces=7, detection_size=640, request_id="r-1"
         )
         sent = outputs(3)
-        for name in ("boxes", "landmarks", "scores", "embeddings"):
+        for name in ("boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts"):
             np.testing.assert_array_equal(getattr(analysis, name), sent[name])
         assert analysis.models.detector == "yunet@0123456789ab"
         assert server.seen == {

@@ -31,7 +31,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(params=["best", "simulated"])
 def service(request: pytest.FixtureRequest) -> Service:
-    """Contract tests run against both: no test may depend on which models answer."""
+    """Tests run against both: none may depend on which models answer."""
     return request.getfixturevalue(request.param)
 
 

@@ -1,29 +1,56 @@
-"""The public contract of the pipelines and of the two models, whoever answers."""
+"""The public contract of the pipelines and of the two models, whichever family answers."""
 
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from aurum_client import FaceClient, NoFaceError
+from aurum_client import Comparison, FaceClient, ModelMismatchError, NoFaceError
 
-from aurum.server.private import Service
+from aurum.imaging.quality import PARTS
+from aurum.models import build
+from aurum.models.pull import PullError
+from aurum.server.private import Service, running
+from aurum.settings import Settings
 
 PIPELINES = {
     "detect_faces": {"boxes", "landmarks", "scores", "image_size", "models"},
-    "embed_face": {"boxes", "landmarks", "scores", "embeddings", "image_size", "models"},
-    "analyze_faces": {"boxes", "landmarks", "scores", "embeddings", "image_size", "models"},
-}
+    "embed_face": {
+        "boxes", "landmarks", "scores", "embeddings", "calibration", "image_size", "models",
+    },
+    "analyze_faces": {
+        "boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts", "calibration",
+        "image_size", "models",
+    },
+}  # fmt: skip
 DTYPES = {
     "boxes": ("FP32", (4,)),
     "landmarks": ("FP32", (5, 2)),
     "scores": ("FP32", ()),
     "embeddings": ("FP32", (512,)),
+    "quality": ("FP32", ()),
+    "quality_parts": ("FP32", (16,)),
 }
 FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
+
+
+@pytest.fixture(scope="module", params=["best", "simulated", "edgeface-xxs", "scrfd"])
+def service(request, tmp_path_factory):
+    """The same tests for another embedder and for another family of detectors."""
+    if request.param in ("best", "simulated"):
+        yield request.getfixturevalue(request.param)
+        return
+    settings = replace(Settings.from_env(), profile=request.param)
+    try:
+        build.prepare(settings)
+    except PullError:
+        pytest.skip(f"no weights of {request.param}: AURUM_MODEL_MIRROR does not have them")
+    with running(settings, tmp_path_factory.mktemp(request.param)) as service:
+        yield service
 
 
 def infer(service: Service, transport: str, model: str, image: bytes, **parameters):
@@ -69,6 +96,9 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
     assert result.as_numpy("image_size").tolist() == [400, 300]
     if pipeline == "analyze_faces":
         assert result.as_numpy("embeddings").shape == (0, 512)
+        assert result.as_numpy("quality").shape == (0,)
+        assert result.as_numpy("quality_parts").shape == (0, 16)
+        assert result.as_numpy("calibration").shape == (0,)
 
 
 def test_answers_name_the_models_that_took_part(service, client, astronaut):
@@ -88,6 +118,44 @@ def test_embeddings_have_length_one_and_are_deterministic(client, astronaut):
     first, second = client.analyze(astronaut), client.analyze(astronaut)
     assert np.linalg.norm(first.embeddings, axis=1) == pytest.approx(1, abs=1e-5)
     np.testing.assert_array_equal(first.embeddings, second.embeddings)
+
+
+def test_an_embedder_says_what_its_similarities_mean(service, client, astronaut):
+    known = service.prepared.profile.embedder.calibration
+    for answer in (client.analyze(astronaut), client.embed(astronaut)):
+        if known is None:
+            assert answer.calibration is None
+        else:
+            assert answer.calibration.thresholds == pytest.approx(
+                {1e-2: known.thresholds[0], 1e-3: known.thresholds[1], 1e-4: known.thresholds[2]}
+            )
+            assert answer.calibration.slope == pytest.approx(known.slope)
+    found = client.compare(astronaut, astronaut, far=1e-4)
+    assert (found.match, found.far) == (None if known is None else True, 1e-4)
+
+
+def test_embeddings_of_two_embedders_are_refused(service, client, best, astronaut):
+    here = client.embed(astronaut)
+    with FaceClient(best.urls[0], timeout=60) as other:
+        there = other.embed(astronaut)
+    if here.models.embedder == there.models.embedder:
+        # The detector may be another one: its landmarks must mean the same.
+        assert Comparison.between(here, there).similarity > 0.9
+    else:
+        with pytest.raises(ModelMismatchError, match=f"{here.models.embedder} and "):
+            Comparison.between(here, there)
+
+
+def test_quality_is_judged_by_parts(client, astronaut):
+    (face,) = client.analyze(astronaut)
+    assert face.quality_parts._fields == PARTS
+    assert 0 <= face.quality <= 1
+    assert face.quality_parts.confidence == pytest.approx(face.score)
+    assert face.quality_parts.resolution == pytest.approx(
+        np.linalg.norm(face.landmarks[1] - face.landmarks[0]), rel=1e-4
+    )
+    assert face.quality_parts.norm > 0
+    assert np.isfinite(face.quality_parts).all()
 
 
 def test_faces_come_largest_first_and_max_faces_keeps_the_largest(client, astronaut):

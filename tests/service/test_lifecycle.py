@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from aurum_client import FaceClient
@@ -89,6 +90,9 @@ def test_it_says_what_is_ready_and_ctrl_c_stops_everything(up, settings):
     running.wait_for("Ctrl-C")
     for word in (settings.http_url, settings.grpc_url, "simulated_detector@", "SIMULATED"):
         assert word in running.text
+    page = f"http://127.0.0.1:{settings.playground_port}"
+    assert page in running.text
+    assert "playground" in httpx.get(page, trust_env=False).text
     children = psutil.Process(running.process.pid).children(recursive=True)
     assert len(children) == 5  # tritonserver and a process for each model and step
     running.process.send_signal(signal.SIGINT)
@@ -102,15 +106,18 @@ def test_requests_in_flight_are_answered_before_it_stops(up, settings, astronaut
     running.wait_for("is ready")
     answers = []
 
-    def ask():
-        with FaceClient(settings.grpc_url, timeout=60, retries=0) as client:
+    def ask(url):
+        with FaceClient(url, timeout=60, retries=0) as client:
             answers.append(client.analyze(astronaut, detection_size=1280, min_confidence=0))
 
-    threads = [threading.Thread(target=ask) for _ in range(12)]
+    page = f"http://127.0.0.1:{settings.playground_port}"
+    urls = [settings.grpc_url, page] * 6
+    threads = [threading.Thread(target=ask, args=[url]) for url in urls]
     for thread in threads:
         thread.start()
-    with FaceClient(settings.http_url) as client:
-        client.detect(astronaut)  # by now the others have arrived
+    for url in (settings.http_url, page):
+        with FaceClient(url) as client:
+            client.detect(astronaut)  # by now the others have arrived
     running.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
@@ -118,10 +125,28 @@ def test_requests_in_flight_are_answered_before_it_stops(up, settings, astronaut
     assert running.end() == 0
 
 
+def test_asked_twice_it_waits_for_nobody(up, settings):
+    running = up()
+    running.wait_for("Ctrl-C")
+    with socket.create_connection(("127.0.0.1", settings.playground_port)) as slow:
+        head = "POST /v2/models/detect_faces/infer HTTP/1.1\r\nHost: localhost\r\n"
+        slow.sendall(f"{head}Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert slow.recv(1024).startswith(b"HTTP/1.1 100 ")  # now it is in flight
+        running.process.send_signal(signal.SIGINT)
+        running.wait_for("draining")
+        time.sleep(0.5)
+        assert running.process.poll() is None  # it waits for that request
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+    assert "stopped" in running.text
+    assert "Traceback" not in running.text
+
+
 def test_without_weights_it_serves_simulated_models_and_says_so_in_capitals(up, settings, tmp_path):
     nowhere = replace(settings, profile="auto", offline=True, model_cache=tmp_path / "empty")
-    running = up(nowhere, AURUM_MODEL_MIRROR="")
-    running.wait_for("is ready")
+    running = up(nowhere, AURUM_MODEL_MIRROR="", AURUM_PLAYGROUND="0")
+    running.wait_for("Ctrl-C")
+    assert "playground" not in running.text
     assert "SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP" in running.text
     assert "TO GET THE REAL MODELS" in running.text
     assert "yunet_s_dynamic.onnx cannot be had" in running.text
@@ -151,8 +176,10 @@ def test_a_named_profile_that_can_not_be_had_is_no_silent_fallback(up, settings,
 
 
 def test_when_tritonserver_dies_it_says_so_and_fails(up, settings):
-    running = up()
-    running.wait_for("is ready")
+    with socket.create_server(("127.0.0.1", settings.playground_port)):
+        running = up()
+        running.wait_for("Ctrl-C")
+    assert "(the wanted port is taken)" in running.text  # which is no reason not to serve
     (server,) = psutil.Process(running.process.pid).children()
     stubs = server.children()
     server.kill()

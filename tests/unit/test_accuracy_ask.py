@@ -34,7 +34,10 @@ class Client:
     def analyze(self, data, **options):
         self.asked.append((data, options))
         embeddings = np.eye(len(data), 4, dtype=np.float32)
-        return Analysis(*arrays(len(data)), (8, 6), ModelIds("d@1", "e@1"), embeddings)
+        models = ModelIds("d@1", "e@1")
+        boxes, landmarks, scores = arrays(len(data))
+        parts = np.zeros((len(data), 16), np.float32)
+        return Analysis(boxes, landmarks, scores, (8, 6), models, embeddings, scores, parts, None)
 
 
 def arrays(count):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,29 @@ def test_compare(client, folder):
     assert record["a"]["path"] == str(folder / "a.PNG")
     assert record["b"]["face"]["bbox"]["x"] == 20.0
     assert record["models"] == {"detector": IDS.detector, "embedder": IDS.embedder}
-    assert text.splitlines()[0] == "similarity 0.6000"
+    assert (record["far"], record["threshold"], record["match"]) == (1e-3, 0.5, True)
+    assert record["probability"] == pytest.approx(0.8808, abs=1e-4)
+    decision = "one person's at FAR 0.001 (threshold 0.5000), probability 88.08%"
+    assert text.splitlines()[0] == f"similarity 0.6000: {decision}"
     assert text.count("score 0.90  at 20,30  size 40x46") == 2
     assert IDS.embedder in text
+
+
+def test_compare_at_another_far_and_prior(client, folder):
+    photos = folder / "a.PNG", folder / "b.jpg"
+    (record,) = records(run("compare", *photos, "--json", "--far", "1e-4", "--prior", "0.01"))
+    assert (record["far"], record["threshold"], record["match"]) == (1e-4, 0.75, True)
+
+    result = run("compare", *photos, "--far", "0.1")
+
+    assert result.exit_code == 2
+    assert "--far=0.1: must be one of 0.01, 0.001, 0.0001" in result.stderr
+
+
+def test_compare_without_a_calibration(client, folder):
+    client.embeddings = {"a": replace(embedding(0), calibration=None)}
+    text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
+    assert text.startswith("similarity 1.0000: no decision, as this embedder is not calibrated\n")
 
 
 def test_compare_names_the_photo_that_failed(client, folder):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aurum.pipeline.embed import CHUNK, DIMENSIONS, embed_crops
+from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embedded, embed_crops, from_graph
 from aurum.settings import CHECKOUT
 
 
@@ -23,7 +23,10 @@ class Embedder:
         embeddings = np.zeros((len(some), DIMENSIONS), np.float32)
         embeddings[:, 0] = some[:, 0, 0, 0]
         embeddings[:, 1] = call
-        return embeddings, self.ids[min(call, len(self.ids) - 1)]
+        calibration = np.full(6, call, np.float32)
+        return Embedded(
+            embeddings, embeddings[:, 0], self.ids[min(call, len(self.ids) - 1)], calibration
+        )
 
 
 @pytest.mark.parametrize(
@@ -39,32 +42,37 @@ class Embedder:
 def test_crops_are_embedded_in_chunks_and_keep_their_order(count, sizes):
     embed = Embedder(b"m@1")
 
-    embeddings, model = embed_crops(crops(count), embed)
+    embeddings, norms, model, calibration = embed_crops(crops(count), embed)
 
     assert embed.sizes == sizes
     assert embeddings.shape == (count, DIMENSIONS)
     assert embeddings.dtype == np.float32
     assert embeddings[:, 0].tolist() == list(range(count))
+    assert norms.tolist() == list(range(count))
     assert model == b"m@1"
+    assert calibration.tolist() == [0] * 6
 
 
 def test_no_crops_ask_no_embedder():
     embed = Embedder(b"m@1")
 
-    embeddings, model = embed_crops(crops(0), embed)
+    embeddings, norms, model, calibration = embed_crops(crops(0), embed)
 
     assert embed.sizes == []
     assert embeddings.shape == (0, DIMENSIONS)
     assert embeddings.dtype == np.float32
     assert model == b""
+    assert norms.shape == calibration.shape == (0,)
 
 
 def test_a_model_swapped_between_two_chunks_embeds_all_of_them_anew():
     embed = Embedder(b"old", b"old", b"new")
 
-    embeddings, model = embed_crops(crops(3 * CHUNK), embed)
+    embeddings, norms, model, calibration = embed_crops(crops(3 * CHUNK), embed)
 
     assert model == b"new"
+    assert norms.tolist() == list(range(3 * CHUNK))
+    assert calibration[0] == 3, "the calibration of the old model was kept"
     assert len(embed.sizes) == 6
     assert embeddings[:, 1].min() == 3, "an embedding of the old model was kept"
     assert embeddings[:, 0].tolist() == list(range(3 * CHUNK))
@@ -73,7 +81,7 @@ def test_a_model_swapped_between_two_chunks_embeds_all_of_them_anew():
 def test_two_swaps_are_waited_for():
     embed = Embedder(b"a", b"b", b"b", b"c", b"c", b"c")
 
-    embeddings, model = embed_crops(crops(2 * CHUNK), embed)
+    embeddings, _, model, _ = embed_crops(crops(2 * CHUNK), embed)
 
     assert model == b"c"
     assert embeddings[:, 1].min() == 4
@@ -85,6 +93,18 @@ def test_an_error_of_the_embedder_is_passed_on():
 
     with pytest.raises(RuntimeError, match="is away"):
         embed_crops(crops(1), broken)
+
+
+def test_an_embedder_without_a_calibration_says_so_by_nan():
+    vectors, norms = np.zeros((2, DIMENSIONS), np.float32), np.array([[3], [4]], np.float32)
+    row = np.array([0.1, 0.2, 0.3, 20, -5, 0.5], np.float32)
+
+    known = from_graph(vectors, norms, b"m@1", np.stack([row, row]))
+    unknown = from_graph(vectors, norms, b"m@1", np.full((2, 6), np.nan, np.float32))
+
+    assert known.norms.tolist() == [3, 4]
+    assert known.calibration.tolist() == row.tolist()
+    assert unknown.calibration.shape == (0,)
 
 
 def test_a_chunk_is_what_the_embedder_takes():

@@ -30,7 +30,8 @@ def signature(values):
 def assert_embedder(served, count):
     assert signature(served.get_inputs()) == [("crops", UINT8, [112, 112, 3])]
     assert signature(served.get_outputs()) == [
-        ("embedding", FLOAT, [512]), ("norm", FLOAT, [1]), ("model", STRING, [1]),
+        ("embedding", FLOAT, [512]), ("norm", FLOAT, [1]), ("calibration", FLOAT, [6]),
+        ("model", STRING, [1]),
     ]  # fmt: skip
     crops = textured(count, 112, 112)
 
@@ -38,6 +39,7 @@ def assert_embedder(served, count):
 
     assert given["embedding"].shape == (count, 512)
     assert given["norm"].shape == given["model"].shape == (count, 1)
+    assert given["calibration"].shape == (count, 6)
     assert np.allclose(np.linalg.norm(given["embedding"], axis=1), 1, atol=1e-5)
     assert (given["norm"] > 0).all()
     alone = [answer(served, crops=crop[None])["embedding"][0] for crop in crops]
@@ -50,13 +52,17 @@ def test_the_simulated_embedder_keeps_the_contract(fake, count):
     given = assert_embedder(fake, count)
 
     assert given["model"][0, 0].startswith("simulated_embedder@")
+    assert np.isnan(given["calibration"]).all()
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_an_embedder_keeps_the_contract(edgeface, count):
     served, _, entry = edgeface
 
-    assert (assert_embedder(served, count)["model"] == entry.id).all()
+    given = assert_embedder(served, count)
+
+    assert (given["model"] == entry.id).all()
+    np.testing.assert_array_equal(given["calibration"], np.float32([entry.calibration.row] * count))
 
 
 # --- the simulated graph ---

@@ -1,4 +1,5 @@
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,23 @@ tested = true
 """
 
 
+CALIBRATION = """
+[models.calibration]
+thresholds = { "1e-2" = 0.2, "1e-3" = 0.3, "1e-4" = 0.4 }
+probability = { slope = 20, intercept = -5.5, prior = 0.5 }
+model = "emb@aaaaaaaaaaaa"
+dataset = "some photos"
+impostor_pairs = 10
+genuine_pairs = 5
+date = 2026-11-24
+command = "a command"
+"""
+CALIBRATED = GOOD.replace(
+    'source = "made up"\n[[models]]\nname = "strict"',
+    f'source = "made up"\n{CALIBRATION}[[models]]\nname = "strict"',
+)
+
+
 def load_text(folder: Path, text: str):
     path = folder / "models.toml"
     path.write_text(text)
@@ -172,6 +190,51 @@ def test_what_is_wrong_is_named(tmp_path, old, new, message):
     with pytest.raises(ManifestError, match=message) as raised:
         load_text(tmp_path, GOOD.replace(old, new, 1))
     assert str(tmp_path / "models.toml") in str(raised.value)
+
+
+def test_a_calibration_gives_six_numbers(tmp_path):
+    models = load_text(tmp_path, CALIBRATED).models
+    assert models["emb"].calibration.row == (0.2, 0.3, 0.4, 20.0, -5.5, 0.5)
+    assert models["emb"].calibration.date.isoformat() == "2026-11-24"
+    assert models["strict"].calibration is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"1e-3" = 0.3',
+            '"1e-5" = 0.3',
+            "'emb', calibration, thresholds, field `1e-3`: is missing",
+        ),
+        ('"1e-4" = 0.4', '"1e-4" = 1.4', "field `1e-4`: is 1.4; must be a number from -1 to 1"),
+        ('"1e-4" = 0.4', '"1e-4" = 0.1', "must not fall where the FAR falls"),
+        ("slope = 20", "slope = 0", "probability, field `slope`: is 0.0; must be a number from"),
+        ("slope = 20", "slope = inf", "field `slope`: is inf"),
+        ("prior = 0.5", "prior = 1.0", "field `prior`: is 1.0"),
+        (
+            '"emb@aaaa',
+            '"emb@bbbb',
+            "`model`: is 'emb@bbbbaaaaaaaa'; must be one of emb@aaaaaaaaaaaa",
+        ),
+        ("impostor_pairs = 10\n", "", "field `impostor_pairs`: is missing"),
+        ("genuine_pairs = 5", "genuine_pairs = 0", "field `genuine_pairs`: is 0"),
+        ("date = 2026-11-24", 'date = "today"', "field `date`: is 'today'; must be a date"),
+        ("date = 2026-11-24", "date = 2026-11-24\nx = 1", "calibration, field `x`: is not known"),
+    ],
+)
+def test_what_is_wrong_with_a_calibration_is_named(tmp_path, old, new, message):
+    assert old in CALIBRATED
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        load_text(tmp_path, CALIBRATED.replace(old, new, 1))
+
+
+def test_a_detector_has_no_calibration(tmp_path):
+    with pytest.raises(ManifestError, match="'det', field `calibration`: is not known"):
+        load_text(
+            tmp_path,
+            GOOD.replace('[[models]]\nname = "emb"', CALIBRATION + '[[models]]\nname = "emb"'),
+        )
 
 
 def test_simulated_model_has_no_file(tmp_path):

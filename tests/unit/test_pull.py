@@ -10,7 +10,7 @@ from http_server import CONTENT, NAME, at, files, has_file, model_of, serving
 
 from aurum.models import web
 from aurum.models.manifest import Manifest, ManifestError, Profile
-from aurum.models.pull import PullError, choose_profile, pull, pull_profile, verify
+from aurum.models.pull import LicenceError, PullError, choose_profile, pull, pull_profile, verify
 from aurum.settings import Settings
 
 
@@ -207,6 +207,23 @@ def test_named_profile_falls_back_to_nothing(settings, site):
     with pytest.raises(PullError, match=r"a\.onnx cannot be had"):
         choose_profile(manifest, replace(settings, profile="first"))
     assert choose_profile(manifest, replace(settings, profile="second")).profile.name == "second"
+
+
+@pytest.mark.parametrize("use", ["no", "unclear"])
+def test_who_requires_commercial_use_gets_nothing_less(settings, site, use):
+    doubtful = replace(at(site, "plain"), commercial_use=use, licence="for research")
+    manifest = manifest_of(doubtful, at(site, "plain"))
+    strict = replace(settings, require_commercial=True)
+
+    choice = choose_profile(manifest, strict)
+
+    assert choice.profile is manifest.profiles["second"]
+    assert f"face, commercial use {use}: for research" in choice.failures["first"]
+    with pytest.raises(
+        LicenceError, match=r"AURUM_REQUIRE_COMMERCIAL=1 does not allow profile first"
+    ):
+        choose_profile(manifest, replace(strict, profile="first"))
+    assert choose_profile(manifest, settings).profile is manifest.profiles["first"]
 
 
 def test_unknown_profile(settings):

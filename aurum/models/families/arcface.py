@@ -6,12 +6,13 @@ They differ only in how the crop is normalized, which the manifest states for ea
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from aurum.models.families import graph, rewrite
-from aurum.models.manifest import InputFacts, Model
+from aurum.models.manifest import Calibration, InputFacts, Model
 
 DIMENSIONS = 512
+CALIBRATED = 6  # numbers of a calibration, see manifest.Calibration.row
 
 
 def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
@@ -34,7 +35,17 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     rewrite.residuals_channels_last(net)
     whole = graph.join(_before(entry.input, normalize=not folded), net, [("pixels", "net_input")])
     whole = graph.join(whole, after(), [(f"net/{output}", "raw")])
-    return graph.finish(whole, "face_embedding", model_id)
+    return finish(whole, model_id, entry.calibration)
+
+
+def finish(model: ModelProto, model_id: str, calibration: Calibration | None = None) -> ModelProto:
+    """Add what every embedder says of itself: its id, and its `calibration` [N,6].
+
+    The calibration goes with the embeddings for the same reason as the id. NaN: there is none.
+    """
+    row = calibration.row if calibration else (float("nan"),) * CALIBRATED
+    graph.add_constant(model, "calibration", numpy_helper.from_array(np.array(row, np.float32)))
+    return graph.finish(model, "face_embedding", model_id)
 
 
 def _before(wanted: InputFacts, *, normalize: bool) -> ModelProto:

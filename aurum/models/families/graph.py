@@ -89,34 +89,39 @@ def replace_nodes(model: ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
     model.graph.node.extend(copies)
 
 
+def add_constant(model: ModelProto, name: str, value: onnx.TensorProto) -> None:
+    """Add an output `name` [N,n] that says `value` [n] for each of the batch's N inputs."""
+    kind = onnx.TensorProto.DataType.Name(value.data_type).lower()
+    part = fragment(
+        f"""
+        constant ({kind}[N] any) => ({kind}[N, {value.dims[0]}] {name}) {{
+            size = Shape <start=0, end=1> (any)
+            shape = Concat <axis=0> (size, width)
+            {name} = Expand (value, shape)
+        }}
+        """,
+        {"width": np.array(value.dims, np.int64)},
+    )
+    part.graph.initializer.append(value)
+    part.graph.initializer[-1].name = "value"
+    part = compose.add_prefix(part, f"{name}/", rename_inputs=False, rename_outputs=False)
+    for node in part.graph.node:
+        for index, item in enumerate(node.input):
+            if item == "any":
+                node.input[index] = model.graph.output[0].name
+    model.graph.node.extend(part.graph.node)
+    model.graph.initializer.extend(part.graph.initializer)
+    model.graph.output.extend(part.graph.output)
+
+
 def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
     """Add the `model` output, which names the weights on every answer, and check the graph.
 
     The identity is an output of the graph itself rather than a setting of the server, so that an
     answer can't name another model than the one that computed it, not even during a rollout.
     """
-    batched = model.graph.output[0].name
-    identity = fragment(
-        """
-        identity (float[N] any) => (string[N, 1] model) {
-            size = Shape <start=0, end=1> (any)
-            shape = Concat <axis=0> (size, one)
-            model = Expand (id, shape)
-        }
-        """,
-        {"one": np.array([1], np.int64)},
-    )
-    identity.graph.initializer.append(
-        helper.make_tensor("id", onnx.TensorProto.STRING, [1], [model_id.encode()])  # type: ignore[list-item]
-    )
-    identity = compose.add_prefix(identity, "identity/", rename_inputs=False, rename_outputs=False)
-    for node in identity.graph.node:
-        for index, value in enumerate(node.input):
-            if value == "any":
-                node.input[index] = batched
-    model.graph.node.extend(identity.graph.node)
-    model.graph.initializer.extend(identity.graph.initializer)
-    model.graph.output.extend(identity.graph.output)
+    id_tensor = helper.make_tensor("", onnx.TensorProto.STRING, [1], [model_id.encode()])  # type: ignore[list-item]
+    add_constant(model, "model", id_tensor)
     # Exporters give sizes that differ one name (YuNet's heads are all `dim` long), and onnxruntime
     # would take that for a promise when it shares buffers.
     del model.graph.value_info[:]

@@ -104,7 +104,7 @@ def build_embedder() -> ModelProto:
         arcface.after(),
         [("raw", "raw")],
     )
-    return graph.finish(model, "face_embedding", _identity("simulated_embedder", model))
+    return arcface.finish(model, _identity("simulated_embedder", model))
 
 
 def _identity(name: str, model: ModelProto) -> str:

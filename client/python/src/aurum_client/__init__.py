@@ -7,6 +7,7 @@
 """
 
 from aurum_client.aio import AsyncFaceClient
+from aurum_client.calibration import FARS, Calibration
 from aurum_client.errors import (
     AccessDeniedError,
     AurumError,
@@ -33,17 +34,20 @@ from aurum_client.results import (
     Health,
     ModelIds,
     ModelInfo,
+    QualityParts,
     TensorInfo,
 )
 from aurum_client.sync import FaceClient
 from aurum_client.transport import Transport
 
 __all__ = [
+    "FARS",
     "AccessDeniedError",
     "Analysis",
     "AsyncFaceClient",
     "AurumError",
     "Box",
+    "Calibration",
     "ClientClosedError",
     "Comparison",
     "ConnectionFailedError",
@@ -61,6 +65,7 @@ __all__ = [
     "ModelNotFoundError",
     "NoFaceError",
     "ProtocolError",
+    "QualityParts",
     "RequestTimeoutError",
     "ServerError",
     "TensorInfo",

@@ -16,6 +16,7 @@ PUBLIC_MODELS = (DETECTOR, EMBEDDER, DETECT, EMBED, ANALYZE)
 
 LANDMARKS = 5
 EMBEDDING_SIZE = 512
+CALIBRATED = 6  # numbers of a calibration
 
 Parameters: TypeAlias = dict[str, float | int | bool]
 Outputs: TypeAlias = dict[str, npt.NDArray[Any]]

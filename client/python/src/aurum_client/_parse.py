@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import EMBEDDING_SIZE, LANDMARKS, Outputs
+from aurum_client._contract import CALIBRATED, EMBEDDING_SIZE, LANDMARKS, Outputs
+from aurum_client.calibration import Calibration
 from aurum_client.errors import ProtocolError
 from aurum_client.results import (
     Analysis,
@@ -17,6 +19,7 @@ from aurum_client.results import (
     Floats,
     ModelIds,
     ModelInfo,
+    QualityParts,
     TensorInfo,
 )
 
@@ -33,18 +36,31 @@ def parse_faces(outputs: Outputs) -> Faces:
 def parse_analysis(outputs: Outputs) -> Analysis:
     """Read the outputs of ``analyze_faces``, like :func:`parse_faces`."""
     common = _common(outputs)
-    return Analysis(**common, embeddings=_embeddings(outputs, len(common["scores"])))
+    faces = len(common["scores"])
+    parts = _floats(outputs, "quality_parts", (faces, None))
+    known = len(QualityParts._fields)
+    if parts.shape[1] < known:
+        raise ProtocolError(f"output 'quality_parts' has {parts.shape[1]} columns, not {known}")
+    return Analysis(
+        **common,
+        embeddings=_embeddings(outputs, faces),
+        quality=_floats(outputs, "quality", (faces,)),
+        quality_parts=parts[:, :known],  # of a later server, there may be more
+        calibration=_calibration(outputs),
+    )
 
 
 def parse_embedding(outputs: Outputs) -> Embedding:
     """Read the outputs of ``embed_face``: exactly one face, and the embedder named."""
-    analysis = parse_analysis(outputs)
-    if len(analysis) != 1:
-        raise ProtocolError(f"expected one face, the answer has {len(analysis)}")
+    faces = parse_faces(outputs)
+    if len(faces) != 1:
+        raise ProtocolError(f"expected one face, the answer has {len(faces)}")
     # Without it, embeddings of different models could be compared unnoticed.
-    if analysis.models.embedder is None:
+    if faces.models.embedder is None:
         raise ProtocolError("the answer does not name its embedder")
-    return Embedding(analysis.embeddings[0], analysis[0], analysis.image_size, analysis.models)
+    vector = _embeddings(outputs, 1)[0]
+    face = replace(faces[0], embedding=vector)
+    return Embedding(vector, face, faces.image_size, faces.models, _calibration(outputs))
 
 
 def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
@@ -80,6 +96,13 @@ def _common(outputs: Outputs) -> dict[str, Any]:
 
 def _embeddings(outputs: Outputs, faces: int) -> Floats:
     return _floats(outputs, "embeddings", (faces, EMBEDDING_SIZE))
+
+
+def _calibration(outputs: Outputs) -> Calibration | None:
+    row = _floats(outputs, "calibration", (None,)).tolist()
+    if len(row) not in (0, CALIBRATED):
+        raise ProtocolError(f"output 'calibration' has {len(row)} numbers, not {CALIBRATED} or 0")
+    return Calibration.from_row(row) if row else None
 
 
 def _floats(outputs: Outputs, name: str, shape: tuple[int | None, ...]) -> Floats:

@@ -17,6 +17,7 @@ from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, pa
 from aurum_client._probe import gray_png
 from aurum_client._retry import attempts
 from aurum_client._tasks import side_by_side
+from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
 from aurum_client.errors import AurumError, ClientClosedError, ModelNotFoundError
 from aurum_client.images import Image, read_image
 from aurum_client.results import (
@@ -114,7 +115,7 @@ class AsyncFaceClient:
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Analysis:
-        """Find the faces and embed each: what ``detect`` returns, and float32 [F, 512].
+        """Find the faces, embed each and say how fit for recognition it is.
 
         Raises:
             InvalidImageError: the image cannot be read or decoded.
@@ -154,6 +155,8 @@ class AsyncFaceClient:
         a: Image,
         b: Image,
         *,
+        far: float = DEFAULT_FAR,
+        prior: float | None = None,
         aligned: bool = False,
         min_confidence: float | None = None,
         detection_size: int | None = None,
@@ -162,13 +165,19 @@ class AsyncFaceClient:
     ) -> Comparison:
         """Embed the largest face of each image, at the same time, and compare the two.
 
+        ``far``: the false accept rate of the decision, 1e-2, 1e-3 or 1e-4. ``prior``: the share
+        of one person's pairs among all that you compare, None for the calibration's.
         ``request_id`` is followed by ``-0`` for ``a`` and ``-1`` for ``b``.
 
         Raises:
+            ValueError: ``far`` is none of these, or ``prior`` is not between 0 and 1.
             ModelMismatchError: different embedders answered (the server's model was changed).
             NoFaceError, InvalidImageError: for either; a note of the error says which.
             InvalidRequestError: an option is out of its range.
         """
+
+        check_far(far)
+        check_prior(prior)
 
         async def embed(index: int, image: Image) -> Embedding:
             try:
@@ -185,7 +194,7 @@ class AsyncFaceClient:
                 raise
 
         first, second = await side_by_side([embed(0, a), embed(1, b)])
-        return Comparison.between(first, second)
+        return Comparison.between(first, second, far=far, prior=prior)
 
     async def analyze_many(
         self,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, overload
+from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from aurum_client.calibration import DEFAULT_FAR, Calibration, check_far, check_prior
 from aurum_client.errors import AurumError, ModelMismatchError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -41,19 +42,53 @@ class ModelIds:
         return any(name.startswith("simulated") for name in (self.detector, self.embedder) if name)
 
 
+class QualityParts(NamedTuple):
+    """What a face's quality is made of; docs/quality.md of the service has formulas and sources.
+
+    ``resolution``: pixels between the eyes. ``sharpness``, ``exposure``, ``frontality``,
+    ``confidence``: 0 to 1, the more the better. ``contrast``: 0 to 0.5. ``symmetry``,
+    ``visibility``: -1 to 1, the more the better. ``noise``: gray levels. ``yaw``, ``pitch``,
+    ``roll``: degrees; positive looks to the photo's right, up, and leans clockwise. ``misfit``:
+    pixels of the crop. ``border_cut``: 0 to 1, the share of the box outside the photo. ``norm``:
+    the embedding's length before it was normalized. ``recognizability``: how far the embedding is
+    from those of faces that nobody recognizes, the more the better; 0 for embedders of which that
+    is not known.
+    """
+
+    resolution: float
+    sharpness: float
+    noise: float
+    exposure: float
+    contrast: float
+    yaw: float
+    pitch: float
+    roll: float
+    frontality: float
+    symmetry: float
+    visibility: float
+    misfit: float
+    border_cut: float
+    confidence: float
+    norm: float
+    recognizability: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """One face.
 
     ``landmarks``: float32 [5, 2], x and y of the image-left eye, image-right eye, nose,
     image-left and image-right corner of the mouth. ``score``: the detector's confidence, 0 to 1.
-    ``embedding``: float32 [512] of length 1, or None after ``detect``.
+    ``embedding``: float32 [512] of length 1, or None after ``detect``. ``quality``: how fit for
+    recognition it is, 0 to 1, and what that is made of; both None but after ``analyze``.
     """
 
     bbox: Box
     landmarks: Floats = field(repr=False)
     score: float
     embedding: Floats | None = field(default=None, repr=False)
+    quality: float | None = None
+    quality_parts: QualityParts | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +127,27 @@ class Faces(Sequence[Face]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis(Faces):
-    """:class:`Faces` with ``embeddings``: float32 [F, 512], each row of length 1."""
+    """:class:`Faces` with their embeddings and their quality.
+
+    ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
+    ``quality_parts``: float32 [F, 16], columns as the fields of :class:`QualityParts`.
+    ``calibration``: what similarities of these embeddings mean; None where that is not known, or
+    there is no face.
+    """
 
     embeddings: Floats = field(repr=False)
+    quality: Floats
+    quality_parts: Floats = field(repr=False)
+    calibration: Calibration | None = field(repr=False)
 
     def _face(self, index: int) -> Face:
-        # Not super(): without arguments it doesn't know a class that slots=True made anew.
-        return replace(Faces._face(self, index), embedding=self.embeddings[index])
+        return replace(
+            # Not super(): without arguments it doesn't know a class that slots=True made anew.
+            Faces._face(self, index),
+            embedding=self.embeddings[index],
+            quality=float(self.quality[index]),
+            quality_parts=QualityParts(*self.quality_parts[index].tolist()),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,29 +156,48 @@ class Embedding:
 
     ``vector``: float32 [512] of length 1. ``face``: where that face is (for an aligned crop, the
     whole crop), with the same vector as its embedding. ``image_size``: width, height.
+    ``calibration``: what similarities to it mean, None where that is not known.
     """
 
     vector: Floats = field(repr=False)
     face: Face
     image_size: tuple[int, int]
     models: ModelIds
+    calibration: Calibration | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """How alike two faces are: ``similarity`` is their cosine, -1 to 1 (same person: near 1)."""
+    """How alike two faces are.
+
+    ``similarity``: their cosine, -1 to 1 (same person: near 1). ``far``: the false accept rate
+    that was asked for; ``threshold``: the similarity from which, at that rate, they count as one
+    person's; ``match``: whether they do; ``probability``: the chance that they are one person's.
+    The last three are None where the embedder is not calibrated.
+    """
 
     similarity: float
     a: Embedding
     b: Embedding
+    far: float
+    threshold: float | None
+    match: bool | None
+    probability: float | None
 
     @classmethod
-    def between(cls, a: Embedding, b: Embedding) -> Comparison:
-        """Compare two embeddings, however long ago each was made.
+    def between(
+        cls, a: Embedding, b: Embedding, *, far: float = DEFAULT_FAR, prior: float | None = None
+    ) -> Comparison:
+        """Compare two embeddings, however long ago each was made, by the calibration of ``a``.
+
+        ``far``: 1e-2, 1e-3 or 1e-4. ``prior``: see :meth:`Calibration.probability`.
 
         Raises:
             ModelMismatchError: they come from different embedders.
+            ValueError: ``far`` or ``prior`` is not allowed.
         """
+        check_far(far)
+        check_prior(prior)
         if a.models.embedder != b.models.embedder:
             raise ModelMismatchError(
                 "embeddings of different models don't compare: "
@@ -137,7 +205,11 @@ class Comparison:
             )
         # Rounding can carry the product of two unit vectors just past 1.
         cosine = float(np.clip(np.dot(a.vector, b.vector), -1.0, 1.0))
-        return cls(cosine, a, b)
+        if a.calibration is None:
+            return cls(cosine, a, b, far, None, None, None)
+        threshold = a.calibration.thresholds[far]
+        probability = a.calibration.probability(cosine, prior)
+        return cls(cosine, a, b, far, threshold, cosine >= threshold, probability)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,156 @@
+"""The routes of the playground, who may use them, and the headers of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aurum.models.prove import PHOTO
+from aurum.playground import PIPELINES, forward
+from aurum.settings import Settings
+
+STATIC = Path(__file__).with_name("static")
+HEALTH = ("/health/live", "/health/ready", *(f"/models/{p}/ready" for p in PIPELINES))
+
+# What the page may do: load its own files, show photos that never left the browser, ask us.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+}
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The page and its pass-through to the server that `settings` name."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with forward.connect(settings) as client:
+            app.state.client = client
+            yield
+
+    async def example(request: Request) -> Response:
+        return FileResponse(PHOTO, headers={"cache-control": "no-cache"})
+
+    def infer(pipeline: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await forward.infer(request.app.state.client, request, pipeline, limit)
+
+        return Route(f"/models/{pipeline}/infer", endpoint, methods=["POST"])
+
+    def health(path: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await forward.health(request.app.state.client, f"/v2{path}")
+
+        return Route(path, endpoint, methods=["GET"])
+
+    limit = forward.Limit(settings)
+
+    return Starlette(
+        routes=[
+            Mount("/v2", routes=[*map(infer, PIPELINES), *map(health, HEALTH)]),
+            Route("/example.jpg", example, methods=["GET"]),
+            Mount("/", StaticFiles(directory=STATIC, html=True)),
+        ],
+        exception_handlers={HTTPException: _refused},
+        lifespan=lifespan,
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Routes that are not ours, as JSON in Triton's form."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if error.status_code == 405:
+        said = f"{request.method} is not allowed on {path}"
+    else:
+        said = f"there is no {path} here"
+    allowed = f"POST /v2/models/<{'|'.join(PIPELINES)}>/infer and the GET routes of health"
+    return JSONResponse(
+        {"error": f"{said}; the playground passes on {allowed}"},
+        error.status_code,
+        headers=error.headers,
+    )
+
+
+class Guarded:
+    """An app that answers only our own page, and with our headers.
+
+    A page of another site may be open in the same browser. It can't read answers, as we send no
+    CORS headers; its names that resolve to this machine (DNS rebinding) are refused by the Host,
+    and its blind requests by the Origin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse with 403, or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                # The photos and their answers are nobody's to keep; the page's files may change.
+                headers.setdefault("cache-control", "no-cache" if _is_file(scope) else "no-store")
+            await send(message)
+
+        reason = _stranger(Headers(scope=scope))
+        app = forward.Refusal(403, reason) if reason else self._app
+        try:
+            await app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # a stop that could wait no longer
+            if not started:
+                await forward.unavailable(503, "is stopping")(scope, receive, send_with_headers)
+
+
+def _is_file(scope: Scope) -> bool:
+    return not str(scope["path"]).startswith("/v2/")
+
+
+def _stranger(headers: Headers) -> str | None:
+    """Why a request isn't from our page or a program on this machine; None if it is."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not _LOOPBACK.fullmatch(host):
+        return f"the host {host!r} is refused: only localhost, 127.0.0.1 and [::1] are served"
+    if origin is not None and origin.lower() != f"http://{host}".lower():
+        return f"the origin {origin!r} is refused: only the page of http://{host} is served"
+    return None

@@ -1,0 +1,145 @@
+"""What is passed on to Triton: whole bodies within the limit, and the headers of its protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+import httpx
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from aurum.playground import timings
+from aurum.settings import Settings
+
+HEADER_ROOM = 64 << 10  # bytes: the JSON header before the photo, its options and names
+TIMEOUT = httpx.Timeout(120, connect=3)  # seconds; a crowd on a busy machine takes long
+# Of a refused body, so much is read and thrown away, so that the refusal reaches a client that
+# sends before it listens: a socket closed with unread bytes is reset (as nginx's lingering_close).
+LINGER_BYTES = 64 << 20
+LINGER_SECONDS = 2.0
+
+# Triton's binary tensor extension says in a header where the JSON ends.
+_LENGTH = "inference-header-content-length"
+_PASSED_ON = ("content-type", _LENGTH)
+
+
+class Limit:
+    """How large a body may be: room for the largest photo as base64 in JSON, its largest form."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._photo = settings.max_image_bytes
+        self.body = -(-self._photo // 3) * 4 + HEADER_ROOM
+
+    def refusal(self) -> Refusal:
+        """The answer to a larger one."""
+        return Refusal(
+            413,
+            f"the request is too large: at most {self.body} bytes are passed on, and photos may "
+            f"have {self._photo} (AURUM_MAX_IMAGE_BYTES)",
+        )
+
+
+def connect(settings: Settings) -> httpx.AsyncClient:
+    """A client of Triton's HTTP endpoint, straight to it whatever proxies the environment names."""
+    return httpx.AsyncClient(base_url=settings.http_url, timeout=TIMEOUT, trust_env=False)
+
+
+async def infer(
+    client: httpx.AsyncClient, request: Request, pipeline: str, limit: Limit
+) -> Response:
+    """Pass a request for `pipeline` on; with the header `x-timings: 1` say where the time went."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        # Unpacked it could be of any size.
+        return Refusal(
+            415, "a compressed request is not passed on: send it without Content-Encoding"
+        )
+    start = time.perf_counter()
+    try:
+        async with asyncio.timeout(TIMEOUT.read):
+            body = await _read(request, limit.body)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is left to read it
+    except TimeoutError:
+        return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
+    if body is None:
+        return limit.refusal()
+    received = time.perf_counter() - start
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    path = f"/v2/models/{pipeline}/infer"
+    if request.headers.get("x-timings") != "1":
+        return await _ask(client, "POST", path, headers, body)
+    before = await timings.read(client)
+    start = time.perf_counter()
+    answer = await _ask(client, "POST", path, headers, body)
+    spent = time.perf_counter() - start
+    after = await timings.read_after(client, before, pipeline)
+    answer.headers["server-timing"] = timings.header(received, spent, pipeline, before, after)
+    return answer
+
+
+async def health(client: httpx.AsyncClient, path: str) -> Response:
+    """Pass a health check on."""
+    return await _ask(client, "GET", path, {}, b"")
+
+
+async def _read(request: Request, limit: int) -> bytes | None:
+    """The whole body; None as soon as it is known to be larger than `limit`."""
+    if int(request.headers.get("content-length", 0)) > limit:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+async def _ask(
+    client: httpx.AsyncClient, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> Response:
+    try:
+        answer = await client.request(
+            method, path, headers={"accept-encoding": "identity", **headers}, content=body
+        )
+    except httpx.TimeoutException:
+        return unavailable(504, f"gave no answer in {TIMEOUT.read:g} s")
+    except httpx.HTTPError as error:
+        return unavailable(503, f"can't be reached ({error or type(error).__name__})")
+    kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+    return Response(answer.content, answer.status_code, kept)
+
+
+def unavailable(status: int, what: str) -> Response:
+    """An error that is worth another try, later or elsewhere."""
+    return JSONResponse({"error": f"[unavailable] the face service {what}"}, status)
+
+
+class Refusal(JSONResponse):
+    """An error, in Triton's form, that does not wait for the rest of the request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__({"error": message}, status, headers={"connection": "close"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer first, then read on for a while, then close."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                left = LINGER_BYTES
+                while left > 0:
+                    message = await receive()
+                    if not message.get("more_body"):
+                        break
+                    left -= len(message["body"])
+        await send({"type": "http.response.body", "body": b""})

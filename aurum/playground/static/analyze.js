@@ -1,0 +1,183 @@
+// One photo: its faces, where the time went, the raw answer, and the same call to copy.
+
+import { el, milliseconds, Notice } from "./dom.js";
+import { FaceView, rawAnswer, summary } from "./faces.js";
+import { photoInput } from "./photo.js";
+import { snippets } from "./snippets.js";
+import { infer } from "./triton.js";
+
+export function analyze(panel, { onanswer }) {
+  const notice = new Notice();
+  const view = new FaceView();
+  const raw = rawAnswer();
+  const code = snippets();
+  const times = el("tbody");
+  const models = el("p", { class: "models" });
+  let current = null; // the photo, its name and what ends asking about it
+
+  const input = photoInput({
+    onphoto: (blob, name) => ask(blob, name),
+    ontrouble: (text) => notice.fail(text),
+  });
+  const options = requestOptions(() => current && ask(current.blob, current.name));
+  const shown = el(
+    "fieldset",
+    { class: "row" },
+    el("legend", {}, "Draw"),
+    ...["boxes", "landmarks", "scores", "parts"].map((what) =>
+      el(
+        "label",
+        {},
+        el("input", {
+          type: "checkbox",
+          name: what,
+          checked: view.overlay.shown[what],
+          onchange: (event) => {
+            view.overlay.shown[what] = event.target.checked;
+            view.overlay.draw();
+          },
+        }),
+        what === "parts" ? " quality parts" : ` ${what}`,
+      ),
+    ),
+  );
+  const found = el(
+    "div",
+    { class: "found", hidden: true },
+    el("h2", {}, "Faces"),
+    view.list,
+    models,
+    el("h2", {}, "Time"),
+    el("table", { class: "times" }, el("caption", { class: "unseen" }, "Time by step"), times),
+    raw.element,
+  );
+  panel.append(
+    input.element,
+    options.element,
+    notice.element,
+    el("div", { class: "columns" }, el("div", {}, view.stage, shown), found),
+    code.element,
+  );
+  shown.hidden = true;
+  code.show("photo.jpg", {});
+
+  async function ask(blob, name) {
+    current?.controller.abort();
+    // With other options the old answer stays until the new one is here, so that nothing jumps.
+    const anew = current?.blob !== blob || found.hidden;
+    const controller = new AbortController();
+    current = { blob, name, controller };
+    code.show(name, options.values());
+    notice.say(`Asking about ${name} …`);
+    if (anew) hide();
+    const seen = anew
+      ? view.photo(blob, name).then(
+          () => true,
+          () => false,
+        )
+      : !view.stage.hidden;
+    try {
+      const result = await infer("analyze_faces", blob, options.values(), controller.signal);
+      const visible = await seen;
+      if (controller.signal.aborted) return;
+      onanswer(result);
+      if (visible) view.show(result);
+      shown.hidden = !visible;
+      found.hidden = false;
+      raw.show(result.raw);
+      models.textContent = [result.models.detector, result.models.embedder]
+        .filter(Boolean)
+        .join(" and ");
+      times.replaceChildren(...timeRows(result.times));
+      notice.say(said(result, visible && view.fits, visible));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      await seen;
+      hide();
+      notice.fail(error.message);
+    }
+  }
+
+  function hide() {
+    found.hidden = true;
+    shown.hidden = true;
+    view.clear();
+  }
+
+  return input;
+}
+
+function said(result, fits, visible) {
+  const notes = [`${result.faces.length === 0 ? "No face found: " : ""}${summary(result)}.`];
+  if (!visible) notes.push("This browser can't show the photo, so nothing is drawn.");
+  else if (!fits)
+    notes.push(
+      "This browser shows the photo in another size than the service saw, so the marks may not fit.",
+    );
+  return notes.join(" ");
+}
+
+// The request's own parameters; empty fields leave the choice to the service.
+function requestOptions(onchange) {
+  const number = (name, attributes) =>
+    el("input", { type: "number", name, placeholder: "default", ...attributes });
+  const fields = [
+    ["lowest score", number("min_confidence", { min: 0, max: 1, step: 0.05 })],
+    ["most faces", number("max_faces", { min: 0, step: 1 })],
+    ["detector's long side, pixels", number("detection_size", { min: 32, step: 32 })],
+  ];
+  const element = el(
+    "details",
+    { class: "options" },
+    el("summary", {}, "Options of the request"),
+    el(
+      "div",
+      { class: "row", onchange },
+      ...fields.map(([label, input]) => el("label", {}, `${label} `, input)),
+    ),
+  );
+  const values = () =>
+    Object.fromEntries(
+      fields
+        .map(([, input]) => [input.name, input.valueAsNumber])
+        .filter(([, value]) => !Number.isNaN(value)),
+    );
+  return { element, values };
+}
+
+// What this page measured, and within it what the server said of itself.
+function timeRows({ read, exchange, decode, server }) {
+  const calls = (count) => `, ${count} ${count === "1" ? "call" : "calls"}`;
+  const rows = [
+    ["read the photo from disk", read, 0],
+    ["send it, until the whole answer is here", exchange, 0],
+    ["receive it at the pass-through", server.receive?.duration, 1],
+    ["ask Triton, until its whole answer is there", server.triton?.duration, 1],
+    [`face_detection${calls(server.face_detection?.note)}`, server.face_detection?.duration, 2],
+    [`face_embedding${calls(server.face_embedding?.note)}`, server.face_embedding?.duration, 2],
+    ["decode, letterbox, NMS, align, quality", server.step?.duration, 2],
+    ["read the answer's tensors", decode, 0],
+  ].filter(([, value]) => value !== undefined);
+  const elements = rows.map(([name, value, level]) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row", class: `level${level}` }, name),
+      el("td", {}, milliseconds(value)),
+    ),
+  );
+  if (server.triton && !server.face_detection) {
+    elements.push(
+      el(
+        "tr",
+        {},
+        el(
+          "td",
+          { colspan: "2" },
+          "Steps within Triton are not told apart: it was answering others at the same time.",
+        ),
+      ),
+    );
+  }
+  return elements;
+}

@@ -1,0 +1,160 @@
+// Two photos, a face of each: how alike, and what that says at a chosen false accept rate.
+
+import { crop } from "./align.js";
+import { el, Notice } from "./dom.js";
+import { FaceView, summary } from "./faces.js";
+import { photoInput } from "./photo.js";
+import { compare as alike, infer } from "./triton.js";
+
+const RATES = { "1e-2": "1 in 100", "1e-3": "1 in 1,000", "1e-4": "1 in 10,000" };
+
+export function compare(panel, { onanswer }) {
+  const sides = ["First", "Second"].map((name) => side(name, { onanswer, onchange: judge }));
+  const verdict = el("div", { class: "verdict", role: "status" });
+  const rate = el(
+    "select",
+    { name: "far", onchange: judge },
+    ...Object.entries(RATES).map(([far, text]) =>
+      el("option", { value: far, selected: far === "1e-3" }, text),
+    ),
+  );
+  const prior = el("input", {
+    type: "number",
+    name: "prior",
+    min: 0.000001,
+    max: 0.999999,
+    step: "any",
+    placeholder: "default",
+    onchange: judge,
+  });
+  panel.append(
+    el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
+    el(
+      "div",
+      { class: "row" },
+      el("label", {}, "accept strangers at most ", rate),
+      el("label", {}, "share of pairs that are the same person ", prior),
+    ),
+    verdict,
+  );
+  judge();
+
+  function judge() {
+    const chosen = sides.map((item) => item.chosen());
+    if (chosen.includes(null)) {
+      verdict.replaceChildren(el("p", {}, "Give two photos, and choose a face in each."));
+      return;
+    }
+    const given = prior.value === "" ? null : prior.valueAsNumber;
+    if (given !== null && !(given > 0 && given < 1)) {
+      verdict.replaceChildren(
+        el("p", { class: "error" }, "The share of pairs must be between 0 and 1, without these."),
+      );
+      return;
+    }
+    try {
+      verdict.replaceChildren(...words(alike(...chosen, rate.value, given), chosen, given));
+    } catch (error) {
+      verdict.replaceChildren(el("p", { class: "error" }, error.message));
+    }
+  }
+
+  function words({ similarity, threshold, match, probability }, chosen, given) {
+    const crops = chosen.map(({ picture, face, index }, i) => {
+      const canvas = crop(picture, face);
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `face ${index + 1} of the ${i ? "second" : "first"} photo`);
+      return canvas;
+    });
+    const facts = [["similarity (cosine)", similarity.toFixed(4)]];
+    let decision = "No decision: this embedder is not calibrated.";
+    if (threshold !== null) {
+      decision = match ? "Same person" : "Not the same person";
+      const assumed = given ?? chosen[0].calibration.prior;
+      facts.push(
+        [`threshold at one false accept in ${RATES[rate.value].slice(5)}`, threshold.toFixed(4)],
+        [
+          `probability of the same person, if ${Number((100 * assumed).toPrecision(4))} % of pairs are`,
+          `${percent(probability)}`,
+        ],
+      );
+    }
+    return [
+      el("div", { class: "crops" }, ...crops),
+      el("p", { class: `decision ${match === null ? "" : match ? "yes" : "no"}` }, decision),
+      el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
+    ];
+  }
+
+  // A pasted photo goes where there is none yet, else to the second side.
+  return { take: (files) => (sides.find((item) => item.empty()) ?? sides[1]).take(files) };
+}
+
+// Rounding must not make a certainty of what is none.
+function percent(probability) {
+  if (probability > 0.9999) return "more than 99.99 %";
+  if (probability < 0.0001) return "less than 0.01 %";
+  return `${(100 * probability).toFixed(2)} %`;
+}
+
+function side(name, { onanswer, onchange }) {
+  const notice = new Notice();
+  const view = new FaceView({ choose: true, onchoose: onchange });
+  let result = null;
+  let controller = null;
+  const input = photoInput({
+    onphoto: ask,
+    ontrouble: (text) => notice.fail(text),
+    label: `${name} photo`,
+  });
+
+  async function ask(blob, file) {
+    controller?.abort();
+    controller = new AbortController();
+    const { signal } = controller;
+    result = null;
+    view.clear();
+    onchange();
+    notice.say(`Asking about ${file} …`);
+    try {
+      const answer = await infer("analyze_faces", blob, {}, signal);
+      await view.photo(blob, file);
+      if (signal.aborted) return;
+      onanswer(answer);
+      result = answer;
+      view.show(answer);
+      if (answer.faces.length === 0) notice.say(`No face found: ${summary(answer)}.`);
+      else notice.say(`${summary(answer)}${answer.faces.length > 1 ? "; choose one" : ""}.`);
+      onchange();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      view.clear();
+      result = null;
+      notice.fail(error.message);
+      onchange();
+    }
+  }
+
+  return {
+    element: el(
+      "div",
+      { class: "side" },
+      el("h2", {}, `${name} photo`),
+      input.element,
+      notice.element,
+      view.stage,
+      view.list,
+    ),
+    take: input.take,
+    empty: () => result === null,
+    chosen: () =>
+      result === null || view.chosen === null
+        ? null
+        : {
+            ...result,
+            face: result.faces[view.chosen],
+            index: view.chosen,
+            picture: view.image,
+          },
+  };
+}

@@ -1,0 +1,84 @@
+// Elements without markup in strings, which the page's policy (Trusted Types) forbids.
+
+/** Make an element: attributes, `on...` listeners, boolean attributes, then children. */
+export function el(name, attributes = {}, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+/** The same for SVG. */
+export function svg(name, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+}
+
+let made = 0;
+
+/** An id that nothing else on the page has. */
+export function freshId(what) {
+  made += 1;
+  return `${what}-${made}`;
+}
+
+/** A line that screen readers speak when it changes: politely, or at once as an error. */
+export class Notice {
+  constructor() {
+    this.status = el("p", { class: "status", role: "status" });
+    this.alert = el("p", { class: "error", role: "alert", hidden: true });
+    this.element = el("div", {}, this.status, this.alert);
+  }
+
+  say(text) {
+    this.status.textContent = text;
+    this.alert.hidden = true;
+    this.alert.textContent = "";
+  }
+
+  fail(text) {
+    this.status.textContent = "";
+    this.alert.textContent = text;
+    this.alert.hidden = false;
+  }
+}
+
+/** Copy to the clipboard, and tell by the button whether it worked. */
+export function copyButton(label, text) {
+  const button = el(
+    "button",
+    {
+      type: "button",
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text());
+          button.textContent = "Copied";
+        } catch {
+          button.textContent = "The browser refused to copy";
+        }
+        setTimeout(() => {
+          button.textContent = label;
+        }, 2000);
+      },
+    },
+    label,
+  );
+  return button;
+}
+
+/** Milliseconds for people. */
+export function milliseconds(value) {
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}
+
+/** "1 face", "2 faces", "no face". */
+export function counted(faces) {
+  if (faces.length === 0) return "no face";
+  return faces.length === 1 ? "1 face" : `${faces.length} faces`;
+}

@@ -1,0 +1,185 @@
+// A photo with its marks, and the list of its faces with their crops: one lights up the other.
+
+import { crop } from "./align.js";
+import { copyButton, counted, el } from "./dom.js";
+import { Overlay } from "./overlay.js";
+import { parts } from "./quality.js";
+
+export class FaceView {
+  /** `choose`: one face is always chosen; else choosing it again frees it. `onchoose(index)`. */
+  constructor({ choose = false, onchoose = () => {} } = {}) {
+    this.always = choose;
+    this.onchoose = onchoose;
+    this.chosen = null;
+    this.image = el("img", { alt: "" });
+    this.overlay = new Overlay({
+      onpick: (index) => this.choose(index),
+      onhover: (index) => this.light(index),
+    });
+    this.stage = el("div", { class: "stage", hidden: true }, this.image, this.overlay.element);
+    this.list = el("ol", { class: "faces" });
+  }
+
+  /** Show a photo alone; `name` describes it to those who can't see it. Throws if it can't be shown. */
+  async photo(blob, name) {
+    this.clear();
+    const url = URL.createObjectURL(blob);
+    this.image.src = url;
+    this.image.alt = `the photo ${name}`;
+    try {
+      await this.image.decode();
+      this.stage.hidden = false;
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  }
+
+  /** Mark the faces of the photo shown. */
+  show(result) {
+    this.result = result;
+    this.chosen = null;
+    this.overlay.show(result);
+    this.list.replaceChildren(...result.faces.map((face, i) => this.card(face, i)));
+    if (this.always && result.faces.length > 0) this.choose(0);
+  }
+
+  /** Whether the browser shows the photo as the service saw it, so that the marks fit. */
+  get fits() {
+    const [width, height] = this.result.size;
+    return this.image.naturalWidth === width && this.image.naturalHeight === height;
+  }
+
+  /** Take away the photo, its marks and its list. */
+  clear() {
+    this.result = null;
+    this.chosen = null;
+    this.stage.hidden = true;
+    this.overlay.show(null);
+    this.list.replaceChildren();
+  }
+
+  // Make a face stand out in the picture and in the list; null: the chosen one, if any.
+  light(index) {
+    this.overlay.activate(index ?? this.chosen);
+    [...this.list.children].forEach((item, i) => item.classList.toggle("lit", i === index));
+  }
+
+  choose(index) {
+    this.chosen = index === this.chosen && !this.always ? null : index;
+    this.light(null);
+    [...this.list.children].forEach((item, i) => {
+      item.querySelector("button").setAttribute("aria-pressed", String(i === this.chosen));
+    });
+    if (this.chosen !== null) this.list.children[index].scrollIntoView({ block: "nearest" });
+    this.onchoose(this.chosen);
+  }
+
+  card(face, index) {
+    const picture = crop(this.image, face);
+    picture.setAttribute("aria-hidden", "true");
+    const light = () => this.light(index);
+    const rest = () => this.light(null);
+    return el(
+      "li",
+      { onpointerenter: light, onpointerleave: rest, onfocusin: light, onfocusout: rest },
+      el(
+        "button",
+        {
+          type: "button",
+          class: "face",
+          "aria-pressed": "false",
+          onclick: () => this.choose(index),
+        },
+        picture,
+        el("span", { class: "name" }, `Face ${index + 1}`),
+        el("span", {}, `score ${face.score.toFixed(3)}`),
+        el(
+          "span",
+          {},
+          face.quality === null ? "quality: not given" : `quality ${face.quality.toFixed(2)}`,
+        ),
+      ),
+      qualityTable(face, index),
+    );
+  }
+}
+
+function qualityTable(face, index) {
+  const rows = parts(face);
+  if (rows.length === 0) return null;
+  return el(
+    "details",
+    {},
+    el("summary", {}, "Quality parts"),
+    el(
+      "table",
+      {},
+      el("caption", { class: "unseen" }, `Quality parts of face ${index + 1}`),
+      el(
+        "tbody",
+        {},
+        ...rows.map(({ name, text, meaning }) =>
+          el("tr", { title: meaning }, el("th", { scope: "row" }, name), el("td", {}, text)),
+        ),
+      ),
+    ),
+  );
+}
+
+/** What an answer found, in words. */
+export function summary(result) {
+  const [width, height] = result.size;
+  return `${counted(result.faces)} in ${width} x ${height} pixels`;
+}
+
+/** The whole answer as the JSON that Triton would have given, with embeddings cut short to look at. */
+export function rawAnswer() {
+  let answer = null;
+  const text = el("pre", { tabindex: "0", role: "region", "aria-label": "raw answer as JSON" });
+  const element = el(
+    "details",
+    {},
+    el("summary", {}, "Raw answer (JSON)"),
+    el(
+      "p",
+      {},
+      "Embeddings are cut short here; copying gives all numbers. ",
+      copyButton("Copy the JSON", () => json(answer, Infinity)),
+    ),
+    text,
+  );
+  return {
+    element,
+    show(raw) {
+      answer = raw;
+      text.textContent = json(raw, 4);
+    },
+  };
+}
+
+// An output a line. `most`: so many numbers of an embedding are shown.
+function json(answer, most) {
+  const data = ({ name, datatype, data: values }) => {
+    if (datatype !== "FP32") return JSON.stringify(values);
+    const shown = name === "embeddings" && values.length > most ? values.slice(0, most) : values;
+    const numbers = shown.map((value) => (Number.isNaN(value) ? "null" : shortest(value)));
+    const cut = values.length - shown.length;
+    return `[${numbers.join(",")}${cut > 0 ? `, … ${cut} more` : ""}]`;
+  };
+  const outputs = answer.outputs.map((output) => {
+    const { name, datatype, shape } = output;
+    const head = JSON.stringify({ name, datatype, shape }).slice(0, -1);
+    return `  ${head},"data":${data(output)}}`;
+  });
+  const { model_name: model, model_version: version } = answer;
+  return `{"model_name":${JSON.stringify(model)},"model_version":${JSON.stringify(version)},"outputs":[\n${outputs.join(",\n")}\n]}`;
+}
+
+// The fewest digits that give the same 32-bit float.
+function shortest(value) {
+  for (let digits = 6; digits < 9; digits += 1) {
+    const text = Number(value.toPrecision(digits));
+    if (Math.fround(text) === value) return String(text);
+  }
+  return String(Number(value.toPrecision(9)));
+}

@@ -1,0 +1,152 @@
+// The webcam at the rate the service holds: one frame in flight, those that come meanwhile dropped.
+
+import { counted, el, milliseconds, Notice } from "./dom.js";
+import { Overlay } from "./overlay.js";
+import { cameraTrouble, openCamera, toJpeg } from "./photo.js";
+import { infer } from "./triton.js";
+
+const SIDE = 640; // pixels: what the detector looks at by default
+const KEPT = 30; // frames that the rate and the median are of
+
+export function live(panel, { onanswer }) {
+  const notice = new Notice();
+  const overlay = new Overlay();
+  const canvas = el("canvas", { role: "img", "aria-label": "the frame that was analyzed last" });
+  const stage = el("div", { class: "stage", hidden: true }, canvas, overlay.element);
+  const video = el("video", { playsinline: true });
+  video.muted = true;
+  const pipeline = el(
+    "select",
+    { name: "pipeline" },
+    el("option", { value: "detect_faces" }, "boxes and landmarks"),
+    el("option", { value: "analyze_faces" }, "embeddings and quality, too"),
+  );
+  const button = el(
+    "button",
+    { type: "button", class: "primary", onclick: () => (running ? stop() : start()) },
+    "Start the camera",
+  );
+  const figures = Object.fromEntries(
+    ["frame time", "median", "rate", "dropped", "faces"].map((name) => [name, el("dd", {}, "–")]),
+  );
+  panel.append(
+    el("div", { class: "row" }, button, el("label", {}, "ask for ", pipeline)),
+    notice.element,
+    stage,
+    el(
+      "dl",
+      { class: "figures" },
+      ...Object.entries(figures).map(([name, value]) => el("div", {}, el("dt", {}, name), value)),
+    ),
+    el(
+      "p",
+      { class: "hint" },
+      "You see the frame that was analyzed, with its own marks: one is in flight at a time, and what the camera sends meanwhile is dropped.",
+    ),
+  );
+  let running = null;
+
+  async function start() {
+    const run = {
+      stream: null,
+      controller: new AbortController(),
+      arrived: 0,
+      asked: 0,
+      ends: [],
+      spent: [],
+    };
+    running = run;
+    button.textContent = "Stop";
+    notice.say("Waiting for the camera …");
+    try {
+      run.stream = await openCamera();
+      if (running !== run) throw new DOMException("stopped meanwhile", "AbortError");
+      video.srcObject = run.stream;
+      await video.play();
+    } catch (error) {
+      release(run);
+      if (running === run) stop();
+      if (error.name !== "AbortError") notice.fail(cameraTrouble(error));
+      return;
+    }
+    run.stream.getVideoTracks()[0].addEventListener("ended", () => {
+      if (running !== run) return;
+      stop();
+      notice.fail("The camera was taken away.");
+    });
+    notice.say("The camera is on.");
+    frames(run);
+  }
+
+  function stop() {
+    const run = running;
+    running = null;
+    button.textContent = "Start the camera";
+    if (run === null) return;
+    run.controller.abort();
+    release(run);
+    video.srcObject = null;
+    notice.say("The camera is off.");
+  }
+
+  function release(run) {
+    run.stream?.getTracks().forEach((track) => track.stop());
+  }
+
+  // A frame is taken when it arrives, if none is in flight; the callback counts all of them.
+  function frames(run) {
+    const next = async (_, { presentedFrames }) => {
+      if (running !== run) return;
+      run.first ??= presentedFrames - 1;
+      run.arrived = presentedFrames - run.first;
+      run.asked += 1;
+      try {
+        await frame(run);
+      } catch (error) {
+        if (running !== run) return;
+        stop();
+        if (error.name !== "AbortError") notice.fail(error.message);
+        return;
+      }
+      if (running === run) video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
+  }
+
+  async function frame(run) {
+    const started = performance.now();
+    const { blob, canvas: taken } = await toJpeg(
+      video,
+      video.videoWidth,
+      video.videoHeight,
+      SIDE,
+      0.85,
+    );
+    const result = await infer(pipeline.value, blob, {}, run.controller.signal);
+    if (running !== run) return;
+    onanswer(result);
+    canvas.width = taken.width;
+    canvas.height = taken.height;
+    canvas.getContext("2d").drawImage(taken, 0, 0);
+    stage.hidden = false;
+    overlay.show(result);
+    const ended = performance.now();
+    run.spent = [...run.spent, ended - started].slice(-KEPT);
+    run.ends = [...run.ends, ended].slice(-KEPT);
+    const sorted = [...run.spent].sort((a, b) => a - b);
+    figures["frame time"].textContent = milliseconds(ended - started);
+    figures.median.textContent = milliseconds(sorted[Math.floor(sorted.length / 2)]);
+    if (run.ends.length > 1) {
+      const rate = (1000 * (run.ends.length - 1)) / (ended - run.ends[0]);
+      figures.rate.textContent = `${rate.toFixed(1)} frames/s`;
+    }
+    figures.dropped.textContent = `${run.arrived - run.asked} of ${run.arrived}`;
+    figures.faces.textContent = counted(result.faces);
+  }
+
+  document.addEventListener("visibilitychange", () => document.hidden && stop());
+  return {
+    stop,
+    take: () => notice.fail("Photos are for Analyze and Compare; this is the camera."),
+  };
+}

@@ -1,0 +1,135 @@
+// Ways to give the page a photo: choose, drop, paste, take, or the example.
+
+import { el, freshId } from "./dom.js";
+
+/** What keeps a camera from being used, for people. */
+export function cameraTrouble(error) {
+  const known = {
+    NotAllowedError: "the browser was not allowed to use the camera",
+    NotFoundError: "no camera was found",
+    NotReadableError: "the camera is in use by another program",
+  };
+  return `The camera can't be used: ${known[error.name] ?? error.message}.`;
+}
+
+/** The camera's stream. */
+export async function openCamera() {
+  if (!navigator.mediaDevices) {
+    throw new Error("browsers give it only to pages on this machine (localhost) or behind https");
+  }
+  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+}
+
+/** A picture (video, image) as a JPEG of at most `side` pixels. */
+export async function toJpeg(picture, width, height, side = Infinity, quality = 0.92) {
+  const scale = Math.min(1, side / Math.max(width, height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((resolve) => {
+    canvas.toBlob(resolve, "image/jpeg", quality);
+  });
+  return { blob, canvas };
+}
+
+/** The buttons and the area to drop on. `onphoto(blob, name)`, `ontrouble(text)`. */
+export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
+  const id = freshId("file");
+  const input = el("input", {
+    type: "file",
+    id,
+    class: "unseen",
+    accept: "image/jpeg,image/png,image/webp,image/*",
+    onchange: () => {
+      take(input.files);
+      input.value = ""; // so that the same file can be chosen again
+    },
+  });
+  const area = el(
+    "div",
+    { class: "drop", role: "group", "aria-label": label },
+    input,
+    el("label", { for: id, class: "button" }, "Choose a photo"),
+    el("button", { type: "button", onclick: () => takePhoto(onphoto, ontrouble) }, "Take a photo"),
+    el("button", { type: "button", onclick: example }, "Use the example"),
+    el("span", { class: "hint" }, "or drop or paste one"),
+  );
+  area.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    area.classList.add("over");
+  });
+  area.addEventListener("dragleave", () => area.classList.remove("over"));
+  area.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    area.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+
+  function take(files) {
+    if (files.length > 0) onphoto(files[0], files[0].name || "photo.jpg");
+    else ontrouble("That was no file; drop, paste or choose a photo.");
+  }
+
+  async function example() {
+    try {
+      const response = await fetch("example.jpg");
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      onphoto(await response.blob(), "example.jpg");
+    } catch (error) {
+      ontrouble(`The example can't be had: ${error.message}.`);
+    }
+  }
+
+  return { element: area, take };
+}
+
+async function takePhoto(onphoto, ontrouble) {
+  let stream;
+  try {
+    stream = await openCamera();
+  } catch (error) {
+    ontrouble(cameraTrouble(error));
+    return;
+  }
+  const video = el("video", {
+    autoplay: true,
+    playsinline: true,
+    "aria-label": "the camera's picture",
+  });
+  video.muted = true;
+  const take = el(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      disabled: true,
+      onclick: async () => {
+        const { blob } = await toJpeg(video, video.videoWidth, video.videoHeight);
+        dialog.close();
+        onphoto(blob, "camera.jpg");
+      },
+    },
+    "Take it",
+  );
+  video.addEventListener("loadeddata", () => {
+    take.disabled = false;
+  }); // there is a picture
+  video.srcObject = stream;
+  const cancel = el("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+  const dialog = el(
+    "dialog",
+    {
+      "aria-label": "Take a photo",
+      onclose: () => {
+        stream.getTracks().forEach((track) => track.stop());
+        dialog.remove();
+      },
+    },
+    video,
+    el("div", { class: "row" }, take, cancel),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+}

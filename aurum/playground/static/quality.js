@@ -1,0 +1,35 @@
+// The columns of `quality_parts`, in the contract's order: name, unit, digits, meaning.
+// Formulas and sources: docs/quality.md.
+
+const PARTS = [
+  ["resolution", "px", 0, "distance between the eyes"],
+  ["sharpness", "", 2, "0 blurred … 1 sharp"],
+  ["noise", "gray levels", 1, "grain; fine texture counts, too"],
+  ["exposure", "", 2, "share of pixels neither too dark nor too bright"],
+  ["contrast", "", 2, "standard deviation of the gray levels, 0 … 0.5"],
+  ["yaw", "°", 0, "positive: looks to the photo's right"],
+  ["pitch", "°", 0, "positive: looks up"],
+  ["roll", "°", 0, "positive: leans clockwise"],
+  ["frontality", "", 2, "1: straight into the camera"],
+  ["symmetry", "", 2, "likeness to its mirror image, -1 … 1"],
+  ["visibility", "", 2, "eyes and mouth look like eyes and a mouth, -1 … 1"],
+  ["misfit", "px", 1, "how badly the landmarks fit a head"],
+  ["border cut", "", 2, "share of the box outside the photo"],
+  ["confidence", "", 2, "the detector's score"],
+  ["norm", "", 1, "length of the embedding before it was made 1"],
+  ["recognizability", "", 2, "distance from faces that nobody recognizes"],
+];
+
+/** A face's parts as [{ name, text, meaning }]; empty where the service gave none. */
+export function parts(face) {
+  return (face.parts ?? []).map((value, i) => {
+    const [name, unit, digits, meaning] = PARTS[i] ?? [
+      `part ${i + 1}`,
+      "",
+      3,
+      "see docs/quality.md",
+    ];
+    const space = unit && unit !== "°" ? " " : "";
+    return { name, text: `${value.toFixed(digits)}${space}${unit}`, meaning };
+  });
+}

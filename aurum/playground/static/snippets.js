@@ -1,0 +1,86 @@
+// The same call from elsewhere, to copy: curl, Python, Node.
+
+import { copyButton, el, freshId } from "./dom.js";
+
+export function snippets() {
+  const texts = { curl: "", Python: "", Node: "" };
+  const pre = el("pre", { tabindex: "0", role: "region", "aria-label": "code" });
+  let chosen = "curl";
+  const name = freshId("language");
+  const choices = Object.keys(texts).map((language) =>
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name,
+        value: language,
+        checked: language === chosen,
+        onchange: () => {
+          chosen = language;
+          render();
+        },
+      }),
+      ` ${language}`,
+    ),
+  );
+  const render = () => {
+    pre.textContent = texts[chosen];
+  };
+  const element = el(
+    "details",
+    { class: "code" },
+    el("summary", {}, "The same call as code"),
+    el(
+      "fieldset",
+      { class: "row" },
+      el("legend", { class: "unseen" }, "Language"),
+      ...choices,
+      copyButton("Copy the code", () => texts[chosen]),
+    ),
+    pre,
+  );
+  return {
+    element,
+    show(file, options) {
+      Object.assign(texts, write(window.location.origin, file, options));
+      render();
+    },
+  };
+}
+
+function write(origin, file, options) {
+  const some = Object.keys(options).length > 0;
+  const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const quoted = JSON.stringify(file); // of Python and JavaScript, too
+  const url = `${origin}/v2/models/analyze_faces/infer`;
+  const parameters = some ? `"parameters":${JSON.stringify(options)},` : "";
+  const keywords = Object.entries(options)
+    .map(([key, value]) => `, ${key}=${value}`)
+    .join("");
+  return {
+    curl: `(printf '{${parameters}"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","data":["'
+ base64 < ${shell(file)} | tr -d '\\n'
+ printf '"]}]}') | curl -s --data-binary @- ${url}
+`,
+    Python: `from aurum_client import FaceClient
+
+with FaceClient("${origin}") as client:
+    for face in client.analyze(${quoted}${keywords}):
+        print(face.bbox, face.score, face.embedding.shape)
+`,
+    Node: `import { readFile } from "node:fs/promises";
+
+const photo = await readFile(${quoted});
+const response = await fetch("${url}", {
+  method: "POST",
+  body: JSON.stringify({${some ? `\n    parameters: ${JSON.stringify(options)},` : ""}
+    inputs: [{ name: "image", shape: [1], datatype: "BYTES", data: [photo.toString("base64")] }],
+  }),
+});
+const answer = await response.json();
+if (answer.error) throw new Error(answer.error);
+for (const { name, shape, data } of answer.outputs) console.log(name, shape, data.slice(0, 4));
+`,
+  };
+}

@@ -1,0 +1,231 @@
+// The service's protocol from a browser: a photo's bytes out, tensors back.
+// Triton's HTTP protocol with its binary tensor extension; outputs as in docs/contract.md.
+
+const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
+
+let key = null; // in memory alone: gone with the page
+
+/** Send this API key from now on, as an edge before Triton wants it. */
+export function useKey(value) {
+  key = value;
+}
+
+/** Something went wrong; the message is the service's own where it gave one. */
+export class ServiceError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status; // of HTTP; 0 where no answer came
+  }
+}
+
+/**
+ * Ask a pipeline about a photo.
+ *
+ * `photo` is a Blob, `options` the request parameters (left out: the service's defaults). Gives
+ * { size, faces, models, calibration, raw, times }. Throws ServiceError, or AbortError.
+ */
+export async function infer(pipeline, photo, options = {}, signal = undefined) {
+  const started = performance.now();
+  let bytes;
+  try {
+    bytes = await photo.arrayBuffer();
+  } catch (error) {
+    throw new ServiceError(`the browser can't read the photo: ${error.message}`, 0);
+  }
+  const read = performance.now();
+  const { body, headers } = request(bytes, options);
+  const response = await send(`/v2/models/${pipeline}/infer`, {
+    method: "POST",
+    body,
+    signal,
+    headers: { ...headers, "X-Timings": "1" },
+  });
+  const buffer = await response.arrayBuffer();
+  const answered = performance.now();
+  const length = Number(response.headers.get("Inference-Header-Content-Length"));
+  const answer = decode(buffer, length);
+  const times = {
+    read: read - started,
+    exchange: answered - read,
+    decode: performance.now() - answered,
+    server: serverTiming(response.headers.get("Server-Timing")),
+  };
+  return { ...interpret(answer), times };
+}
+
+/** Whether the service says that it is ready, or that it wants to know who asks. */
+export async function ready() {
+  try {
+    await send("/v2/health/ready", {});
+    return true;
+  } catch (error) {
+    if (error instanceof ServiceError) return error.status === 401;
+    throw error;
+  }
+}
+
+async function send(path, init) {
+  const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+  let response;
+  try {
+    response = await fetch(path, {
+      ...init,
+      headers,
+      cache: "no-store",
+      credentials: "same-origin",
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError(
+      "the service can't be reached: it is not running, or the connection broke",
+      0,
+    );
+  }
+  if (response.ok) return response;
+  if (response.status === 401) window.dispatchEvent(new Event("keywanted"));
+  const text = await response.text();
+  let message;
+  try {
+    message = JSON.parse(text).error;
+  } catch {
+    message = undefined;
+  }
+  throw new ServiceError(
+    message ?? (text.trim() || `HTTP status ${response.status}`),
+    response.status,
+  );
+}
+
+// Without options the body is the photo as it is; with them a JSON header stands before it, and
+// before the photo its length (4 bytes, little-endian), as Triton wants it of BYTES.
+function request(bytes, options) {
+  const type = { "Content-Type": "application/octet-stream" };
+  if (Object.keys(options).length === 0) {
+    return { body: bytes, headers: { ...type, "Inference-Header-Content-Length": "0" } };
+  }
+  const json = new TextEncoder().encode(
+    JSON.stringify({
+      inputs: [
+        {
+          name: "image",
+          shape: [1],
+          datatype: "BYTES",
+          parameters: { binary_data_size: bytes.byteLength + 4 },
+        },
+      ],
+      parameters: { ...options, binary_data_output: true },
+    }),
+  );
+  const size = new DataView(new ArrayBuffer(4));
+  size.setUint32(0, bytes.byteLength, true);
+  return {
+    body: new Blob([json, size, bytes]),
+    headers: { ...type, "Inference-Header-Content-Length": String(json.byteLength) },
+  };
+}
+
+function decode(buffer, length) {
+  const answer = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 0, length)));
+  let start = length;
+  for (const output of answer.outputs) {
+    const size = output.parameters.binary_data_size;
+    output.data = numbers(output.datatype, buffer.slice(start, start + size));
+    delete output.parameters;
+    start += size;
+  }
+  return answer;
+}
+
+function numbers(datatype, buffer) {
+  // Typed arrays have the byte order of the machine, which is Triton's little-endian wherever
+  // browsers run today.
+  if (datatype === "FP32") return Array.from(new Float32Array(buffer));
+  if (datatype === "INT32") return Array.from(new Int32Array(buffer));
+  if (datatype !== "BYTES") throw new ServiceError(`this page can't read ${datatype}`, 0);
+  const view = new DataView(buffer);
+  const texts = [];
+  for (let at = 0; at < buffer.byteLength;) {
+    const size = view.getUint32(at, true);
+    texts.push(new TextDecoder().decode(new Uint8Array(buffer, at + 4, size)));
+    at += 4 + size;
+  }
+  return texts;
+}
+
+function interpret(answer) {
+  const outputs = Object.fromEntries(answer.outputs.map((output) => [output.name, output]));
+  const rows = (name) => {
+    const { shape, data } = outputs[name] ?? { shape: [0], data: [] };
+    const width = shape.slice(1).reduce((product, size) => product * size, 1);
+    return Array.from({ length: shape[0] }, (_, i) => data.slice(i * width, (i + 1) * width));
+  };
+  const embeddings = rows("embeddings");
+  const quality = outputs.quality?.data;
+  const parts = rows("quality_parts");
+  const landmarks = rows("landmarks");
+  const boxes = rows("boxes");
+  const [detector, embedder] = outputs.models.data;
+  return {
+    size: outputs.image_size.data,
+    faces: outputs.scores.data.map((score, i) => ({
+      score,
+      box: boxes[i],
+      landmarks: [0, 2, 4, 6, 8].map((at) => landmarks[i].slice(at, at + 2)),
+      embedding: embeddings[i] ?? null,
+      quality: quality?.[i] ?? null,
+      parts: parts[i] ?? null,
+    })),
+    models: { detector, embedder },
+    simulated: [detector, embedder].some((id) => id.startsWith("simulated")),
+    calibration: calibration(outputs.calibration?.data ?? []),
+    raw: answer,
+  };
+}
+
+function calibration(values) {
+  if (values.length < 6 || values.some(Number.isNaN)) return null;
+  return {
+    thresholds: Object.fromEntries(FARS.map((far, i) => [far, values[i]])),
+    slope: values[3],
+    intercept: values[4],
+    prior: values[5],
+  };
+}
+
+// "name;dur=1.5;desc="2", ..." as our own server writes it.
+function serverTiming(text) {
+  const found = {};
+  for (const item of (text ?? "").split(", ").filter(Boolean)) {
+    const [name, ...fields] = item.split(";");
+    const field = (key) => fields.find((f) => f.startsWith(`${key}=`))?.slice(key.length + 1);
+    found[name] = { duration: Number(field("dur")), note: field("desc")?.replaceAll('"', "") };
+  }
+  return found;
+}
+
+/**
+ * How alike two faces are, and what that says, as the clients' `compare` computes it.
+ *
+ * `prior`: how likely two faces are the same person before looking; null: the calibration's.
+ * Throws ServiceError where two embedders made the embeddings.
+ */
+export function compare(a, b, far, prior = null) {
+  if (a.models.embedder !== b.models.embedder) {
+    throw new ServiceError(
+      `embeddings of different models don't compare: ${a.models.embedder} and ${b.models.embedder}`,
+      0,
+    );
+  }
+  const dot = a.face.embedding.reduce((sum, value, i) => sum + value * b.face.embedding[i], 0);
+  const similarity = Math.min(1, Math.max(-1, dot));
+  const { calibration: known } = a;
+  if (known === null) return { similarity, threshold: null, match: null, probability: null };
+  const logit = (p) => Math.log(p / (1 - p));
+  const shift = prior === null ? 0 : logit(prior) - logit(known.prior);
+  return {
+    similarity,
+    threshold: known.thresholds[far],
+    match: similarity >= known.thresholds[far],
+    probability: 1 / (1 + Math.exp(-(known.slope * similarity + known.intercept + shift))),
+  };
+}

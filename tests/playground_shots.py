@@ -1,0 +1,72 @@
+"""Makes the screenshots in docs/playground: `.venv/bin/python tests/playground_shots.py`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import images
+from browser import PHONE, SLOW, chromium, give, said, serve
+from playwright.sync_api import Browser, Page, expect
+
+from aurum.server.private import running
+from aurum.settings import CHECKOUT, Settings
+from benchmarks.gallery.scenes import HOPPER, portraits
+
+FOLDER = CHECKOUT / "docs" / "playground"
+WINDOW = {"width": 1120, "height": 780}
+
+
+def shots(browser: Browser, url: str) -> None:
+    """Light, dark, phone width, the comparison and the camera."""
+    for name, options in {
+        "light": {"viewport": WINDOW},
+        "dark": {"viewport": WINDOW, "color_scheme": "dark"},
+        "phone": {"viewport": PHONE, "device_scale_factor": 2},
+    }.items():
+        page = _open(browser, url, **options)
+        give(page, images.astronaut(), "astronaut.jpg")
+        said(page, "face in")
+        page.get_by_label("quality parts").check()
+        page.locator("h1").hover()
+        _save(page, name)
+    page = _open(browser, f"{url}/#compare", viewport=WINDOW)
+    give(page, images.astronaut(), "astronaut.jpg", "#compare", 0)
+    give(page, portraits()[HOPPER], "hopper.jpg", "#compare", 1)
+    expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
+    _save(page, "compare")
+    page = _open(browser, f"{url}/#live", viewport=WINDOW)
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#live .figures dd").nth(2)).to_contain_text("frames/s", timeout=SLOW)
+    page.wait_for_timeout(3000)  # until the rate has settled
+    _save(page, "live")
+
+
+def _open(browser: Browser, url: str, **options: object) -> Page:
+    page = browser.new_context(**options).new_page()
+    page.goto(url)
+    expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+    return page
+
+
+def _save(page: Page, name: str) -> None:
+    path = FOLDER / f"{name}.jpg"
+    page.screenshot(path=path, type="jpeg", quality=82, full_page=True)
+    page.context.close()
+
+
+def main() -> None:
+    """Serve, open, save."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        with (
+            running(Settings.from_env(), place / "server") as service,
+            serve(service) as playground,
+            chromium(place, images.astronaut()) as browser,
+        ):
+            shots(browser, playground.url)
+
+
+if __name__ == "__main__":
+    main()

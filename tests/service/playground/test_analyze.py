@@ -1,0 +1,302 @@
+"""Analyze: one photo on the page in Debian's Chromium, before the real server."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import cv2
+import images
+import numpy as np
+import pytest
+from aurum_client import InvalidImageError, InvalidRequestError
+from browser import DESK, PHONE, SLOW, failed, give, said, serve
+from playwright.sync_api import expect
+
+from aurum.imaging.align import align
+from aurum.playground.serve import Playground
+from aurum.server.private import free_ports
+
+
+def boxes(page):
+    """What is drawn, in the photo's pixels."""
+    return np.array(
+        page.eval_on_selector_all(
+            "#analyze .overlay .box",
+            "all => all.map(r => ['x', 'y', 'width', 'height'].map(n => +r.getAttribute(n)))",
+        )
+    )
+
+
+def test_an_uploaded_photo_is_drawn_as_the_service_answered(open_page, client, astronaut):
+    page = open_page()
+    give(page, astronaut, "astronaut.jpg")
+    answer = client.analyze(astronaut)
+    said(page, f"{len(answer)} face")
+    assert boxes(page) == pytest.approx(answer.boxes, abs=1e-3)
+    circles = page.eval_on_selector_all(
+        "#analyze .landmark", "all => all.map(c => [+c.getAttribute('cx'), +c.getAttribute('cy')])"
+    )
+    assert np.array(circles) == pytest.approx(answer.landmarks.reshape(-1, 2), abs=1e-3)
+    expect(page.locator("#analyze .overlay text").first).to_contain_text(f"{answer.scores[0]:.2f}")
+    expect(page.locator("#analyze .faces li")).to_have_count(len(answer))
+    expect(page.locator("#analyze .models")).to_contain_text(answer.models.embedder)
+    expect(page.locator("#health")).to_have_text("the service is ready")
+
+
+def test_quality_and_its_parts_are_listed_and_drawn(open_page, client, astronaut):
+    page = open_page()
+    give(page, astronaut)
+    said(page, "face")
+    face = client.analyze(astronaut)[0]
+    card = page.locator("#analyze .faces li").first
+    expect(card).to_contain_text(f"quality {face.quality:.2f}")
+    card.get_by_text("Quality parts", exact=True).click()
+    rows = card.locator("tr").all()
+    values = [float(re.match(r"-?[\d.]+", row.locator("td").text_content())[0]) for row in rows]
+    names = [row.locator("th").text_content().replace(" ", "_") for row in rows]
+    assert tuple(names) == face.quality_parts._fields
+    assert values == pytest.approx(list(face.quality_parts), abs=0.51)
+    page.get_by_label("quality parts").check()
+    for size in (DESK, PHONE):
+        page.set_viewport_size(size)
+        panel = page.locator("#analyze .overlay .panel")
+        expect(panel.locator("text")).to_have_count(2 * len(names))
+        picture, box = (
+            page.locator(f"#analyze .stage {item}").bounding_box() for item in ("img", ".panel")
+        )
+        for start, length in (("x", "width"), ("y", "height")):
+            assert box[start] >= picture[start] - 1
+            assert box[start] + box[length] <= picture[start] + picture[length] + 1
+
+
+def test_crops_are_aligned_as_the_embedder_sees_them(open_page, client, astronaut):
+    page = open_page()
+    give(page, astronaut)
+    said(page, "face")
+    answer = client.analyze(astronaut)
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    ours = align(np.ascontiguousarray(photo), answer.boxes, answer.landmarks)[0]
+    url = page.eval_on_selector("#analyze .faces canvas", "canvas => canvas.toDataURL('image/png')")
+    shown = np.frombuffer(base64.b64decode(url.split(",")[1]), np.uint8)
+    shown = cv2.imdecode(shown, cv2.IMREAD_COLOR)[..., ::-1]
+    assert shown.shape == (224, 224, 3)
+    shown = cv2.resize(shown, (112, 112), interpolation=cv2.INTER_AREA)
+    # Two resamplings differ at edges; a shift of a single pixel would already give 7.
+    assert np.abs(shown.astype(int) - ours).mean() < 4
+
+
+def test_boxes_lie_on_the_picture_at_every_size(open_page, client, astronaut):
+    page = open_page()
+    give(page, astronaut)
+    said(page, "face")
+    (x, y, width, height) = client.detect(astronaut).boxes[0]
+    for size in (DESK, PHONE, {"width": 700, "height": 500}):
+        page.set_viewport_size(size)
+        picture = page.locator("#analyze .stage img").bounding_box()
+        scale = picture["width"] / 512
+        assert picture["height"] / 512 == pytest.approx(scale, rel=0.01)
+        drawn = page.locator("#analyze .overlay .target").first.bounding_box()
+        expected = [picture["x"] + x * scale, picture["y"] + y * scale, width * scale]
+        assert [drawn["x"], drawn["y"], drawn["width"]] == pytest.approx(expected, abs=1.5)
+        assert drawn["height"] == pytest.approx(height * scale, abs=1.5)
+        # Labels keep their size for the reader, whatever the picture's is.
+        font = page.eval_on_selector(
+            "#analyze .overlay text", "t => t.getBoundingClientRect().height"
+        )
+        assert 10 < font < 25
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size["width"], "the page scrolls sideways"
+
+
+def test_a_photo_that_is_stored_on_its_side_is_drawn_upright(open_page, client):
+    data, (width, height) = images.good()["jpeg orientation 6"]
+    page = open_page()
+    give(page, data)
+    said(page, f"in {width} x {height} pixels.")  # and no word that the marks may not fit
+    assert boxes(page) == pytest.approx(client.detect(data).boxes, abs=1e-3)
+    picture = page.locator("#analyze .stage img").bounding_box()
+    assert picture["width"] / picture["height"] == pytest.approx(width / height, rel=0.02)
+
+
+def test_list_and_picture_light_each_other_up(open_page, astronaut):
+    page = open_page()
+    give(page, astronaut)
+    said(page, "face")
+    active = page.locator("#analyze .overlay .active")
+    expect(active).to_have_count(0)
+    page.locator("#analyze .faces li").first.hover()
+    expect(active).to_have_count(1)
+    page.mouse.move(0, 0)
+    expect(active).to_have_count(0)
+    page.locator("#analyze .overlay .target").first.hover()
+    expect(page.locator("#analyze .faces li.lit")).to_have_count(1)
+    page.locator("#analyze .overlay .target").first.click()
+    button = page.locator("#analyze .faces button").first
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.mouse.move(0, 0)
+    expect(active).to_have_count(1)  # chosen, so it stays
+
+
+def test_no_face_is_said_and_is_no_error(open_page):
+    page = open_page()
+    give(page, images.save(images.Image.new("RGB", (300, 200), "gray"), "JPEG"))
+    said(page, "No face found: no face in 300 x 200 pixels.")
+    expect(page.locator("#analyze .overlay .box")).to_have_count(0)
+    expect(page.locator("#analyze [role=alert]")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["empty", "random bytes", "damaged jpeg cut at 50%"])
+def test_corrupted_files_get_the_service_s_own_words(open_page, client, name, astronaut):
+    data = images.bad()[name][0]
+    with pytest.raises(InvalidImageError) as error:
+        client.analyze(data)
+    page = open_page(expected=["400"])
+    give(page, astronaut)
+    said(page, "face")
+    give(page, data)
+    failed(page, str(error.value).split("] ")[-1])
+    failed(page, "[invalid_image]")
+    expect(page.locator("#analyze .stage")).to_be_hidden()  # not the photo before
+    give(page, astronaut)
+    said(page, "face")  # and it goes on
+    expect(page.locator("#analyze [role=alert]")).to_be_hidden()
+
+
+def test_a_photo_over_the_limit(best, open_page, astronaut):
+    with serve(best, max_image_bytes=200_000) as playground:
+        page = open_page(url=playground.url, expected=["413"])
+        give(page, astronaut + bytes(1_000_000))
+        failed(page, "photos may have 200000")
+
+
+def test_options_are_the_service_s_to_judge(open_page, client, astronaut):
+    page = open_page(expected=["400"])
+    page.get_by_text("Options of the request").click()
+    page.locator("[name=min_confidence]").fill("0.99999")
+    give(page, astronaut)
+    said(page, "No face found")
+    page.locator("[name=min_confidence]").fill("")
+    page.locator("[name=detection_size]").fill("100")
+    page.locator("[name=detection_size]").blur()
+    with pytest.raises(InvalidRequestError) as error:
+        client.analyze(astronaut, detection_size=100)
+    failed(page, str(error.value).split("] ")[-1])
+
+
+@pytest.mark.parametrize("way", ["drop", "drop beside", "paste", "take", "example"])
+def test_every_way_to_give_a_photo(open_page, astronaut, way):
+    page = open_page()
+    if way == "take":
+        page.locator("#analyze").get_by_role("button", name="Take a photo").click()
+        page.get_by_role("button", name="Take it").click()
+        expect(page.locator("dialog")).to_have_count(0)
+    elif way == "example":
+        page.locator("#analyze").get_by_role("button", name="Use the example").click()
+    else:
+        page.evaluate(
+            """([text, way]) => {
+              const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+              const data = new DataTransfer();
+              data.items.add(new File([bytes], "given.jpg", { type: "image/jpeg" }));
+              const on = { bubbles: true, cancelable: true };
+              const area = document.querySelector(way === "drop" ? "#analyze .drop" : "footer");
+              area.dispatchEvent(way === "paste"
+                ? new ClipboardEvent("paste", { ...on, clipboardData: data })
+                : new DragEvent("drop", { ...on, dataTransfer: data }));
+            }""",
+            [base64.b64encode(astronaut).decode(), way],
+        )
+    said(page, "1 face in")
+
+
+def test_the_raw_answer_can_be_copied_whole(open_page, client, astronaut):
+    page = open_page()
+    give(page, astronaut)
+    said(page, "face")
+    page.get_by_text("Raw answer (JSON)").click()
+    expect(page.locator("#analyze pre").first).to_contain_text("… 508 more")
+    page.get_by_role("button", name="Copy the JSON").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    outputs = json.loads(page.evaluate("navigator.clipboard.readText()"))["outputs"]
+    data = {item["name"]: np.reshape(item["data"], item["shape"]) for item in outputs}
+    answer = client.analyze(astronaut)
+    assert (data["boxes"].astype(np.float32) == answer.boxes).all()
+    assert data["embeddings"].astype(np.float32) == pytest.approx(answer.embeddings, abs=1e-6)
+    assert data["models"].tolist() == [answer.models.detector, answer.models.embedder]
+
+
+@pytest.mark.parametrize("options", [{}, {"max_faces": 1, "min_confidence": 0.25}])
+def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
+    name = "it's a photo.jpg"
+    (tmp_path / name).write_bytes(astronaut)
+    page = open_page()
+    page.get_by_text("Options of the request").click()
+    for option, value in options.items():
+        page.locator(f"[name={option}]").fill(str(value))
+    give(page, astronaut, name)
+    said(page, "1 face")
+    page.get_by_text("The same call as code").click()
+    commands = {
+        "curl": ["sh", "-euc"],
+        "Python": [sys.executable, "-c"],
+        "Node": ["node", "--input-type=module", "-e"],
+    }
+    for language, command in commands.items():
+        page.get_by_label(language, exact=True).check()
+        page.get_by_role("button", name="Copy the code").click()
+        expect(page.locator("#analyze .code").get_by_role("button")).to_have_text("Copied")
+        text = page.evaluate("navigator.clipboard.readText()")
+        assert all(option in text for option in options)
+        result = subprocess.run(
+            [*command, text], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert "512" in result.stdout, language
+
+
+def test_times_are_shown_by_step(open_page, astronaut):
+    page = open_page()
+    expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+    give(page, astronaut)
+    said(page, "face")
+    rows = dict(
+        page.eval_on_selector_all(
+            "#analyze .times tr", "all => all.map(r => [...r.cells].map(c => c.textContent))"
+        )
+    )
+    times = {name: float(re.fullmatch(r"([\d.]+) ms", value)[1]) for name, value in rows.items()}
+    assert "face_detection, 1 call" in times
+    whole = times["send it, until the whole answer is here"]
+    assert times["ask Triton, until its whole answer is there"] <= whole
+
+
+def test_a_service_that_is_down_is_shown_and_so_is_its_return(best, open_page, astronaut):
+    page = open_page(expected=["ERR_CONNECTION_REFUSED", "503"])
+    expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+    nobody = free_ports(1)[0]
+    with serve(best, http_port=nobody) as playground:
+        page = open_page(url=playground.url, expected=["503"])
+        expect(page.locator("#health")).to_contain_text("not ready, or not running", timeout=SLOW)
+        give(page, astronaut)
+        failed(page, "[unavailable] the face service can't be reached")
+        port = playground.port
+    settings = replace(best.settings, playground_port=port)
+    with Playground(settings):
+        expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+        give(page, astronaut)
+        said(page, "1 face")
+
+
+def test_simulated_models_get_a_banner(simulated, best, open_page):
+    with serve(simulated) as playground:
+        page = open_page(url=playground.url)
+        banner = page.locator("#simulated")
+        expect(banner).to_be_visible(timeout=SLOW)
+        expect(banner).to_contain_text("every face, score and embedding below is made up")
+    if not best.prepared.simulated:
+        page = open_page()
+        expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+        expect(page.locator("#simulated")).to_be_hidden()

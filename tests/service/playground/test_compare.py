@@ -1,0 +1,111 @@
+"""Compare: two photos, a face of each, and what their likeness says."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+from browser import SLOW, failed, give, said, serve
+from matplotlib.cbook import get_sample_data
+from playwright.sync_api import expect
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Another person: matplotlib's photo of Grace Hopper (public domain)."""
+    with get_sample_data("grace_hopper.jpg") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def couple(astronaut, other):
+    """Both in one photo."""
+    photos = [
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (astronaut, other)
+    ]
+    photos = [cv2.resize(photo[:500, :500], (400, 400)) for photo in photos]
+    return cv2.imencode(".png", np.hstack(photos))[1].tobytes()
+
+
+def similarity(page):
+    text = page.locator("#compare .verdict dd").first.text_content()
+    assert re.fullmatch(r"-?[01]\.\d{4}", text)
+    return float(text)
+
+
+def compare(page, first, second):
+    give(page, first, where="#compare", side=0)
+    said(page, "in", "#compare .side:nth-child(1)")
+    give(page, second, where="#compare", side=1)
+    said(page, "in", "#compare .side:nth-child(2)")
+    expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
+
+
+def test_the_similarity_is_the_clients(open_page, client, astronaut, other):
+    page = open_page("compare")
+    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
+    compare(page, astronaut, other)
+    assert similarity(page) == pytest.approx(client.compare(astronaut, other).similarity, abs=1e-4)
+    give(page, astronaut, where="#compare", side=1)
+    expect(page.locator("#compare .verdict dd").first).to_have_text("1.0000", timeout=SLOW)
+
+
+def test_a_face_is_chosen_in_the_list_or_in_the_picture(open_page, real, client, astronaut, couple):
+    analysis = client.analyze(couple)
+    assert len(analysis) == 2
+    alike = analysis.embeddings @ client.embed(astronaut).vector
+    page = open_page("compare")
+    compare(page, astronaut, couple)
+    said(page, "2 faces in 800 x 400 pixels; choose one.", "#compare")
+    second = page.locator("#compare .side").nth(1)
+    assert similarity(page) == pytest.approx(alike[0], abs=1e-4)
+    second.get_by_role("button", name="Face 2").click()
+    assert similarity(page) == pytest.approx(alike[1], abs=1e-4)
+    second.locator(".target").first.click()
+    assert similarity(page) == pytest.approx(alike[0], abs=1e-4)
+    expect(second.get_by_role("button", name="Face 1")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(("name", "far"), [("1e-2", 1e-2), ("1e-3", 1e-3), ("1e-4", 1e-4)])
+def test_the_decision_and_the_probability_are_the_clients(
+    open_page, real, client, astronaut, other, name, far
+):
+    page = open_page("compare")
+    page.locator("[name=far]").select_option(name)
+    facts = page.locator("#compare .verdict dd")
+    for second, words in ((other, "Not the same person"), (astronaut, "Same person")):
+        compare(page, astronaut, second)
+        expect(page.locator("#compare .decision")).to_have_text(words, timeout=SLOW)
+        result = client.compare(astronaut, second, far=far)
+        assert float(facts.nth(1).text_content()) == pytest.approx(result.threshold, abs=1e-4)
+    give(page, other, where="#compare", side=1)
+    for prior in (None, 0.001, 0.9):
+        page.locator("[name=prior]").fill("" if prior is None else str(prior))
+        page.locator("[name=prior]").blur()
+        result = client.compare(astronaut, other, far=far, prior=prior)
+        told = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
+        expect(facts.nth(2)).to_contain_text(told, timeout=SLOW)
+    page.locator("[name=prior]").fill("1")
+    page.locator("[name=prior]").blur()
+    expect(page.locator("#compare .verdict")).to_contain_text("must be between 0 and 1")
+
+
+def test_without_a_calibration_there_is_no_decision(open_page, simulated, astronaut):
+    with serve(simulated) as playground:
+        page = open_page("compare", url=playground.url)
+        compare(page, astronaut, astronaut)
+        said(page, "No decision: this embedder is not calibrated.", "#compare")
+        assert similarity(page) == 1
+
+
+def test_a_side_without_a_face_or_with_a_bad_photo(open_page, astronaut):
+    page = open_page("compare", expected=["400"])
+    compare(page, astronaut, astronaut)
+    give(
+        page, cv2.imencode(".png", np.full((90, 120), 99, np.uint8))[1].tobytes(), where="#compare"
+    )
+    said(page, "No face found", "#compare")
+    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
+    give(page, b"nothing", where="#compare")
+    failed(page, "[invalid_image]", "#compare")
+    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
