@@ -207,7 +207,7 @@ class Settings:
         100, _between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
     )
     edge_connections: int = _setting(
-        64, _between(int, 1, 10_000), "Requests that one key may have in flight."
+        32, _between(int, 1, 10_000), "Requests that one key may have in flight."
     )
     edge_client_timeout: int = _setting(
         10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
