@@ -40,6 +40,7 @@ export const QUALITY_PARTS = [
   "borderCut",
   "confidence",
   "norm",
+  "recognizability",
 ] as const;
 
 /**
@@ -50,6 +51,8 @@ export const QUALITY_PARTS = [
  * the better. `noise`: gray levels. `yaw`, `pitch`, `roll`: degrees; positive looks to the photo's
  * right, up, and leans clockwise. `misfit`: pixels of the crop. `borderCut`: 0 to 1, the share of
  * the box outside the photo. `norm`: the embedding's length before it was normalized.
+ * `recognizability`: how far the embedding is from those of faces that nobody recognizes; 0 for
+ * embedders of which that is not known.
  */
 export type QualityParts = Record<(typeof QUALITY_PARTS)[number], number>;
 
