@@ -54,6 +54,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _trace_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text
+
+
 def _text(text: str) -> str:
     return text
 
@@ -87,6 +93,20 @@ class Settings:
     )
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
+    )
+    request_log: str = _setting(
+        "failures",
+        _one_of("off", "failures", "all"),
+        "Which requests the pipelines log as JSON lines, beside what Triton logs.",
+    )
+    trace_url: str = _setting(
+        "",
+        _trace_url,
+        "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://host:4318/v1/traces. "
+        "Unset: none.",
+    )
+    trace_rate: int = _setting(
+        1000, _between(int, 1, 1 << 31), "Of how many requests one is traced."
     )
     url: str = _setting(
         "",

@@ -45,38 +45,39 @@ echo "installing packages"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable client/python --editable ".$extra"
 
-# For the classes of its objects alone, which need none of the packages that it asks for.
-[ "$purpose" != test ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --no-deps kserve
-
-if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
-    need wrk "the benchmarks load HTTP servers with wrk"
-fi
-if [ "$purpose" = test ] && ! command -v redis-server >/dev/null; then
-    need redis-server "the Node client's queue workers are tested with Redis"
-fi
-
-if [ "$purpose" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
-    # Ubuntu has it as a snap alone.
-    (need chromium "the playground's tests drive a real browser") ||
-        echo "no Chromium: the tests of the playground's page will be skipped" >&2
-fi
-
-if [ "$purpose" = test ] && [ ! -e /usr/lib/nginx/modules/ngx_http_js_module.so ]; then
-    need nginx-light "the edge is nginx"
-    need libnginx-mod-http-js "the edge checks API keys by nginx's JavaScript"
-fi
-
-if [ "$purpose" = test ] && [ ! -e /usr/lib/x86_64-linux-gnu/rsyslog/omelasticsearch.so ]; then
-    need rsyslog-elasticsearch "logs are shipped by rsyslog"
-fi
-
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
 fi
 
 if [ "$purpose" = test ]; then
+    # For the classes of its objects alone, which need none of the packages that it asks for.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --no-deps kserve
+    tool() { # tool COMMAND PACKAGE REASON
+        command -v "$1" >/dev/null || need "$2" "$3"
+    }
+    tool wrk wrk "the benchmarks load HTTP servers with wrk"
+    tool redis-server redis-server "the Node client's queue workers are tested with Redis"
+    watch="the tests watch a server with Prometheus"
+    tool promtool prometheus "$watch"
+    tool amtool prometheus-alertmanager "$watch"
+    tool prometheus-blackbox-exporter prometheus-blackbox-exporter "$watch"
+    tool prometheus-process-exporter prometheus-process-exporter "$watch"
+    tool openssl openssl "the tests make certificates"
+    library() { # library FILE PACKAGE REASON
+        [ -e "/usr/lib/$1" ] || need "$2" "$3"
+    }
+    tool nginx nginx-light "the edge is nginx"
+    library nginx/modules/ngx_http_js_module.so libnginx-mod-http-js \
+        "the edge checks API keys by nginx's JavaScript"
+    library x86_64-linux-gnu/rsyslog/omelasticsearch.so rsyslog-elasticsearch \
+        "logs are shipped by rsyslog"
+    if ! command -v google-chrome >/dev/null; then
+        # Ubuntu has it as a snap alone.
+        (tool chromium chromium "the playground's tests drive a real browser") ||
+            echo "no Chromium: the tests of the playground's page will be skipped" >&2
+    fi
     echo "installing packages of the Node client"
     # Without install scripts: the libraries lie in the packages, and what scripts fetch isn't needed.
     (cd client/node && PATH="$OLDPWD/.venv/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent)

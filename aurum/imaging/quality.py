@@ -227,11 +227,13 @@ def symmetry(small: NDArray[np.float32]) -> Column:
     Lower with light from one side, with one half covered, and with yaw. Facial symmetry as a sign
     of lighting and pose: Gao et al., "Standardization of face image sample quality" (2007).
     """
-    face = small[:, *_HALVES].astype(np.float64)
-    face -= face.mean(axis=(1, 2), keepdims=True)
-    faint = _FAINT**2 * face[0].size
-    energy = np.square(face).sum(axis=(1, 2))
-    return np.asarray((face * face[:, :, ::-1]).sum(axis=(1, 2)) / (energy + faint))
+    return np.array([_symmetry(face) for face in small[:, *_HALVES].astype(np.float64)])
+
+
+def _symmetry(face: Column) -> float:
+    face = face - cv2.mean(face)[0]
+    faint = _FAINT**2 * face.size
+    return float(np.vdot(face, face[:, ::-1]) / (np.vdot(face, face) + faint))
 
 
 def visibility(small: NDArray[np.float32]) -> Column:

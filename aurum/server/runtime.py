@@ -28,6 +28,13 @@ FORWARDED = "(?i)^x-request-id$"
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
+# Percentiles of each model's latency over the last minute, each with the error that its rank may
+# have. Triton 2.51 has no histograms of latency.
+LATENCIES: tuple[str, ...] = (
+    "--metrics-config=summary_latencies=true",
+    "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
+)
+
 
 class RuntimeMissingError(OperatorError, RuntimeError):
     """A part of the embedded server is missing; the message says how to get it."""
@@ -120,6 +127,22 @@ def flags(settings: Settings) -> list[str]:
         f"--grpc-header-forward-pattern={FORWARDED}",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
+        *LATENCIES,
+        *tracing(settings),
+    ]
+
+
+def tracing(settings: Settings) -> list[str]:
+    """Flags that send OpenTelemetry traces to `settings.trace_url`; none where it is unset."""
+    if not settings.trace_url:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=count=-1",
+        f"--trace-config=rate={settings.trace_rate}",
+        f"--trace-config=opentelemetry,url={settings.trace_url}",
+        "--trace-config=opentelemetry,resource=service.name=aurum",
     ]
 
 
