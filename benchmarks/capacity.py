@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aurum.models.prove import PHOTO
 from aurum.settings import CHECKOUT
@@ -121,9 +122,12 @@ def costs(performance: Path, own: Path) -> Costs:
     )
 
 
-def report(costs: Costs, scaleout: Sequence[Run]) -> str:
-    """The sheet as Markdown."""
-    return "\n".join([*_measured(costs), *_sizes(costs), *_scaleout(scaleout)]) + "\n"
+def report(costs: Costs, own: Path) -> str:
+    """The sheet as Markdown; `own` has the raw figures of `benchmarks.scaleout`."""
+    runs = read(own / "scaleout.csv", Run)
+    machine = json.loads((own / "machine.json").read_text())
+    lines = [*_measured(costs), *_sizes(costs), *_scaleout(runs, machine)]
+    return "\n".join(lines) + "\n"
 
 
 def _measured(costs: Costs) -> list[str]:
@@ -186,9 +190,12 @@ def _sizes(costs: Costs) -> list[str]:
     return lines
 
 
-def _scaleout(runs: Sequence[Run]) -> list[str]:
+def _scaleout(runs: Sequence[Run], machine: dict[str, Any]) -> list[str]:
     lines = [
         "## One and two servers on the same machine",
+        "",
+        f"{machine['cores']} cores, commit {machine['commit']}. Other programs used "
+        f"{machine['busy_before_percent']:.0f} % of the cores just before.",
         "",
         "| what | clients | photos/s | least .. most | p50 ms | p95 ms | requests | failed |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -248,8 +255,8 @@ def main() -> None:
     parser.add_argument("--scaleout", type=Path, default=docs / "capacity" / "raw")
     parser.add_argument("--out", type=Path, default=docs / "capacity" / "report.md")
     given = parser.parse_args()
-    runs = read(given.scaleout / "scaleout.csv", Run)
-    given.out.write_text(report(costs(given.performance, given.scaleout), runs))
+    sheet = report(costs(given.performance, given.scaleout), given.scaleout)
+    given.out.write_text(sheet)
     print(given.out)
 
 

@@ -1,13 +1,14 @@
 """``python -m benchmarks.scaleout``: the edge, a second server behind it, one killed under load.
 
-Writes `scaleout.csv` and `pixels.csv`, which the capacity sheet is computed from. Servers, edge and
-load share this machine, so that a second server gains something only where each has a core of its
-own to begin with.
+Writes `scaleout.csv`, `pixels.csv` and `machine.json`, which the capacity sheet is computed from.
+Servers, edge and load share this machine, so that a second server gains something only where each
+has a core of its own to begin with.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import threading
@@ -17,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import psutil
 
 from aurum.edge import private as edges
 from aurum.models.prove import PHOTO
 from aurum.server import private as servers
 from aurum.server.private import Service
 from aurum.settings import Settings
-from benchmarks import names, processes, wrk
+from benchmarks import machine, names, processes, wrk
 from benchmarks.load import Load
 from benchmarks.rows import Run, Table
 
@@ -31,11 +33,13 @@ PATH = "/v2/models/analyze_faces/infer"
 CLIENTS = (1, 8)
 SIDES = (512, 1024, 2048, 4096)  # pixels of the square photos
 KILLED_AFTER = 3.0  # seconds
+LOOK = 5.0  # seconds, at what other programs do
 
 
 def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
     """Write both files into `out`."""
     out.mkdir(parents=True, exist_ok=True)
+    busy = psutil.cpu_percent(LOOK)  # by others: nothing of ours runs yet
     # Far more than can come: what is measured is not the limit.
     limits = replace(settings, edge_rate=100_000, edge_burst=100_000, edge_connections=1000)
     with ExitStack() as stack:
@@ -57,6 +61,9 @@ def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
             names.EDGE_ONE_PINNED: edge_before(pinned[:1]),
             names.EDGE_TWO_PINNED: edge_before(pinned),
         }
+        facts = machine.facts(pair[0].prepared.ids, pair[0].urls[0])
+        text = json.dumps({**facts, "busy_before_percent": busy}, indent=2)
+        (out / "machine.json").write_text(text + "\n")
         _pixels(Table(out / "pixels.csv", Run), pair[0], rounds, seconds)
         _throughput(Table(out / "scaleout.csv", Run), pair, made, rounds, seconds)
 

@@ -32,7 +32,7 @@ def test_costs_grow_with_faces_and_megapixels():
 def test_the_committed_sheet_is_that_of_the_committed_figures():
     own = DOCS / "capacity" / "raw"
     found = capacity.costs(DOCS / "performance" / "raw", own)
-    sheet = capacity.report(found, read(own / "scaleout.csv", Run))
+    sheet = capacity.report(found, own)
     assert sheet == (DOCS / "capacity" / "report.md").read_text()
     assert "| 10,000 |" in sheet
 
