@@ -3,6 +3,7 @@
 import { photos } from "../test/support.js";
 import { jobsUnderKills } from "./jobs.js";
 import { killUnderLoad } from "./kill.js";
+import { localRung } from "./local.js";
 import { parityOf } from "./parity.js";
 import { sideBySide } from "./throughput.js";
 
@@ -10,6 +11,7 @@ const benches: Record<string, () => Promise<unknown>> = {
   kill: () => killUnderLoad(50, 3),
   jobs: () => jobsUnderKills(500, false),
   "jobs-local": () => jobsUnderKills(500, true),
+  local: () => localRung(200),
   throughput: () => sideBySide(16, 10, 5),
   parity: () => parityOf(photos()),
 };

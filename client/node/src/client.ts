@@ -3,7 +3,7 @@ import { checkFar, checkPrior } from "./calibration.js";
 import type { FaceOptions, Pipeline, Source } from "./contract.js";
 import { withDeadline } from "./deadline.js";
 import { type BreakerOptions, Endpoint } from "./endpoint.js";
-import { AurumError, ClientClosedError, isServersFault } from "./errors.js";
+import { AurumError, ClientClosedError, InvalidRequestError, isServersFault } from "./errors.js";
 import { HttpTransport } from "./http.js";
 import { type Image, readImage } from "./images.js";
 import { type Counters, Ladder, type LadderEvents } from "./ladder.js";
@@ -155,7 +155,7 @@ export class FaceClient {
         return await this.infer("embed_face", image, asked, parseEmbedding, givenUp);
       } catch (error) {
         other.abort(error); // the other answer is of no use any more
-        if (error instanceof AurumError) {
+        if (error instanceof InvalidRequestError) {
           error.message += ` (in the ${index ? "second" : "first"} image of compare())`;
         }
         throw error;

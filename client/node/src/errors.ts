@@ -91,7 +91,7 @@ export class ServerError extends AurumError {}
 export class ProtocolError extends AurumError {}
 
 /** Whether another server, or another rung of the ladder, may do better with the same request. */
-export function isServersFault(error: unknown): boolean {
+export function isServersFault(error: unknown): error is AurumError {
   return (
     error instanceof AurumError &&
     !(

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Source } from "./contract.js";
-import { isServersFault, UnavailableError } from "./errors.js";
+import { type AurumError, isServersFault, UnavailableError } from "./errors.js";
 import { parseModelIds } from "./parse.js";
 import type { Ask, Rung } from "./rung.js";
 import type { Outputs } from "./tensors.js";
@@ -9,7 +9,7 @@ export interface LadderEvents {
   /** A call was answered, by whom, and in how many milliseconds (of that rung alone). */
   answer: [{ source: Source; pipeline: string; ms: number }];
   /** One call was handed down to the next rung, and why. */
-  fallback: [{ from: Source; to: Source; error: Error }];
+  fallback: [{ from: Source; to: Source; error: AurumError }];
   /** From now on calls begin with another rung; null: with none. */
   switch: [{ from: Source | null; to: Source | null }];
 }
@@ -55,7 +55,7 @@ export class Ladder {
    *   request is at fault.
    */
   async infer(ask: Ask): Promise<{ outputs: Outputs; source: Source }> {
-    let failure: Error | undefined;
+    let failure: AurumError | undefined;
     for (const [index, rung] of this.rungs.entries()) {
       const start = performance.now();
       try {
@@ -67,16 +67,12 @@ export class Ladder {
         return { outputs, source: rung.source };
       } catch (error) {
         if (!isServersFault(error)) throw error;
-        if (failure === undefined) failure = error as Error;
-        else failure.message += `; then ${rung.source}: ${(error as Error).message}`;
+        if (failure === undefined) failure = error;
+        else failure.message += `; then ${rung.source}: ${error.message}`;
         const next = this.rungs[index + 1];
         if (next) {
           count(this.counters.fallbacks, `${rung.source}>${next.source}`);
-          this.events.emit("fallback", {
-            from: rung.source,
-            to: next.source,
-            error: error as Error,
-          });
+          this.events.emit("fallback", { from: rung.source, to: next.source, error });
         }
       }
     }

@@ -1,6 +1,6 @@
 import { withDeadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
-import { AurumError, isServersFault, UnavailableError } from "./errors.js";
+import { type AurumError, isServersFault, UnavailableError } from "./errors.js";
 import { backoff } from "./retry.js";
 import type { Ask, Rung } from "./rung.js";
 import type { Outputs } from "./tensors.js";
@@ -28,7 +28,7 @@ export class TritonRung implements Rung {
 
   infer(ask: Ask): Promise<Outputs> {
     return withDeadline(ask.timeoutMs ?? this.timeoutMs, ask.givenUp, async (deadline) => {
-      let failure: unknown;
+      let failure: AurumError | undefined;
       for (let round = 0; round <= this.retries; round++) {
         const usable = this.endpoints.filter((endpoint) => endpoint.usable);
         if (usable.length === 0) break;
@@ -39,13 +39,14 @@ export class TritonRung implements Rung {
           try {
             return await deadline.within(share, (part) => endpoint.infer(ask, part));
           } catch (error) {
-            deadline.check(error);
             if (!isServersFault(error)) throw error;
             failure = error;
-            if (this.hasNext || round === this.retries) endpoint.suspect();
+            const final = round === this.retries || !error.retryable;
+            if (this.hasNext || final) endpoint.suspect();
+            deadline.check(error);
           }
         }
-        if (!(failure instanceof AurumError && failure.retryable)) break;
+        if (!failure?.retryable) break;
       }
       throw failure ?? this.allDown();
     });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jobsUnderKills } from "../bench/jobs.js";
 import { killUnderLoad } from "../bench/kill.js";
+import { localRung } from "../bench/local.js";
 import { sideBySide } from "../bench/throughput.js";
 
 test("kill -9 of tritonserver under load loses nothing", async () => {
@@ -27,6 +28,12 @@ test("jobs under kills of tritonserver and of a worker have one result each", as
       faceIds: 60,
     },
   );
+});
+
+test("the local rung can be measured", async () => {
+  for (const { photosASecond, megabytes } of await localRung(4)) {
+    assert.ok(photosASecond > 0 && megabytes > 0);
+  }
 });
 
 test("the throughput of both clients can be measured", async () => {
