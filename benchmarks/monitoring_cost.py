@@ -21,7 +21,6 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 from aurum_client import FaceClient
 
-from aurum.models import build
 from aurum.models.prove import PHOTO
 from aurum.pipeline.log import RequestLog
 from aurum.pipeline.metrics import Counts
@@ -83,15 +82,8 @@ def parts() -> dict[str, float]:
 @contextmanager
 def server(folder: Path, settings: Settings, latencies: tuple[str, ...]) -> Iterator[Service]:
     """A server with the flags `latencies` and the model `increments`."""
-    settings = replace(
-        private.on_free_ports(settings), repositories=private.copy_repositories(folder)
-    )
-    prepared = build.prepare(settings)
-    build.install(prepared, folder / "model_repository")
-    model = folder / "python_backends" / "increments" / "1" / "model.py"
-    model.parent.mkdir(parents=True)
-    model.write_text(MODEL)
-    (model.parent.parent / "config.pbtxt").write_text(CONFIG)
+    settings, prepared = private.furnish(settings, folder)
+    private.add_model(folder, "increments", CONFIG, MODEL)
     shipped, runtime.LATENCIES = runtime.LATENCIES, latencies
     try:
         running = Server(settings)

@@ -67,12 +67,29 @@ def copy_repositories(target: Path) -> Path:
     return target
 
 
-@contextmanager
-def running(settings: Settings, folder: Path) -> Iterator[Service]:
-    """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
+def furnish(settings: Settings, folder: Path) -> tuple[Settings, Prepared]:
+    """Copies of the repositories in `folder`, with the graphs of `settings`; free ports for them.
+
+    Gives the settings of a server that is to serve them, and what it will serve.
+    """
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     prepared = build.prepare(settings)
     build.install(prepared, folder / "model_repository")
+    return settings, prepared
+
+
+def add_model(repositories: Path, name: str, config: str, code: str) -> None:
+    """Put one model more of Triton's Python backend into copies of the repositories."""
+    version = repositories / "python_backends" / name / "1"
+    version.mkdir(parents=True)
+    (version.parent / "config.pbtxt").write_text(config)
+    (version / "model.py").write_text(code)
+
+
+@contextmanager
+def running(settings: Settings, folder: Path) -> Iterator[Service]:
+    """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
+    settings, prepared = furnish(settings, folder)
     with Server(settings) as server:
         server.wait_ready()
         yield Service(server, prepared)

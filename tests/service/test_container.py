@@ -12,16 +12,13 @@ from dataclasses import replace
 import httpx
 from aurum_client import AurumError, FaceClient
 
-from aurum.models import build
 from aurum.server import runtime
-from aurum.server.private import copy_repositories, on_free_ports
+from aurum.server.private import furnish
 from aurum.settings import Settings
 
 
 def test_it_serves_closes_apis_and_finishes_what_is_in_flight(tmp_path, astronaut):
-    settings = replace(Settings.from_env(), profile="simulated")
-    settings = replace(on_free_ports(settings), repositories=copy_repositories(tmp_path / "r"))
-    build.install(build.prepare(settings), tmp_path / "r" / "model_repository")
+    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path / "r")
     runtime.assemble_backends(tmp_path / "backends")
     environment = runtime.environment(settings)
     environment["PATH"] = f"{runtime.tritonserver_home() / 'bin'}{os.pathsep}{environment['PATH']}"

@@ -12,8 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from aurum.models import build
-from aurum.server.private import copy_repositories, on_free_ports
+from aurum.server.private import add_model, furnish
 from aurum.server.server import Server
 from aurum.settings import Settings
 
@@ -36,13 +35,8 @@ class TritonPythonModel:
 def server(tmp_path_factory) -> Iterator[Server]:
     """Ours with one model more, which answers with its parameters."""
     folder: Path = tmp_path_factory.mktemp("echo")
-    settings = replace(Settings.from_env(), profile="simulated")
-    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
-    build.install(build.prepare(settings), folder / "model_repository")
-    model = folder / "python_backends" / "echo"
-    (model / "1").mkdir(parents=True)
-    (model / "config.pbtxt").write_text(CONFIG)
-    (model / "1" / "model.py").write_text(MODEL)
+    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), folder)
+    add_model(folder, "echo", CONFIG, MODEL)
     with Server(settings) as server:
         server.wait_ready()
         yield server
