@@ -8,7 +8,11 @@ The packages follow a photo's way and import downwards only:
 - ``models``    the manifest, pulling weights, building the served ONNX graphs;
 - ``server``    starting, watching and stopping tritonserver;
 - ``edge``      nginx before a public server, and its API keys (beside the others);
+- ``playground`` a page to try the service on, served by ``aurum up``;
 - ``cli``       the ``aurum`` command.
 """
 
 __version__ = "0.1.0"
+
+PIPELINES = ("detect_faces", "embed_face", "analyze_faces")
+"""The ensembles that clients call, and all that a public server answers but health."""

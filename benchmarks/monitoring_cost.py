@@ -21,10 +21,11 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 from aurum_client import FaceClient
 
+from aurum import PIPELINES
 from aurum.models.prove import PHOTO
 from aurum.pipeline.log import RequestLog
 from aurum.pipeline.metrics import Counts
-from aurum.pipeline.record import PIPELINES, Record
+from aurum.pipeline.record import Record
 from aurum.server import private, runtime
 from aurum.server.private import Service
 from aurum.server.server import Server

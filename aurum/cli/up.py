@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aurum import PIPELINES
 from aurum.cli.progress import downloads
 from aurum.models import build
 from aurum.models.build import Prepared
@@ -93,7 +94,7 @@ def _ready(settings: Settings, prepared: Prepared, page: Playground | None) -> T
     if page:
         moved = "" if page.port == settings.playground_port else " (the wanted port is taken)"
         table.add_row("playground", page.url + moved)
-    table.add_row("pipelines", "detect_faces, embed_face, analyze_faces")
+    table.add_row("pipelines", ", ".join(PIPELINES))
     table.add_row("profile", prepared.profile.name + (" (SIMULATED)" if prepared.simulated else ""))
     for name, model in prepared.ids.items():
         table.add_row(name, model)

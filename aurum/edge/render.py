@@ -10,13 +10,13 @@ import string
 from collections.abc import Iterable
 from pathlib import Path
 
+from aurum import PIPELINES
 from aurum.edge import errors
 from aurum.errors import OperatorError
 from aurum.settings import CHECKOUT, Settings
 
 SOURCE = CHECKOUT / "edge"
 MODULES = Path("/usr/lib/nginx/modules")  # Debian's, and those of nginx's own packages
-PUBLIC = ("detect_faces", "embed_face", "analyze_faces")
 # For the JSON, the parameters and the frames around a photo.
 ENVELOPE = 65_536
 
@@ -91,7 +91,7 @@ def render(settings: Settings) -> dict[str, str]:
     """The files of the configuration. Raises EdgeError."""
     behind = servers(settings)
     limit = body_limit(settings)
-    table = errors.refusals(limit, ", ".join(PUBLIC))
+    table = errors.refusals(limit, ", ".join(PIPELINES))
     values = {
         "modules": MODULES,
         "user": _user(),
@@ -109,7 +109,7 @@ def render(settings: Settings) -> dict[str, str]:
         "connections": settings.edge_connections,
         "client_timeout": settings.edge_client_timeout,
         "server_timeout": settings.edge_server_timeout,
-        "models": "|".join(PUBLIC),
+        "models": "|".join(PIPELINES),
         "tries": max(2, len(behind)),
         "http_servers": _upstream(http for http, _ in behind),
         "grpc_servers": _upstream(grpc for _, grpc in behind),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from aurum.imaging.faces import Faces
 from aurum.pipeline.find import Detector
 
-PIPELINES = ("detect_faces", "embed_face", "analyze_faces")
 # How a request ended. These are the sender's doing (docs/contract.md) ...
 CLIENT_FAULTS = ("invalid_image", "invalid_parameter", "no_face", "not_aligned", "cancelled")
 # ... and these the service's: stopping, a model that gave an error, a bug of ours.

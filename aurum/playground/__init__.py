@@ -3,5 +3,3 @@
 ``app`` has the routes and who may use them, ``forward`` what is passed on, ``timings`` where the
 time went, ``serve`` the thread that runs it. ``static/`` is the page, without any build step.
 """
-
-PIPELINES = ("detect_faces", "embed_face", "analyze_faces")

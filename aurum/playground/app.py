@@ -17,8 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aurum import PIPELINES
 from aurum.models.prove import PHOTO
-from aurum.playground import PIPELINES, forward
+from aurum.playground import forward
 from aurum.settings import Settings
 
 STATIC = Path(__file__).with_name("static")

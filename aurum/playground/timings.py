@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from aurum.playground import PIPELINES
+from aurum import PIPELINES
 
 DETECTION, EMBEDDING = "face_detection", "face_embedding"
 # Triton counts a request just after its answer has left.

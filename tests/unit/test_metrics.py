@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from aurum import PIPELINES
 from aurum.imaging.decode import REASONS, InvalidImageError, decode
 from aurum.pipeline.log import MAX_ID, MAX_MESSAGE, RequestLog, line
 from aurum.pipeline.metrics import COUNTERS, HISTOGRAMS, Counts, Publisher
-from aurum.pipeline.record import CLIENT_FAULTS, PIPELINES, SERVER_FAULTS, Record
+from aurum.pipeline.record import CLIENT_FAULTS, SERVER_FAULTS, Record
 
 
 class Triton:
