@@ -54,6 +54,10 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _flag(text: str) -> bool:
+    return _one_of("0", "1")(text) == "1"
+
+
 def _trace_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must be an address that begins with http:// or https://")
@@ -116,7 +120,7 @@ class Settings:
     )
     playground: bool = _setting(
         True,
-        lambda text: _one_of("0", "1")(text) == "1",
+        _flag,
         "0: `aurum up` serves no playground page.",
     )
     playground_port: int = _setting(
@@ -146,12 +150,12 @@ class Settings:
     )
     offline: bool = _setting(
         False,
-        lambda text: _one_of("0", "1")(text) == "1",
+        _flag,
         "1: never ask an upstream; only the cache and the mirror are used.",
     )
     require_commercial: bool = _setting(
         False,
-        lambda text: _one_of("0", "1")(text) == "1",
+        _flag,
         "1: serve no profile whose weights' commercial use is forbidden or unclear.",
     )
     # --- the limits of a request ---

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from aurum.edge import keys, run
 from aurum.edge.render import EdgeError
+from aurum.server.private import free_ports
 from aurum.settings import Settings
 
 
@@ -47,13 +48,11 @@ def certificate(folder: Path) -> None:
 def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running]:
     """An edge before these servers; `settings` has its limits, the rest of it is made here."""
     # Below /tmp itself: nginx's workers, another user where root runs this, must get there.
-    with tempfile.TemporaryDirectory(prefix="aurum-edge-") as name, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="aurum-edge-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         certificate(folder)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        (port,) = free_ports(1)
         behind = ",".join(f"{item.host}:{item.http_port}:{item.grpc_port}" for item in servers)
         settings = replace(
             settings,

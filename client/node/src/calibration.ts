@@ -55,7 +55,7 @@ export class Calibration {
 /** @throws RangeError, which names those there are, if there is no threshold for this rate. */
 export function checkFar(far: number): asserts far is Far {
   if (!FARS.includes(far as Far)) {
-    throw new RangeError(`far=${far}: must be one of 0.01, 0.001, 0.0001`);
+    throw new RangeError(`far=${far}: must be one of ${FARS.join(", ")}`);
   }
 }
 
