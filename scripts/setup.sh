@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 need() { # need PACKAGE REASON
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing $1 ($2)"
-        apt-get update -qq
+        [ -n "${updated:-}" ] || apt-get update -qq
+        updated=1
         # Programs that tests start by themselves must not run as services: 101 forbids it.
         policy=/usr/sbin/policy-rc.d
         if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
