@@ -6,18 +6,24 @@ import json
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
-from aurum_client import FaceClient
+from aurum_client import AurumError, FaceClient
+from waiting import eventually
 
 from aurum.edge import private, run
 from aurum.server.private import Service
 from aurum.settings import Settings
+
+RAW = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
+INFER = "/v2/models/detect_faces/infer"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,15 @@ class World(private.Running):
 
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.edge.access()]
+
+    def ids(self) -> list[str]:
+        """The ids of the requests in it."""
+        return [line["request_id"] for line in self.log()]
+
+    def serial(self) -> str:
+        """That of the certificate which is shown now."""
+        with self.socket() as connection:
+            return connection.getpeercert()["serialNumber"]
 
     @contextmanager
     def socket(self, context: ssl.SSLContext | None = None) -> Iterator[ssl.SSLSocket]:
@@ -125,3 +140,38 @@ def edge_before(*services: Service, **changes: Any) -> Iterator[World]:
     limits = replace(Settings(), **{f"edge_{key}": value for key, value in changes.items()})
     with private.running([service.settings for service in services], limits) as made:
         yield World(made.edge, made.ca, made.key)
+
+
+@contextmanager
+def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
+    """Two clients that send all the time; the statuses of their answers so far."""
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def send() -> None:
+        with world.http(**RAW) as http:
+            while not stop.is_set():
+                statuses.append(http.post(INFER, content=photo, headers=headers()).status_code)
+
+    with ThreadPoolExecutor(2) as pool:
+        senders = [pool.submit(send) for _ in range(2)]
+        try:
+            wait_for_more(statuses, 2)
+            yield statuses
+        finally:
+            stop.set()
+        for sender in senders:
+            sender.result()
+
+
+def wait_for_more(statuses: list[int], count: int) -> None:
+    target = len(statuses) + count
+    eventually(lambda: len(statuses) >= target)
+
+
+def failure(client: FaceClient, photo: bytes) -> AurumError | None:
+    try:
+        client.detect(photo)
+    except AurumError as error:
+        return error
+    return None

@@ -7,15 +7,15 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import waiting
 
 from aurum.server.private import Service, free_ports
 from aurum.settings import CHECKOUT
@@ -50,16 +50,13 @@ class Monitors:
 
 
 def eventually(look: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `look` finds once it finds something."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-        except httpx.TransportError:
-            found = "no answer"
-        assert time.monotonic() < deadline, f"it did not come; the last look found {found!r}"
-        time.sleep(0.2)
+    """What `look` finds once it finds something; programs that are starting may not answer yet."""
+
+    def try_to() -> Any:
+        with suppress(httpx.TransportError):
+            return look()
+
+    return waiting.eventually(try_to, seconds, pause=0.2)
 
 
 @contextmanager

@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from aurum_client import AccessDeniedError, AurumError, FaceClient
-from edge_world import World, edge_before
+from aurum_client import AccessDeniedError, FaceClient
+from edge_world import INFER, RAW, World, edge_before, failure, load, wait_for_more
+from waiting import eventually
 
 from aurum.edge import keys, run
 from aurum.edge.private import certificate
@@ -26,8 +25,6 @@ from aurum.models.prove import PHOTO
 from aurum.server.private import Service, on_free_ports
 from aurum.server.server import Server
 
-RAW = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
-INFER = "/v2/models/detect_faces/infer"
 SERVICE = "/inference.GRPCInferenceService/"
 
 
@@ -129,10 +126,10 @@ def test_keys_rotate_under_load_and_no_request_fails(world, astronaut):
 
 def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
     with load(world, astronaut, dict) as statuses:
-        before = serial(world)
+        before = world.serial()
         certificate(world.edge.settings.edge_certificate.parent)
         run.reload(world.edge.settings)
-        wait_for(lambda: serial(world) != before)
+        eventually(lambda: world.serial() != before)
         wait_for_more(statuses, 4)
     assert set(statuses) == {200}
 
@@ -210,7 +207,7 @@ def test_slow_clients_are_cut(strict, sent):
         with suppress(ConnectionResetError, ssl.SSLEOFError):
             assert connection.recv(1000) == b""
     if text:
-        wait_for(lambda: strict.log()[-1]["status"] == 408)
+        eventually(lambda: strict.log()[-1]["status"] == 408)
 
 
 def test_many_slow_clients_keep_nobody_out(world, astronaut):
@@ -341,7 +338,7 @@ def test_a_sane_request_id_is_kept_and_any_other_replaced(world, astronaut):
             for path in (INFER, "/nothing"):
                 answer = http.post(path, content=astronaut, headers={"X-Request-Id": given})
                 assert (answer.headers["X-Request-Id"] == given) is kept
-                wait_for(lambda a=answer: ids(world)[-1] == a.headers["X-Request-Id"])
+                eventually(lambda a=answer: world.ids()[-1] == a.headers["X-Request-Id"])
 
 
 def test_logs_have_what_operators_need_and_no_secrets(world, astronaut):
@@ -351,7 +348,7 @@ def test_logs_have_what_operators_need_and_no_secrets(world, astronaut):
     with world.http() as http:
         http.get("/v2/models/x?secret=query")
         http.post(INFER, content=astronaut)
-    wait_for(lambda: world.log()[-1]["bytes_in"] > len(astronaut))
+    eventually(lambda: world.log()[-1]["bytes_in"] > len(astronaut))
     lines = world.log()
     models = {(line["route"], line["model"], line["key"], line["status"]) for line in lines}
     assert ("infer", "analyze_faces", "test", 200) in models
@@ -364,57 +361,3 @@ def test_logs_have_what_operators_need_and_no_secrets(world, astronaut):
     embedding = answer.embeddings[0]
     for needle in (json.dumps(float(embedding[0]))[:9], "JFIF", "/9j/", "Exif"):
         assert needle not in text
-
-
-# --- tools ---
-
-
-@contextmanager
-def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
-    """Two clients that send all the time; the statuses of their answers so far."""
-    statuses: list[int] = []
-    stop = threading.Event()
-
-    def send() -> None:
-        with world.http(**RAW) as http:
-            while not stop.is_set():
-                statuses.append(http.post(INFER, content=photo, headers=headers()).status_code)
-
-    with ThreadPoolExecutor(2) as pool:
-        senders = [pool.submit(send) for _ in range(2)]
-        try:
-            wait_for_more(statuses, 2)
-            yield statuses
-        finally:
-            stop.set()
-        for sender in senders:
-            sender.result()
-
-
-def failure(client: FaceClient, photo: bytes) -> AurumError | None:
-    try:
-        client.detect(photo)
-    except AurumError as error:
-        return error
-    return None
-
-
-def wait_for_more(statuses: list[int], count: int) -> None:
-    target = len(statuses) + count
-    wait_for(lambda: len(statuses) >= target)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "in vain"
-        time.sleep(0.02)
-
-
-def ids(world: World) -> list[str]:
-    return [line["request_id"] for line in world.log()]
-
-
-def serial(world: World) -> str:
-    with world.socket() as connection:
-        return connection.getpeercert()["serialNumber"]

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import threading
-import time
+
+from waiting import eventually
 
 from aurum.settings import CHECKOUT
 
@@ -67,10 +68,10 @@ def test_lines_of_our_containers_arrive_as_documents(tmp_path):
                  "ELASTICSEARCH_USER": "", "ELASTICSEARCH_PASSWORD": ""},
         )  # fmt: skip
         try:
-            wait_for(server.documents, 3)
+            eventually(lambda: len(server.documents) >= 3)
             with file.open("a") as log:
                 log.write(docker("later", "edge"))
-            wait_for(server.documents, 4)
+            eventually(lambda: len(server.documents) >= 4)
         finally:
             process.terminate()
             process.wait(timeout=60)
@@ -83,10 +84,3 @@ def test_lines_of_our_containers_arrive_as_documents(tmp_path):
         {**common, "service": {"name": "edge"}, "message": "later"},
     ]
     assert all(action["index"]["_index"].startswith("aurum-20") for action, _ in server.documents)
-
-
-def wait_for(documents: list[object], count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(documents) < count:
-        assert time.monotonic() < deadline, documents
-        time.sleep(0.05)

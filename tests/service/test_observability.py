@@ -7,12 +7,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+import waiting
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError, NoFaceError
 from images import jpeg
 
@@ -61,13 +63,7 @@ def observed(collector, tmp_path_factory) -> Iterator[Service]:
         yield service
 
 
-def eventually(look: Callable[[], object], seconds: float = 30) -> object:
-    """What `look` finds once it finds something."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.1)
-    return found
+eventually = partial(waiting.eventually, seconds=30)
 
 
 def metrics(service: Service) -> dict[str, float]:
