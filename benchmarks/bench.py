@@ -21,6 +21,16 @@ from benchmarks.suites import Suite
 Step = TypeVar("Step")
 
 
+def alternating(rounds: int, steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
+    """Each round's number with each step; every other round goes backwards.
+
+    So what slows down or speeds up over a run falls on all alike.
+    """
+    for index in range(rounds):
+        for step in steps if index % 2 == 0 else steps[::-1]:
+            yield index, step
+
+
 @dataclass
 class Bench:
     """One run of the suite against one server."""
@@ -50,16 +60,8 @@ class Bench:
         yield from self.progress.track(steps, description=name)
 
     def rounds(self, name: str, steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
-        """Each round's number with each step; every other round goes backwards.
-
-        So what slows down or speeds up over a run falls on all alike.
-        """
-        order = [
-            (index, step)
-            for index in range(self.suite.rounds)
-            for step in (steps if index % 2 == 0 else steps[::-1])
-        ]
-        yield from self.steps(name, order)
+        """Each round's number with each step, in alternating order, with a progress bar."""
+        yield from self.steps(name, list(alternating(self.suite.rounds, steps)))
 
     def with_cpu(self, measure: Callable[[], Load]) -> tuple[Load, float]:
         """What `measure` gives, and the server's CPU time a request in ms (NaN: not known)."""

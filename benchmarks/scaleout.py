@@ -26,6 +26,7 @@ from aurum.server import private as servers
 from aurum.server.private import Service
 from aurum.settings import Settings
 from benchmarks import machine, names, processes, wrk
+from benchmarks.bench import alternating
 from benchmarks.load import Load
 from benchmarks.rows import Run, Table
 
@@ -93,10 +94,9 @@ def _throughput(
             steps.append((name, clients, through(name, clients), edge.edge.pid))
     for name in made:
         through(name, max(CLIENTS), 1)()  # warm
-    for index in range(rounds):
-        for what, clients, load, watched in steps if index % 2 == 0 else steps[::-1]:
-            result, cpu = _with_cpu(load, watched)
-            table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
+    for index, (what, clients, load, watched) in alternating(rounds, steps):
+        result, cpu = _with_cpu(load, watched)
+        table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
     killer = threading.Timer(KILLED_AFTER, pair[1].server.kill)
     killer.start()
     result = through(names.EDGE_TWO, max(CLIENTS), max(seconds, 2 * int(KILLED_AFTER)))()
@@ -107,13 +107,12 @@ def _throughput(
 def _pixels(table: Table[Run], service: Service, rounds: int, seconds: int) -> None:
     """The same photo in several sizes, with the CPU time of each; a row's size is in pixels."""
     image = cv2.imread(str(PHOTO), cv2.IMREAD_COLOR)
-    for index in range(rounds):
-        for side in SIDES if index % 2 == 0 else SIDES[::-1]:
-            larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
-            data = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-            load = _direct(service.urls[0] + PATH, wrk.Body(data), 1, seconds)
-            result, cpu = _with_cpu(load, service.server.pid)
-            table.add(Run.of(index, names.PHOTO, 1, result, size=side * side, cpu_ms=cpu))
+    for index, side in alternating(rounds, SIDES):
+        larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+        data = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        load = _direct(service.urls[0] + PATH, wrk.Body(data), 1, seconds)
+        result, cpu = _with_cpu(load, service.server.pid)
+        table.add(Run.of(index, names.PHOTO, 1, result, size=side * side, cpu_ms=cpu))
 
 
 def _direct(url: str, body: wrk.Body, clients: int, seconds: int) -> Callable[[], Load]:

@@ -1,6 +1,4 @@
-"""Every part against a case worked out by hand, and against the degradation that it is for."""
-
-import itertools
+"""Every part against a case worked out by hand; the total; what comes in whatever shape."""
 
 import cv2
 import images
@@ -8,45 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured_face import BOX, LANDMARKS, SIZE, gray, of_crop, parts
 from skimage.measure import blur_effect
 
 from aurum.imaging import quality
 from aurum.imaging.align import SIDE, TEMPLATE, align
 from aurum.imaging.quality import PARTS, quality_parts
 from aurum.imaging.quality_weights import LEARNT, Model
-
-# What the default detector finds in images.photo().
-BOX = np.array([[114.3, 63.0, 90.2, 112.4]], np.float32)
-LANDMARKS = np.array(
-    [[[136.2, 101.7], [182.8, 102.4], [156.0, 124.2], [134.8, 142.4], [175.5, 143.3]]], np.float32
-)
-SIZE = (images.WIDTH, images.HEIGHT)
-
-
-def parts(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None, **more):
-    """By name, of one face."""
-    photo = images.photo() if photo is None else photo
-    crops = align(photo, box, landmarks) if crops is None else crops
-    size = (photo.shape[1], photo.shape[0])
-    scores = np.array([score], np.float32)
-    row = quality_parts(size, crops, box, landmarks, scores, norms, **more)[0]
-    return dict(zip(PARTS, row.tolist(), strict=True))
-
-
-def of_crop(change):
-    """Parts of the astronaut's crop after `change`, which gets and gives float pixels."""
-    crop = align(images.photo(), BOX, LANDMARKS)[0]
-    changed = np.clip(np.rint(change(crop.astype(float))), 0, 255).astype(np.uint8)
-    return parts(crops=changed[None])
-
-
-def falls(values, by=0.0):
-    return all(before - after > by for before, after in itertools.pairwise(values))
-
-
-def gray(pixels):
-    return np.array(pixels, np.uint8)[None]
-
 
 # --- against values worked out by hand ---
 
@@ -185,108 +151,6 @@ def test_recognizability_is_known_of_one_embedder():
     assert parts(embeddings=-own, embedder="another@0")["recognizability"] == 0
     assert parts(embeddings=-own)["recognizability"] == 0
     assert parts(embedder=LEARNT.embedder)["recognizability"] == 0
-
-
-# --- monotone in what they are for ---
-
-
-def test_blur_takes_sharpness():
-    assert falls([of_crop(lambda x, s=s: cv2.GaussianBlur(x, (0, 0), s))["sharpness"]
-                  for s in (0.3, 1, 2, 3, 5)], 0.01)  # fmt: skip
-
-
-def test_a_smaller_photo_takes_resolution_and_sharpness():
-    found = []
-    for scale in (1.0, 0.5, 0.25, 0.12):
-        size = (round(SIZE[0] * scale), round(SIZE[1] * scale))
-        small = cv2.resize(images.photo(), size, interpolation=cv2.INTER_AREA)
-        found.append(parts(small, (scale * LANDMARKS).astype(np.float32), scale * BOX))
-    assert falls([item["resolution"] for item in found], 1)
-    assert falls([item["sharpness"] for item in found], 0.01)
-
-
-def test_noise_is_seen():
-    random = np.random.default_rng(1)
-    found = [of_crop(lambda x, s=s: x + random.normal(0, s, x.shape))["noise"]
-             for s in (0, 5, 15, 40)]  # fmt: skip
-    assert falls([-value for value in found], 1)
-
-
-@pytest.mark.parametrize("gains", [(1, 0.5, 0.3, 0.2, 0.14), (1, 1.5, 2, 3, 6)])
-def test_too_little_and_too_much_light_take_exposure(gains):
-    assert falls([of_crop(lambda x, g=g: x * g)["exposure"] for g in gains], 0.01)
-
-
-def test_fog_and_darkness_take_contrast():
-    shares = (1, 0.6, 0.3, 0.1, 0.02)
-    assert falls([of_crop(lambda x, s=s: 128 + s * (x - 128))["contrast"] for s in shares], 0.005)
-    assert falls([of_crop(lambda x, s=s: s * x)["contrast"] for s in shares], 0.003)
-
-
-def test_light_from_one_side_takes_symmetry():
-    across = np.linspace(0, 1, SIDE)[None, :, None]
-    found = [of_crop(lambda x, s=s: x * s**across)["symmetry"] for s in (1, 0.6, 0.3, 0.1)]
-    assert falls(found, 0.02)
-
-
-def test_covering_an_eye_or_the_mouth_takes_visibility():
-    face = cv2.resize(quality.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
-    crop = np.full((SIDE, SIDE), 128, np.uint8)
-    crop[16:112, 8:104] = np.rint(face)
-    for rows, columns in ((slice(36, 68), (20, 56)), (slice(36, 68), (56, 92)),
-                          (slice(76, 108), (28, 84))):  # fmt: skip
-        for tone in (None, 0, 60, 230):
-            found = []
-            for share in (0, 0.4, 0.7, 1):
-                covered = crop.copy()
-                width = round(share * (columns[1] - columns[0]))
-                part = np.s_[rows, columns[0] : columns[0] + width]
-                own = crop[rows, columns[0] : columns[1]].mean()
-                covered[part] = own if tone is None else tone
-                row = parts(crops=np.repeat(covered[None, ..., None], 3, axis=3))
-                found.append(row["visibility"])
-            assert found[0] > 0.9
-            assert max(found[1:]) < found[0] - 0.02
-            assert found[-1] < 0.1
-            # A cover's own edge can look like a feature, so only an unobtrusive one is monotone.
-            assert tone is not None or falls(found, 0.02), found
-
-
-def test_turning_the_photo_changes_roll_alone():
-    straight = parts()
-    for degrees in (-120, -30, 20, 90):
-        middle = (images.WIDTH / 2, images.HEIGHT / 2)
-        # OpenCV turns counter-clockwise.
-        way = cv2.getRotationMatrix2D(middle, -degrees, 1)
-        way[:, 2] += 200
-        photo = cv2.warpAffine(images.photo(), way, (720, 720))
-        landmarks = LANDMARKS @ way[:, :2].T + way[:, 2]
-        found = parts(
-            photo,
-            landmarks.astype(np.float32),
-            (BOX + np.array([200, 200, 0, 0])).astype(np.float32),
-        )
-        turned = (found["roll"] - straight["roll"] + 180) % 360 - 180
-        assert turned == pytest.approx(degrees, abs=0.1)
-        for name in ("resolution", "yaw", "pitch", "frontality", "misfit"):
-            assert found[name] == pytest.approx(straight[name], abs=0.1)
-        assert found["visibility"] == pytest.approx(straight["visibility"], abs=0.05)
-
-
-def test_a_mirrored_photo_only_changes_signs():
-    mirrored = np.ascontiguousarray(images.photo()[:, ::-1])
-    landmarks = (LANDMARKS * (-1, 1) + (images.WIDTH - 1, 0))[:, [1, 0, 2, 4, 3]]
-    found, plain = parts(mirrored, landmarks.astype(np.float32)), parts()
-    for name in PARTS:
-        sign = -1 if name in ("yaw", "roll") else 1
-        assert found[name] == pytest.approx(sign * plain[name], abs=0.5, rel=0.05), name
-
-
-def test_a_face_shifted_over_the_border_is_cut_more_and_more():
-    found = [parts(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
-             for shift in (100, 135, 160, 190)]  # fmt: skip
-    assert found[0] == 0
-    assert falls([-value for value in found], 0.1)
 
 
 # --- all of it ---
