@@ -96,7 +96,7 @@ export function photos(): string[] {
 }
 
 /** Wait until `condition` holds; fails after `seconds`, which no test should come near. */
-export async function until(condition: () => boolean | Promise<boolean>, seconds = 60) {
+export async function until(condition: () => boolean | Promise<boolean>, seconds = 180) {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`);
