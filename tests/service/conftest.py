@@ -14,6 +14,10 @@ from aurum.models.prove import PHOTO
 from aurum.server.private import Service, running
 from aurum.settings import CHECKOUT, Settings
 
+# Servers are started while clients send: gRPC's fork handlers, which only a child that goes on to
+# use gRPC needs, can then abort the whole process. Read when gRPC is first imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 
 @pytest.fixture(scope="session")
 def best(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:

@@ -121,7 +121,7 @@ def test_keys_rotate_under_load_and_no_request_fails(world, astronaut):
     assert set(statuses) == {200}
     with world.http(Authorization=f"Bearer {old}") as http:
         assert http.post(INFER, content=astronaut, headers=RAW).status_code == 401
-    assert {line["key"] for line in world.log()} >= {"rotating", "test"}
+    assert "rotating" in {line["key"] for line in world.log()}
 
 
 def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
