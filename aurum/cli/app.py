@@ -21,6 +21,7 @@ from aurum.cli import (
     doctor,
     modelcmds,
     photos,
+    rollout,
     validate,
 )
 from aurum.errors import OperatorError
@@ -62,6 +63,7 @@ app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(modelcmds.models, name="models")
 app.add_typer(bench.bench, name="bench")
 app.add_typer(validate.validate, name="validate")
+app.add_typer(rollout.rollout, name="rollout")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,9 +70,16 @@ def copy_repositories(target: Path) -> Path:
 @contextmanager
 def running(settings: Settings, folder: Path) -> Iterator[Service]:
     """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
-    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     prepared = build.prepare(settings)
-    build.install(prepared, folder / "model_repository")
+    with serving(prepared.graphs, settings, folder) as server:
+        yield Service(server, prepared)
+
+
+@contextmanager
+def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
+    """As `running`, of graphs by served name."""
+    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
+    build.install_graphs(graphs, folder / "model_repository")
     with Server(settings) as server:
         server.wait_ready()
-        yield Service(server, prepared)
+        yield server
