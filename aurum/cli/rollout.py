@@ -86,7 +86,7 @@ def validate(
     ] = None,
 ) -> None:
     """Judge the candidate through a whole service of its own, beside what is served."""
-    # gRPC's fork handlers complain of the second server that is started here; it only execs.
+    # Two servers are started beside gRPC's threads, whose fork handlers can then crash the child.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from aurum.rollout.validation import Gates
 

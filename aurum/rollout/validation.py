@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -157,13 +158,13 @@ def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
 
 
 def _no_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
-    gradient = np.arange(640).astype(np.uint8)[None, :, None]
+    gradient = np.linspace(0, 255, 640)[None, :, None].astype(np.uint8)
     answer = http.analyze(_encoded(np.tile(gradient, (480, 1, 3))))
     _need(len(answer) == 0, f"{len(answer)} faces are found in a gradient of gray")
     return "no face is found"
 
 
-def _encoded(image: NDArray[np.uint8]) -> bytes:
+def _encoded(image: NDArray[Any]) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
 
 
