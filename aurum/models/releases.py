@@ -171,10 +171,11 @@ class Store:
 
     def put(self, graph: Graph, folder: Path) -> None:
         """Put a graph into `folder`, which appears at once and whole. Raises StateError."""
+        source = self.graph(graph)
         part = self.folder / f".{graph.sha256}.{folder.name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        shutil.copyfile(self.graph(graph), part / "model.onnx")
+        shutil.copyfile(source, part / "model.onnx")
         part.rename(folder)
 
     def _path(self, digest: str) -> Path:
