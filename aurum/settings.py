@@ -16,6 +16,7 @@ from aurum.errors import OperatorError
 
 PREFIX = "AURUM_"
 CHECKOUT = Path(__file__).resolve().parent.parent
+EDGE = CHECKOUT / ".aurum" / "edge"
 
 
 class SettingError(OperatorError, ValueError):
@@ -53,6 +54,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+def _trace_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text
+
+
 def _text(text: str) -> str:
     return text
 
@@ -86,6 +93,20 @@ class Settings:
     )
     log_level: str = _setting(
         "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
+    )
+    request_log: str = _setting(
+        "failures",
+        _one_of("off", "failures", "all"),
+        "Which requests the pipelines log as JSON lines, beside what Triton logs.",
+    )
+    trace_url: str = _setting(
+        "",
+        _trace_url,
+        "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://host:4318/v1/traces. "
+        "Unset: none.",
+    )
+    trace_rate: int = _setting(
+        1000, _between(int, 1, 1 << 31), "Of how many requests one is traced."
     )
     url: str = _setting(
         "",
@@ -158,6 +179,45 @@ class Settings:
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
         8, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
+    )
+    # --- the edge (docs/security.md) ---
+    edge_host: str = _setting("127.0.0.1", _text, "Address that the edge binds to.")
+    edge_port: int = _setting(
+        8443, _between(int, 1, 65535), "Port of the edge, for HTTPS and for gRPC over TLS."
+    )
+    edge_servers: str = _setting(
+        "",
+        _text,
+        "Tritons behind the edge, `host:http_port:grpc_port`, separated by commas. "
+        "Unset: the one that `aurum up` starts.",
+    )
+    edge_certificate: Path = _setting(
+        EDGE / "tls.crt", _path, "The edge's certificate, with its chain, as PEM."
+    )
+    edge_certificate_key: Path = _setting(
+        EDGE / "tls.key", _path, "Private key of that certificate."
+    )
+    edge_keys: Path = _setting(
+        EDGE / "keys", _path, "File of API keys: lines of an id and the key's sha256."
+    )
+    edge_rate: int = _setting(
+        100, _between(int, 1, 100_000), "Requests a second that one API key may send."
+    )
+    edge_burst: int = _setting(
+        100, _between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
+    )
+    edge_connections: int = _setting(
+        32, _between(int, 1, 10_000), "Requests that one key may have in flight."
+    )
+    edge_client_timeout: int = _setting(
+        10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
+    )
+    edge_server_timeout: int = _setting(
+        60, _between(int, 1, 3600), "Seconds that Triton may take for an answer."
+    )
+    edge_log: str = _setting("/dev/stdout", _text, "File of the edge's access log, as JSON lines.")
+    edge_folder: Path = _setting(
+        EDGE / "run", _path, "Folder that the edge writes its configuration and temporary files to."
     )
 
     @classmethod

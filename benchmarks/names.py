@@ -16,3 +16,10 @@ PHOTO = "analyze_faces"
 
 MIXED = "mixed"
 ONE_FACE = "one face"
+
+WITHOUT_EDGE = "one server, no edge"
+EDGE_ONE = "edge, one server"
+EDGE_TWO = "edge, two servers"
+EDGE_ONE_PINNED = "edge, one server with one core"
+EDGE_TWO_PINNED = "edge, two servers with one core each"
+EDGE_KILLED = "edge, two servers, one killed"

@@ -64,7 +64,7 @@ class PlainService:
         crops = align(photo, faces.boxes, faces.landmarks)
         embeddings, norms = self._embed(crops)
         size = (photo.shape[1], photo.shape[0])
-        parts = quality_parts(size, crops, *faces, norms)
+        parts = quality_parts(size, crops, *faces, norms, embeddings, self._embedder_id)
         return Analysis(faces, embeddings, quality(parts, self._embedder_id), parts)
 
     def _detect(self, image: NDArray[np.uint8]) -> Faces:

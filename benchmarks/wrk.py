@@ -33,6 +33,7 @@ wrk.body = file:read("*a")
 file:close()
 wrk.headers["Content-Type"] = "application/octet-stream"
 wrk.headers["Inference-Header-Content-Length"] = "%(header)d"
+%(headers)s
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -43,6 +44,9 @@ done = function(summary, latency, requests)
     e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
+
+
+_NONE: Mapping[str, str] = {}
 
 
 class WrkError(OperatorError, RuntimeError):
@@ -75,16 +79,24 @@ def body(
     return Body(data, header)
 
 
-def post(url: str, body: Body, clients: int, seconds: int) -> Load:
+def post(
+    url: str, body: Body, clients: int, seconds: int, headers: Mapping[str, str] = _NONE
+) -> Load:
     """Post `body` from `clients` connections, each sending again after each answer.
 
-    The headers are those of Triton; other servers ignore them. `seconds` is whole, as wrk wants it.
-    Raises WrkError.
+    The headers are those of Triton, which other servers ignore, and `headers`. `seconds` is whole,
+    as wrk wants it. wrk looks at no certificate. Raises WrkError.
     """
-    return spread([url], body, clients, seconds)
+    return spread([url], body, clients, seconds, headers)
 
 
-def spread(urls: Sequence[str], body: Body, clients: int, seconds: int) -> Load:
+def spread(
+    urls: Sequence[str],
+    body: Body,
+    clients: int,
+    seconds: int,
+    headers: Mapping[str, str] = _NONE,
+) -> Load:
     """As `post`, with the connections shared out evenly among `urls`, which differ in their port.
 
     `clients` must be a multiple of their number; fewer go to the first ones alone.
@@ -97,7 +109,9 @@ def spread(urls: Sequence[str], body: Body, clients: int, seconds: int) -> Load:
         data, script = Path(folder) / "body", Path(folder) / "post.lua"
         data.write_bytes(body.data)
         ports = ", ".join(f'"{urlsplit(url).port or 80}"' for url in chosen)
-        script.write_text(_SCRIPT % {"body": data, "header": body.header, "ports": ports})
+        more = "\n".join(f'wrk.headers["{name}"] = "{text}"' for name, text in headers.items())
+        values = {"body": data, "header": body.header, "headers": more, "ports": ports}
+        script.write_text(_SCRIPT % values)
         # wrk gives each of its threads as many connections, and the script each its port.
         command = [program, f"-t{len(chosen)}", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
         result = subprocess.run(

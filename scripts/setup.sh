@@ -10,7 +10,13 @@ need() { # need PACKAGE REASON
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing $1 ($2)"
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+        # Programs that tests start by themselves must not run as services: 101 forbids it.
+        policy=/usr/sbin/policy-rc.d
+        if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
+        status=0
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null || status=$?
+        [ -z "$policy" ] || rm -f "$policy"
+        [ "$status" = 0 ] || exit "$status"
     else
         echo "$2: please install $1, on Debian or Ubuntu: sudo apt-get install $1" >&2
         exit 1
@@ -39,17 +45,40 @@ echo "installing packages"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable client/python --editable ".$extra"
 
-if [ "$purpose" = test ] && ! command -v wrk >/dev/null; then
-    need wrk "the benchmarks load HTTP servers with wrk"
-fi
-
-if [ "$purpose" = test ] && ! command -v chromium google-chrome >/dev/null; then
-    # Ubuntu has it as a snap alone.
-    (need chromium "the playground's tests drive a real browser") ||
-        echo "no Chromium: the tests of the playground's page will be skipped" >&2
-fi
-
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
+fi
+
+if [ "$purpose" = test ]; then
+    # For the classes of its objects alone, which need none of the packages that it asks for.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --no-deps kserve
+    tool() { # tool COMMAND PACKAGE REASON
+        command -v "$1" >/dev/null || need "$2" "$3"
+    }
+    tool wrk wrk "the benchmarks load HTTP servers with wrk"
+    tool redis-server redis-server "the Node client's queue workers are tested with Redis"
+    watch="the tests watch a server with Prometheus"
+    tool promtool prometheus "$watch"
+    tool amtool prometheus-alertmanager "$watch"
+    tool prometheus-blackbox-exporter prometheus-blackbox-exporter "$watch"
+    tool prometheus-process-exporter prometheus-process-exporter "$watch"
+    tool openssl openssl "the tests make certificates"
+    library() { # library FILE PACKAGE REASON
+        [ -e "/usr/lib/$1" ] || need "$2" "$3"
+    }
+    tool nginx nginx-light "the edge is nginx"
+    library nginx/modules/ngx_http_js_module.so libnginx-mod-http-js \
+        "the edge checks API keys by nginx's JavaScript"
+    library x86_64-linux-gnu/rsyslog/omelasticsearch.so rsyslog-elasticsearch \
+        "logs are shipped by rsyslog"
+    if ! command -v google-chrome >/dev/null; then
+        # Ubuntu has it as a snap alone.
+        (tool chromium chromium "the playground's tests drive a real browser") ||
+            echo "no Chromium: the tests of the playground's page will be skipped" >&2
+    fi
+    echo "installing packages of the Node client"
+    # Without install scripts: the libraries lie in the packages, and what scripts fetch isn't needed.
+    (cd client/node && PATH="$OLDPWD/.venv/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent)
 fi

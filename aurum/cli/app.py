@@ -19,6 +19,7 @@ from aurum.cli import (
     bench,
     complain,
     doctor,
+    edge,
     modelcmds,
     photos,
     rollout,
@@ -62,6 +63,7 @@ app.command(epilog=PHOTO_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(modelcmds.models, name="models")
 app.add_typer(bench.bench, name="bench")
+app.add_typer(edge.edge, name="edge")
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
 

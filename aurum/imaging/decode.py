@@ -50,8 +50,28 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
 }
 
 
+# Why a photo is refused, for those who count.
+REASONS = (
+    "empty",
+    "too_many_bytes",
+    "too_many_pixels",
+    "not_an_image",
+    "other_format",
+    "animated",
+    "damaged",
+    "bad_base64",
+)
+
+
 class InvalidImageError(ValueError):
-    """The bytes are no accepted photo; the message says what is wrong and what is allowed."""
+    """The bytes are no accepted photo; the message says what is wrong and what is allowed.
+
+    ``reason`` is one of REASONS.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
@@ -72,34 +92,39 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
             truncated.
     """
     if not data:
-        raise InvalidImageError(f"the image is empty (0 bytes); {ACCEPTED}")
+        raise InvalidImageError("empty", f"the image is empty (0 bytes); {ACCEPTED}")
     if data.startswith(_BASE64):
         data = _from_base64(data, max_bytes)
     if len(data) > max_bytes:
         raise InvalidImageError(
+            "too_many_bytes",
             f"the image has {len(data)} bytes; at most {max_bytes} are allowed "
-            "(AURUM_MAX_IMAGE_BYTES)"
+            "(AURUM_MAX_IMAGE_BYTES)",
         )
     header = _header(data)
     width, height = header.size
     if width * height > max_pixels:
         raise InvalidImageError(
+            "too_many_pixels",
             f"the image has {width}x{height} = {width * height} pixels; at most {max_pixels} are "
-            "allowed (AURUM_MAX_IMAGE_PIXELS)"
+            "allowed (AURUM_MAX_IMAGE_PIXELS)",
         )
     kind = "JPEG" if header.format == "MPO" else header.format
     # A phone's JPEG may hold further pictures (MPO); its first is the photo, so it isn't animated.
     if kind != "JPEG" and getattr(header, "is_animated", False):
         raise InvalidImageError(
+            "animated",
             f"the image is an animated {kind} of {header.n_frames} frames; "  # type: ignore[attr-defined]
-            "send the one frame that is meant"
+            "send the one frame that is meant",
         )
     if kind == "PNG" and not hostile.chunks_fit(data):
         photo = None
     else:
         photo = _decode_jpeg(data) if kind == "JPEG" else _decode_other(data)
     if photo is None:
-        raise InvalidImageError(f"the {kind} image is corrupt or truncated and can't be decoded")
+        raise InvalidImageError(
+            "damaged", f"the {kind} image is corrupt or truncated and can't be decoded"
+        )
     turn = _UPRIGHT.get(_orientation(header))
     return photo if turn is None else turn(photo)
 
@@ -108,17 +133,20 @@ def _from_base64(text: bytes, max_bytes: int) -> bytes:
     if text.startswith(b"data:"):
         head, _, text = text.partition(b",")
         if not head.endswith(b";base64"):
-            raise InvalidImageError(f"the data URL is not base64; {ACCEPTED}")
+            raise InvalidImageError("bad_base64", f"the data URL is not base64; {ACCEPTED}")
     # Three bytes are four characters; not to decode at length what is refused afterwards.
     if len(text) // 4 * 3 > max_bytes + 3:
         raise InvalidImageError(
+            "too_many_bytes",
             f"the image has about {len(text) // 4 * 3} bytes; at most {max_bytes} are allowed "
-            "(AURUM_MAX_IMAGE_BYTES)"
+            "(AURUM_MAX_IMAGE_BYTES)",
         )
     try:
         return base64.b64decode(text.strip(), validate=True)
     except binascii.Error as error:
-        raise InvalidImageError(f"the image is damaged base64 ({error}); {ACCEPTED}") from None
+        raise InvalidImageError(
+            "bad_base64", f"the image is damaged base64 ({error}); {ACCEPTED}"
+        ) from None
 
 
 def _header(data: bytes) -> Image.Image:
@@ -128,11 +156,13 @@ def _header(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         for offset, magic, name in _REFUSED:
             if data[offset : offset + len(magic)] == magic:
-                raise InvalidImageError(f"{name} images are not supported; {ACCEPTED}") from None
-        raise InvalidImageError(f"the bytes are not an image; {ACCEPTED}") from None
+                raise InvalidImageError(
+                    "other_format", f"{name} images are not supported; {ACCEPTED}"
+                ) from None
+        raise InvalidImageError("not_an_image", f"the bytes are not an image; {ACCEPTED}") from None
     except Exception as error:  # damage surfaces as many of Pillow's exception classes
         what = f"the image is corrupt or truncated ({error})"
-        raise InvalidImageError(f"{what}; {ACCEPTED}") from None
+        raise InvalidImageError("damaged", f"{what}; {ACCEPTED}") from None
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:

@@ -18,12 +18,13 @@ HEAD = np.column_stack([(TEMPLATE + _MIRRORED) / 2, _DEPTH])
 HEAD -= HEAD.mean(axis=0)
 # Landmarks [2,5] times this are the least-squares affine map [2,3] from the head to the photo.
 _TO_MAP = np.linalg.pinv(HEAD.T)
-_REST = np.eye(5) - HEAD @ _TO_MAP.T  # what that map leaves of centred landmarks [5,2]
+# What that map and a shift leave of landmarks [5,2]. The map ignores shifts: HEAD's mean is 0.
+_REST = np.eye(5) - 1 / 5 - HEAD @ _TO_MAP.T
 
 
 def residuals(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     """The root mean square distance [F] of landmarks [F,5,2] from their best affine map."""
-    rest = _REST @ _centred(landmarks)
+    rest = _REST @ landmarks
     return np.asarray(np.sqrt(np.square(rest).sum(axis=(1, 2)) / 5))
 
 
@@ -40,7 +41,7 @@ def rotations(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         float64 [F,3,3]; x to the right, y down, z towards the camera.
     """
-    affine = _centred(landmarks).transpose(0, 2, 1) @ _TO_MAP
+    affine = landmarks.transpose(0, 2, 1) @ _TO_MAP
     affine[np.abs(affine).max(axis=(1, 2)) < 1e-6] = np.eye(2, 3)
     left, _, right = np.linalg.svd(affine, full_matrices=False)
     rows = left @ right
@@ -63,8 +64,3 @@ def angles(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     pitch = np.arcsin(np.clip(rotation[:, 2, 1], -1, 1))
     roll = np.arctan2(-rotation[:, 0, 1], rotation[:, 1, 1])
     return np.asarray(np.degrees(np.column_stack([yaw, pitch, roll])))
-
-
-def _centred(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
-    points = landmarks.astype(np.float64)
-    return np.asarray(points - points.mean(axis=1, keepdims=True))

@@ -1,7 +1,8 @@
 """How fit for recognition a face is: parts that can be read one by one, and a total of them.
 
-Everything is taken from the aligned crop, the landmarks and the box, so that a face costs the same
-in a photo of any size. docs/quality.md has the table of the parts and what the total is worth.
+Everything is taken from the aligned crop, the landmarks, the box and the embedding, so that a face
+costs the same in a photo of any size. docs/quality.md has the table of the parts and what the total
+is worth.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ Column = NDArray[np.float64]
 PARTS = (
     "resolution", "sharpness", "noise", "exposure", "contrast", "yaw", "pitch", "roll",
     "frontality", "symmetry", "visibility", "misfit", "border_cut", "confidence", "norm",
+    "recognizability",
 )  # fmt: skip
+# The last of them are of one embedder, and mean nothing for another.
+OF_ANY = PARTS.index("norm")
 # Both as the total's model sees them; the other parts it takes as they are.
 _LOGARITHMIC = [PARTS.index(name) for name in ("resolution", "noise", "contrast")]
 _SIGNED = [PARTS.index(name) for name in ("yaw", "pitch", "roll")]
 
 # The face's inner part within a crop: less hair and background, and its middle is the crop's.
 _ROWS, _COLUMNS = slice(24, 108), slice(24, 88)
+_INNER = np.s_[_ROWS, _COLUMNS]
+_AREA = (108 - 24) * (88 - 24)
 # What is compared with the mean face: this part of the crop at a quarter of its size.
 _SMALL_ROWS, _SMALL_COLUMNS, _QUARTER = slice(16, 112), slice(8, 104), 24
 _PATCHES = (
@@ -39,10 +45,15 @@ _PATCHES = (
     (slice(15, 23), slice(5, 19)),  # mouth
 )
 _HALVES = (slice(2, 24), slice(2, 22))
-_NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # Farther than any photo reaches. Within it squares of float32 stay finite.
 _FAR = 1e6
 _BLUR = 9
+# The inner part and what its blurred differences reach: half a blur, and one pixel before it.
+_AROUND = _BLUR // 2
+_WIDER = np.s_[23 - _AROUND : 108 + _AROUND, 23 - _AROUND : 88 + _AROUND]
+_WITHIN = np.s_[1 + _AROUND : -_AROUND, 1 + _AROUND : -_AROUND]  # the inner part of `_WIDER`
+_ABOVE = np.s_[_AROUND : -_AROUND - 1, 1 + _AROUND : -_AROUND]
+_BEFORE = np.s_[1 + _AROUND : -_AROUND, _AROUND : -_AROUND - 1]
 # A gray level of spread is nothing to see: below it, correlations fade to 0 instead of jumping.
 _FAINT = 1.0
 _EYES = float(np.hypot(*(TEMPLATE[1] - TEMPLATE[0])))
@@ -55,6 +66,8 @@ def quality_parts(
     landmarks: NDArray[np.float32],
     scores: NDArray[np.float32],
     norms: NDArray[np.float32] | None = None,
+    embeddings: NDArray[np.float32] | None = None,
+    embedder: str = "",
 ) -> NDArray[np.float32]:
     """All parts of F faces of one photo; F may be 0. Always finite.
 
@@ -66,21 +79,24 @@ def quality_parts(
         scores: float32 [F], the detector's.
         norms: float32 [F] or [F,1], the embeddings' lengths before normalization; None where
             nothing was embedded, and the column is 0.
+        embeddings: float32 [F,512], of length 1; None where nothing was embedded.
+        embedder: the id of the one that made them, as answers carry it. `recognizability` is 0
+            where it is not the one whose unrecognizable faces are known.
 
     Returns:
-        float32 [F,15], columns as in `PARTS`.
+        float32 [F,16], columns as in `PARTS`.
     """
     count = len(crops)
     if not count:
         return np.zeros((0, len(PARTS)), np.float32)
     points, frames = (_bounded(value.astype(np.float64)) for value in (landmarks, boxes))
-    # One tall image, so that OpenCV is called once for all faces. Filters that reach over the seam
-    # between two crops do no harm: only the inner part is read.
+    # One tall image, so that OpenCV is called once for all faces.
     tall = cv2.cvtColor(crops.reshape(count * SIDE, SIDE, 3), cv2.COLOR_RGB2GRAY)
     gray = tall.reshape(count, SIDE, SIDE).astype(np.uint8, copy=False)
     small = small_faces(gray)
     turned = pose.rotations(points)
     yaw, pitch, roll = pose.angles(turned).T
+    nothing = np.zeros(count)
     columns = (
         resolution(points),
         sharpness(gray),
@@ -90,42 +106,46 @@ def quality_parts(
         yaw,
         pitch,
         roll,
-        np.clip(turned[:, 2, 2], 0, 1),  # frontality: the cosine between the face's axis and ours
+        _bounded(turned[:, 2, 2], 0, 1),  # frontality: the cosine between the face's axis and ours
         symmetry(small),
         visibility(small),
         misfit(points),
         border_cut(photo_size, frames),
         scores,
-        np.zeros(count) if norms is None else norms.reshape(count),
+        nothing if norms is None else norms.reshape(count),
+        nothing
+        if embeddings is None or embedder != LEARNT.embedder
+        else recognizability(embeddings),
     )
-    return _bounded(np.stack(columns, axis=1)).astype(np.float32)
+    return _bounded(np.array(columns, np.float64).T).astype(np.float32)
 
 
-def _bounded(values: Column) -> Column:
-    # fmax and fmin pass over NaN, which no photo makes, in a tenth of nan_to_num's time.
-    return np.asarray(np.fmin(np.fmax(values, -_FAR), _FAR))
+def _bounded(values: Column, least: float = -_FAR, most: float = _FAR) -> Column:
+    # fmax and fmin pass over NaN, which no photo makes, in a tenth of nan_to_num's time, and a
+    # half of clip's.
+    return np.asarray(np.fmin(np.fmax(values, least), most))
 
 
 def quality(parts: NDArray[np.float32], embedder: str = "") -> NDArray[np.float32]:
-    """The total float32 [F], 0..1, of parts [F,15].
+    """The total float32 [F], 0..1, of parts [F,16].
 
     A logistic model of the standardized parts and their squares, fitted by benchmarks/quality:
     the chance that the photo, beside a good one of the same person, is recognized at FAR 1e-3.
-    Norms of two embedders don't compare, so this part only counts where `embedder` (an id, as
-    answers carry it) is the one that the weights are of.
+    The parts from `OF_ANY` on only count where `embedder` (an id, as answers carry it) is the one
+    that the weights are of: neither norms nor embeddings of two embedders compare.
     """
-    return total(parts, LEARNT.with_norm if embedder == LEARNT.embedder else LEARNT.without_norm)
+    return total(parts, LEARNT.of_embedder if embedder == LEARNT.embedder else LEARNT.of_any)
 
 
 def total(parts: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
-    """The total [F] of parts [F,15] by any model."""
-    values = features(parts)[:, : len(model.mean)]
+    """The total [F] of parts [F,16] by any model."""
+    values = features(parts[:, : len(model.mean)])
     logits = expand(values, model.mean, model.spread) @ np.array(model.weights) + model.bias
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def features(parts: NDArray[np.float32]) -> Column:
-    """The parts [F,15] as the total's model wants them: logarithms of what is a ratio, no signs."""
+    """The first n parts [F,n] as the total's model wants them: logarithms of ratios, no signs."""
     values = parts.astype(np.float64)
     values[:, _LOGARITHMIC] = np.log(np.maximum(values[:, _LOGARITHMIC], 1e-3))
     values[:, _SIGNED] = np.abs(values[:, _SIGNED])
@@ -134,8 +154,8 @@ def features(parts: NDArray[np.float32]) -> Column:
 
 def expand(values: Column, mean: Sequence[float], spread: Sequence[float]) -> Column:
     """Features [F,n] standardized, within 4 spreads of the mean, and their squares: [F,2n]."""
-    standard = np.clip((values - np.array(mean)) / np.array(spread), -4, 4)
-    return np.hstack([standard, standard**2])
+    standard = _bounded((values - np.array(mean)) / np.array(spread), -4, 4)
+    return np.concatenate([standard, standard**2], axis=1)
 
 
 def resolution(landmarks: Column) -> Column:
@@ -155,35 +175,33 @@ def sharpness(gray: NDArray[np.uint8]) -> Column:
     takes away, of the worse direction. A blurred photo has little to lose. Contrast and brightness
     cancel out.
     """
-    tall, signed, count = gray.reshape(-1, SIDE), gray.astype(np.int16), len(gray)
+    return np.array([_sharpness(face) for face in gray])
+
+
+def _sharpness(face: NDArray[np.uint8]) -> float:
+    part = face[_WIDER]
+    # Sums of nine instead of means keep to uint16, which is exact and fast.
+    nine = np.multiply(part, _BLUR, dtype=np.uint16)
     shares = []
-    for across in (False, True):
-        # Sums of nine instead of means keep to int16, which is exact and fast.
-        kernel = (_BLUR, 1) if across else (1, _BLUR)
-        sums = cv2.boxFilter(tall, cv2.CV_16S, kernel, normalize=False).reshape(gray.shape)
-        own = _differences(signed, across) * _BLUR
-        lost = np.maximum(own - _differences(sums, across), 0)
-        before, gone = (part.reshape(count, -1).sum(axis=1, dtype=np.int32) for part in (own, lost))
-        shares.append(gone / np.maximum(before, 1))
-    return np.asarray(np.minimum(*shares))
-
-
-def _differences(images: NDArray[Any], across: bool) -> NDArray[Any]:
-    """Between neighbours along a direction, in the face's inner part; images [F,112,112]."""
-    inner = images[:, _ROWS, _COLUMNS]
-    before = images[:, _ROWS, 23:87] if across else images[:, 23:107, _COLUMNS]
-    return np.asarray(np.abs(inner - before))
+    for neighbours, kernel in ((_ABOVE, (1, _BLUR)), (_BEFORE, (_BLUR, 1))):
+        sums = cv2.boxFilter(part, cv2.CV_16U, kernel, normalize=False)
+        own, left = (cv2.absdiff(image[_WITHIN], image[neighbours]) for image in (nine, sums))
+        # Unsigned subtraction stops at 0.
+        lost = cv2.sumElems(cv2.subtract(own, left))[0]
+        shares.append(lost / max(cv2.sumElems(own)[0], 1))
+    return min(shares)
 
 
 def noise(gray: NDArray[np.uint8]) -> Column:
     """The noise's standard deviation in the crop, gray levels, 0 and up. Fine texture counts too.
 
     Immerkaer, "Fast noise variance estimation" (1996): the mean answer of a mask that neither flat
-    nor linearly rising brightness touches.
+    nor linearly rising brightness touches, 1 -2 1 across times 1 -2 1 down.
     """
-    answers = cv2.filter2D(gray.reshape(-1, SIDE), cv2.CV_16S, _NOISE).reshape(gray.shape)
-    inner = np.abs(answers[:, _ROWS, _COLUMNS]).reshape(len(gray), -1)
-    return np.asarray(np.sqrt(np.pi / 2) / 6 * inner.sum(axis=1, dtype=np.int32) / inner.shape[1])
+    # Sobel's second derivative of size 3 both ways is that mask.
+    answers = [cv2.Sobel(face[_WIDER], cv2.CV_16S, 2, 2, ksize=3)[_WITHIN] for face in gray]
+    sums = np.array([cv2.norm(answer, cv2.NORM_L1) for answer in answers])
+    return np.asarray(np.sqrt(np.pi / 2) / 6 * sums / _AREA)
 
 
 def exposure(gray: NDArray[np.uint8]) -> Column:
@@ -191,10 +209,8 @@ def exposure(gray: NDArray[np.uint8]) -> Column:
 
     The ranges are those of ISO/IEC 29794-5's under- and over-exposure prevention, as OFIQ has them.
     """
-    inner = gray[:, _ROWS, _COLUMNS]
-    # Unsigned: what is below 26 wraps around to the top.
-    good = inner - np.uint8(26) < 247 - 26
-    return np.asarray(np.count_nonzero(good, axis=(1, 2)) / good[0].size)
+    good = [cv2.countNonZero(cv2.inRange(face[_INNER], 26, 246)) for face in gray]  # type: ignore[call-overload]
+    return np.array(good) / _AREA
 
 
 def contrast(gray: NDArray[np.uint8]) -> Column:
@@ -202,8 +218,7 @@ def contrast(gray: NDArray[np.uint8]) -> Column:
 
     Peli, "Contrast in complex images" (1990).
     """
-    spreads = [cv2.meanStdDev(face)[1][0, 0] for face in gray[:, _ROWS, _COLUMNS]]
-    return np.array(spreads, np.float64) / 255
+    return np.array([cv2.meanStdDev(face[_INNER])[1][0, 0] for face in gray]) / 255
 
 
 def symmetry(small: NDArray[np.float32]) -> Column:
@@ -212,11 +227,13 @@ def symmetry(small: NDArray[np.float32]) -> Column:
     Lower with light from one side, with one half covered, and with yaw. Facial symmetry as a sign
     of lighting and pose: Gao et al., "Standardization of face image sample quality" (2007).
     """
-    face = small[:, *_HALVES].astype(np.float64)
-    face -= face.mean(axis=(1, 2), keepdims=True)
-    faint = _FAINT**2 * face[0].size
-    energy = np.square(face).sum(axis=(1, 2))
-    return np.asarray((face * face[:, :, ::-1]).sum(axis=(1, 2)) / (energy + faint))
+    return np.array([_symmetry(face) for face in small[:, *_HALVES].astype(np.float64)])
+
+
+def _symmetry(face: Column) -> float:
+    face = face - cv2.mean(face)[0]
+    faint = _FAINT**2 * face.size
+    return float(np.vdot(face, face[:, ::-1]) / (np.vdot(face, face) + faint))
 
 
 def visibility(small: NDArray[np.float32]) -> Column:
@@ -253,7 +270,22 @@ def border_cut(photo_size: NDArray[np.integer[Any]] | tuple[int, int], boxes: Co
     end = np.minimum(boxes[:, :2] + boxes[:, 2:], np.asarray(photo_size, np.float64))
     width, height = np.maximum(end - start, 0).T
     area = np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6)
-    return np.asarray(np.clip(1 - width * height / area, 0, 1))
+    return _bounded(1 - width * height / area, 0, 1)
+
+
+def recognizability(
+    embeddings: NDArray[np.float32], centre: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """How far an embedding is from those of faces that nobody can recognize, 0..2.
+
+    Deng et al., "Harnessing unrecognizable faces for improving face recognition" (2023): what an
+    embedder can't recognize it places near one point. This is 1 - the cosine with that point.
+
+    Args:
+        embeddings: float32 [F,512] of length 1.
+        centre: float32 [512] of length 1; None: `CENTRE`.
+    """
+    return np.asarray(1 - embeddings @ (CENTRE if centre is None else centre))
 
 
 def small_faces(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -267,6 +299,9 @@ def small_faces(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
     return shrunk.reshape(count, _QUARTER, _QUARTER).astype(np.float32)
 
 
+# The direction, [512] of length 1, of the unrecognizable faces' embeddings.
+CENTRE = np.frombuffer(base64.b64decode(LEARNT.centre), "<f2").astype(np.float32)
+CENTRE /= np.linalg.norm(CENTRE)
 # The mean aligned face of the people that the weights were fitted on, gray levels [24,24].
 MEAN_FACE = (
     np.frombuffer(base64.b64decode(LEARNT.mean_face), np.uint8)

@@ -1,4 +1,4 @@
-"""What the quality's formulas learnt from photos: a mean face, and the total's weights.
+"""What the quality's formulas learnt from photos: a mean face, unrecognizable faces, and weights.
 
 `benchmarks/quality` writes the file that is read here; docs/quality.md says how.
 """
@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+MODELS = ("of_embedder", "of_any")
 FILE = Path(__file__).resolve().parent.parent / "assets" / "quality.json"
 
 
@@ -25,15 +26,16 @@ class Learnt(NamedTuple):
     """The file's content."""
 
     mean_face: str  # base64 of uint8 [24,24]: the mean aligned face at a quarter of the crop's size
-    embedder: str  # id of the one whose norms `with_norm` knows
-    with_norm: Model  # of all parts
-    without_norm: Model  # of all but the last
+    embedder: str  # id of the one that `centre` and `of_embedder` are of
+    centre: str  # base64 of little-endian float16 [512]: the mean of unrecognizable faces
+    of_embedder: Model  # of all parts
+    of_any: Model  # of those that are of any embedder
 
 
 def load(path: Path = FILE) -> Learnt:
     """Read the file."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("with_norm", "without_norm"):
+    for name in MODELS:
         content[name] = Model(**content[name])
     return Learnt(**content)
 
@@ -41,7 +43,7 @@ def load(path: Path = FILE) -> Learnt:
 def save(learnt: Learnt, path: Path = FILE) -> None:
     """Write the file, so that the same content makes the same bytes."""
     content = learnt._asdict()
-    for name in ("with_norm", "without_norm"):
+    for name in MODELS:
         content[name] = content[name]._asdict()
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -97,4 +97,4 @@ def _decode(image: bytes, settings: Settings) -> NDArray[np.uint8]:
     try:
         return decode(image, settings.max_image_bytes, settings.max_image_pixels)
     except InvalidImageError as error:
-        raise RequestError("invalid_image", str(error)) from None
+        raise RequestError("invalid_image", str(error), error.reason) from None

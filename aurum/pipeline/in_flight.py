@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,18 @@ class InFlight:
         """Count `change` requests more (or less)."""
         with self._lock:
             self._count[0] += change
+
+
+def wait_idle(folder: Path, timeout: float, alive: Callable[[], bool]) -> None:
+    """Wait until nothing is in flight, `timeout` seconds at most, while the server is `alive`.
+
+    Nothing means twice in a row, as a photo may be between two steps.
+    """
+    deadline = time.monotonic() + timeout
+    idle = 0
+    while idle < 2 and alive() and time.monotonic() < deadline:
+        idle = idle + 1 if total(folder) == 0 else 0
+        time.sleep(0.05)
 
 
 def total(folder: Path) -> int:

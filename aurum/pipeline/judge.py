@@ -14,5 +14,8 @@ def judge(
     found: Found, crops: NDArray[np.uint8], embedded: Embedded
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Quality [F], 0..1, and its parts [F,K], columns as in aurum.imaging.quality.PARTS."""
-    parts = quality_parts(found.image_size, crops, *found.faces, embedded.norms)
-    return quality(parts, embedded.embedder.decode()), parts
+    embedder = embedded.embedder.decode()
+    parts = quality_parts(
+        found.image_size, crops, *found.faces, embedded.norms, embedded.embeddings, embedder
+    )
+    return quality(parts, embedder), parts

@@ -14,12 +14,14 @@ from aurum.settings import Settings
 class RequestError(ValueError):
     """A request that can't be answered, through the fault of whoever sent it.
 
-    ``code`` is stable and machine-readable; clients tell errors apart by it.
+    ``code`` is stable and machine-readable; clients tell errors apart by it. ``reason`` is a finer
+    one, for metrics and logs.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, reason: str = "") -> None:
         super().__init__(f"[{code}] {message}")
         self.code = code
+        self.reason = reason
 
 
 @dataclass(frozen=True)

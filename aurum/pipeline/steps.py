@@ -10,6 +10,7 @@ import numpy as np
 from aurum.pipeline import find, request, triton
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.judge import judge
+from aurum.pipeline.record import Record
 from aurum.pipeline.versions import Versions
 from aurum.settings import Settings
 
@@ -18,12 +19,13 @@ class EachFace:
     """photo -> each of its faces."""
 
     find = staticmethod(find.find_faces)
+    pipelines: tuple[str, ...] = ("detect_faces", "analyze_faces")
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings once. Triton calls this when it loads the model."""
         self.settings = Settings.from_env()
         self.versions = Versions(self.settings.rollout)
-        self.step = triton.Step(self.answer, self.settings)
+        self.step = triton.Step(self, self.settings)
 
     def execute(self, requests: list[Any]) -> None:
         """Hand the requests to the step's threads."""
@@ -33,12 +35,17 @@ class EachFace:
         """Finish what was accepted. Triton calls this when it unloads the model."""
         self.step.close()
 
-    def answer(self, call: Any) -> triton.Answer:
+    def pipeline(self, call: Any) -> str:
+        """The pipeline that a request came through, told by what it asks for."""
+        return self.pipelines["embeddings" in call.requested_output_names()]
+
+    def answer(self, call: Any, record: Record) -> triton.Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
-        options = request.parse_options(call.parameters(), self.settings)
+        options = request.parse_options(triton.parameters_of(call), self.settings)
         versions = self.versions.now()  # the whole answer comes from one release
-        detect = partial(triton.detect, versions)
+        detect = record.watch(partial(triton.detect, versions))
         found = self.find(triton.image_of(call), options, self.settings, detect)
+        record.faces = len(found.faces.scores)
         outputs = {
             "boxes": found.faces.boxes,
             "landmarks": found.faces.landmarks,
@@ -55,6 +62,7 @@ class EachFace:
             outputs["calibration"] = embedded.calibration
             if "quality" in wanted:
                 outputs["quality"], outputs["quality_parts"] = judge(found, crops, embedded)
+                record.quality = outputs["quality"].tolist()
         outputs["models"] = np.array([found.detector, embedder], np.object_)
         return outputs
 
@@ -63,3 +71,4 @@ class LargestFace(EachFace):
     """photo of one face, or an aligned crop -> the largest face."""
 
     find = staticmethod(find.find_face)
+    pipelines = ("embed_face", "embed_face")

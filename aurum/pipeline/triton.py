@@ -8,11 +8,12 @@ of all of them.
 
 from __future__ import annotations
 
+import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -22,6 +23,9 @@ from aurum.imaging.faces import Faces
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
 from aurum.pipeline.in_flight import InFlight
+from aurum.pipeline.log import RequestLog
+from aurum.pipeline.metrics import Counts, Publisher
+from aurum.pipeline.record import Record
 from aurum.pipeline.request import RequestError
 from aurum.pipeline.versions import FIRST
 from aurum.settings import Settings
@@ -37,11 +41,26 @@ class UpstreamError(RuntimeError):
         self.error = error
 
 
-class Step:
-    """Answers requests with `handle(request) -> outputs by name`, several at a time."""
+class Handler(Protocol):
+    """What a step does with a request."""
 
-    def __init__(self, handle: Callable[[Any], Answer], settings: Settings) -> None:
-        self._handle = handle
+    pipelines: tuple[str, ...]
+
+    def pipeline(self, call: Any) -> str:
+        """The one of `pipelines` that the request came through."""
+
+    def answer(self, call: Any, record: Record) -> Answer:
+        """Its outputs by name; `record` is told of what was found."""
+
+
+class Step:
+    """Answers requests by `handler`, several at a time, and counts and logs them."""
+
+    def __init__(self, handler: Handler, settings: Settings) -> None:
+        self._handler = handler
+        self._counts = Counts(handler.pipelines)
+        self._publisher = Publisher(self._counts, _family)
+        self._log = RequestLog(settings.request_log)
         self._pool = ThreadPoolExecutor(settings.pipeline_threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(settings.pipeline_threads)
@@ -56,37 +75,69 @@ class Step:
 
     def _answer(self, request: Any) -> None:
         sender = request.get_response_sender()
+        record = Record(self._handler.pipeline(request), request_id(request))
         try:
-            response = self._response(request)
+            response = self._response(request, record)
+            record.end()
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         finally:
             self._free.release()
+            self._counts.add(record)
+            self._log.add(record)
             self._in_flight.add(-1)
 
-    def _response(self, request: Any) -> Any:
+    def _response(self, request: Any, record: Record) -> Any:
         if request.is_cancelled():
-            return _error("the request was cancelled", pb_utils.TritonError.UNAVAILABLE)
+            record.fail("cancelled", "the request was cancelled")
+            return _error(record.message, pb_utils.TritonError.UNAVAILABLE)
         try:
-            outputs = self._handle(request)
+            outputs = self._handler.answer(request, record)
             names = request.requested_output_names()
             return pb_utils.InferenceResponse(
                 [pb_utils.Tensor(name, outputs[name]) for name in names if name in outputs]
             )
         except RequestError as error:
+            record.fail(error.code, str(error), error.reason)
+            if error.code == "no_face":
+                record.faces = 0
             return _error(str(error), pb_utils.TritonError.INVALID_ARG)
         except UpstreamError as error:
             # Triton reports its own stopping as an internal error of the model that was called.
             if "not ready" in str(error) or "is stopping" in str(error):
+                record.fail("unavailable", str(error))
                 return _error(f"[unavailable] {error}", pb_utils.TritonError.UNAVAILABLE)
+            record.fail("model", str(error))
             return pb_utils.InferenceResponse(error=error.error)
         except Exception as error:
             # A bug of ours: the log gets the traceback, the client an answer all the same.
-            pb_utils.Logger.log_error(traceback.format_exc())
+            record.fail("internal", type(error).__name__, traceback=traceback.format_exc())
             return _error(f"[internal] {type(error).__name__}", pb_utils.TritonError.INTERNAL)
 
     def close(self) -> None:
         """Finish what was accepted."""
         self._pool.shutdown(wait=True)
+        self._publisher.close()
+
+
+def request_id(request: Any) -> str:
+    """The edge's id (header X-Request-Id, a parameter by runtime.FORWARDED), else the client's."""
+    try:
+        for name, value in json.loads(parameters_of(request) or "{}").items():
+            if name.lower() == "x-request-id":
+                return str(value)
+        return str(request.request_id())
+    except (RequestError, UnicodeDecodeError):
+        return ""
+
+
+def parameters_of(request: Any) -> str:
+    """The parameters as JSON; RequestError (``invalid_parameter``) if they are not text."""
+    try:
+        return str(request.parameters())
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            "invalid_parameter", f"parameters and the header X-Request-Id must be UTF-8 ({error})"
+        ) from None
 
 
 def image_of(request: Any) -> bytes:
@@ -144,3 +195,9 @@ def _bytes(value: NDArray[Any]) -> bytes:
 
 def _error(message: str, code: Any) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+
+
+def _family(name: str, description: str) -> Any:
+    return pb_utils.MetricFamily(
+        name=name, description=description, kind=pb_utils.MetricFamily.COUNTER
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -119,8 +120,12 @@ class Guarded:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -130,7 +135,11 @@ class Guarded:
 
         reason = _stranger(Headers(scope=scope))
         app = forward.Refusal(403, reason) if reason else self._app
-        await app(scope, receive, send_with_headers)
+        try:
+            await app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # a stop that could wait no longer
+            if not started:
+                await forward.unavailable(503, "is stopping")(scope, receive, send_with_headers)
 
 
 def _is_file(scope: Scope) -> bool:

@@ -106,14 +106,15 @@ async def _ask(
             method, path, headers={"accept-encoding": "identity", **headers}, content=body
         )
     except httpx.TimeoutException:
-        return _unavailable(504, f"gave no answer in {TIMEOUT.read:g} s")
+        return unavailable(504, f"gave no answer in {TIMEOUT.read:g} s")
     except httpx.HTTPError as error:
-        return _unavailable(503, f"can't be reached ({error or type(error).__name__})")
+        return unavailable(503, f"can't be reached ({error or type(error).__name__})")
     kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
     return Response(answer.content, answer.status_code, kept)
 
 
-def _unavailable(status: int, what: str) -> Response:
+def unavailable(status: int, what: str) -> Response:
+    """An error that is worth another try, later or elsewhere."""
     return JSONResponse({"error": f"[unavailable] the face service {what}"}, status)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -57,6 +58,8 @@ class Playground:
 
     def kill(self) -> None:
         """Don't wait for requests any longer."""
+        # uvicorn would show a traceback of everything that this cuts off.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server.force_exit = True
 
     def __exit__(

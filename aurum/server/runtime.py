@@ -22,8 +22,18 @@ REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
 # What no client of ours needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
+# The header that becomes a request parameter, for the logs of the pipelines, which otherwise leave
+# parameters named x-... alone.
+FORWARDED = "(?i)^x-request-id$"
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
+
+# Percentiles of each model's latency over the last minute, each with the error that its rank may
+# have. Triton 2.51 has no histograms of latency.
+LATENCIES: tuple[str, ...] = (
+    "--metrics-config=summary_latencies=true",
+    "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
+)
 
 
 class RuntimeMissingError(OperatorError, RuntimeError):
@@ -82,7 +92,17 @@ def assemble_backends(folder: Path) -> None:
 
 
 def command(settings: Settings, backends: Path) -> list[str]:
-    """The command line of tritonserver with the backend directory `backends`."""
+    """The command line of the wheel's tritonserver with the backend directory `backends`."""
+    return [
+        str(tritonserver_home() / "bin" / "tritonserver"),
+        f"--backend-directory={backends}",
+        "--allow-gpu-metrics=false",
+        *flags(settings),
+    ]
+
+
+def flags(settings: Settings) -> list[str]:
+    """What every tritonserver of ours is started with, that of NVIDIA's container too."""
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
         "warning": ["--log-info=false"],
@@ -93,9 +113,7 @@ def command(settings: Settings, backends: Path) -> list[str]:
     # memory a client could read and write that of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
-        str(tritonserver_home() / "bin" / "tritonserver"),
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
-        f"--backend-directory={backends}",
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={settings.host}",
@@ -105,9 +123,26 @@ def command(settings: Settings, backends: Path) -> list[str]:
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         f"--http-restricted-api={closed}",
         f"--grpc-restricted-protocol={closed}",
-        "--allow-gpu-metrics=false",
+        f"--http-header-forward-pattern={FORWARDED}",
+        f"--grpc-header-forward-pattern={FORWARDED}",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
+        *LATENCIES,
+        *tracing(settings),
+    ]
+
+
+def tracing(settings: Settings) -> list[str]:
+    """Flags that send OpenTelemetry traces to `settings.trace_url`; none where it is unset."""
+    if not settings.trace_url:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=count=-1",
+        f"--trace-config=rate={settings.trace_rate}",
+        f"--trace-config=opentelemetry,url={settings.trace_url}",
+        "--trace-config=opentelemetry,resource=service.name=aurum",
     ]
 
 

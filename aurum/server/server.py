@@ -91,8 +91,11 @@ class Server:
 
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
+        if self._folder is None:
+            return  # not started, or stopped already
         if self._process is not None:
-            self._drain()
+            folder = Path(self._folder.name)
+            in_flight.wait_idle(folder, self.settings.drain_timeout, lambda: self.running)
             if self.running:
                 self._process.terminate()
                 try:
@@ -101,19 +104,9 @@ class Server:
                     self.kill()
             self._process.wait()
             self.kill()  # stubs that outlive a tritonserver which was killed
-        if self._folder is not None:
-            self._live.close()
-            self._folder.cleanup()
-            self._folder = None
-
-    def _drain(self) -> None:
-        """Wait until nothing is in flight: twice in a row, as a photo may be between two steps."""
-        assert self._folder is not None
-        deadline = time.monotonic() + self.settings.drain_timeout
-        idle = 0
-        while idle < 2 and self.running and time.monotonic() < deadline:
-            idle = idle + 1 if in_flight.total(Path(self._folder.name)) == 0 else 0
-            time.sleep(0.05)
+        self._live.close()
+        self._folder.cleanup()
+        self._folder = None
 
     def kill(self) -> None:
         """End every process at once."""

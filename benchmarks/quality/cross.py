@@ -15,7 +15,7 @@ from aurum.imaging.quality import PARTS, total
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
-from benchmarks.quality.fit import fit
+from benchmarks.quality.fit import centre, fit, recognized
 from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.pairs import failures, pairs, similarities
 from benchmarks.quality.samples import VERSIONS, halves
@@ -24,7 +24,10 @@ from benchmarks.quality.source import Local
 
 def compare(tables: dict[str, Table]) -> str:
     """A Markdown table; pairs have one spoilt photo, ratios are FNMR at 10 % rejected over at 0."""
-    models = {name: fit(table, len(PARTS)) for name, table in tables.items()}
+    centres = {name: centre(table) for name, table in tables.items()}
+    models = {
+        name: fit(recognized(table, centres[name]), len(PARTS)) for name, table in tables.items()
+    }
     heads = [f"fitted on {name}" for name in models]
     lines = [
         "| judged on | FNMR | of failures, untouched fail too | detection score | "
@@ -37,7 +40,8 @@ def compare(tables: dict[str, Table]) -> str:
         failed, threshold = failures(table, chosen)
         untouched = similarities(table, chosen.genuine // VERSIONS * VERSIONS) < threshold
         score = table.parts[:, PARTS.index("confidence")]
-        by = [score, *(total(table.parts, model) for model in models.values())]
+        by = [score]
+        by += [total(recognized(table, centres[own]).parts, model) for own, model in models.items()]
         ratios = [ratio(failed, values[chosen.genuine].min(axis=1)) for values in by]
         hopeless = float(np.mean(untouched[failed])) if failed.any() else 0.0
         cells = " | ".join(f"{value:.3f}" for value in ratios)

@@ -1,16 +1,18 @@
 """Error versus reject, on the people that the weights have not seen.
 
     .venv/bin/python -m benchmarks.quality.evaluate ../shared/datasets/lfw/images \\
-        --cache /tmp/quality --out docs/quality [--url 127.0.0.1:8000]
+        --cache /tmp/quality --out docs/quality \\
+        [--pairs ../shared/datasets/lfw/pairs_dev.txt] [--url 127.0.0.1:8000]
 
-With `--url` every photo goes through the running service; without it the served graphs are called
-in process.
+With `--pairs` the pairs of a file in LFW's format are judged, too. With `--url` every photo goes
+through the running service; without it the served graphs are called in process.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import PARTS, quality, total
+from aurum.imaging.quality import CENTRE, PARTS, quality, total
 from aurum.imaging.quality_weights import LEARNT
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw, plots
+from benchmarks.quality.fit import recognized
 from benchmarks.quality.measure import Table, measure, options
-from benchmarks.quality.pairs import FAR, Pairs, error_versus_reject, failures, pairs
+from benchmarks.quality.pairs import FAR, Pairs, error_versus_reject, failures, pairs, where
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, service
 
 SHARES = [share / 100 for share in range(31)]
 SHOWN = (0, 5, 10, 20, 30)  # percent, in the report
 SETUPS = {False: "one photo of each pair spoilt", True: "both photos spoilt"}
+MIXED = (0.5, 0.25, 0.1)  # shares of the pairs with a spoilt photo, beside 1
 BOOTSTRAPS = 200
 
 
@@ -38,7 +42,8 @@ def measures(table: Table, embedder: str) -> dict[str, NDArray[np.float32]]:
     column = {name: table.parts[:, index] for index, name in enumerate(PARTS)}
     return {
         "total": quality(table.parts, embedder),
-        "total without norm": total(table.parts, LEARNT.without_norm),
+        "total of any embedder": total(table.parts, LEARNT.of_any),
+        "recognizability": column["recognizability"],
         "detection score": column["confidence"],
         "sharpness": column["sharpness"],
         "norm": column["norm"],
@@ -46,10 +51,9 @@ def measures(table: Table, embedder: str) -> dict[str, NDArray[np.float32]]:
 
 
 def curves(
-    table: Table, chosen: Pairs, by: Mapping[str, NDArray[np.float32]]
+    chosen: Pairs, failed: NDArray[np.bool_], by: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float64]]:
     """FNMR at each of `SHARES` for every measure; a pair has the lower one of its photos."""
-    failed, _ = failures(table, chosen)
     return {
         name: error_versus_reject(failed, values[chosen.genuine].min(axis=1), SHARES)
         for name, values in by.items()
@@ -63,13 +67,16 @@ def ratio(failed: NDArray[np.bool_], values: NDArray[np.floating[Any]]) -> float
 
 
 def intervals(
-    table: Table, chosen: Pairs, one: NDArray[np.float32], other: NDArray[np.float32]
+    table: Table,
+    chosen: Pairs,
+    failed: NDArray[np.bool_],
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
 ) -> tuple[list[float], list[float]]:
     """2.5 and 97.5 % quantiles, with people drawn anew: of one's ratio, and of one's less other's.
 
     The threshold stays as it is: that of all impostor pairs.
     """
-    failed, _ = failures(table, chosen)
     lower = [values[chosen.genuine].min(axis=1) for values in (one, other)]
     names = table.person[chosen.genuine[:, 0]]
     groups = [np.flatnonzero(names == name) for name in np.unique(names)]
@@ -83,9 +90,8 @@ def intervals(
     return [float(low[0]), float(high[0])], [float(low[1]), float(high[1])]
 
 
-def kinds(table: Table, chosen: Pairs) -> list[str]:
+def kinds(table: Table, chosen: Pairs, failed: NDArray[np.bool_]) -> list[str]:
     """A Markdown table: what each single kind of degradation does."""
-    failed, _ = failures(table, chosen)
     what = table.kinds[chosen.genuine[:, 0]]
     lines = ["| degradation | face not found | FNMR | pairs |", "| --- | --- | --- | --- |"]
     for kind in sorted({str(kind) for kind in what if "+" not in kind}):
@@ -98,8 +104,73 @@ def kinds(table: Table, chosen: Pairs) -> list[str]:
     return [*lines, ""]
 
 
-def report(table: Table, embedder: str, out: Path) -> str:
-    """Write curves.csv and curves.png, and return the report in Markdown."""
+def mixtures(table: Table, official: Collection[frozenset[str]]) -> Iterator[tuple[str, Pairs]]:
+    """Other choices of pairs than the report's first, each with its name."""
+    for share in MIXED:
+        yield f"{share:.0%} of the pairs with a spoilt photo", pairs(table, False, share)
+    every = pairs(table, both=False)
+    for name, least, most in (("milder half", 0, 0.5), ("stronger half", 0.5, 1)):
+        fits = (table.severity >= least) & (table.severity < most)
+        yield (
+            f"the {name} of the severities",
+            where(every, fits[every.genuine[:, 0]], fits[every.impostors[:, 0]]),
+        )
+    for share in (1.0, *MIXED) if official else ():
+        some = pairs(table, False, share)
+        listed = [frozenset(names) in official for names in table.photo[some.genuine].tolist()]
+        yield (
+            f"LFW's own pairs, {share:.0%} of them with a spoilt photo",
+            where(some, np.array(listed), np.ones(len(some.impostors), bool)),
+        )
+
+
+def mixture_table(
+    table: Table, by: Mapping[str, NDArray[np.float32]], official: Collection[frozenset[str]]
+) -> list[str]:
+    """A Markdown table: the ratios of every measure for other choices of pairs."""
+    lines = [
+        "| pairs | number | FNMR | total, 95 % | " + " | ".join(by) + " | the best possible |",
+        "| --- | --- | --- | --- |" + " --- |" * (len(by) + 1),
+    ]
+    for name, chosen in mixtures(table, official):
+        failed, _ = failures(table, chosen)
+        own, _ = intervals(table, chosen, failed, by["total"], by["detection score"])
+        found = [ratio(failed, values[chosen.genuine].min(axis=1)) for values in by.values()]
+        cells = " | ".join(f"{value:.2f}" for value in (*found, ratio(failed, ~failed * 1.0)))
+        lines.append(
+            f"| {name} | {len(failed)} | {failed.mean():.2%} | {own[0]:.2f} to {own[1]:.2f} "
+            f"| {cells} |"
+        )
+    return [*lines, ""]
+
+
+def severities(table: Table) -> list[str]:
+    """A Markdown table: the mean `recognizability` of photos spoilt in one way, by how much."""
+    column = table.parts[:, PARTS.index("recognizability")]
+    steps = np.linspace(0, 1, 5)
+    heads = [f"{start:g} to {end:g}" for start, end in itertools.pairwise(steps)]
+    lines = [
+        f"**`recognizability`**, mean by severity; untouched photos "
+        f"{column[table.found & (table.kinds == '')].mean():.3f}:",
+        "",
+        "| degradation | " + " | ".join(heads) + " |",
+        "| --- |" + " --- |" * len(heads),
+    ]
+    step = np.digitize(table.severity, steps[1:-1])
+    for kind in sorted({str(kind) for kind in table.kinds if kind and "+" not in kind}):
+        rows = [table.found & (table.kinds == kind) & (step == index) for index in range(4)]
+        cells = (f"{column[row].mean():.3f}" if row.any() else "" for row in rows)
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def report(
+    table: Table, embedder: str, out: Path, official: Collection[frozenset[str]] = ()
+) -> str:
+    """Write curves.csv and curves.png, and return the report in Markdown.
+
+    `official` has pairs of one person, as sets of their photos' names.
+    """
     by = measures(table, embedder)
     lines = [f"{len(np.unique(table.person))} people, {len(table.person)} samples, {embedder}.", ""]
     rows: list[Sequence[object]] = [("setup", "measure", *(f"{share:.2f}" for share in SHARES))]
@@ -107,10 +178,10 @@ def report(table: Table, embedder: str, out: Path) -> str:
     for both, setup in SETUPS.items():
         chosen = pairs(table, both)
         failed, threshold = failures(table, chosen)
-        found = curves(table, chosen, by)
+        found = curves(chosen, failed, by)
         drawn[setup] = found
         rows += [(setup, name, *(f"{x:.5f}" for x in fnmr)) for name, fnmr in found.items()]
-        own, against = intervals(table, chosen, by["total"], by["detection score"])
+        own, against = intervals(table, chosen, failed, by["total"], by["detection score"])
         lines += [
             f"**{setup.capitalize()}**: {len(failed)} pairs of one person (and {chosen.missed:.1%} "
             f"left out because a face was not found), {len(chosen.impostors)} of two; threshold "
@@ -128,7 +199,9 @@ def report(table: Table, embedder: str, out: Path) -> str:
         cells = " | ".join(f"{best[share]:.2%}" for share in SHOWN)
         lines += [f"| the best possible | {cells} | {best[10] / best[0]:.2f} |", ""]
         if not both:
-            lines += kinds(table, chosen)
+            lines += kinds(table, chosen, failed)
+    lines += ["**Other mixtures**, one photo spoilt or none; FNMR at 10 % over that at 0 by:", ""]
+    lines += [*mixture_table(table, by, official), *severities(table)]
     with (out / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     plots.reject_curves(drawn, SHARES, out / "curves.png")
@@ -139,6 +212,7 @@ def main() -> None:
     """Measure the people to judge by, and write the report."""
     parser = options(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--pairs", type=Path, help="pairs file to judge, too")
     parser.add_argument("--url", help="host:port of a running service's HTTP endpoint")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -148,9 +222,12 @@ def main() -> None:
         source = Local(Settings.from_env())
         embedder = source.embedder
     _, names = halves(lfw.images(arguments.images))
-    table = measure(arguments.images, names, source, arguments.cache)
+    # What was measured may be older than the last fit, and its centre.
+    table = recognized(measure(arguments.images, names, source, arguments.cache), CENTRE)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    text = report(table, embedder, arguments.out)
+    listed = lfw.read_pairs(arguments.pairs) if arguments.pairs else []
+    official = {frozenset((pair.a, pair.b)) for pair in listed if pair.same}
+    text = report(table, embedder, arguments.out, official)
     (arguments.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
 

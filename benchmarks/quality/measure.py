@@ -25,8 +25,10 @@ CHUNK = 400
 class Table(NamedTuple):
     """S samples: of every photo its versions, one after the other, the untouched one first."""
 
+    photo: NDArray[np.str_]  # [S] person/file.jpg
     person: NDArray[np.str_]  # [S]
     kinds: NDArray[np.str_]  # [S] joined by "+"; "" for the untouched
+    severity: NDArray[np.float64]  # [S] 0..1, of the stronger one; 0 for the untouched
     found: NDArray[np.bool_]  # [S] whether the person's face was found
     parts: NDArray[np.float32]  # [S,K], zeros where not found
     embeddings: NDArray[np.float32]  # [S,512], zeros where not found
@@ -70,7 +72,7 @@ def _one(folder: Path, source: Source, job: tuple[str, int]) -> tuple[object, ..
     name, version = job
     sample = samples.sample(folder, name, version)
     faces = source(sample.image)
-    label = person(name), "+".join(sample.kinds)
+    label = name, person(name), "+".join(sample.kinds), max(sample.severities, default=0.0)
     if len(faces.boxes):
         centres = faces.boxes[:, :2] + faces.boxes[:, 2:] / 2
         away = np.linalg.norm(centres - sample.centre, axis=1)

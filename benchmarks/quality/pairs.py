@@ -24,10 +24,12 @@ class Pairs(NamedTuple):
     missed: float  # the share of genuine pairs left out
 
 
-def pairs(table: Table, both: bool) -> Pairs:
+def pairs(table: Table, both: bool, share: float = 1.0) -> Pairs:
     """Pairs of which the first photo is spoilt, and the second too (`both`) or untouched.
 
-    Of one person: every photo with every other, in each version. Of two: drawn at random.
+    Of one person: every photo with every other, in each version. Of two: drawn at random. Where
+    `share` is less than 1, in that share of them, drawn too, and the others' first photo is
+    untouched.
     """
     people = table.person[::VERSIONS]
     spoilt = range(1, VERSIONS)
@@ -48,16 +50,27 @@ def pairs(table: Table, both: bool) -> Pairs:
     impostors = np.column_stack(
         [first * VERSIONS + version, second * VERSIONS + (version if both else 0)]
     )[people[first] != people[second]]
+    for drawn in (genuine, impostors):
+        untouched = random.random(len(drawn)) >= share
+        drawn[untouched, 0] -= drawn[untouched, 0] % VERSIONS
     kept = table.found[genuine].all(axis=1)
     return Pairs(
         genuine[kept], impostors[table.found[impostors].all(axis=1)], 1 - float(kept.mean())
     )
 
 
+def where(chosen: Pairs, genuine: NDArray[np.bool_], impostors: NDArray[np.bool_]) -> Pairs:
+    """Some of the pairs: those that the masks [G] and [I] say."""
+    return chosen._replace(genuine=chosen.genuine[genuine], impostors=chosen.impostors[impostors])
+
+
 def similarities(table: Table, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """Cosines [P] of pairs [P,2]."""
-    one, other = table.embeddings[rows[:, 0]], table.embeddings[rows[:, 1]]
-    return np.einsum("ij,ij->i", one, other)  # type: ignore[no-any-return]
+    # In parts that stay in the cache: all at once it takes several times as long.
+    parts = np.array_split(rows, len(rows) // 1024 + 1)
+    return np.concatenate(
+        [np.einsum("ij,ij->i", *table.embeddings[part.T], dtype=np.float32) for part in parts]
+    )
 
 
 def failures(table: Table, chosen: Pairs, far: float = FAR) -> tuple[NDArray[np.bool_], float]:

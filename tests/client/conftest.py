@@ -38,7 +38,7 @@ def make_outputs(
     return outputs | {
         "embeddings": vectors,
         "quality": np.linspace(1, 0, faces, dtype=np.float32),
-        "quality_parts": np.arange(faces * 15, dtype=np.float32).reshape(faces, 15),
+        "quality_parts": np.arange(faces * 16, dtype=np.float32).reshape(faces, 16),
         "calibration": np.array(CALIBRATION if faces else [], np.float32),
     }
 

@@ -50,9 +50,9 @@ def test_faces_hold_what_the_server_sent(outputs):
     np.testing.assert_array_equal(face.landmarks, sent["landmarks"][1])
     np.testing.assert_array_equal(face.embedding, sent["embeddings"][1])
     assert face.quality == 0.5
-    assert face.quality_parts == tuple(range(15, 30))
-    assert face.quality_parts.resolution == 15
-    assert face.quality_parts.norm == 29
+    assert face.quality_parts == tuple(range(16, 32))
+    assert face.quality_parts.resolution == 16
+    assert face.quality_parts.norm == 30
     assert [f.bbox.x for f in analysis[1:]] == [4, 8]
     assert analysis[-1].bbox == analysis[2].bbox
     with pytest.raises(IndexError):
@@ -72,7 +72,7 @@ def test_a_photo_without_faces_has_empty_arrays(outputs):
     assert list(analysis) == []
     assert (analysis.boxes.shape, analysis.landmarks.shape) == ((0, 4), (0, 5, 2))
     assert (analysis.scores.shape, analysis.embeddings.shape) == ((0,), (0, 512))
-    assert (analysis.quality.shape, analysis.quality_parts.shape) == ((0,), (0, 15))
+    assert (analysis.quality.shape, analysis.quality_parts.shape) == ((0,), (0, 16))
     assert analysis.calibration is None
 
 
@@ -91,7 +91,7 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         "age": np.zeros((2,), np.float64),
         "quality_parts": np.zeros((2, 20), np.float32),
     }
-    assert parse_analysis(later).quality_parts.shape == (2, 15)
+    assert parse_analysis(later).quality_parts.shape == (2, 16)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("landmarks", np.zeros((2, 5, 2), np.float64), "is float64"),
         ("embeddings", np.zeros((2, 128), np.float32), r"\[2, 512\]"),
         ("quality", np.zeros((2, 1), np.float32), "quality"),
-        ("quality_parts", np.zeros((2, 14), np.float32), "14 columns, not 15"),
-        ("quality_parts", np.zeros((3, 15), np.float32), "quality_parts"),
+        ("quality_parts", np.zeros((2, 14), np.float32), "14 columns, not 16"),
+        ("quality_parts", np.zeros((3, 16), np.float32), "quality_parts"),
         ("calibration", np.zeros(5, np.float32), "5 numbers, not 6 or 0"),
         ("calibration", None, "no output 'calibration'"),
         ("image_size", np.zeros(3, np.int32), "image_size"),

@@ -7,10 +7,15 @@ import pytest
 from aurum_client import FaceClient
 from skimage.transform import SimilarityTransform
 
-from aurum.imaging.align import TEMPLATE
+from aurum.imaging.align import SIDE, TEMPLATE
 from aurum.imaging.decode import decode
 from aurum.imaging.letterbox import letterbox
+from aurum.imaging.quality import recognizability
 from aurum.models import manifest
+from benchmarks.local import LocalService
+
+# Of a crop, as shares of its height.
+ROWS = np.arange(SIDE)[:, None, None] / SIDE
 
 
 @pytest.fixture
@@ -68,6 +73,27 @@ def test_a_spoilt_photo_is_of_less_quality(client, astronaut, spoil):
     )
     assert bad.quality < good.quality
     assert getattr(bad.quality_parts, part) < 0.8 * getattr(good.quality_parts, part)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "strengths"),
+    [
+        (lambda x, sigma: cv2.GaussianBlur(x, (0, 0), sigma), (8, 10, 12)),
+        (lambda x, sigma: x + np.random.default_rng(0).normal(0, sigma, x.shape), (140, 170, 200)),
+        (lambda x, light: x * light, (0.03, 0.02, 0.01)),
+        (lambda x, share: 128 + share * (x - 128), (0.03, 0.02, 0.01)),
+        (lambda x, share: np.where(share > ROWS, 128, x), (0.7, 0.85, 1)),
+    ],
+    ids=["blur", "noise", "dark", "fog", "cover"],
+)
+def test_what_is_beyond_recognition_is_less_recognizable(real, astronaut, spoil, strengths):
+    """By the served graphs, in process: a crop that is spoilt where it is."""
+    service = LocalService(real.prepared.graphs, real.settings)
+    crop = service.find(astronaut).crops()[0].astype(float)
+    worse = [crop, *(spoil(crop, strength) for strength in strengths)]
+    crops = np.clip(np.rint(worse), 0, 255).astype(np.uint8)
+    found = recognizability(service.embed(crops).embeddings)
+    assert (np.diff(found) < -0.02).all(), found
 
 
 def test_all_orientations_of_a_photo_give_the_same_face(client, astronaut):

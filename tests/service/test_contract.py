@@ -33,7 +33,7 @@ DTYPES = {
     "scores": ("FP32", ()),
     "embeddings": ("FP32", (512,)),
     "quality": ("FP32", ()),
-    "quality_parts": ("FP32", (15,)),
+    "quality_parts": ("FP32", (16,)),
 }
 FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
 
@@ -97,7 +97,7 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
     if pipeline == "analyze_faces":
         assert result.as_numpy("embeddings").shape == (0, 512)
         assert result.as_numpy("quality").shape == (0,)
-        assert result.as_numpy("quality_parts").shape == (0, 15)
+        assert result.as_numpy("quality_parts").shape == (0, 16)
         assert result.as_numpy("calibration").shape == (0,)
 
 

@@ -130,8 +130,8 @@ def test_asked_twice_it_waits_for_nobody(up, settings):
     running.wait_for("Ctrl-C")
     with socket.create_connection(("127.0.0.1", settings.playground_port)) as slow:
         head = "POST /v2/models/detect_faces/infer HTTP/1.1\r\nHost: localhost\r\n"
-        slow.sendall(f"{head}Content-Length: 1000\r\n\r\nthe beginning".encode())
-        time.sleep(0.5)  # until it is in flight; nothing tells
+        slow.sendall(f"{head}Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert slow.recv(1024).startswith(b"HTTP/1.1 100 ")  # now it is in flight
         running.process.send_signal(signal.SIGINT)
         running.wait_for("draining")
         time.sleep(0.5)
@@ -139,6 +139,7 @@ def test_asked_twice_it_waits_for_nobody(up, settings):
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0
     assert "stopped" in running.text
+    assert "Traceback" not in running.text
 
 
 def test_without_weights_it_serves_simulated_models_and_says_so_in_capitals(up, settings, tmp_path):

@@ -36,7 +36,7 @@ class Client:
         embeddings = np.eye(len(data), 4, dtype=np.float32)
         models = ModelIds("d@1", "e@1")
         boxes, landmarks, scores = arrays(len(data))
-        parts = np.zeros((len(data), 15), np.float32)
+        parts = np.zeros((len(data), 16), np.float32)
         return Analysis(boxes, landmarks, scores, (8, 6), models, embeddings, scores, parts, None)
 
 

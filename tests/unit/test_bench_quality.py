@@ -7,12 +7,17 @@ from scipy.optimize import approx_fprime
 
 from aurum.imaging.quality import PARTS
 from aurum.imaging.quality_weights import LEARNT, load, save
-from benchmarks.quality import cross, degrade, evaluate, fit, mean_face, samples
+from benchmarks.quality import choose, cross, degrade, evaluate, fit, mean_face, samples
 from benchmarks.quality.measure import Table, measure
 from benchmarks.quality.pairs import error_versus_reject, failures, pairs
 from benchmarks.quality.source import Measured
 
 NAMES = ["Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", "Bob/Bob_0001.jpg", "Cid/Cid_0001.jpg"]
+
+
+@pytest.fixture(autouse=True)
+def fewer_impostors(monkeypatch):
+    monkeypatch.setattr("benchmarks.quality.pairs.IMPOSTORS", 20_000)
 
 
 @pytest.fixture
@@ -30,8 +35,15 @@ def table(persons, found=None, embeddings=None):
     people = np.repeat(persons, samples.VERSIONS)
     count = len(people)
     return Table(
+        np.array(
+            [
+                f"{name}/{name}_{index // samples.VERSIONS:04d}.jpg"
+                for index, name in enumerate(people)
+            ]
+        ),
         people,
         np.array([""] + ["blur"] * (samples.VERSIONS - 1))[np.arange(count) % samples.VERSIONS],
+        (np.arange(count) % samples.VERSIONS) / samples.VERSIONS,
         np.ones(count, bool) if found is None else found,
         np.zeros((count, len(PARTS)), np.float32),
         np.eye(count, 512, dtype=np.float32) if embeddings is None else embeddings,
@@ -74,6 +86,77 @@ def test_pairs_are_of_one_person_and_of_two():
         assert len(np.unique(chosen.impostors, axis=0)) == 4 * 3
     assert (data.kinds[one.impostors[:, 1]] == "").all()
     assert (both.impostors[:, 0] % 4 == both.impostors[:, 1] % 4).all()
+
+
+def test_fewer_pairs_have_a_spoilt_photo():
+    data = table([f"P{index // 2}" for index in range(200)])
+
+    every, some, none = (pairs(data, False, share) for share in (1.0, 0.25, 0.0))
+
+    for chosen, share in ((every, 1.0), (some, 0.25), (none, 0.0)):
+        for rows in (chosen.genuine, chosen.impostors):
+            spoilt = data.kinds[rows[:, 0]] != ""
+            assert spoilt.mean() == pytest.approx(share, abs=0.08)
+            assert (data.kinds[rows[:, 1]] == "").all()
+    assert (some.genuine // 4 == every.genuine // 4).all()
+
+
+def test_mixtures_by_severity_and_of_a_list():
+    data = table(["Ann", "Ann", "Ann", "Bob"])
+    # Severities are 0, 1/4, 2/4, 3/4 by version.
+    official = {frozenset(("Ann/Ann_0000.jpg", "Ann/Ann_0002.jpg"))}
+
+    found = dict(evaluate.mixtures(data, official))
+
+    milder = found["the milder half of the severities"]
+    assert set(milder.genuine[:, 0] % 4) == set(milder.impostors[:, 0] % 4) == {1}
+    stronger = found["the stronger half of the severities"]
+    assert set(stronger.genuine[:, 0] % 4) == {2, 3}
+    listed = found["LFW's own pairs, 100% of them with a spoilt photo"]
+    assert sorted(map(tuple, listed.genuine.tolist())) == [
+        (1, 8), (2, 8), (3, 8), (9, 0), (10, 0), (11, 0),
+    ]  # fmt: skip
+
+
+def test_the_centre_is_of_what_is_not_even_like_itself():
+    data = table([f"P{index // 2}" for index in range(100)])
+    data.embeddings[:] = 0
+    data.embeddings[np.arange(400), 2 + np.arange(400) // 4] = 1  # like itself
+    bad = np.arange(400) % 4 == 3
+    data.embeddings[bad] = np.eye(512, dtype=np.float32)[0]
+    data.found[3] = False
+    data.embeddings[3] = 0
+
+    middle = fit.centre(data)
+    column = fit.recognized(data, middle).parts[:, PARTS.index("recognizability")]
+
+    assert middle.astype(float) == pytest.approx(np.eye(512)[0])
+    assert column[bad & data.found] == pytest.approx(0)
+    assert column[~bad] == pytest.approx(1)
+    assert column[3] == 0
+
+
+def test_people_are_foreseen_by_others():
+    random = np.random.default_rng(0)
+    data = table([f"P{index // 2}" for index in range(60)])
+    data.embeddings[:] = random.normal(size=data.embeddings.shape)
+    data.embeddings[:] /= np.linalg.norm(data.embeddings, axis=1, keepdims=True)
+    data.parts[:] = random.random(data.parts.shape)
+    before = data.parts.copy()
+
+    found = choose.foreseen(data, (), seed=0)
+    own = data.person == "P0"
+    data.parts[own] = 0
+
+    # What P0's photos are like changes no one else's total in the fold that leaves P0 out.
+    again = choose.foreseen(data, (), seed=0)
+    _, person = np.unique(data.person, return_inverse=True)
+    fold = np.random.default_rng(0).integers(choose.FOLDS, size=30)[person]
+    same = (fold == fold[own][0]) & ~own
+    assert same.any()
+    assert (found[same] == again[same]).all()
+    assert (found != again).any()
+    assert (before[~own] == data.parts[~own]).all()
 
 
 def test_pairs_without_a_face_are_left_out_and_told():
@@ -255,15 +338,28 @@ def test_the_report_has_what_was_counted(tmp_path):
     data.embeddings[:] /= np.linalg.norm(data.embeddings, axis=1, keepdims=True)
     data.parts[:] = random.random(data.parts.shape)
 
-    text = evaluate.report(data, "somebody@0", tmp_path)
+    official = {frozenset(("P0/P0_0000.jpg", "P0/P0_0001.jpg"))}
+    text = evaluate.report(data, "somebody@0", tmp_path, official)
 
     assert "20 people, 160 samples, somebody@0." in text
     assert "| detection score |" in text
     assert "two of them" not in text  # there is none
     lines = (tmp_path / "curves.csv").read_text().splitlines()
-    assert len(lines) == 1 + 2 * 5
+    assert len(lines) == 1 + 2 * 6
+    assert "| LFW's own pairs, 100% of them with a spoilt photo | 6 |" in text
+    assert "| 50% of the pairs with a spoilt photo | 120 |" in text
     assert lines[0].startswith("setup,measure,0.00,0.01,")
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_parts_by_severity():
+    data = table(["Ann", "Bob"])
+    data.parts[:, PARTS.index("recognizability")] = [0.9, 0.8, 0.6, 0.4, 0.7, 0.6, 0.4, 0.2]
+
+    lines = evaluate.severities(data)
+
+    assert lines[0].endswith("untouched photos 0.800:")
+    assert lines[-2] == "| blur |  | 0.700 | 0.500 | 0.300 |"
 
 
 def test_a_ratio_by_hand():
@@ -279,7 +375,10 @@ def test_a_measure_is_not_better_than_itself():
     data.embeddings[:] = random.normal(size=data.embeddings.shape)
     values = random.random(len(data.person)).astype(np.float32)
 
-    own, against = evaluate.intervals(data, pairs(data, both=False), values, values)
+    chosen = pairs(data, both=False)
+    failed, _ = failures(data, chosen)
+
+    own, against = evaluate.intervals(data, chosen, failed, values, values)
 
     assert own[0] <= own[1]
     assert against == [0, 0]

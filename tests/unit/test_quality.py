@@ -23,12 +23,13 @@ LANDMARKS = np.array(
 SIZE = (images.WIDTH, images.HEIGHT)
 
 
-def parts(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None):
+def parts(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None, **more):
     """By name, of one face."""
     photo = images.photo() if photo is None else photo
     crops = align(photo, box, landmarks) if crops is None else crops
     size = (photo.shape[1], photo.shape[0])
-    row = quality_parts(size, crops, box, landmarks, np.array([score], np.float32), norms)[0]
+    scores = np.array([score], np.float32)
+    row = quality_parts(size, crops, box, landmarks, scores, norms, **more)[0]
     return dict(zip(PARTS, row.tolist(), strict=True))
 
 
@@ -166,6 +167,26 @@ def test_frontality_is_the_cosine_of_the_turn():
         )
 
 
+def test_recognizability_is_the_distance_from_unrecognizable_faces():
+    centre = np.zeros(512, np.float32)
+    centre[0] = 1
+    embeddings = np.zeros((4, 512), np.float32)
+    embeddings[:, 0] = (1, 0.6, 0, -1)
+    embeddings[:, 1] = (0, 0.8, 1, 0)
+    assert quality.recognizability(embeddings, centre) == pytest.approx([0, 0.4, 1, 2])
+    assert np.linalg.norm(quality.CENTRE) == pytest.approx(1, abs=1e-6)
+
+
+def test_recognizability_is_known_of_one_embedder():
+    own = quality.CENTRE[None]
+    for sign, value in ((1, 0), (-1, 2)):
+        found = parts(embeddings=sign * own, embedder=LEARNT.embedder)
+        assert found["recognizability"] == pytest.approx(value, abs=1e-6)
+    assert parts(embeddings=-own, embedder="another@0")["recognizability"] == 0
+    assert parts(embeddings=-own)["recognizability"] == 0
+    assert parts(embedder=LEARNT.embedder)["recognizability"] == 0
+
+
 # --- monotone in what they are for ---
 
 
@@ -289,10 +310,13 @@ def test_many_faces_are_measured_as_each_alone():
     landmarks = (TEMPLATE + random.normal(0, 4, (7, 5, 2))).astype(np.float32)
     boxes = random.uniform(-50, 200, (7, 4)).astype(np.float32)
     scores, norms = random.random((2, 7)).astype(np.float32)
-    together = quality_parts(SIZE, crops, boxes, landmarks, scores, norms)
+    embeddings = random.normal(size=(7, 512)).astype(np.float32)
+    embedder = LEARNT.embedder
+    given = (crops, boxes, landmarks, scores, norms, embeddings)
+    together = quality_parts(SIZE, *given, embedder)
     for index in range(7):
         one = np.s_[index : index + 1]
-        alone = quality_parts(SIZE, crops[one], boxes[one], landmarks[one], scores[one], norms[one])
+        alone = quality_parts(SIZE, *(values[one] for values in given), embedder)
         assert together[one] == pytest.approx(alone, rel=1e-5, abs=1e-5)
 
 
@@ -308,8 +332,9 @@ def test_many_faces_are_measured_as_each_alone():
         st.sampled_from([0.0, 5.0, -7.0, 1e-30, 3e38, np.nan, np.inf]), min_size=4, max_size=4
     ),
     norm=st.sampled_from([0.0, 1e-12, 20.0, np.inf, np.nan]),
+    embedding=st.sampled_from([0.0, 1.0, -1e30, np.nan]),
 )
-def test_whatever_comes_the_answer_is_finite(crop, points, box, norm):
+def test_whatever_comes_the_answer_is_finite(crop, points, box, norm, embedding):
     pixels = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     crops = pixels if crop == "noise" else np.full_like(pixels, crop)
     found = quality_parts(
@@ -319,6 +344,8 @@ def test_whatever_comes_the_answer_is_finite(crop, points, box, norm):
         np.array(points, np.float32).reshape(1, 5, 2),
         np.array([0.5], np.float32),
         np.array([norm], np.float32),
+        np.full((1, 512), embedding, np.float32),
+        LEARNT.embedder,
     )
     assert np.isfinite(found).all()
     for embedder in ("", LEARNT.embedder):
@@ -346,13 +373,15 @@ def test_the_total_is_the_logistic_function_of_what_it_is_given():
     assert quality.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
 
-def test_norms_count_only_for_their_embedder():
-    low, high = (
-        np.array([list(parts(norms=np.array([norm], np.float32)).values())], np.float32)
-        for norm in (2.0, 2.3)
-    )
-    assert quality.quality(low, "another@0") == quality.quality(high, "another@0")
-    assert quality.quality(low, LEARNT.embedder) != quality.quality(high, LEARNT.embedder)
+@pytest.mark.parametrize("part", PARTS[quality.OF_ANY :])
+def test_what_is_of_an_embedder_counts_only_for_it(part):
+    row = np.array(list(parts(norms=np.array([2.0], np.float32)).values()), np.float32)
+    rows = np.array([row, row])
+    rows[:, PARTS.index(part)] = LEARNT.of_embedder.mean[PARTS.index(part)] * np.array([0.9, 1.1])
+    low, high = quality.quality(rows, "another@0")
+    assert low == high
+    low, high = quality.quality(rows, LEARNT.embedder)
+    assert low != high
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ const PARTS = [
   ["border cut", "", 2, "share of the box outside the photo"],
   ["confidence", "", 2, "the detector's score"],
   ["norm", "", 1, "length of the embedding before it was made 1"],
+  ["recognizability", "", 2, "distance from faces that nobody recognizes"],
 ];
 
 /** A face's parts as [{ name, text, meaning }]; empty where the service gave none. */

@@ -276,3 +276,16 @@ def test_leaving_it_lets_its_requests_finish(best, astronaut):
     for thread in threads:
         thread.join()
     assert len(answers) == 8
+
+
+def test_what_a_stop_can_not_wait_for_gets_an_answer_too(best):
+    (port,) = free_ports(1)
+    head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+    with socket.socket() as slow:
+        with Playground(replace(best.settings, playground_port=port, drain_timeout=1)):
+            slow.connect(("127.0.0.1", port))
+            slow.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert slow.recv(1024).startswith(b"HTTP/1.1 100 ")  # now it is in flight
+        answer = slow.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"[unavailable] the face service is stopping" in answer

@@ -50,7 +50,9 @@ class QualityParts(NamedTuple):
     ``visibility``: -1 to 1, the more the better. ``noise``: gray levels. ``yaw``, ``pitch``,
     ``roll``: degrees; positive looks to the photo's right, up, and leans clockwise. ``misfit``:
     pixels of the crop. ``border_cut``: 0 to 1, the share of the box outside the photo. ``norm``:
-    the embedding's length before it was normalized.
+    the embedding's length before it was normalized. ``recognizability``: how far the embedding is
+    from those of faces that nobody recognizes, the more the better; 0 for embedders of which that
+    is not known.
     """
 
     resolution: float
@@ -68,6 +70,7 @@ class QualityParts(NamedTuple):
     border_cut: float
     confidence: float
     norm: float
+    recognizability: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +130,7 @@ class Analysis(Faces):
     """:class:`Faces` with their embeddings and their quality.
 
     ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
-    ``quality_parts``: float32 [F, 15], columns as the fields of :class:`QualityParts`.
+    ``quality_parts``: float32 [F, 16], columns as the fields of :class:`QualityParts`.
     ``calibration``: what similarities of these embeddings mean; None where that is not known, or
     there is no face.
     """

@@ -1,0 +1,25 @@
+# NVIDIA's Triton with what our steps import. The graphs come in by a volume (docs/deployment.md).
+FROM nvcr.io/nvidia/tritonserver:25.01-py3
+
+COPY constraints.txt /opt/aurum/
+RUN pip install --no-cache-dir --constraint /opt/aurum/constraints.txt \
+        numpy opencv-python-headless simplejpeg pillow \
+    && echo /opt/aurum > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/aurum.pth"
+COPY aurum /opt/aurum/aurum
+COPY model_repository /opt/aurum/model_repository
+COPY python_backends /opt/aurum/python_backends
+COPY ensembles /opt/aurum/ensembles
+
+ENV AURUM_HOST=0.0.0.0 \
+    MALLOC_ARENA_MAX=2 \
+    OMP_NUM_THREADS=1 \
+    OPENBLAS_NUM_THREADS=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 1000
+EXPOSE 8000 8001 8002
+# Answers with faces, not only with "ready", which Triton says while a step's process is dead.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 \
+    CMD ["curl", "-fsS", "-o", "/dev/null", "-H", "Inference-Header-Content-Length: 0", \
+         "--data-binary", "@/opt/aurum/aurum/assets/astronaut.jpg", \
+         "http://127.0.0.1:8000/v2/models/analyze_faces/infer"]
+ENTRYPOINT ["python3", "-m", "aurum.server.container"]

@@ -1,0 +1,127 @@
+"""Edges of their own, for tests and benchmarks: on free ports, with a certificate made here."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from aurum.edge import keys, run
+from aurum.edge.render import EdgeError
+from aurum.settings import Settings
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running edge, the authority that its certificate is from, and a key for it."""
+
+    edge: Edge
+    ca: Path
+    key: str
+
+
+def certificate(folder: Path) -> None:
+    """ca.crt, tls.crt and tls.key for localhost, by openssl; tls.* anew if called again."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)  # noqa: S607
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    if not (folder / "ca.crt").exists():
+        own = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test", "-days", "2")
+        openssl("req", "-x509", *new, *own)
+    openssl("req", *new, "-keyout", "tls.key", "-out", "tls.csr", "-subj", "/CN=localhost")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2", "-extfile", "names")
+    openssl("x509", "-req", "-in", "tls.csr", "-out", "tls.crt", *signing)
+
+
+@contextmanager
+def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running]:
+    """An edge before these servers; `settings` has its limits, the rest of it is made here."""
+    # Below /tmp itself: nginx's workers, another user where root runs this, must get there.
+    with tempfile.TemporaryDirectory(prefix="aurum-edge-") as name, socket.socket() as free:
+        folder = Path(name)
+        folder.chmod(0o755)
+        certificate(folder)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        behind = ",".join(f"{item.host}:{item.http_port}:{item.grpc_port}" for item in servers)
+        settings = replace(
+            settings,
+            edge_port=port,
+            edge_servers=behind,
+            edge_certificate=folder / "tls.crt",
+            edge_certificate_key=folder / "tls.key",
+            edge_keys=folder / "keys",
+            edge_folder=folder / "run",
+            edge_log=str(folder / "access.log"),
+        )
+        key = keys.add(settings.edge_keys, "test")
+        with Edge(settings) as edge:
+            yield Running(edge, folder / "ca.crt", key)
+
+
+class Edge:
+    """An nginx of its own; leaving the context ends it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = settings.edge_folder / "error.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of nginx's master; its workers are its children."""
+        assert self._process is not None, "the edge was not started"
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Its address for HTTP clients."""
+        return f"https://{self.settings.edge_host}:{self.settings.edge_port}"
+
+    @property
+    def grpc_url(self) -> str:
+        """Its address for gRPC clients."""
+        return f"grpcs://{self.settings.edge_host}:{self.settings.edge_port}"
+
+    def access(self) -> list[str]:
+        """The lines of the access log so far."""
+        return Path(self.settings.edge_log).read_text().splitlines()
+
+    def __enter__(self) -> Edge:
+        line = run.command(self.settings)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=log)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection((self.settings.edge_host, self.settings.edge_port)).close()
+                return self
+            except OSError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self._end(signal.SIGKILL)
+                    raise EdgeError(f"nginx did not start: {self.log.read_text()}") from error
+                time.sleep(0.02)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(timeout=30)

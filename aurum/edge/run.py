@@ -1,0 +1,93 @@
+"""Starting nginx as the edge, in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from aurum.edge import keys, render
+from aurum.edge.render import MODULES, EdgeError
+from aurum.settings import Settings
+
+LOOK_UP_EVERY = 5.0  # seconds
+
+
+def command(settings: Settings) -> list[str]:
+    """nginx's command line, with its configuration written and checked. Raises EdgeError."""
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if nginx is None or not (MODULES / "ngx_http_js_module.so").is_file():
+        raise EdgeError(
+            "nginx or its njs module is missing; on Debian or Ubuntu: "
+            "apt-get install nginx-light libnginx-mod-http-js"
+        )
+    keys.read(settings.edge_keys)  # says which line is wrong; nginx would pass over it in silence
+    path = render.write(settings)
+    line = [nginx, "-p", str(settings.edge_folder), "-c", str(path)]
+    check = subprocess.run([*line, "-t"], capture_output=True, text=True, check=False)
+    if check.returncode:
+        raise EdgeError(f"nginx refuses its configuration:\n{check.stderr}")
+    return line
+
+
+def serve(settings: Settings) -> int:
+    """Run nginx in the foreground until it ends; its exit status.
+
+    SIGTERM, SIGINT and SIGQUIT finish what is in flight, SIGHUP is :func:`reload`. Names of servers
+    are looked up every few seconds, since nginx itself does so only when it reads its
+    configuration.
+    """
+    stopping, changed = threading.Event(), threading.Event()
+    process = subprocess.Popen(command(settings))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        process.send_signal(signal.SIGQUIT)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda number, frame: changed.set())
+
+    def pause() -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_UP_EVERY)
+        return stopping.is_set() or process.poll() is not None
+
+    follow(settings, pause, changed)
+    return process.wait()
+
+
+def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:
+    """Reload the running edge when its servers' names lead elsewhere, or when told `changed`.
+
+    `pause` waits a little, and says whether that was the end.
+    """
+    last = render.servers(settings)
+    while not pause():
+        try:
+            now = render.servers(settings)
+            if now != last or changed.is_set():
+                reload(settings)
+                last = now
+                changed.clear()
+        except EdgeError as error:  # what runs goes on as it is
+            print(f"aurum.edge: {error}", file=sys.stderr, flush=True)
+
+
+def reload(settings: Settings) -> None:
+    """Have the running edge read settings and certificate anew; what is in flight ends as it began.
+
+    Raises EdgeError.
+    """
+    command(settings)
+    file = settings.edge_folder / "nginx.pid"
+    try:
+        os.kill(int(file.read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ValueError, ProcessLookupError) as error:  # nginx -t leaves it empty
+        raise EdgeError(f"no edge runs in {settings.edge_folder}") from error

@@ -1,0 +1,52 @@
+"""What the metrics and the log are told of one request: no pixel, no embedding, no landmark."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurum.imaging.faces import Faces
+from aurum.pipeline.find import Detector
+
+PIPELINES = ("detect_faces", "embed_face", "analyze_faces")
+# How a request ended. These are the sender's doing (docs/contract.md) ...
+CLIENT_FAULTS = ("invalid_image", "invalid_parameter", "no_face", "not_aligned", "cancelled")
+# ... and these the service's: stopping, a model that gave an error, a bug of ours.
+SERVER_FAULTS = ("unavailable", "model", "internal")
+
+
+@dataclass
+class Record:
+    """One request, filled in while it is answered."""
+
+    pipeline: str
+    request_id: str = ""
+    code: str = "ok"
+    reason: str = ""  # why an image was refused: one of aurum.imaging.decode.REASONS
+    message: str = ""  # the error that the client got
+    traceback: str = ""  # of a bug
+    faces: int | None = None  # None: not known, as the photo was never looked at
+    sides: list[int] = field(default_factory=list)  # the detector's inputs: their long sides
+    quality: list[float] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+
+    def fail(self, code: str, message: str, reason: str = "", traceback: str = "") -> None:
+        """Note that the answer is an error."""
+        self.code, self.message, self.reason, self.traceback = code, message, reason, traceback
+
+    def end(self) -> None:
+        """Note that the answer is made: the time runs no longer."""
+        self.seconds = time.perf_counter() - self.started
+
+    def watch(self, detect: Detector) -> Detector:
+        """`detect`, noting the sizes that it is given."""
+
+        def detect_and_note(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
+            self.sides.append(max(image.shape[:2]))
+            return detect(image)
+
+        return detect_and_note

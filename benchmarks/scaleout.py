@@ -1,0 +1,153 @@
+"""``python -m benchmarks.scaleout``: the edge, a second server behind it, one killed under load.
+
+Writes `scaleout.csv`, `pixels.csv` and `machine.json`, which the capacity sheet is computed from.
+Servers, edge and load share this machine, so that a second server gains something only where each
+has a core of its own to begin with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import psutil
+
+from aurum.edge import private as edges
+from aurum.models.prove import PHOTO
+from aurum.server import private as servers
+from aurum.server.private import Service
+from aurum.settings import Settings
+from benchmarks import machine, names, processes, wrk
+from benchmarks.load import Load
+from benchmarks.rows import Run, Table
+
+PATH = "/v2/models/analyze_faces/infer"
+CLIENTS = (1, 8)
+SIDES = (512, 1024, 2048, 4096)  # pixels of the square photos
+KILLED_AFTER = 3.0  # seconds
+LOOK = 5.0  # seconds, at what other programs do
+
+
+def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
+    """Write both files into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    busy = psutil.cpu_percent(LOOK)  # by others: nothing of ours runs yet
+    # Far more than can come: what is measured is not the limit.
+    limits = replace(settings, edge_rate=100_000, edge_burst=100_000, edge_connections=1000)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-")))
+
+        def serve(name: str, core: int | None = None) -> Service:
+            with _pinned(core):
+                return stack.enter_context(servers.running(settings, folder / name))
+
+        def edge_before(services: list[Service]) -> edges.Running:
+            behind = [service.settings for service in services]
+            return stack.enter_context(edges.running(behind, limits))
+
+        pair = [serve("a"), serve("b")]
+        pinned = [serve(f"core-{core}", core) for core in sorted(os.sched_getaffinity(0))[:2]]
+        made = {
+            names.EDGE_ONE: edge_before(pair[:1]),
+            names.EDGE_TWO: edge_before(pair),
+            names.EDGE_ONE_PINNED: edge_before(pinned[:1]),
+            names.EDGE_TWO_PINNED: edge_before(pinned),
+        }
+        facts = machine.facts(pair[0].prepared.ids, pair[0].urls[0])
+        text = json.dumps({**facts, "busy_before_percent": busy}, indent=2)
+        (out / "machine.json").write_text(text + "\n")
+        _pixels(Table(out / "pixels.csv", Run), pair[0], rounds, seconds)
+        _throughput(Table(out / "scaleout.csv", Run), pair, made, rounds, seconds)
+
+
+def _throughput(
+    table: Table[Run],
+    pair: list[Service],
+    made: dict[str, edges.Running],
+    rounds: int,
+    seconds: int,
+) -> None:
+    """Without an edge, through each of `made`; at last with one of the two servers killed.
+
+    CPU time is the edge's, or without one the server's.
+    """
+    body = wrk.Body(PHOTO.read_bytes())
+
+    def through(name: str, clients: int, time: int = seconds) -> Callable[[], Load]:
+        edge, headers = made[name].edge, {"Authorization": f"Bearer {made[name].key}"}
+        return lambda: wrk.post(edge.url + PATH, body, clients, time, headers)
+
+    steps: list[tuple[str, int, Callable[[], Load], int]] = []
+    for clients in CLIENTS:
+        direct = _direct(pair[0].urls[0] + PATH, body, clients, seconds)
+        steps.append((names.WITHOUT_EDGE, clients, direct, pair[0].server.pid))
+        for name, edge in made.items():
+            steps.append((name, clients, through(name, clients), edge.edge.pid))
+    for name in made:
+        through(name, max(CLIENTS), 1)()  # warm
+    for index in range(rounds):
+        for what, clients, load, watched in steps if index % 2 == 0 else steps[::-1]:
+            result, cpu = _with_cpu(load, watched)
+            table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
+    killer = threading.Timer(KILLED_AFTER, pair[1].server.kill)
+    killer.start()
+    result = through(names.EDGE_TWO, max(CLIENTS), max(seconds, 2 * int(KILLED_AFTER)))()
+    killer.join()
+    table.add(Run.of(0, names.EDGE_KILLED, max(CLIENTS), result))
+
+
+def _pixels(table: Table[Run], service: Service, rounds: int, seconds: int) -> None:
+    """The same photo in several sizes, with the CPU time of each; a row's size is in pixels."""
+    image = cv2.imread(str(PHOTO), cv2.IMREAD_COLOR)
+    for index in range(rounds):
+        for side in SIDES if index % 2 == 0 else SIDES[::-1]:
+            larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+            data = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+            load = _direct(service.urls[0] + PATH, wrk.Body(data), 1, seconds)
+            result, cpu = _with_cpu(load, service.server.pid)
+            table.add(Run.of(index, names.PHOTO, 1, result, size=side * side, cpu_ms=cpu))
+
+
+def _direct(url: str, body: wrk.Body, clients: int, seconds: int) -> Callable[[], Load]:
+    return lambda: wrk.post(url, body, clients, seconds)
+
+
+@contextmanager
+def _pinned(core: int | None) -> Iterator[None]:
+    """What is started meanwhile has this core alone."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores if core is None else {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _with_cpu(load: Callable[[], Load], pid: int) -> tuple[Load, float]:
+    """What `load` gives, and the CPU time a request of a process and its children, in ms."""
+    before = processes.cpu_seconds(pid)
+    result = load()
+    spent = processes.cpu_seconds(pid) - before
+    return result, spent * 1000 / max(result.requests, 1)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV files")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5, help="of each step")
+    given = parser.parse_args()
+    measure(given.out, given.rounds, given.seconds, Settings.from_env())
+
+
+if __name__ == "__main__":
+    main()

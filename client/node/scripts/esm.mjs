@@ -1,0 +1,16 @@
+// One implementation (CommonJS), two ways in: beside each entry an ES module that hands on its
+// names. So `import` and `require` in one program share the classes, and instanceof holds.
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+
+for (const entry of ["index", "metrics", "worker/index"]) {
+  const file = `${entry.split("/").at(-1)}.js`;
+  const names = Object.keys(require(`../dist/${entry}.js`)).filter((name) => name !== "__esModule");
+  writeFileSync(
+    `dist/${entry}.mjs`,
+    `import entry from "./${file}";\n${names.map((name) => `export const ${name} = entry.${name};\n`).join("")}`,
+  );
+  writeFileSync(`dist/${entry}.d.mts`, `export * from "./${file}";\n`);
+}

@@ -1,0 +1,66 @@
+import type { FaceClientOptions } from "./client.js";
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * The options of a client as the environment has them; README.md has the table.
+ *
+ * @throws RangeError that names the variable, its value and what is allowed.
+ */
+export function optionsFromEnv(environment: Environment = process.env): FaceClientOptions {
+  const read = new Reader(environment);
+  const models = read.text("AURUM_LOCAL_MODELS");
+  const maxConfidence = read.number("SIMULATED_ML_THRESHOLD", 0, 1);
+  return {
+    urls: read
+      .text("AURUM_TRITON_URL")
+      ?.split(",")
+      .map((url) => url.trim())
+      .filter((url) => url !== ""),
+    timeoutMs: read.number("ML_SERVICE_TIMEOUT", 1, 600_000),
+    useRealMl: read.boolean("USE_REAL_ML"),
+    simulated: read.boolean("FALLBACK_TO_SIMULATED") ? { maxConfidence } : undefined,
+    local: models === undefined ? undefined : localOptions(models, read),
+  };
+}
+
+/** The service's own variables, so that both find the same faces. */
+function localOptions(models: string, read: Reader) {
+  return {
+    models,
+    threads: read.number("AURUM_LOCAL_THREADS", 1, 256),
+    minConfidence: read.number("AURUM_MIN_CONFIDENCE", 0, 1),
+    nmsIou: read.number("AURUM_NMS_IOU", 0, 1),
+    detectionSize: read.number("AURUM_DETECTION_SIZE", 32, 4096),
+    maxDetectionSize: read.number("AURUM_MAX_DETECTION_SIZE", 32, 4096),
+    maxImageBytes: read.number("AURUM_MAX_IMAGE_BYTES", 1, 1e12),
+    maxImagePixels: read.number("AURUM_MAX_IMAGE_PIXELS", 1, 1e12),
+  };
+}
+
+/** An empty variable means the default, as one that is not set. */
+class Reader {
+  constructor(private readonly environment: Environment) {}
+
+  text(name: string): string | undefined {
+    return this.environment[name]?.trim() || undefined;
+  }
+
+  number(name: string, low: number, high: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!(value >= low && value <= high)) {
+      throw new RangeError(`${name}='${text}': must be a number from ${low} to ${high}`);
+    }
+    return value;
+  }
+
+  boolean(name: string): boolean | undefined {
+    const text = this.text(name)?.toLowerCase();
+    if (text === undefined) return undefined;
+    if (["true", "1"].includes(text)) return true;
+    if (["false", "0"].includes(text)) return false;
+    throw new RangeError(`${name}='${text}': must be true or false`);
+  }
+}

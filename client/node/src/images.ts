@@ -1,0 +1,33 @@
+import { readFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { InvalidImageError } from "./errors.js";
+
+/** An encoded image (JPEG, PNG, WebP): a path, its bytes, or a stream or Blob of them. */
+export type Image = string | URL | Uint8Array | ArrayBuffer | Blob | Readable;
+
+/**
+ * The encoded bytes of `image`; whether they are an image is for the server to say.
+ *
+ * @throws InvalidImageError: it cannot be read, or is none of the above.
+ */
+export async function readImage(image: Image): Promise<Uint8Array> {
+  if (image instanceof Uint8Array) return image;
+  if (image instanceof ArrayBuffer) return new Uint8Array(image);
+  try {
+    if (typeof image === "string" || image instanceof URL) return await readFile(image);
+    if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
+    if (typeof image?.[Symbol.asyncIterator] === "function") return await buffer(image);
+  } catch (error) {
+    // Short: somebody may have sent base64 as a path.
+    const reason = (error as Error).message.slice(0, 200);
+    throw new InvalidImageError(`cannot read the image: ${reason}`, {
+      code: "invalid_image",
+      cause: error,
+    });
+  }
+  throw new InvalidImageError(
+    "an image is a path, a Uint8Array, an ArrayBuffer, a Blob or a stream of bytes",
+    { code: "invalid_image" },
+  );
+}

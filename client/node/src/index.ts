@@ -1,0 +1,47 @@
+export { Calibration, FARS, type Far } from "./calibration.js";
+export {
+  type AnalyzeManyOptions,
+  type CallOptions,
+  type DetectOptions,
+  type EmbedOptions,
+  FaceClient,
+  type FaceClientOptions,
+} from "./client.js";
+export { optionsFromEnv } from "./config.js";
+export type { FaceOptions, Source } from "./contract.js";
+export type { BreakerOptions } from "./endpoint.js";
+export {
+  AccessDeniedError,
+  AurumError,
+  ClientClosedError,
+  ConnectionFailedError,
+  InvalidImageError,
+  InvalidRequestError,
+  ModelMismatchError,
+  ModelNotFoundError,
+  NoFaceError,
+  ProtocolError,
+  RequestTimeoutError,
+  ServerError,
+  UnavailableError,
+} from "./errors.js";
+export type { Image } from "./images.js";
+export type { Counters, LadderEvents } from "./ladder.js";
+export type { LocalOptions } from "./local/rung.js";
+export {
+  Analysis,
+  type Box,
+  type BreakerState,
+  type CompareOptions,
+  Comparison,
+  Embedding,
+  type EndpointHealth,
+  Face,
+  Faces,
+  type Health,
+  type ModelIds,
+  type ModelInfo,
+  QUALITY_PARTS,
+  type QualityParts,
+  type TensorInfo,
+} from "./results.js";

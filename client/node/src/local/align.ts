@@ -1,0 +1,99 @@
+/** Faces to the aligned crops that embedders are trained on, as aurum/imaging/align.py. */
+
+import type { Found } from "./faces.js";
+import type { Photo } from "./photo.js";
+import { type Affine, invert, resizeArea, warp } from "./resize.js";
+
+export const SIDE = 112;
+/** x, y of the landmarks in a 112x112 crop: InsightFace's `arcface_dst` (Deng et al., 2019). */
+export const TEMPLATE = [
+  38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041,
+].map(Math.fround);
+/** A similarity that maps landmarks closer together than this (pixels) would blow up noise. */
+const MIN_SPREAD = 0.5;
+
+/** Cut a face out, turned and scaled to the template; black beyond the photo's border. */
+export function align(photo: Photo, face: Found): Photo {
+  const matrix = similarity(face.landmarks) ?? fromBox(face.box);
+  // Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
+  // one is first shrunk by a whole factor with area averaging; only the face's part of the photo.
+  const factor = Math.max(1, Math.trunc(1 / Math.hypot(matrix[0], matrix[3])));
+  const [a, b, c, d, e, f] = invert(matrix);
+  const xs = [c, a * SIDE + c, b * SIDE + c, (a + b) * SIDE + c];
+  const ys = [f, d * SIDE + f, e * SIDE + f, (d + e) * SIDE + f];
+  const [left, right] = span(xs, factor, photo.width);
+  const [top, bottom] = span(ys, factor, photo.height);
+  const part = cut(photo, left, top, right - left, bottom - top);
+  const width = Math.ceil(part.width / factor);
+  const height = Math.ceil(part.height / factor);
+  const small = factor > 1 ? resizeArea(part, width, height) : part;
+  // Pixel centres: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
+  const ratioX = part.width / width;
+  const ratioY = part.height / height;
+  const shiftX = left + 0.5 * ratioX - 0.5;
+  const shiftY = top + 0.5 * ratioY - 0.5;
+  const [ma, mb, mc, md, me, mf] = matrix;
+  const moved: Affine = [
+    ma * ratioX,
+    mb * ratioY,
+    ma * shiftX + mb * shiftY + mc,
+    md * ratioX,
+    me * ratioY,
+    md * shiftX + me * shiftY + mf,
+  ];
+  return warp(small, moved, SIDE, SIDE);
+}
+
+/**
+ * The least-squares similarity from five landmarks to the template; null where they lie in one
+ * point. Umeyama 1991, without reflection: rotation and scale are one complex factor.
+ */
+export function similarity(landmarks: readonly number[]): Affine | null {
+  const [sourceX, sourceY] = mean(landmarks);
+  const [targetX, targetY] = mean(TEMPLATE);
+  let spread = 0;
+  let real = 0;
+  let imaginary = 0;
+  for (let i = 0; i < landmarks.length; i += 2) {
+    const [sx, sy] = [landmarks[i]! - sourceX, landmarks[i + 1]! - sourceY];
+    const [tx, ty] = [TEMPLATE[i]! - targetX, TEMPLATE[i + 1]! - targetY];
+    spread += sx * sx + sy * sy;
+    real += sx * tx + sy * ty;
+    imaginary += sx * ty - sy * tx;
+  }
+  if (!(spread > MIN_SPREAD ** 2)) return null;
+  const [re, im] = [real / spread, imaginary / spread];
+  const shiftX = targetX - (re * sourceX - im * sourceY);
+  const shiftY = targetY - (im * sourceX + re * sourceY);
+  return [re, -im, shiftX, im, re, shiftY];
+}
+
+function mean(points: readonly number[]): [number, number] {
+  const count = points.length / 2;
+  const sum = (axis: number) => points.reduce((s, v, i) => (i % 2 === axis ? s + v : s), 0);
+  return [sum(0) / count, sum(1) / count];
+}
+
+/** The box's centre square, without rotation. */
+function fromBox([x, y, width, height]: Found["box"]): Affine {
+  const scale = SIDE / Math.max(width, height, 1);
+  const shift = (at: number, side: number) => SIDE / 2 - scale * (at + side / 2);
+  return [scale, 0, shift(x, width), 0, scale, shift(y, height)];
+}
+
+/** From where to where a face reaches, with a margin, within the photo and never empty. */
+function span(corners: number[], margin: number, side: number): [number, number] {
+  const clip = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
+  const start = clip(Math.floor(Math.min(...corners)) - margin, 0, side - 1);
+  const end = clip(Math.ceil(Math.max(...corners)) + margin, start + 1, side);
+  return [start, end];
+}
+
+function cut(photo: Photo, left: number, top: number, width: number, height: number): Photo {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    const at = ((top + y) * photo.width + left) * 3;
+    data.set(photo.data.subarray(at, at + width * 3), y * width * 3);
+  }
+  return { width, height, data };
+}

@@ -1,0 +1,135 @@
+/** The wire contract, from the answering side: output tensors and metadata to results. */
+
+import { Calibration } from "./calibration.js";
+import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS, type Source } from "./contract.js";
+import { ProtocolError } from "./errors.js";
+import {
+  Analysis,
+  Embedding,
+  Face,
+  Faces,
+  type FacesFields,
+  type ModelIds,
+  type ModelInfo,
+  QUALITY_PARTS,
+  type QualityParts,
+  type TensorInfo,
+} from "./results.js";
+import type { Outputs } from "./tensors.js";
+
+/**
+ * Read the outputs of `detect_faces`; outputs that the contract doesn't name are ignored.
+ *
+ * @throws ProtocolError: an output is missing, or of another type or shape.
+ */
+export function parseFaces(outputs: Outputs, source: Source): Faces {
+  return new Faces(common(outputs, source));
+}
+
+/** Read the outputs of `analyze_faces`, like `parseFaces`. */
+export function parseAnalysis(outputs: Outputs, source: Source): Analysis {
+  const fields = common(outputs, source);
+  const faces = fields.scores.length;
+  return new Analysis({
+    ...fields,
+    embeddings: floats(outputs, "embeddings", [faces, EMBEDDING_SIZE]),
+    // The service alone judges quality.
+    quality: source === "triton" ? floats(outputs, "quality", [faces]) : null,
+    qualityParts: source === "triton" ? qualityParts(outputs, faces) : null,
+    calibration: calibration(outputs),
+  });
+}
+
+/** Read the outputs of `embed_face`: exactly one face, and the embedder named. */
+export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
+  const faces = parseFaces(outputs, source);
+  const [face] = faces.faces;
+  if (!face || faces.length !== 1) {
+    throw new ProtocolError(`expected one face, the answer has ${faces.length}`);
+  }
+  // Without it, embeddings of different models could be compared unnoticed.
+  if (!faces.models.embedder) throw new ProtocolError("the answer does not name its embedder");
+  const vector = floats(outputs, "embeddings", [1, EMBEDDING_SIZE]);
+  return new Embedding({
+    source,
+    models: faces.models,
+    imageSize: faces.imageSize,
+    vector,
+    face: new Face({ ...face, embedding: vector }),
+    calibration: calibration(outputs),
+  });
+}
+
+/** @throws ProtocolError: it is not Triton's model metadata. */
+export function parseMetadata(metadata: unknown, ready: boolean, id: string | null): ModelInfo {
+  const { name, versions = [], inputs = [], outputs = [] } = (metadata ?? {}) as ModelInfo;
+  if (typeof name !== "string" || ![versions, inputs, outputs].every(Array.isArray)) {
+    throw new ProtocolError(`not the metadata of a model: ${JSON.stringify(metadata)}`);
+  }
+  const info = ({ name, datatype, shape }: TensorInfo) => ({ name, datatype, shape });
+  return { name, versions, ready, inputs: inputs.map(info), outputs: outputs.map(info), id };
+}
+
+export function parseModelIds(outputs: Outputs): ModelIds {
+  const names = tensor(outputs, "models", "BYTES", [2]) as string[];
+  return { detector: names[0] || null, embedder: names[1] || null };
+}
+
+function common(outputs: Outputs, source: Source): FacesFields {
+  const scores = floats(outputs, "scores", [null]);
+  const faces = scores.length;
+  const [width, height] = tensor(outputs, "image_size", "INT32", [2]) as Int32Array;
+  return {
+    boxes: floats(outputs, "boxes", [faces, 4]),
+    landmarks: floats(outputs, "landmarks", [faces, LANDMARKS, 2]),
+    scores,
+    imageSize: [width!, height!],
+    models: parseModelIds(outputs),
+    source,
+  };
+}
+
+function qualityParts(outputs: Outputs, faces: number): QualityParts[] {
+  const values = floats(outputs, "quality_parts", [faces, null]);
+  const columns = outputs.get("quality_parts")!.shape[1]!;
+  if (columns < QUALITY_PARTS.length) {
+    throw new ProtocolError(
+      `output 'quality_parts' has ${columns} columns, not ${QUALITY_PARTS.length}`,
+    );
+  }
+  return Array.from({ length: faces }, (_, face) => {
+    const row = QUALITY_PARTS.map((name, column) => [name, values[face * columns + column]!]);
+    return Object.fromEntries(row) as QualityParts;
+  });
+}
+
+function calibration(outputs: Outputs): Calibration | null {
+  const row = floats(outputs, "calibration", [null]);
+  if (row.length === 0) return null;
+  if (row.length !== CALIBRATED) {
+    throw new ProtocolError(
+      `output 'calibration' has ${row.length} numbers, not ${CALIBRATED} or 0`,
+    );
+  }
+  return Calibration.fromRow(row);
+}
+
+function floats(outputs: Outputs, name: string, shape: (number | null)[]): Float32Array {
+  return tensor(outputs, name, "FP32", shape) as Float32Array;
+}
+
+/** The output's data, if it is as wanted; null in `shape` stands for any size. */
+function tensor(outputs: Outputs, name: string, datatype: string, shape: (number | null)[]) {
+  const output = outputs.get(name);
+  if (!output) throw new ProtocolError(`the answer has no output '${name}'`);
+  const fits =
+    output.shape.length === shape.length &&
+    shape.every((want, axis) => want === null || want === output.shape[axis]);
+  if (output.datatype !== datatype || !fits) {
+    const wanted = shape.map((side) => side ?? "any").join(",");
+    throw new ProtocolError(
+      `output '${name}' is ${output.datatype} [${output.shape}], expected ${datatype} [${wanted}]`,
+    );
+  }
+  return output.data;
+}

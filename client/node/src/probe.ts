@@ -1,0 +1,45 @@
+import { deflateSync } from "node:zlib";
+
+/**
+ * A tiny valid image that shows whether a server can infer: evenly gray, with no face in it, and
+ * of the size of an aligned crop, so that the embedder can be asked with it as well.
+ */
+export const GRAY_PNG: Uint8Array = grayPng(112);
+
+/** A square, evenly gray, 8-bit grayscale PNG. */
+export function grayPng(side: number): Uint8Array {
+  const header = Buffer.alloc(13); // 8 bits a sample, grayscale, no interlacing
+  header.writeUInt32BE(side, 0);
+  header.writeUInt32BE(side, 4);
+  header.writeUInt8(8, 8);
+  // Each row is preceded by its filter, 0 for none.
+  const row = Buffer.alloc(side + 1, 0x80);
+  row[0] = 0;
+  const pixels = deflateSync(Buffer.concat(Array(side).fill(row)));
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([
+    signature,
+    chunk("IHDR", header),
+    chunk("IDAT", pixels),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
+function chunk(kind: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(kind, "latin1"), data]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(data.length);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, sum]);
+}
+
+/** CRC-32 as PNG wants it (ISO 3309); zlib.crc32 came after Node 20.9. */
+function crc32(data: Uint8Array): number {
+  let crc = ~0;
+  for (const byte of data) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}

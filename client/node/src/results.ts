@@ -1,0 +1,321 @@
+/**
+ * What the calls return. Coordinates are pixels of the upright photo (its EXIF rotation applied),
+ * origin at the top left, x to the right, y down. Faces come largest first.
+ *
+ * All results can go into JSON.stringify: typed arrays become lists.
+ */
+
+import { type Calibration, checkFar, checkPrior, DEFAULT_FAR, type Far } from "./calibration.js";
+import { EMBEDDING_SIZE, LANDMARKS, type Source } from "./contract.js";
+import { type AurumError, ModelMismatchError } from "./errors.js";
+
+/** A rectangle in pixels; `x` and `y` are its top left corner. */
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** Which models made a result, as `name@12hex`; null for one that took no part. */
+export interface ModelIds {
+  detector: string | null;
+  embedder: string | null;
+}
+
+/** The columns of `qualityParts`, in the wire's order. */
+export const QUALITY_PARTS = [
+  "resolution",
+  "sharpness",
+  "noise",
+  "exposure",
+  "contrast",
+  "yaw",
+  "pitch",
+  "roll",
+  "frontality",
+  "symmetry",
+  "visibility",
+  "misfit",
+  "borderCut",
+  "confidence",
+  "norm",
+  "recognizability",
+] as const;
+
+/**
+ * What a face's quality is made of; docs/quality.md of the service has formulas and sources.
+ *
+ * `resolution`: pixels between the eyes. `sharpness`, `exposure`, `frontality`, `confidence`:
+ * 0 to 1, the more the better. `contrast`: 0 to 0.5. `symmetry`, `visibility`: -1 to 1, the more
+ * the better. `noise`: gray levels. `yaw`, `pitch`, `roll`: degrees; positive looks to the photo's
+ * right, up, and leans clockwise. `misfit`: pixels of the crop. `borderCut`: 0 to 1, the share of
+ * the box outside the photo. `norm`: the embedding's length before it was normalized.
+ * `recognizability`: how far the embedding is from those of faces that nobody recognizes; 0 for
+ * embedders of which that is not known.
+ */
+export type QualityParts = Record<(typeof QUALITY_PARTS)[number], number>;
+
+class Result {
+  toJSON(): Record<string, unknown> {
+    return Object.fromEntries(
+      Object.entries(this).map(([name, value]) => [
+        name,
+        value instanceof Float32Array ? Array.from(value) : value,
+      ]),
+    );
+  }
+}
+
+/** One face. */
+export class Face extends Result {
+  readonly bbox: Box;
+  /** x and y of: image-left eye, image-right eye, nose, image-left and image-right mouth corner. */
+  readonly landmarks: [x: number, y: number][];
+  /** The detector's confidence, 0 to 1. */
+  readonly score: number;
+  /** 512 numbers of length 1; null after `detect`. */
+  readonly embedding: Float32Array | null;
+  /** How fit for recognition, 0 to 1; null but after `analyze` by the service. */
+  readonly quality: number | null;
+  readonly qualityParts: QualityParts | null;
+
+  constructor(
+    face: Pick<Face, "bbox" | "landmarks" | "score"> &
+      Partial<Pick<Face, "embedding" | "quality" | "qualityParts">>,
+  ) {
+    super();
+    this.bbox = face.bbox;
+    this.landmarks = face.landmarks;
+    this.score = face.score;
+    this.embedding = face.embedding ?? null;
+    this.quality = face.quality ?? null;
+    this.qualityParts = face.qualityParts ?? null;
+  }
+}
+
+/** What all answers say of how they were made. */
+export class Answer extends Result {
+  /** Who answered. */
+  readonly source: Source;
+  readonly models: ModelIds;
+  /** True where faces are made up: by the last rung, or by a server of simulated models. */
+  readonly simulated: boolean;
+  /** Width and height of the upright photo. */
+  readonly imageSize: [width: number, height: number];
+
+  constructor(answer: Pick<Answer, "source" | "models" | "imageSize">) {
+    super();
+    this.source = answer.source;
+    this.models = answer.models;
+    this.simulated =
+      answer.source === "simulated" ||
+      Object.values(answer.models).some((id) => id?.startsWith("simulated"));
+    this.imageSize = answer.imageSize;
+  }
+}
+
+export interface FacesFields extends Pick<Answer, "source" | "models" | "imageSize"> {
+  boxes: Float32Array;
+  landmarks: Float32Array;
+  scores: Float32Array;
+}
+
+/** The faces of one photo, the largest first, maybe none; iterate over it, or use `faces`. */
+export class Faces extends Answer implements Iterable<Face> {
+  /** [F,4]: x, y, width, height. */
+  readonly boxes: Float32Array;
+  /** [F,5,2]. */
+  readonly landmarks: Float32Array;
+  /** [F], 0 to 1. */
+  readonly scores: Float32Array;
+
+  constructor(fields: FacesFields) {
+    super(fields);
+    this.boxes = fields.boxes;
+    this.landmarks = fields.landmarks;
+    this.scores = fields.scores;
+  }
+
+  get length(): number {
+    return this.scores.length;
+  }
+
+  get faces(): Face[] {
+    return Array.from(this.scores.keys(), (index) => this.face(index));
+  }
+
+  [Symbol.iterator](): Iterator<Face> {
+    return this.faces.values();
+  }
+
+  protected face(index: number): Face {
+    const [x, y, width, height] = this.boxes.subarray(index * 4) as unknown as number[];
+    const points = this.landmarks.subarray(index * LANDMARKS * 2);
+    return new Face({
+      bbox: { x: x!, y: y!, width: width!, height: height! },
+      landmarks: Array.from({ length: LANDMARKS }, (_, i) => [points[2 * i]!, points[2 * i + 1]!]),
+      score: this.scores[index]!,
+    });
+  }
+
+  override toJSON(): Record<string, unknown> {
+    const { source, simulated, models, imageSize, faces } = this;
+    return { source, simulated, models, imageSize, faces };
+  }
+}
+
+export interface AnalysisFields extends FacesFields {
+  embeddings: Float32Array;
+  quality: Float32Array | null;
+  qualityParts: QualityParts[] | null;
+  calibration: Calibration | null;
+}
+
+/** `Faces` with their embeddings and their quality. */
+export class Analysis extends Faces {
+  /** [F,512], each row of length 1. */
+  readonly embeddings: Float32Array;
+  /** [F], 0 to 1; null where the source does not judge it. */
+  readonly quality: Float32Array | null;
+  readonly qualityParts: QualityParts[] | null;
+  /** What similarities of these embeddings mean, null where that is not known. */
+  readonly calibration: Calibration | null;
+
+  constructor(fields: AnalysisFields) {
+    super(fields);
+    this.embeddings = fields.embeddings;
+    this.quality = fields.quality;
+    this.qualityParts = fields.qualityParts;
+    this.calibration = fields.calibration;
+  }
+
+  protected override face(index: number): Face {
+    return new Face({
+      ...super.face(index),
+      embedding: this.embeddings.subarray(index * EMBEDDING_SIZE, (index + 1) * EMBEDDING_SIZE),
+      quality: this.quality?.[index] ?? null,
+      qualityParts: this.qualityParts?.[index] ?? null,
+    });
+  }
+}
+
+/** The embedding of one face. */
+export class Embedding extends Answer {
+  /** 512 numbers of length 1. */
+  readonly vector: Float32Array;
+  /** Where that face is: for an aligned crop, the whole crop. */
+  readonly face: Face;
+  readonly calibration: Calibration | null;
+
+  constructor(
+    embedding: Pick<Embedding, "source" | "models" | "imageSize" | "face" | "vector"> &
+      Partial<Pick<Embedding, "calibration">>,
+  ) {
+    super(embedding);
+    this.vector = embedding.vector;
+    this.face = embedding.face;
+    this.calibration = embedding.calibration ?? null;
+  }
+}
+
+/** How alike two faces are. */
+export class Comparison {
+  private constructor(
+    /** Their cosine, -1 to 1 (same person: near 1). */
+    readonly similarity: number,
+    readonly a: Embedding,
+    readonly b: Embedding,
+    /** The false accept rate that was asked for. */
+    readonly far: Far,
+    /** The similarity from which they count as one person's; null where not calibrated. */
+    readonly threshold: number | null,
+    readonly match: boolean | null,
+    /** The chance that they are one person's. */
+    readonly probability: number | null,
+  ) {}
+
+  /**
+   * Compare two embeddings, however long ago each was made, by the calibration of `a`.
+   *
+   * @throws ModelMismatchError: they come from different embedders, or one is simulated.
+   * @throws RangeError: `far` or `prior` is not allowed.
+   */
+  static between(a: Embedding, b: Embedding, options: CompareOptions = {}): Comparison {
+    const { far = DEFAULT_FAR, prior } = options;
+    checkFar(far);
+    checkPrior(prior);
+    if (a.simulated !== b.simulated) {
+      throw new ModelMismatchError("a simulated embedding does not compare with a real one");
+    }
+    if (a.models.embedder !== b.models.embedder) {
+      const ids = `${a.models.embedder} and ${b.models.embedder}`;
+      throw new ModelMismatchError(`embeddings of different models don't compare: ${ids}`);
+    }
+    // Rounding can carry the product of two unit vectors just past 1.
+    const cosine = Math.max(-1, Math.min(1, dot(a.vector, b.vector)));
+    const calibration = a.calibration;
+    if (!calibration) return new Comparison(cosine, a, b, far, null, null, null);
+    const threshold = calibration.threshold(far);
+    const probability = calibration.probability(cosine, prior);
+    return new Comparison(cosine, a, b, far, threshold, cosine >= threshold, probability);
+  }
+}
+
+export interface CompareOptions {
+  /** The false accept rate of the decision: 1e-2, 1e-3 (default) or 1e-4. */
+  far?: Far | undefined;
+  /** The share of one person's pairs among all that you compare; default: the calibration's. */
+  prior?: number | undefined;
+}
+
+export function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, index) => sum + value * b[index]!, 0);
+}
+
+export type BreakerState = "closed" | "open" | "halfOpen";
+
+/** How one endpoint is, from its own word and from one real inference. */
+export interface EndpointHealth {
+  url: string;
+  live: boolean;
+  ready: boolean;
+  /** Milliseconds that the inference of a tiny image took, null if it failed. */
+  latencyMs: number | null;
+  /** Who answered it, null if it failed. */
+  models: ModelIds | null;
+  breaker: BreakerState;
+  /** The first thing that went wrong. */
+  error: AurumError | null;
+}
+
+export interface Health {
+  /** Whether at least one endpoint is live, ready and proven to infer. */
+  ok: boolean;
+  /** The rung that the next call begins with, null if there is none. */
+  mode: Source | null;
+  endpoints: EndpointHealth[];
+  /** The local rung, null where there is none. */
+  local: { ready: boolean; models: ModelIds | null; error: AurumError | null } | null;
+  /** Whether made-up answers are allowed as the last rung. */
+  simulated: boolean;
+}
+
+/** An input or output of a model; a size of -1 in `shape` may vary. */
+export interface TensorInfo {
+  name: string;
+  datatype: string;
+  shape: number[];
+}
+
+/** One of the server's public models, from Triton's metadata. */
+export interface ModelInfo {
+  name: string;
+  /** Empty where the server does not have it. */
+  versions: string[];
+  ready: boolean;
+  inputs: TensorInfo[];
+  outputs: TensorInfo[];
+  /** The `name@12hex` behind `face_detection` or `face_embedding`; null for the pipelines. */
+  id: string | null;
+}

@@ -1,0 +1,142 @@
+/**
+ * Triton's binary tensor extension: a JSON header, then the tensors' bytes one after the other.
+ * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+ */
+
+import { endianness } from "node:os";
+import type { Parameters } from "./contract.js";
+import { ProtocolError } from "./errors.js";
+
+export type TensorData = Float32Array | Int32Array | string[];
+
+/** An output: its elements in row-major order. */
+export interface Tensor {
+  datatype: string;
+  shape: number[];
+  data: TensorData;
+}
+
+export type Outputs = Map<string, Tensor>;
+
+export const HEADER_LENGTH = "inference-header-content-length";
+
+/** The body that sends one encoded image, and how long its JSON header is. */
+export function encodeRequest(
+  image: Uint8Array,
+  parameters: Parameters,
+  requestId: string | undefined,
+): { body: Uint8Array<ArrayBuffer>; headerLength: number } {
+  const header = new TextEncoder().encode(
+    JSON.stringify({
+      ...(requestId === undefined ? {} : { id: requestId }),
+      parameters: { ...parameters, binary_data_output: true },
+      inputs: [
+        {
+          name: "image",
+          shape: [1],
+          datatype: "BYTES",
+          parameters: { binary_data_size: image.byteLength + 4 },
+        },
+      ],
+    }),
+  );
+  const body = new Uint8Array(header.byteLength + 4 + image.byteLength);
+  body.set(header);
+  // An element of BYTES is preceded by its length.
+  new DataView(body.buffer).setUint32(header.byteLength, image.byteLength, true);
+  body.set(image, header.byteLength + 4);
+  return { body, headerLength: header.byteLength };
+}
+
+interface OutputHeader {
+  name: string;
+  datatype: string;
+  shape: number[];
+  data?: unknown[];
+  parameters?: { binary_data_size?: number };
+}
+
+/**
+ * Read an answer; `headerLength` is undefined where all of it is JSON.
+ *
+ * @throws ProtocolError: it is not what Triton sends.
+ */
+export function decodeResponse(body: ArrayBuffer, headerLength: number | undefined): Outputs {
+  const outputs: Outputs = new Map();
+  let offset = headerLength ?? body.byteLength;
+  for (const output of readHeader(body, offset)) {
+    const { name, datatype, shape } = output;
+    const size = output.parameters?.binary_data_size ?? 0;
+    if (offset + size > body.byteLength) {
+      throw new ProtocolError(`output '${name}' is cut off`);
+    }
+    const data = output.data
+      ? fromJson(datatype, output.data)
+      : fromBytes(name, datatype, new Uint8Array(body, offset, size));
+    offset += size;
+    const elements = shape.reduce((product, side) => product * side, 1);
+    if (data.length !== elements) {
+      throw new ProtocolError(`output '${name}' has ${data.length} elements for [${shape}]`);
+    }
+    outputs.set(name, { datatype, shape, data });
+  }
+  return outputs;
+}
+
+function readHeader(body: ArrayBuffer, length: number): OutputHeader[] {
+  let header: { outputs?: OutputHeader[] };
+  try {
+    header = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 0, length)));
+  } catch (error) {
+    throw new ProtocolError("not an answer of Triton's: no JSON", { cause: error });
+  }
+  const outputs = header?.outputs;
+  const sound =
+    Array.isArray(outputs) &&
+    outputs.every(
+      (output) =>
+        typeof output?.name === "string" &&
+        typeof output.datatype === "string" &&
+        Array.isArray(output.shape) &&
+        output.shape.every((side) => Number.isSafeInteger(side) && side >= 0) &&
+        (output.parameters?.binary_data_size ?? 0) >= 0,
+    );
+  if (!sound) throw new ProtocolError("not an answer of Triton's: no list of outputs");
+  return outputs;
+}
+
+function fromJson(datatype: string, data: unknown[]): TensorData {
+  if (datatype === "FP32") return Float32Array.from(data as number[]);
+  if (datatype === "INT32") return Int32Array.from(data as number[]);
+  return data.map(String);
+}
+
+function fromBytes(name: string, datatype: string, bytes: Uint8Array<ArrayBuffer>): TensorData {
+  if (datatype === "BYTES") return readStrings(name, bytes);
+  if (datatype !== "FP32" && datatype !== "INT32") {
+    throw new ProtocolError(`output '${name}' is ${datatype}, which no output of ours is`);
+  }
+  const words = readWords(bytes);
+  return datatype === "FP32" ? new Float32Array(words) : new Int32Array(words);
+}
+
+/** A copy of little-endian 4-byte words in this machine's byte order, at an aligned address. */
+export function readWords(bytes: Uint8Array, swap = endianness() === "BE"): ArrayBuffer {
+  const words = new Uint8Array(bytes.byteLength - (bytes.byteLength % 4));
+  words.set(bytes.subarray(0, words.byteLength));
+  if (swap) Buffer.from(words.buffer).swap32();
+  return words.buffer;
+}
+
+function readStrings(name: string, bytes: Uint8Array): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const strings: string[] = [];
+  for (let offset = 0; offset < bytes.byteLength; ) {
+    const start = offset + 4;
+    const end = start <= bytes.byteLength ? start + view.getUint32(offset, true) : Infinity;
+    if (end > bytes.byteLength) throw new ProtocolError(`output '${name}' is cut off`);
+    strings.push(new TextDecoder().decode(bytes.subarray(start, end)));
+    offset = end;
+  }
+  return strings;
+}

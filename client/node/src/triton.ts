@@ -1,0 +1,63 @@
+import { withDeadline } from "./deadline.js";
+import type { Endpoint } from "./endpoint.js";
+import { type AurumError, isServersFault, UnavailableError } from "./errors.js";
+import { backoff } from "./retry.js";
+import type { Ask, Rung } from "./rung.js";
+import type { Outputs } from "./tensors.js";
+
+/** The first rung: the Triton servers, in the order of preference. */
+export class TritonRung implements Rung {
+  readonly source = "triton";
+
+  /**
+   * @param endpoints the most preferred first
+   * @param timeoutMs of a call in all, its retries included
+   * @param retries rounds over the endpoints after the first
+   * @param hasNext whether there is a lower rung: then nobody waits for servers that are down
+   */
+  constructor(
+    readonly endpoints: readonly Endpoint[],
+    private readonly timeoutMs: number,
+    private readonly retries: number,
+    private readonly hasNext: boolean,
+  ) {}
+
+  get usable(): boolean {
+    return this.endpoints.some((endpoint) => endpoint.usable);
+  }
+
+  infer(ask: Ask): Promise<Outputs> {
+    return withDeadline(ask.timeoutMs ?? this.timeoutMs, ask.givenUp, async (deadline) => {
+      let failure: AurumError | undefined;
+      for (let round = 0; round <= this.retries; round++) {
+        const usable = this.endpoints.filter((endpoint) => endpoint.usable);
+        if (usable.length === 0) break;
+        if (round > 0 && !(await deadline.sleep(backoff(round - 1)))) break;
+        for (const [index, endpoint] of usable.entries()) {
+          // A server that hangs must leave time for the others.
+          const share = deadline.leftMs / (usable.length - index);
+          try {
+            return await deadline.within(share, (part) => endpoint.infer(ask, part));
+          } catch (error) {
+            if (!isServersFault(error)) throw error;
+            failure = error;
+            const final = round === this.retries || !error.retryable;
+            if (this.hasNext || final) endpoint.suspect();
+            deadline.check(error);
+          }
+        }
+        if (!failure?.retryable) break;
+      }
+      throw failure ?? this.allDown();
+    });
+  }
+
+  private allDown(): UnavailableError {
+    const urls = this.endpoints.map((endpoint) => endpoint.url).join(", ");
+    return new UnavailableError(`no server is usable: ${urls} failed, and are being probed`);
+  }
+
+  async close(): Promise<void> {
+    for (const endpoint of this.endpoints) endpoint.close();
+  }
+}

@@ -1,0 +1,101 @@
+/** From a job to the record of a face that the app knows. */
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { resolve, sep } from "node:path";
+import type { FaceClient } from "../client.js";
+import type { Source } from "../contract.js";
+import { InvalidImageError, NoFaceError } from "../errors.js";
+import type { Box } from "../results.js";
+
+export interface FaceJob {
+  /** A photo in base64 (a data URL, too), or the path of its file where the worker runs. */
+  image: string;
+  /** Default: false, a path. */
+  isBase64?: boolean | undefined;
+}
+
+/** The largest face of the photo. */
+export interface FaceScore {
+  /** 512 numbers of length 1. */
+  embedding: number[];
+  /** How fit for recognition, 0 to 1. These four are null unless the service answered. */
+  quality: number | null;
+  /** 0 to 1. */
+  frontality: number | null;
+  /** -1 to 1. */
+  symmetry: number | null;
+  /** Pixels between the eyes. */
+  resolution: number | null;
+  /** The detector's score, 0 to 1. */
+  confidence: number;
+  /** The same for the same photo and embedder, whoever answered: 32 hexadecimal digits. */
+  faceId: string;
+  detectionData: {
+    bbox: Box;
+    landmarks: [x: number, y: number][];
+    imageSize: [width: number, height: number];
+    detector: string | null;
+  };
+  source: Source;
+  simulated: boolean;
+  /** The embedder: embeddings of two embedders can't be compared. */
+  model: string;
+}
+
+/** @throws InvalidImageError, NoFaceError, and whatever the client throws. */
+export async function scoreFace(
+  client: FaceClient,
+  job: FaceJob,
+  options: { imageFolder?: string | undefined; requestId?: string | undefined } = {},
+): Promise<FaceScore> {
+  const image = await imageOf(job, options.imageFolder);
+  const analysis = await client.analyze(image, { maxFaces: 1, requestId: options.requestId });
+  const [face] = analysis.faces;
+  const { embedder, detector } = analysis.models;
+  if (!face?.embedding || !embedder) {
+    throw new NoFaceError("there is no face in the photo", { code: "no_face" });
+  }
+  const parts = face.qualityParts;
+  return {
+    embedding: Array.from(face.embedding),
+    quality: face.quality,
+    frontality: parts?.frontality ?? null,
+    symmetry: parts?.symmetry ?? null,
+    resolution: parts?.resolution ?? null,
+    confidence: face.score,
+    // Not of the embedding, which differs in its last digits from rung to rung.
+    faceId: createHash("sha256").update(image).update(embedder).digest("hex").slice(0, 32),
+    detectionData: {
+      bbox: face.bbox,
+      landmarks: face.landmarks,
+      imageSize: analysis.imageSize,
+      detector,
+    },
+    source: analysis.source,
+    simulated: analysis.simulated,
+    model: embedder,
+  };
+}
+
+async function imageOf(job: FaceJob, folder: string | undefined): Promise<Buffer> {
+  if (typeof job?.image !== "string" || job.image === "") {
+    throw invalid("a job is { image, isBase64 }: its image is missing, or no text");
+  }
+  if (job.isBase64) {
+    const text = job.image.startsWith("data:") ? job.image.replace(/^[^,]*,/, "") : job.image;
+    if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw invalid("the image is damaged base64");
+    return Buffer.from(text, "base64");
+  }
+  const path = resolve(folder ?? ".", job.image);
+  if (folder !== undefined && !path.startsWith(resolve(folder) + sep)) {
+    throw invalid("the image is outside the workers' folder of images");
+  }
+  return readFile(path).catch((error: Error) => {
+    throw invalid(`cannot read the image: ${error.message.slice(0, 200)}`);
+  });
+}
+
+function invalid(message: string): InvalidImageError {
+  return new InvalidImageError(message, { code: "invalid_image" });
+}

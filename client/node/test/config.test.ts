@@ -1,0 +1,110 @@
+/** What the environment and the constructor take, and what they refuse. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Calibration, FaceClient, type FaceClientOptions, optionsFromEnv } from "../src/index.js";
+import { backoff } from "../src/retry.js";
+
+test("an empty environment is the defaults: real ML alone", async () => {
+  for (const environment of [{}, { AURUM_TRITON_URL: "", USE_REAL_ML: " " }]) {
+    const options = optionsFromEnv(environment);
+    assert.equal(options.local, undefined);
+    assert.equal(options.simulated, undefined);
+    const client = new FaceClient(options);
+    assert.equal(client.mode, "triton");
+    await client.close();
+  }
+});
+
+test("every variable has its effect", () => {
+  const options = optionsFromEnv({
+    AURUM_TRITON_URL: "http://a:8000, b:8010 ,",
+    ML_SERVICE_TIMEOUT: "2500",
+    USE_REAL_ML: "1",
+    FALLBACK_TO_SIMULATED: "TRUE",
+    SIMULATED_ML_THRESHOLD: "0.3",
+    AURUM_LOCAL_MODELS: "/models",
+    AURUM_LOCAL_THREADS: "3",
+    AURUM_MIN_CONFIDENCE: "0.7",
+    AURUM_NMS_IOU: "0.4",
+    AURUM_DETECTION_SIZE: "320",
+    AURUM_MAX_DETECTION_SIZE: "960",
+    AURUM_MAX_IMAGE_BYTES: "1000",
+    AURUM_MAX_IMAGE_PIXELS: "2000",
+  });
+  assert.deepEqual(options, {
+    urls: ["http://a:8000", "b:8010"],
+    timeoutMs: 2500,
+    useRealMl: true,
+    simulated: { maxConfidence: 0.3 },
+    local: {
+      models: "/models",
+      threads: 3,
+      minConfidence: 0.7,
+      nmsIou: 0.4,
+      detectionSize: 320,
+      maxDetectionSize: 960,
+      maxImageBytes: 1000,
+      maxImagePixels: 2000,
+    },
+  });
+});
+
+test("a wrong variable is named, with what is allowed", () => {
+  for (const [name, value] of [
+    ["ML_SERVICE_TIMEOUT", "0"],
+    ["ML_SERVICE_TIMEOUT", "10s"],
+    ["USE_REAL_ML", "maybe"],
+    ["FALLBACK_TO_SIMULATED", "2"],
+    ["SIMULATED_ML_THRESHOLD", "1.5"],
+  ]) {
+    assert.throws(
+      () => optionsFromEnv({ [name!]: value }),
+      (error) =>
+        error instanceof RangeError && error.message.startsWith(`${name}='${value}': must`),
+    );
+  }
+});
+
+test("wrong options are RangeErrors", () => {
+  const wrong: FaceClientOptions[] = [
+    { urls: "ftp://host" },
+    { urls: "http://" },
+    { urls: "http://user:secret@host" },
+    { urls: "http://host/?x=1" },
+    { urls: [] },
+    { timeoutMs: 0 },
+    { timeoutMs: Number.NaN },
+    { retries: -1 },
+    { retries: 0.5 },
+    { simulated: { maxConfidence: 2 } },
+    { useRealMl: false },
+  ];
+  for (const options of wrong) {
+    assert.throws(() => new FaceClient(options), RangeError, JSON.stringify(options));
+  }
+});
+
+test("waits grow, and are drawn from zero on", () => {
+  const most = [0, 1, 2, 10].map((attempt) => backoff(attempt, () => 1));
+  assert.deepEqual(most, [100, 200, 400, 2000]);
+  assert.equal(
+    backoff(3, () => 0),
+    0,
+  );
+});
+
+test("a calibration tells thresholds and probabilities", () => {
+  const calibration = Calibration.fromRow([0.2, 0.3, 0.4, 20, -6, 0.5]);
+  assert.deepEqual(
+    [1e-2, 1e-3, 1e-4].map((far) => calibration.threshold(far as 1e-2)),
+    [0.2, 0.3, 0.4],
+  );
+  assert.ok(Math.abs(calibration.probability(0.3) - 0.5) < 1e-12);
+  // Bayes: at even odds the posterior is the prior.
+  assert.ok(Math.abs(calibration.probability(0.3, 0.01) - 0.01) < 1e-12);
+  assert.equal(calibration.probability(-1000), 0);
+  assert.equal(calibration.probability(1000), 1);
+  assert.throws(() => calibration.threshold(0.5 as 1e-2), /0.01, 0.001, 0.0001/);
+  assert.throws(() => calibration.probability(0, 0), RangeError);
+});

@@ -1,0 +1,261 @@
+/** The rungs with real servers that are killed, hang, come back, and serve other models. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, afterEach, before, test } from "node:test";
+import { Registry } from "prom-client";
+import {
+  Comparison,
+  FaceClient,
+  type FaceClientOptions,
+  InvalidImageError,
+  InvalidRequestError,
+  ModelMismatchError,
+  NoFaceError,
+  UnavailableError,
+} from "../src/index.js";
+import { instrument } from "../src/metrics.js";
+import { GRAY_PNG } from "../src/probe.js";
+import { HEADER_LENGTH } from "../src/tensors.js";
+import { ASTRONAUT, freePort, TritonServer, until } from "./support.js";
+
+const photo = readFileSync(ASTRONAUT);
+const clients: FaceClient[] = [];
+const fronts: Server[] = [];
+let server: TritonServer;
+let simulated: TritonServer;
+
+before(async () => {
+  server = await TritonServer.start();
+  simulated = await TritonServer.start("simulated");
+});
+after(async () => {
+  await server?.stop();
+  await simulated?.stop();
+});
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close()));
+  for (const front of fronts.splice(0)) {
+    front.closeAllConnections();
+    front.close();
+  }
+});
+
+function open(options: FaceClientOptions): FaceClient {
+  const client = new FaceClient({
+    urls: server.facts.url,
+    breaker: { resetTimeoutMs: 200, probeTimeoutMs: 1000 },
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+const local = () => ({ models: server.facts.models, threads: 1 });
+const nobody = async () => `http://127.0.0.1:${await freePort()}`;
+
+/** The address of a server that answers 500 to some paths, and to others what ours answers. */
+async function proxy(fails: (path: string) => boolean): Promise<string> {
+  const front = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    if (fails(request.url!)) {
+      response.writeHead(500).end('{"error":"[internal] KeyError"}');
+      return;
+    }
+    const answer = await fetch(server.facts.url + request.url, {
+      method: request.method!,
+      headers: { [HEADER_LENGTH]: `${request.headers[HEADER_LENGTH]}` },
+      body: request.method === "POST" ? Buffer.concat(chunks) : null,
+    });
+    const length = answer.headers.get(HEADER_LENGTH);
+    if (length) response.setHeader(HEADER_LENGTH, length);
+    response.writeHead(answer.status).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  fronts.push(front);
+  await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+}
+
+test("down to the local rung when Triton is killed, and up again when it is back", async () => {
+  const client = open({ local: local() });
+  const registry = new Registry();
+  instrument(client, registry);
+  const switches: string[] = [];
+  client.events.on("switch", ({ from, to }) => switches.push(`${from}>${to}`));
+  await client.warmUp();
+  const before = await client.embed(photo);
+  assert.equal(before.source, "triton");
+
+  server.signal("SIGKILL");
+  const answers = await client.analyzeMany(Array(20).fill(photo), { concurrency: 20 });
+  assert.ok(answers.every((answer) => "source" in answer && answer.source === "local"));
+  assert.equal(client.mode, "local");
+  const during = await client.embed(photo);
+  assert.deepEqual(during.models, before.models);
+  assert.ok(Comparison.between(before, during).similarity > 0.999);
+  const health = await client.health();
+  assert.equal(health.ok, false);
+  assert.equal(health.mode, "local");
+  assert.equal(health.endpoints[0]!.live, false);
+  assert.notEqual(health.endpoints[0]!.breaker, "closed");
+  assert.equal(health.local!.ready, true);
+
+  await server.restart();
+  await until(() => client.mode === "triton");
+  assert.equal((await client.analyze(photo)).source, "triton");
+  assert.deepEqual(switches, ["triton>local", "local>triton"]);
+  assert.deepEqual(client.counters.switches, { "triton>local": 1, "local>triton": 1 });
+  assert.equal(client.counters.answers.local, 21);
+  const metrics = await registry.metrics();
+  assert.match(metrics, /aurum_face_switches_total\{from="triton",to="local"\} 1/);
+  assert.match(metrics, /aurum_face_answer_seconds_count\{source="local".*analyze_faces"\} 20/);
+  assert.match(metrics, /aurum_face_mode\{source="triton"\} 1/);
+});
+
+test("a server that hangs costs its share of the time, then nobody waits for it", async () => {
+  const client = open({ local: local(), timeoutMs: 3000 });
+  await client.warmUp();
+  server.signal("SIGSTOP");
+  try {
+    assert.equal((await client.analyze(photo)).source, "local");
+    await until(() => client.mode === "local");
+    await client.analyze(photo);
+    assert.equal(client.counters.answers.local, 2);
+  } finally {
+    server.signal("SIGCONT");
+  }
+  await until(() => client.mode === "triton");
+});
+
+test("the next server is asked where one is down", async () => {
+  const client = open({ urls: [await nobody(), server.facts.url] });
+  const answers = await client.analyzeMany(Array(8).fill(photo));
+  assert.ok(answers.every((answer) => "source" in answer && answer.source === "triton"));
+  const { ok, endpoints } = await client.health();
+  assert.deepEqual([ok, endpoints[0]!.live, endpoints[1]!.live], [true, false, true]);
+  assert.equal((await client.models()).length, 5);
+});
+
+test("client errors go to the caller, and open no breaker", async () => {
+  const client = open({ local: local(), simulated: {} });
+  for (let i = 0; i < 10; i++) {
+    await assert.rejects(client.detect(Buffer.from("no image")), InvalidImageError);
+    await assert.rejects(client.detect(photo, { maxFaces: -1 }), InvalidRequestError);
+    await assert.rejects(client.embed(GRAY_PNG), NoFaceError);
+    await assert.rejects(client.embed(photo, { signal: AbortSignal.abort() }));
+  }
+  assert.equal(client.mode, "triton");
+  assert.deepEqual(client.counters.fallbacks, {});
+});
+
+test("one failure that is not the server's end is answered below, without a switch", async () => {
+  let fail = true;
+  const url = await proxy((path) => fail && path.includes("analyze"));
+  const client = open({ urls: url, local: local() });
+  await client.warmUp();
+  assert.equal((await client.analyze(photo)).source, "local");
+  fail = false;
+  await new Promise((resolve) => setTimeout(resolve, 300)); // the probe has passed meanwhile
+  assert.equal((await client.analyze(photo)).source, "triton");
+  assert.deepEqual(client.counters.fallbacks, { "triton>local": 1 });
+  assert.deepEqual(client.counters.switches, {});
+});
+
+test("simulated answers only where they are allowed, and marked", async () => {
+  const urls = await nobody();
+  await assert.rejects(open({ urls, retries: 0 }).analyze(photo));
+  const client = open({ urls, simulated: { maxConfidence: 0.4 } });
+  const [one, two] = [await client.analyze(photo), await client.analyze(photo)];
+  assert.equal(one.source, "simulated");
+  assert.equal(one.simulated, true);
+  assert.deepEqual(JSON.stringify(one), JSON.stringify(two));
+  assert.equal(one.length, 1);
+  assert.ok(one.scores[0]! <= 0.4);
+  assert.deepEqual(one.imageSize, [512, 512]);
+  assert.ok(Math.abs(Math.hypot(...one.embeddings) - 1) < 1e-5);
+  const { x, y, width, height } = one.faces[0]!.bbox;
+  assert.ok(x >= 0 && y >= 0 && x + width <= 512 && y + height <= 512);
+  assert.equal(one.quality, null);
+  assert.equal((await client.detect(photo)).models.embedder, null);
+  // Who asks for confidence does not get it from made-up faces.
+  assert.equal((await client.analyze(photo, { minConfidence: 0.6 })).length, 0);
+  await assert.rejects(client.embed(photo, { minConfidence: 0.6 }), NoFaceError);
+  await assert.rejects(client.analyze(Buffer.from("no image")), InvalidImageError);
+  await assert.rejects(client.analyze(Buffer.from("GIF89a\x01\0\x01\0....")), InvalidImageError);
+  await assert.rejects(client.embed(photo, { aligned: true }), { code: "not_aligned" });
+  assert.equal((await client.embed(GRAY_PNG, { aligned: true })).face.bbox.width, 112);
+});
+
+test("a simulated embedding does not compare with a real one", async () => {
+  const real = await open({}).embed(photo);
+  const made = await open({ urls: await nobody(), simulated: {} }).embed(photo);
+  assert.equal(Comparison.between(made, made).match, null);
+  if (!server.facts.simulated) {
+    assert.throws(() => Comparison.between(real, made), /simulated embedding/);
+  }
+  assert.throws(() => Comparison.between(made, real), ModelMismatchError);
+});
+
+test("without real ML nobody is asked", async () => {
+  assert.throws(() => new FaceClient({ useRealMl: false }), RangeError);
+  const client = open({ useRealMl: false, simulated: {}, local: local() });
+  assert.equal(client.mode, "simulated");
+  assert.equal((await client.detect(photo)).source, "simulated");
+  const health = await client.health();
+  assert.deepEqual([health.ok, health.endpoints, health.local], [false, [], null]);
+  await assert.rejects(client.models(), RangeError);
+});
+
+test("local graphs of another embedding space are not used for the service's", async (t) => {
+  if (server.facts.simulated) return t.skip("both servers serve the same, simulated models");
+  const client = open({ local: { models: simulated.facts.models, threads: 1 } });
+  await client.warmUp();
+  assert.equal((await client.analyze(photo)).source, "triton");
+  server.signal("SIGKILL");
+  await assert.rejects(client.embed(photo), (error) => {
+    assert.match((error as Error).message, /then local: .*other embedding spaces/);
+    return true;
+  });
+  await server.restart();
+});
+
+test("local inference that can't be had says why, in health and in errors", async () => {
+  const client = open({ urls: await nobody(), local: { models: "/nowhere", threads: 1 } });
+  await client.warmUp();
+  const { local: state } = await client.health();
+  assert.equal(state!.ready, false);
+  assert.match(state!.error!.message, /no local inference: .*\/nowhere/);
+  await assert.rejects(client.detect(photo), /then local: no local inference/);
+  assert.equal(client.mode, null);
+});
+
+test("the local rung refuses more photos than may wait, and no others", async () => {
+  const client = open({ urls: await nobody(), local: { ...local(), maxQueue: 4 } });
+  await client.warmUp();
+  const answers = await client.analyzeMany(Array(12).fill(photo), { concurrency: 12 });
+  const refused = answers.filter((answer) => answer instanceof UnavailableError);
+  assert.ok(refused.length > 0 && refused.length < 12);
+  assert.match(refused[0]!.message, /too many photos wait/);
+});
+
+test("a server that passes probes and fails calls gets calls more and more seldom", async () => {
+  const url = await proxy((path) => path.includes("analyze"));
+  const client = open({ urls: url, simulated: {} });
+  const waits: number[] = [];
+  let left = 0;
+  client.events.on("switch", ({ to }) => {
+    if (to === "simulated") left = performance.now();
+    else waits.push(performance.now() - left);
+  });
+  await until(async () => {
+    await client.analyze(photo);
+    return waits.length === 3;
+  });
+  // The first is resetTimeoutMs, each further one at least twice the last.
+  for (const [index, least] of [200, 400, 800].entries()) {
+    assert.ok(waits[index]! >= least - 5, `${waits}`);
+  }
+});

@@ -1,0 +1,244 @@
+/** The local rung's own parts, where photos alone would not show a mistake. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import sharp from "sharp";
+import { align, similarity, TEMPLATE } from "../src/local/align.js";
+import { decode } from "../src/local/decode.js";
+import { type Found, selectFaces } from "../src/local/faces.js";
+import { letterbox } from "../src/local/letterbox.js";
+import type { Photo } from "../src/local/photo.js";
+import { resizeArea, resizeLinear, warp } from "../src/local/resize.js";
+import { ASTRONAUT, CHECKOUT } from "./support.js";
+
+const photo = readFileSync(ASTRONAUT);
+const decoded = (bytes: Buffer) => decode(sharp, bytes, 1e7, 5e7);
+
+/** What OpenCV makes of raw RGB pixels; `code` gets `photo` and sets `result`. */
+function opencv({ width, height, data }: Photo, code: string): Uint8Array {
+  const script = `
+import sys, numpy as np, cv2
+photo = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(${height}, ${width}, 3)
+${code}
+sys.stdout.buffer.write(np.ascontiguousarray(result).tobytes())`;
+  return execFileSync(join(CHECKOUT, ".venv", "bin", "python"), ["-c", script], {
+    input: data,
+    cwd: CHECKOUT,
+    maxBuffer: 1e9,
+  });
+}
+
+function largest(a: Uint8Array, b: Uint8Array): number {
+  assert.equal(a.length, b.length);
+  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+}
+
+test("resizing is OpenCV's", async () => {
+  const image = await decoded(photo);
+  for (const [width, height] of [
+    [320, 320],
+    [500, 333],
+    [511, 257],
+  ] as const) {
+    const want = opencv(image, `result = cv2.resize(photo, (${width}, ${height}))`);
+    assert.equal(largest(resizeLinear(image, width, height).data, want), 0, `${width}x${height}`);
+  }
+  for (const [width, height] of [
+    [100, 77],
+    [256, 256],
+    [128, 128],
+    [171, 171],
+    [1, 1],
+  ] as const) {
+    const code = `result = cv2.resize(photo, (${width}, ${height}), interpolation=cv2.INTER_AREA)`;
+    const got = resizeArea(image, width, height).data;
+    assert.ok(largest(got, opencv(image, code)) <= 1, `${width}x${height}`);
+  }
+});
+
+test("warping is OpenCV's, also beyond the border", async () => {
+  const image = await decoded(photo);
+  for (const matrix of [
+    [0.8, 0.3, -40.3, -0.3, 0.8, 10.7],
+    [1.7, -0.2, 30, 0.2, 1.7, -200],
+    [-0.5, 0, 111, 0, -0.5, 111],
+  ] as const) {
+    const rows = `[[${matrix.slice(0, 3)}], [${matrix.slice(3)}]]`;
+    const code = `result = cv2.warpAffine(photo, np.array(${rows}), (112, 112))`;
+    assert.equal(largest(warp(image, [...matrix], 112, 112).data, opencv(image, code)), 0);
+  }
+});
+
+test("crops are the service's, large faces and degenerate ones too", async () => {
+  const image = await decoded(photo);
+  const cases: Found[] = [
+    {
+      box: [170, 60, 110, 150],
+      landmarks: [202, 114, 247, 110, 225, 145, 206, 165, 247, 160],
+      score: 1,
+    },
+    // more than twice the crop's size, and reaching past the border
+    {
+      box: [-40, -40, 600, 600],
+      landmarks: [90, 170, 420, 160, 260, 330, 120, 420, 400, 410],
+      score: 1,
+    },
+    // upside down
+    {
+      box: [100, 100, 200, 200],
+      landmarks: [250, 300, 160, 300, 205, 250, 240, 200, 170, 200],
+      score: 1,
+    },
+    // all in one point
+    { box: [100, 120, 90, 120], landmarks: Array(10).fill(140), score: 1 },
+  ];
+  for (const face of cases) {
+    const want = opencv(
+      image,
+      `from aurum.imaging.align import align
+points = np.array(${JSON.stringify(face.landmarks)}, np.float32).reshape(1, 5, 2)
+result = align(photo, np.array([${JSON.stringify(face.box)}], np.float32), points)[0]`,
+    );
+    assert.ok(largest(align(image, face).data, want) <= 1, JSON.stringify(face.box));
+  }
+});
+
+test("the similarity of the template is the identity", () => {
+  const matrix = similarity(TEMPLATE)!;
+  for (const [i, value] of [1, 0, 0, 0, 1, 0].entries()) {
+    assert.ok(Math.abs(matrix[i]! - value) < 1e-9);
+  }
+  assert.equal(similarity(Array(10).fill(3)), null);
+});
+
+test("a letterbox shrinks, never stretches, and pads right and below", () => {
+  const wide: Photo = { width: 1000, height: 300, data: new Uint8Array(900_000).fill(200) };
+  const box = letterbox(wide, 640);
+  assert.deepEqual([box.width, box.height], [640, 192]);
+  assert.deepEqual(box.scale, [0.64, 0.64].map(Math.fround));
+  assert.equal(box.planes[640 * 191 + 639], 200);
+  const small = letterbox({ width: 33, height: 20, data: new Uint8Array(1980).fill(9) }, 640);
+  assert.deepEqual([small.width, small.height, ...small.scale], [64, 32, 1, 1]);
+  assert.equal(small.planes[33], 0);
+  assert.equal(small.planes[64 * 20], 0);
+});
+
+test("NMS keeps the best of those that overlap; what is no number is no face", () => {
+  const at = (x: number, side: number, score: number): Found => ({
+    box: [x, 0, side, side],
+    landmarks: Array(10).fill(x),
+    score,
+  });
+  const faces = selectFaces(
+    [
+      at(0, 100, 0.7),
+      at(10, 100, 0.9), // covers the first
+      at(300, 200, 0.8), // larger
+      at(600, 50, 0.59), // too unsure
+      at(700, 50, Number.NaN),
+      { ...at(800, 50, 0.9), box: [800, 0, Number.POSITIVE_INFINITY, 50] },
+      { ...at(900, 50, 0.9), box: [900, 0, 0, 50] },
+      { ...at(950, 50, 0.9), landmarks: Array(10).fill(1e7) },
+    ],
+    [0.5, 0.5],
+    0.6,
+    0.3,
+  );
+  assert.deepEqual(
+    faces.map((face) => face.box[0]),
+    [600, 20],
+  );
+  assert.deepEqual(selectFaces([at(0, 10, 0)], [1, 1], 0, 0.3), []);
+});
+
+test("pixels are those that the service decodes", async () => {
+  const bytes = await sharp(photo).resize(200, 120, { fit: "fill" }).png().toBuffer();
+  const base = sharp(bytes);
+  const kinds: Record<string, Buffer> = {
+    "jpeg as it is": photo,
+    png: bytes,
+    "webp lossless": await base.clone().webp({ lossless: true }).toBuffer(),
+    "png gray": await base.clone().grayscale().png().toBuffer(),
+    "png alpha": await base.clone().ensureAlpha(0.3).png().toBuffer(),
+    "png 16 bit": await base.clone().toColourspace("rgb16").png().toBuffer(),
+    "jpeg gray": await base.clone().grayscale().jpeg().toBuffer(),
+    "jpeg progressive": await base.clone().jpeg({ progressive: true }).toBuffer(),
+    "jpeg 4:4:4": await base.clone().jpeg({ chromaSubsampling: "4:4:4" }).toBuffer(),
+    "jpeg base64": Buffer.from(photo.toString("base64")),
+    "jpeg data URL": Buffer.from(`data:image/jpeg;base64,${photo.toString("base64")}`),
+  };
+  for (let orientation = 1; orientation <= 8; orientation++) {
+    kinds[`orientation ${orientation}`] = await base
+      .clone()
+      .withMetadata({ orientation })
+      .jpeg()
+      .toBuffer();
+  }
+  const wanted = decodedByTheService(Object.values(kinds));
+  for (const [index, [kind, encoded]] of Object.entries(kinds).entries()) {
+    const got = await decoded(encoded);
+    assert.equal(got.width, wanted[index]!.width, kind);
+    assert.ok(largest(got.data, wanted[index]!.data) <= 1, kind);
+  }
+});
+
+/** What aurum.imaging.decode makes of photos. */
+function decodedByTheService(photos: Buffer[]): { width: number; data: Uint8Array }[] {
+  const script = `
+import base64, json, sys
+from aurum.imaging.decode import decode
+for text in json.load(sys.stdin):
+    photo = decode(base64.b64decode(text), 10**7, 10**8)
+    width = photo.shape[1]
+    print(json.dumps({"width": width, "data": base64.b64encode(photo.tobytes()).decode()}))`;
+  const lines = execFileSync(join(CHECKOUT, ".venv", "bin", "python"), ["-c", script], {
+    input: JSON.stringify(photos.map((photo) => photo.toString("base64"))),
+    cwd: CHECKOUT,
+    maxBuffer: 1e9,
+    encoding: "utf8",
+  });
+  return lines
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .map(({ width, data }) => ({ width, data: Buffer.from(data, "base64") }));
+}
+
+test("refusals are the service's", async () => {
+  const frames = await Promise.all(
+    [10, 200].map((tone) =>
+      sharp({ create: { width: 64, height: 64, channels: 3, background: { r: tone, g: 0, b: 0 } } })
+        .png()
+        .toBuffer(),
+    ),
+  );
+  const animated = await sharp(frames, { join: { animated: true } })
+    .webp()
+    .toBuffer();
+  const png = await sharp(photo).png().toBuffer();
+  const webp = await sharp(photo).webp().toBuffer();
+  const cases: [Buffer, RegExp][] = [
+    [Buffer.alloc(0), /empty/],
+    [Buffer.from("no image"), /not an image/],
+    [await sharp(photo).gif().toBuffer(), /GIF images are not supported/],
+    [await sharp(photo).tiff().toBuffer(), /TIFF images are not supported/],
+    [animated, /animated/],
+    [Buffer.from("/9j/%%%"), /damaged base64/],
+    [Buffer.from("data:image/png,abc"), /damaged base64/],
+    [photo.subarray(0, photo.length / 2), /corrupt or truncated/],
+    [png.subarray(0, png.length / 2), /corrupt or truncated/],
+    [webp.subarray(0, webp.length / 2), /corrupt|damaged/],
+  ];
+  for (const [bytes, message] of cases) {
+    await assert.rejects(decoded(bytes), (error) => {
+      assert.match((error as Error).message, message);
+      assert.equal((error as { code: string }).code, "invalid_image");
+      return true;
+    });
+  }
+  await assert.rejects(decode(sharp, photo, 1000, 5e7), /at most 1000 are allowed/);
+  await assert.rejects(decode(sharp, photo, 1e7, 1000), /512x512 pixels; at most 1000/);
+});

@@ -1,0 +1,176 @@
+/** The package as it is published, the README's examples, and the example app. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { ASTRONAUT, PACKAGE, RedisServer, TritonServer } from "./support.js";
+
+const EXAMPLES = [
+  ...readFileSync(join(PACKAGE, "README.md"), "utf8").matchAll(/<!-- run -->\n```js\n(.*?)```/gs),
+].map((match) => match[1]!);
+
+let server: TritonServer;
+let redis: RedisServer;
+let folder: string;
+
+before(async () => {
+  [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
+  folder = mkdtempSync(join(tmpdir(), "aurum-package-"));
+});
+after(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await Promise.all([server?.stop(), redis?.stop()]);
+});
+
+function npm(cwd: string, ...args: string[]): string {
+  return execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+test("packed and installed into an empty project, both module systems share its classes", async () => {
+  const project = join(folder, "empty");
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), '{"name":"empty","private":true}');
+  const [packed] = JSON.parse(
+    npm(PACKAGE, "pack", "--ignore-scripts", "--json", "--pack-destination", folder),
+  );
+  const names: string[] = packed.files.map((file: { path: string }) => file.path);
+  assert.ok(
+    names.every((name) => /^(dist\/.*\.m?(js|d\.ts|d\.mts)|README\.md|package\.json)$/.test(name)),
+    names.join(),
+  );
+  const { publint } = await import("publint");
+  const tarball = new Uint8Array(readFileSync(join(folder, packed.filename))).buffer;
+  assert.deepEqual((await publint({ pack: { tarball } })).messages, []);
+  npm(project, "install", "--ignore-scripts", "--no-audit", join(folder, packed.filename));
+  writeFileSync(
+    join(project, "both.mjs"),
+    `import { createRequire } from "node:module";
+     import { FaceClient, InvalidImageError, optionsFromEnv } from "aurum-face-client";
+     const required = createRequire(import.meta.url)("aurum-face-client");
+     const client = new required.FaceClient({ urls: ${JSON.stringify(server.facts.url)} });
+     const answer = await client.analyze(${JSON.stringify(ASTRONAUT)});
+     const error = await client.detect("none.jpg").catch((error) => error);
+     await client.close();
+     console.log(answer.length, answer.source, required.FaceClient === FaceClient,
+       error instanceof InvalidImageError, typeof optionsFromEnv);`,
+  );
+  const output = execFileSync(process.execPath, ["both.mjs"], { cwd: project, encoding: "utf8" });
+  assert.equal(output.trim(), "1 triton true true function");
+  // Without its optional peers the rest must not be loaded, and say what is missing.
+  assert.throws(
+    () =>
+      execFileSync(process.execPath, ["-e", 'require("aurum-face-client/worker")'], {
+        cwd: project,
+        stdio: "pipe",
+      }),
+    /Cannot find module 'bullmq'/,
+  );
+});
+
+test("the README has an example of each entry", () => assert.equal(EXAMPLES.length, 3));
+
+/** Run an example as it stands but for the ports. */
+function run(example: string): string {
+  const place = join(folder, "example");
+  mkdirSync(place, { recursive: true });
+  cpSync(ASTRONAUT, join(place, "photo.jpg"));
+  cpSync(ASTRONAUT, join(place, "other.jpg"));
+  rmSync(join(place, "model_repository"), { force: true });
+  symlinkSync(server.facts.models, join(place, "model_repository"));
+  // Inside the package, its own name is the package as built.
+  const file = join(PACKAGE, "build", `example-${process.pid}.mjs`);
+  const text = example
+    .replace("http://127.0.0.1:8000", server.facts.url)
+    .replace("6379", `${redis.port}`);
+  writeFileSync(file, text);
+  try {
+    return execFileSync(process.execPath, [file], {
+      cwd: place,
+      encoding: "utf8",
+      timeout: 60_000,
+      env: { ...process.env, AURUM_TRITON_URL: server.facts.url },
+    });
+  } finally {
+    rmSync(file);
+  }
+}
+
+test("README: ask a server", () => {
+  const [face, comparison] = run(EXAMPLES[0]!)
+    .trim()
+    .split(/\n(?=[\d.]+ (?:true|null)$)/);
+  assert.match(face!, /x: .* 512$/s);
+  assert.match(comparison!, /^(1|0\.99\d+) (true|null)$/);
+});
+
+test("README: the ladder", () => {
+  assert.match(run(EXAMPLES[1]!), /^triton \w+@[0-9a-f]{12} 1\ntriton \{/);
+});
+
+test("README: the queue", () => {
+  const output = run(EXAMPLES[2]!);
+  assert.match(output, /^[0-9a-f]{32} (null|[\d.]+) triton$/m);
+  assert.match(output, /^\d+ \[invalid_image\] cannot read the image: ENOENT.*missing.jpg'/m);
+});
+
+test("the example app: upload, health, status, metrics, and bad uploads", async () => {
+  const app = spawn(process.execPath, [join(PACKAGE, "build", "example", "app.js")], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, PORT: "0", AURUM_TRITON_URL: server.facts.url },
+  });
+  try {
+    const url = `http://127.0.0.1:${await portOf(app)}`;
+    const upload = (body: Buffer, type = "image/jpeg") =>
+      fetch(`${url}/analyze`, { method: "POST", body, headers: { "content-type": type } });
+    const photo = readFileSync(ASTRONAUT);
+    const answer = (await (await upload(photo)).json()) as {
+      source: string;
+      faces: { embedding: number[] }[];
+    };
+    assert.equal(answer.source, "triton");
+    assert.equal(answer.faces[0]!.embedding.length, 512);
+    for (const [response, status] of [
+      [await upload(Buffer.from("no image")), 400],
+      [await upload(Buffer.alloc(11_000_000)), 413],
+      [await upload(photo, "text/plain"), 415],
+      [await fetch(`${url}/health`), 200],
+    ] as const) {
+      assert.equal(response.status, status);
+      await response.json();
+    }
+    assert.deepEqual(await (await fetch(`${url}/status`)).json(), {
+      shouldUseRealML: true,
+      fallbackMode: null,
+      counters: { answers: { triton: 1 }, fallbacks: {}, switches: {} },
+    });
+    assert.match(
+      await (await fetch(`${url}/metrics`)).text(),
+      /aurum_face_mode\{source="triton"\} 1/,
+    );
+  } finally {
+    const ended = new Promise((resolve) => app.once("exit", resolve));
+    app.kill("SIGTERM");
+    await ended;
+  }
+});
+
+function portOf(app: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    app.once("exit", () => reject(new Error("the app has ended")));
+    app.stdout!.on("data", (data) => {
+      const port = /listening on (\d+)/.exec(String(data))?.[1];
+      if (port) resolve(port);
+    });
+  });
+}

@@ -1,0 +1,98 @@
+"""A tritonserver of its own for the Node tests, which tell it what to do on stdin.
+
+It prints one line of JSON when it is ready, and one after each command: `start` (again, on the same
+ports; a line when it was started, and one when it is ready), `analyze PATH` (what the Python client
+says of a photo), `load SECONDS CONCURRENCY PATH` (how many photos a second the Python client gets
+analyzed). It ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aurum_client import Analysis, AsyncFaceClient, FaceClient
+
+from aurum.server.private import running
+from aurum.server.server import Server
+from aurum.settings import Settings
+
+
+def main() -> None:
+    """Serve the profile that the first argument names (default: the best)."""
+    profile = sys.argv[1] if len(sys.argv) > 1 else Settings.from_env().profile
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-node-")))
+        settings = replace(Settings.from_env(), profile=profile)
+        service = stack.enter_context(running(settings, folder))
+        server = service.server
+        facts = {
+            "url": service.urls[0],
+            "models": str(folder / "model_repository"),
+            "simulated": service.prepared.simulated,
+            "pid": server.pid,
+        }
+        say(facts)
+        for line in sys.stdin:
+            command, _, argument = line.strip().partition(" ")
+            if command == "start":
+                while server.running:  # a process that was just killed
+                    time.sleep(0.01)
+                server = stack.enter_context(Server(service.settings))
+                say({"pid": server.pid})
+                server.wait_ready()
+                say({})
+            elif command == "analyze":
+                with FaceClient(service.urls[0], timeout=60) as client:
+                    say(as_json(client.analyze(argument)))
+            elif command == "load":
+                seconds, concurrency, path = argument.split(" ", 2)
+                load = photos_a_second(service.urls[0], float(seconds), int(concurrency), path)
+                say({"rate": asyncio.run(load)})
+
+
+async def photos_a_second(url: str, seconds: float, concurrency: int, path: str) -> float:
+    """The rate of `concurrency` callers that each ask again once they are answered."""
+    photo = Path(path).read_bytes()
+    async with AsyncFaceClient(url, timeout=60) as client:
+        start = time.perf_counter()
+        answered = 0
+
+        async def call() -> None:
+            nonlocal answered
+            while time.perf_counter() - start < seconds:
+                await client.analyze(photo)
+                answered += 1
+
+        await asyncio.gather(*(call() for _ in range(concurrency)))
+        return answered / (time.perf_counter() - start)
+
+
+def say(answer: dict[str, Any]) -> None:
+    """Print one line that the tests wait for."""
+    print(json.dumps(answer), flush=True)
+
+
+def as_json(answer: Analysis) -> dict[str, Any]:
+    """An answer of the Python client, under the names that the Node client gives them."""
+    return {
+        "boxes": answer.boxes.ravel().tolist(),
+        "landmarks": answer.landmarks.ravel().tolist(),
+        "scores": answer.scores.tolist(),
+        "embeddings": answer.embeddings.ravel().tolist(),
+        "quality": answer.quality.tolist(),
+        "qualityParts": answer.quality_parts.ravel().tolist(),
+        "imageSize": list(answer.image_size),
+        "models": {"detector": answer.models.detector, "embedder": answer.models.embedder},
+    }
+
+
+if __name__ == "__main__":
+    main()

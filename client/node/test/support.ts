@@ -1,0 +1,173 @@
+/** Real servers for the tests and benchmarks, and the photos to send. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+/** Compiled, this file lies in client/node/build/test. */
+export const PACKAGE = join(__dirname, "..", "..");
+export const CHECKOUT = join(PACKAGE, "..", "..");
+export const ASTRONAUT = join(CHECKOUT, "aurum", "assets", "astronaut.jpg");
+const PYTHON = join(CHECKOUT, ".venv", "bin", "python");
+
+export interface Facts {
+  url: string;
+  /** Its model_repository. */
+  models: string;
+  /** Whether there were no weights, so that simulated models are served. */
+  simulated: boolean;
+  /** Of tritonserver, and of the group of its processes. */
+  pid: number;
+}
+
+/** A tritonserver that test/serve.py runs; see there for the commands. */
+export class TritonServer {
+  private constructor(
+    private readonly process: ChildProcess,
+    private readonly lines: AsyncIterator<string>,
+    readonly facts: Readonly<Facts>,
+    private pid: number,
+  ) {}
+
+  static async start(profile?: string): Promise<TritonServer> {
+    const script = join(PACKAGE, "test", "serve.py");
+    const child = spawn(PYTHON, profile ? [script, profile] : [script], {
+      cwd: CHECKOUT,
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, GRPC_ENABLE_FORK_SUPPORT: "0" }, // or gRPC remarks on each restart
+    });
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const first = await lines.next();
+    if (first.done) throw new Error("test/serve.py ended before its server was ready");
+    const facts = JSON.parse(first.value) as Facts;
+    return new TritonServer(child, lines, facts, facts.pid);
+  }
+
+  /** What the Python client says of a photo. */
+  analyze<T>(photo: string): Promise<T> {
+    return this.tell(`analyze ${photo}`);
+  }
+
+  /** How many photos a second the Python client gets analyzed by so many callers. */
+  async load(seconds: number, concurrency: number, photo: string): Promise<number> {
+    return (await this.tell<{ rate: number }>(`load ${seconds} ${concurrency} ${photo}`)).rate;
+  }
+
+  /** SIGKILL ends it, SIGSTOP makes it hang, SIGCONT lets it go on; so for its Python stubs. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(-this.pid, signal);
+  }
+
+  /** After SIGKILL: start it again, on the same ports, and wait until it answers. */
+  async restart(started: () => void = () => {}): Promise<void> {
+    const { pid } = await this.tell<{ pid: number }>("start");
+    this.pid = pid;
+    started();
+    await this.answer();
+  }
+
+  private tell<T>(command: string): Promise<T> {
+    this.process.stdin!.write(`${command}\n`);
+    return this.answer();
+  }
+
+  private async answer<T>(): Promise<T> {
+    const line = await this.lines.next();
+    if (line.done) throw new Error("test/serve.py has ended");
+    return JSON.parse(line.value) as T;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once("exit", resolve));
+    this.process.stdin!.end();
+    await ended;
+  }
+}
+
+/** The group photos, if this machine has them (docs/contributing.md), and the astronaut. */
+export function photos(): string[] {
+  const folder = process.env.AURUM_TEST_PHOTOS || join(CHECKOUT, "..", "shared", "photos");
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const group = names.filter((name) => /\.(jpg|jpeg|png|webp)$/i.test(name)).sort();
+  return [ASTRONAUT, ...group.map((name) => join(folder, name))];
+}
+
+/** Wait until `condition` holds; fails after `seconds`, which no test should come near. */
+export async function until(condition: () => boolean | Promise<boolean>, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A port that nobody uses. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** A Redis on a free loopback port with a folder of its own, that keeps what it has accepted. */
+export class RedisServer {
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+  ) {}
+
+  static async start(): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), "aurum-redis-"));
+    const redis = new RedisServer(await freePort(), folder);
+    await redis.start();
+    return redis;
+  }
+
+  get connection() {
+    return { host: "127.0.0.1", port: this.port };
+  }
+
+  async start(): Promise<void> {
+    const settings = { port: this.port, bind: "127.0.0.1", dir: this.folder, save: "" };
+    const durable = { appendonly: "yes", appendfsync: "always" };
+    const flags = Object.entries({ ...settings, ...durable }).flatMap(([k, v]) => [
+      `--${k}`,
+      `${v}`,
+    ]);
+    this.child = spawn("redis-server", flags, { stdio: "ignore" });
+    await until(() => canConnect(this.port));
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const ended = new Promise((resolve) => this.child!.once("exit", resolve));
+    this.child!.kill(signal);
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill("SIGTERM");
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.once("connect", () => socket.destroy());
+  });
+}
+
+/** The same JPEG with a comment of its own, so that it is another file. */
+export function withComment(jpeg: Buffer, comment: string): Buffer {
+  const text = Buffer.from(comment);
+  const segment = Buffer.from([0xff, 0xfe, 0, text.length + 2]); // COM and its length
+  return Buffer.concat([jpeg.subarray(0, 2), segment, text, jpeg.subarray(2)]);
+}

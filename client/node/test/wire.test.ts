@@ -1,0 +1,295 @@
+/** The binary tensor extension, byte by byte, and the errors that answers turn into. */
+
+import assert from "node:assert/strict";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, test } from "node:test";
+import {
+  AccessDeniedError,
+  ConnectionFailedError,
+  FaceClient,
+  InvalidRequestError,
+  ModelNotFoundError,
+  NoFaceError,
+  ProtocolError,
+  RequestTimeoutError,
+  ServerError,
+  UnavailableError,
+} from "../src/index.js";
+import { decodeResponse, encodeRequest, readWords } from "../src/tensors.js";
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const photo = Buffer.from("a photo");
+
+/** An answer of the service: outputs as Triton sends them. */
+function answer(faces: number, change: (outputs: Record<string, unknown>[]) => void = () => {}) {
+  const floats = (name: string, shape: number[], value: number) => {
+    const data = Buffer.alloc(4 * shape.reduce((a, b) => a * b, 1));
+    for (let at = 0; at < data.length; at += 4) data.writeFloatLE(value, at);
+    return { name, datatype: "FP32", shape, data };
+  };
+  const size = Buffer.alloc(8);
+  size.writeInt32LE(640, 0);
+  size.writeInt32LE(480, 4);
+  const models = ["d@1", "e@2"].map((id) =>
+    Buffer.concat([Buffer.from([id.length, 0, 0, 0]), Buffer.from(id)]),
+  );
+  const outputs = [
+    floats("boxes", [faces, 4], 1.5),
+    { name: "models", datatype: "BYTES", shape: [2], data: Buffer.concat(models) },
+    floats("landmarks", [faces, 5, 2], 2.5),
+    floats("scores", [faces], 0.75),
+    floats("embeddings", [faces, 512], 0.25),
+    { name: "image_size", datatype: "INT32", shape: [2], data: size },
+    floats("quality", [faces], 0.625),
+    floats("quality_parts", [faces, 17], 0.5), // one more than this client knows
+    floats("calibration", [6], 0.125),
+  ];
+  change(outputs);
+  const header = Buffer.from(
+    JSON.stringify({
+      outputs: outputs.map(({ data, ...rest }) => ({
+        ...rest,
+        parameters: { binary_data_size: data.length },
+      })),
+    }),
+  );
+  return { header, body: Buffer.concat([header, ...outputs.map(({ data }) => data)]) };
+}
+
+async function answering(change?: (outputs: never[]) => void): Promise<string> {
+  const { header, body } = answer(2, change as never);
+  return serve((_, response) => {
+    response.setHeader("inference-header-content-length", header.length).end(body);
+  });
+}
+
+test("a request is a JSON header, a length and the photo", () => {
+  const { body, headerLength } = encodeRequest(photo, { max_faces: 2 }, "r-1");
+  const header = JSON.parse(Buffer.from(body.subarray(0, headerLength)).toString());
+  assert.deepEqual(header, {
+    id: "r-1",
+    parameters: { max_faces: 2, binary_data_output: true },
+    inputs: [
+      {
+        name: "image",
+        shape: [1],
+        datatype: "BYTES",
+        parameters: { binary_data_size: photo.length + 4 },
+      },
+    ],
+  });
+  assert.equal(Buffer.from(body).readUInt32LE(headerLength), photo.length);
+  assert.deepEqual(Buffer.from(body.subarray(headerLength + 4)), photo);
+});
+
+test("tensors are read at any address", () => {
+  const addresses = new Set<number>();
+  for (let pad = 0; pad < 4; pad++) {
+    const { header, body } = answer(1);
+    // JSON may be followed by spaces, which move the tensors behind it.
+    const padded = Buffer.concat([header, Buffer.alloc(pad, " "), body.subarray(header.length)]);
+    addresses.add((header.length + pad) % 4);
+    const bytes = new Uint8Array(padded).buffer;
+    const outputs = decodeResponse(bytes, header.length + pad);
+    assert.deepEqual(outputs.get("scores")!.data, Float32Array.of(0.75));
+    assert.deepEqual(outputs.get("image_size")!.data, Int32Array.of(640, 480));
+    assert.deepEqual(outputs.get("models")!.data, ["d@1", "e@2"]);
+  }
+  assert.equal(addresses.size, 4);
+});
+
+test("words are turned where the machine is big-endian", () => {
+  const bytes = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  assert.deepEqual(new Uint8Array(readWords(bytes, true)), Uint8Array.of(4, 3, 2, 1, 8, 7, 6, 5));
+  assert.deepEqual(new Uint8Array(readWords(bytes, false)), bytes);
+});
+
+test("a whole answer in JSON is read as well", async () => {
+  const { body, header } = answer(1);
+  const outputs = decodeResponse(new Uint8Array(body).buffer, header.length);
+  const json = [...outputs].map(([name, { datatype, shape, data }]) => ({
+    name,
+    datatype,
+    shape,
+    data: Array.from(data as ArrayLike<unknown>),
+  }));
+  const bytes = new TextEncoder().encode(JSON.stringify({ outputs: json }));
+  assert.deepEqual(decodeResponse(bytes.buffer, undefined), outputs);
+});
+
+test("an answer becomes faces, and JSON", async () => {
+  const client = new FaceClient({ urls: await answering() });
+  const analysis = await client.analyze(photo);
+  assert.equal(analysis.length, 2);
+  assert.deepEqual([...analysis][1]!.bbox, { x: 1.5, y: 1.5, width: 1.5, height: 1.5 });
+  const json = JSON.parse(JSON.stringify(analysis));
+  assert.equal(json.source, "triton");
+  assert.equal(json.simulated, false);
+  assert.deepEqual(json.imageSize, [640, 480]);
+  assert.equal(json.faces[1].embedding.length, 512);
+  assert.equal(json.faces[1].quality, 0.625);
+  assert.equal(Object.keys(json.faces[1].qualityParts).length, 16);
+  assert.equal(analysis.calibration!.threshold(1e-3), 0.125);
+  assert.deepEqual(json.faces[0].landmarks[4], [2.5, 2.5]);
+  await client.close();
+});
+
+const broken: Record<string, (outputs: { name: string; [key: string]: unknown }[]) => void> = {
+  "is missing": (outputs) => outputs.shift(),
+  "has another type": (outputs) => {
+    outputs[0]!.datatype = "INT32";
+  },
+  "has an unknown type": (outputs) => {
+    outputs[0]!.datatype = "FP64";
+  },
+  "has another shape": (outputs) => {
+    outputs[0]!.shape = [4, 2];
+  },
+  "has too few columns": (outputs) => {
+    const parts = outputs.find(({ name }) => name === "quality_parts")!;
+    Object.assign(parts, { shape: [2, 3], data: Buffer.alloc(24) });
+  },
+  "has another length": (outputs) => {
+    const calibration = outputs.find(({ name }) => name === "calibration")!;
+    Object.assign(calibration, { shape: [5], data: Buffer.alloc(20) });
+  },
+  "has fewer bytes than its shape": (outputs) => {
+    outputs[0]!.data = Buffer.alloc(8);
+  },
+  "has a string that is cut off": (outputs) => {
+    outputs[1]!.data = Buffer.from([9, 0, 0, 0, 1]);
+  },
+};
+for (const [what, change] of Object.entries(broken)) {
+  test(`an answer breaks the contract where an output ${what}`, async () => {
+    const client = new FaceClient({ urls: await answering(change as never), retries: 0 });
+    await assert.rejects(client.analyze(photo), ProtocolError);
+    await client.close();
+  });
+}
+
+test("an answer that is cut off, no JSON, or no HTTP", async () => {
+  const { header, body } = answer(1);
+  const length = { "inference-header-content-length": String(header.length) };
+  const cases: [RequestListener, new (...args: never[]) => Error][] = [
+    [(_, response) => response.writeHead(200, length).end(body.subarray(0, -10)), ProtocolError],
+    [(_, response) => response.end("<html>"), ProtocolError],
+    [(_, response) => response.end('{"outputs": 7}'), ProtocolError],
+    [(_, response) => response.socket!.end("SSH-2.0\r\n\r\n"), ProtocolError],
+    [
+      (_, response) => {
+        response.writeHead(200, { ...length, "content-length": body.length });
+        response.write(body.subarray(0, 100), () => response.socket!.destroy());
+      },
+      ConnectionFailedError,
+    ],
+  ];
+  for (const [listener, Kind] of cases) {
+    const client = new FaceClient({ urls: await serve(listener), retries: 0 });
+    await assert.rejects(client.analyze(photo), Kind);
+    await client.close();
+  }
+});
+
+const statuses: [number, string, new (...args: never[]) => Error, string | null][] = [
+  [400, "in ensemble 'embed_face', [no_face] none", NoFaceError, "no_face"],
+  [400, "[request id: 1] in ensemble 'x', [not_aligned] no", InvalidRequestError, "not_aligned"],
+  [401, "who?", AccessDeniedError, null],
+  [404, "unknown model", ModelNotFoundError, null],
+  [413, "too large", InvalidRequestError, null],
+  [429, "slowly", UnavailableError, null],
+  [302, "", ServerError, null],
+  [500, "[internal] KeyError", ServerError, "internal"],
+  [500, "in ensemble 'x', [unavailable] stopping", UnavailableError, "unavailable"],
+  [503, "busy", UnavailableError, null],
+  [504, "late", RequestTimeoutError, null],
+];
+for (const [status, message, Kind, code] of statuses) {
+  test(`${status} '${message}' is ${Kind.name}`, async () => {
+    const url = await serve((_, response) => {
+      response.writeHead(status).end(JSON.stringify({ error: message }));
+    });
+    const client = new FaceClient({ urls: url, retries: 0 });
+    await assert.rejects(client.detect(photo), (error) => {
+      assert.ok(error instanceof Kind);
+      assert.equal((error as ServerError).status, status);
+      assert.equal((error as ServerError).code, code);
+      assert.doesNotMatch((error as Error).message, /ensemble|request id/);
+      return true;
+    });
+    await client.close();
+  });
+}
+
+test("503 and lost connections are tried again, other failures are not", async () => {
+  const { header, body } = answer(1);
+  for (const [failure, calls] of [
+    [503, 3],
+    [0, 3],
+    [500, 1],
+    [400, 1],
+  ] as const) {
+    let seen = 0;
+    const url = await serve((_, response) => {
+      seen++;
+      if (seen === 3) {
+        response.setHeader("inference-header-content-length", header.length).end(body);
+      } else if (failure) response.writeHead(failure).end('{"error":"no"}');
+      else response.socket!.destroy();
+    });
+    // The probe after a failure must not be counted: without a rung below, it comes at the end.
+    const client = new FaceClient({ urls: url, retries: 2 });
+    const answered = await client.analyze(photo).then(
+      () => true,
+      () => false,
+    );
+    assert.equal(answered, calls === 3, `${failure}`);
+    assert.ok(calls === 3 ? seen === 3 : seen >= 1);
+    await client.close();
+  }
+});
+
+test("headers go with every request; a prefix and a bare host are URLs", async () => {
+  const seen: string[] = [];
+  const { header, body } = answer(1);
+  const url = await serve((request, response) => {
+    seen.push(`${request.url} ${request.headers.authorization}`);
+    response.setHeader("inference-header-content-length", header.length).end(body);
+  });
+  const client = new FaceClient({
+    urls: `${url.replace("http://", "")}/prefix/`,
+    headers: { authorization: "Bearer x" },
+  });
+  await client.detect(photo);
+  assert.deepEqual(seen, ["/prefix/v2/models/detect_faces/infer Bearer x"]);
+  await client.close();
+});
+
+test("connections are kept", async () => {
+  const sockets = new Set<unknown>();
+  const { header, body } = answer(1);
+  const url = await serve((request, response) => {
+    sockets.add(request.socket);
+    response.setHeader("inference-header-content-length", header.length).end(body);
+  });
+  const client = new FaceClient({ urls: url });
+  for (let i = 0; i < 20; i++) await client.detect(photo);
+  // A connection is free again a moment after its answer is read, so a second one may be opened.
+  assert.ok(sockets.size <= 2, `${sockets.size} connections`);
+  await client.close();
+});

@@ -1,0 +1,124 @@
+"""What tests of the edge need: an edge of their own, and clients down to raw sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from aurum_client import FaceClient
+
+from aurum.edge import private
+from aurum.server.private import Service
+from aurum.settings import Settings
+
+
+@dataclass(frozen=True)
+class World(private.Running):
+    """A running edge, and ways to ask it."""
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def head(self) -> str:
+        """Header lines of an ordinary request for raw sockets, without a length."""
+        return (
+            f"Host: localhost\r\nAuthorization: Bearer {self.key}\r\n"
+            "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: 0\r\n"
+        )
+
+    def client(self, protocol: str, **options: Any) -> FaceClient:
+        url = self.edge.grpc_url if protocol == "grpc" else self.edge.url
+        given = {"headers": self.bearer, "retries": 0, "timeout": 60, **options}
+        return FaceClient(url, ca_file=self.ca, **given)
+
+    def http(self, **headers: str) -> httpx.Client:
+        """A plain HTTP/1.1 client with the key; `headers` go with each request."""
+        context = ssl.create_default_context(cafile=self.ca)
+        given = {**self.bearer, **headers}
+        return httpx.Client(
+            base_url=self.edge.url, verify=context, headers=given, timeout=60, trust_env=False
+        )
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.edge.access()]
+
+    @contextmanager
+    def socket(self, context: ssl.SSLContext | None = None) -> Iterator[ssl.SSLSocket]:
+        context = context or ssl.create_default_context(cafile=self.ca)
+        address = (self.edge.settings.edge_host, self.edge.settings.edge_port)
+        with (
+            socket.create_connection(address, timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            yield secure
+
+    def raw(self, request: bytes, enough: int = 1000) -> list[Answer]:
+        """The answers on one connection to these bytes: `enough`, or all until it is closed."""
+        with self.socket() as connection:
+            connection.sendall(request)
+            received = b""
+            try:
+                while len(answers(received)) < enough and (chunk := connection.recv(65536)):
+                    received += chunk
+            except (ConnectionResetError, ssl.SSLEOFError):
+                pass  # closed by force, after what it had to say
+        return answers(received)
+
+    def curl(self, path: str, *arguments: str) -> tuple[int, str, str]:
+        """Status, body and HTTP version, by curl."""
+        result = subprocess.run(
+            ["curl", "-s", "--cacert", self.ca, "-w", "\n%{http_code} %{http_version}",
+             "-H", f"Authorization: Bearer {self.key}", *arguments, self.edge.url + path],
+            capture_output=True, check=True,
+        )  # fmt: skip
+        body, _, end = result.stdout.decode(errors="replace").rpartition("\n")
+        status, version = end.split()
+        return int(status), body, version
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> str:
+        """The message of a JSON error."""
+        assert self.headers["content-type"] == "application/json"
+        content = json.loads(self.body)
+        assert list(content) == ["error"]
+        return str(content["error"])
+
+
+def answers(received: bytes) -> list[Answer]:
+    """The whole HTTP/1.1 answers in these bytes, each with a Content-Length."""
+    found = []
+    while b"\r\n\r\n" in received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        pairs = (line.split(": ", 1) for line in lines)
+        headers = {name.lower(): value for name, value in pairs}
+        length = int(headers.get("content-length", 0))
+        if len(rest) < length:
+            break
+        found.append(Answer(int(first.split()[1]), headers, rest[:length]))
+        received = rest[length:]
+    return found
+
+
+@contextmanager
+def edge_before(*services: Service, **changes: Any) -> Iterator[World]:
+    """An edge before these servers; `changes` are settings, without their `edge_`."""
+    limits = replace(Settings(), **{f"edge_{key}": value for key, value in changes.items()})
+    with private.running([service.settings for service in services], limits) as made:
+        yield World(made.edge, made.ca, made.key)

@@ -1,0 +1,210 @@
+"""Two servers behind the edge: one is killed, or stopped, under load, and nobody notices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aurum_client import AurumError
+from edge_world import World, edge_before
+
+from aurum.edge import keys, render, run
+from aurum.edge.private import certificate
+from aurum.edge.render import EdgeError
+from aurum.server.private import Service, running
+from aurum.server.server import Server
+from aurum.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Iterator[tuple[World, list[Service]]]:
+    settings = replace(Settings.from_env(), profile="simulated", drain_timeout=1)
+    with (
+        running(settings, tmp_path_factory.mktemp("one")) as one,
+        running(settings, tmp_path_factory.mktemp("two")) as two,
+        edge_before(one, two, rate=10_000, burst=10_000) as world,
+    ):
+        yield world, [one, two]
+
+
+@contextmanager
+def load(world: World, photo: bytes, protocols: str, retries: int) -> Iterator[list[str]]:
+    """Four clients that send all the time; how each of their requests ended."""
+    results: list[str] = []
+    stop = threading.Event()
+
+    def send(protocol: str) -> None:
+        with world.client(protocol, retries=retries) as client:
+            while not stop.is_set():
+                try:
+                    client.analyze(photo)
+                    results.append("answered")
+                except AurumError as error:
+                    results.append(f"{protocol}: {error!r}")
+
+    with ThreadPoolExecutor(4) as pool:
+        senders = [pool.submit(send, protocol) for protocol in protocols.split()]
+        try:
+            yield results
+        finally:
+            stop.set()
+        for sender in senders:
+            sender.result()
+
+
+def wait_for_more(results: list[str], count: int) -> None:
+    target, deadline = len(results) + count, time.monotonic() + 60
+    while len(results) < target:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def served_by(world: World, since: int) -> set[str]:
+    """Addresses that answered since that line of the log."""
+    return {line["server"].split(", ")[-1] for line in world.log()[since:]}
+
+
+def addresses(server: Server) -> set[str]:
+    settings = server.settings
+    return {f"127.0.0.1:{settings.http_port}", f"127.0.0.1:{settings.grpc_port}"}
+
+
+def start(server: Server) -> None:
+    server.start()
+    server.wait_ready()
+
+
+def test_one_is_killed_under_load_and_comes_back(pair, astronaut):
+    """kill -9 of tritonserver and its stubs; no client tries again by itself."""
+    world, [_, two] = pair
+    with load(world, astronaut, "http http grpc grpc", retries=0) as results:
+        wait_for_more(results, 30)
+        two.server.kill()
+        wait_for_more(results, 30)
+        two.server.stop()  # only tidies up
+        start(two.server)
+        wait_for_share(world, two.server)
+    assert Counter(results) == {"answered": len(results)}
+
+
+def test_one_is_stopped_without_a_word_to_the_edge(pair, astronaut):
+    """Over HTTP, where the edge sees the refusals that come after its drain."""
+    world, [one, _] = pair
+    with load(world, astronaut, "http http http http", retries=0) as results:
+        wait_for_more(results, 30)
+        one.server.stop()
+        wait_for_more(results, 30)
+        start(one.server)
+        wait_for_more(results, 30)
+    assert Counter(results) == {"answered": len(results)}
+
+
+def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
+    """The way for planned work, on both protocols: docs/deployment.md."""
+    world, [out, stays] = pair
+    settings = world.edge.settings
+    kept = f"127.0.0.1:{stays.settings.http_port}:{stays.settings.grpc_port}"
+    with load(world, astronaut, "http http grpc grpc", retries=0) as results:
+        wait_for_more(results, 30)
+        run.reload(replace(settings, edge_servers=kept))
+        wait_for_quiet(world, addresses(out.server), results)
+        out.server.stop()
+        start(out.server)
+        run.reload(settings)
+        wait_for_share(world, out.server)
+    assert Counter(results) == {"answered": len(results)}
+
+
+def wait_for_share(world: World, server: Server) -> None:
+    """Until it answers on both protocols again."""
+    since, deadline = len(world.log()), time.monotonic() + 60
+    while not served_by(world, since) >= addresses(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def wait_for_quiet(world: World, server: set[str], results: list[str]) -> None:
+    """Until a server had none of the last 30 requests."""
+    deadline = time.monotonic() + 60
+    while True:
+        since = len(world.log())
+        wait_for_more(results, 30)
+        if not served_by(world, since) & server:
+            return
+        assert time.monotonic() < deadline
+
+
+def test_where_all_are_away_it_says_so_and_recovers_at_once(pair, astronaut):
+    world, services = pair
+    for service in services:
+        service.server.kill()
+    with world.client("http") as client:
+        for _ in range(3):
+            with pytest.raises(AurumError) as caught:
+                client.detect(astronaut)
+            assert caught.value.code == "unavailable"
+            assert caught.value.retryable
+        services[0].server.stop()
+        start(services[0].server)
+        client.detect(astronaut)
+
+
+def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronaut, monkeypatch):
+    """The resolver is ours, as there is no name server here; nginx and both servers are real."""
+    found = [best]
+    monkeypatch.setattr(render, "servers", lambda settings: [
+        (f"127.0.0.1:{item.settings.http_port}", f"127.0.0.1:{item.settings.grpc_port}")
+        for item in found
+    ])  # fmt: skip
+    stop = threading.Event()
+    with edge_before(best) as world, world.client("http") as client, ThreadPoolExecutor(1) as pool:
+        settings = world.edge.settings
+        following = pool.submit(run.follow, settings, lambda: stop.wait(0.1), threading.Event())
+        try:
+            client.detect(astronaut)
+            found.append(simulated)
+            address = f"127.0.0.1:{simulated.settings.http_port}"
+            deadline = time.monotonic() + 60
+            while address not in served_by(world, 0):
+                assert time.monotonic() < deadline
+                client.detect(astronaut)
+        finally:
+            stop.set()
+        following.result()
+
+
+def test_aurum_edge_up_serves_reloads_and_stops(best, astronaut, tmp_path):
+    with edge_before(best) as world:
+        made = world.edge.settings
+    (log := Path(made.edge_log)).parent.mkdir(mode=0o755)
+    certificate(log.parent)
+    key = keys.add(made.edge_keys, "test")
+    environment = {**os.environ, **made.to_env()}
+    command = [sys.executable, "-m", "aurum.edge"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    world = replace(world, ca=log.parent / "ca.crt", key=key)
+    try:
+        with world.client("grpc", retries=8) as client:
+            client.detect(astronaut)
+        for signal_number in (signal.SIGHUP, signal.SIGTERM):
+            process.send_signal(signal_number)
+        assert process.wait(timeout=60) == 0
+        assert b"emerg" not in process.stderr.read()
+        with pytest.raises(EdgeError, match="no edge runs"):
+            run.reload(made)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(log.parent)

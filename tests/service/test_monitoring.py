@@ -1,0 +1,160 @@
+"""A real Prometheus with the files of monitoring/ watches a real server under load."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import psutil
+import pytest
+from aurum_client import FaceClient, ServerError
+from images import jpeg
+from monitors import DAYS, FOLDER, Monitors, eventually, monitoring
+
+from aurum.server.private import Service, running
+from aurum.settings import Settings
+
+DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "aurum.json").read_text("utf-8"))
+QUERIES = [
+    pytest.param(target["expr"], id=f"{panel['title']} {target['refId']}")
+    for panel in DASHBOARD["panels"]
+    for target in panel.get("targets", [])
+]
+# What an expression holds beside the names of metrics and functions.
+SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instance", "model"}
+
+
+def metrics_of(expression: str) -> set[str]:
+    """The names of metrics in an expression."""
+    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b\d[\d.]*(e[+-]?\d+)?\b", " ", expression)
+    return set(re.findall(r"[a-z_][\w:]*(?!\w*\s*\()\b", plain)) - SYNTAX
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Iterator[Service]:
+    with running(Settings.from_env(), tmp_path_factory.mktemp("watched")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def monitors(watched, tmp_path_factory, astronaut) -> Iterator[Monitors]:
+    """Prometheus and the others, with a small load of all kinds of requests for a while."""
+    with monitoring(watched, tmp_path_factory.mktemp("monitors")) as monitors:
+        stop = threading.Event()
+        load = threading.Thread(target=_load, args=(watched, astronaut, stop))
+        load.start()
+        try:
+            # Rates need two samples, and Prometheus makes recorded series of them.
+            eventually(lambda: _answered(monitors) > 60 and monitors.query("aurum:error_ratio:3d"))
+            yield monitors
+        finally:
+            stop.set()
+            load.join()
+
+
+def _load(service: Service, photo: bytes, stop: threading.Event) -> None:
+    photos = [photo, jpeg(64, 64), photo, b"not a photo"]
+    with FaceClient(service.urls[1], timeout=60) as client:
+        while not stop.is_set():
+            client.analyze_many(photos, concurrency=2)
+            for ask in (client.detect, client.embed):
+                with suppress(ServerError):  # the last test kills a stub
+                    ask(photo)
+            stop.wait(0.1)
+
+
+def _answered(monitors: Monitors) -> float:
+    return sum(value for _, value in monitors.query('aurum_requests_total{code="ok"}'))
+
+
+def test_every_target_is_scraped(monitors):
+    def health() -> dict[str, str]:
+        targets = monitors.ask("targets")["activeTargets"]
+        return {item["labels"]["job"]: item["health"] for item in targets}
+
+    jobs = {"triton", "processes", "alertmanager", "ready", "inference", "certificate"}
+    eventually(lambda: health() == dict.fromkeys(jobs, "up"))
+
+
+def test_the_probes_see_a_service_that_answers_and_a_certificate(monitors):
+    eventually(
+        lambda: (
+            {item["job"]: value for item, value in monitors.query("probe_success")}
+            == {"ready": 1, "inference": 1, "certificate": 1}
+        )
+    )
+    ((_, left),) = monitors.query('probe_ssl_earliest_cert_expiry{job="certificate"} - time()')
+    assert (DAYS - 1) * 86400 < left <= DAYS * 86400
+
+
+def test_every_process_is_seen_with_its_memory(monitors):
+    names = {
+        item["groupname"]: value
+        for item, value in monitors.query(
+            'namedprocess_namegroup_memory_bytes{memtype="proportionalResident"}'
+        )
+    }
+    stubs = {
+        f"stub {model}"
+        for model in ("each_face", "largest_face", "face_detection", "face_embedding")
+    }
+    assert names.keys() == {"tritonserver", *stubs}
+    assert min(names.values()) > 10e6
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_of_the_dashboard_gives_data(monitors, query):
+    def numbers() -> list[float]:
+        found = monitors.query(query.replace("$__rate_interval", "30s"))
+        return [value for _, value in found if math.isfinite(value)]
+
+    # Percentiles of a pipeline that was not called in the last minute are no numbers.
+    assert eventually(numbers, 20)
+
+
+def test_every_metric_of_the_rules_exists(monitors):
+    known = set(monitors.ask("label/__name__/values"))
+    rules = [rule for group in monitors.ask("rules")["groups"] for rule in group["rules"]]
+    named = {name for rule in rules for name in metrics_of(rule["query"])}
+    assert named >= {"up", "aurum_requests_total", "aurum:error_ratio:3d", "probe_success"}
+    assert named - known == set()
+
+
+def test_every_rule_is_evaluated_and_no_alert_is_raised(monitors):
+    def evaluated() -> list[dict[str, object]]:
+        rules = [rule for group in monitors.ask("rules")["groups"] for rule in group["rules"]]
+        return rules if all(rule["health"] != "unknown" for rule in rules) else []
+
+    rules = eventually(evaluated)
+    assert [rule["lastError"] for rule in rules if rule["health"] != "ok"] == []
+    # How long photos take is not for tests to judge.
+    eventually(lambda: monitors.alerts().keys() <= {"AurumLatencyP95"})
+    for _, ratio in monitors.query("aurum:error_ratio:5m"):
+        assert ratio == 0  # the load's bad photos are the senders' fault
+
+
+def test_a_killed_stub_raises_alerts_that_reach_alertmanager(monitors, watched):
+    """The last test here: the server is of no use afterwards."""
+    (stub,) = [
+        process
+        for process in psutil.Process(watched.server.pid).children()
+        if "face_embedding_0_0" in process.cmdline()
+    ]
+    stub.kill()
+    expected = {"AurumStubDead", "AurumNotReady", "AurumErrorRatio", "AurumErrorBudgetBurnFast"}
+    eventually(lambda: monitors.alerts().keys() >= expected)
+    # Triton's own readiness goes on telling that all is well.
+    assert [value for _, value in monitors.query('probe_success{job="ready"}')] == [1]
+    told = eventually(
+        lambda: {
+            item["labels"]["alertname"]: item
+            for item in httpx.get(f"{monitors.alertmanager}/api/v2/alerts").json()
+        }.get("AurumStubDead")
+    )
+    assert told["labels"]["groupname"] == "stub face_embedding"
+    assert [receiver["name"] for receiver in told["receivers"]] == ["page"]

@@ -1,0 +1,238 @@
+"""Metrics, logs and traces of a real server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from aurum_client import FaceClient, InvalidImageError, InvalidRequestError, NoFaceError
+from images import jpeg
+
+from aurum.pipeline.metrics import INTERVAL
+from aurum.server.private import Service, running
+from aurum.settings import Settings
+
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+class Collector(BaseHTTPRequestHandler):
+    """An OpenTelemetry collector's end of OTLP over HTTP: keeps what it is sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        server.received = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def observed(collector, tmp_path_factory) -> Iterator[Service]:
+    """A server that logs every request and traces it."""
+    settings = replace(
+        Settings.from_env(),
+        profile="simulated",
+        request_log="all",
+        trace_url=f"http://127.0.0.1:{collector.server_port}/v1/traces",
+        trace_rate=1000,
+    )
+    with running(settings, tmp_path_factory.mktemp("observed")) as service:
+        yield service
+
+
+def eventually(look: Callable[[], object], seconds: float = 30) -> object:
+    """What `look` finds once it finds something."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.1)
+    return found
+
+
+def metrics(service: Service) -> dict[str, float]:
+    """All samples, by name and labels as they are written."""
+    text = httpx.get(f"http://127.0.0.1:{service.settings.metrics_port}/metrics").text
+    return {f"{name}{{{labels}}}": float(value) for name, labels, value in SAMPLE.findall(text)}
+
+
+def logged(service: Service, request_id: str) -> list[dict[str, object]]:
+    """The lines of the pipelines' log that name a request."""
+    lines = service.server.log.read_text(errors="replace").splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    return [item for item in told if item.get("request_id") == request_id]
+
+
+def the_line(service: Service, request_id: str) -> dict[str, object]:
+    lines = eventually(lambda: logged(service, request_id))
+    assert isinstance(lines, list)
+    assert len(lines) == 1
+    return lines[0]
+
+
+def settled(service: Service) -> dict[str, float]:
+    """All samples, once everything that was asked before is in them."""
+    time.sleep(2 * INTERVAL)
+
+    def all_counted() -> bool:
+        counted = sum(
+            value
+            for name, value in metrics(service).items()
+            if name.startswith("aurum_requests_total{")
+        )
+        return counted == service.server.log.read_text(errors="replace").count('"event": "request"')
+
+    eventually(all_counted)
+    return metrics(service)
+
+
+def grown(service: Service, before: dict[str, float], name: str, by: float) -> None:
+    eventually(lambda: metrics(service)[name] - before[name] == pytest.approx(by))
+
+
+def test_all_metrics_are_there_before_they_are_needed(observed):
+    seen = metrics(observed)
+    for pipeline in ("detect_faces", "embed_face", "analyze_faces"):
+        assert f'aurum_requests_total{{code="internal",pipeline="{pipeline}"}}' in seen
+        assert f'aurum_faces_total{{pipeline="{pipeline}"}}' in seen
+    assert any(name.startswith("nv_inference_request_summary_us{") for name in seen)
+
+
+def test_what_photos_held_is_counted(observed, astronaut):
+    before = settled(observed)
+    with FaceClient(observed.urls[1]) as client:
+        faces = list(client.analyze(astronaut))
+        client.detect(astronaut, detection_size=320)
+        with pytest.raises(InvalidImageError):
+            client.analyze(b"GIF89a")
+        with pytest.raises(NoFaceError):
+            client.embed(astronaut, min_confidence=1)
+        with pytest.raises(InvalidRequestError):
+            client.detect(astronaut, min_confidence=0.5, max_faces=-1)
+
+    analyze, detect, embed = (
+        f'pipeline="{name}"' for name in ("analyze_faces", "detect_faces", "embed_face")
+    )
+    grown(observed, before, f'aurum_requests_total{{code="ok",{analyze}}}', 1)
+    grown(observed, before, f'aurum_requests_total{{code="invalid_image",{analyze}}}', 1)
+    grown(observed, before, f'aurum_invalid_images_total{{{analyze},reason="other_format"}}', 1)
+    grown(observed, before, f"aurum_faces_total{{{analyze}}}", len(faces))
+    grown(observed, before, f"aurum_face_quality_count{{{analyze}}}", len(faces))
+    grown(observed, before, f"aurum_face_quality_sum{{{analyze}}}", sum(f.quality for f in faces))
+    grown(observed, before, f"aurum_request_duration_seconds_count{{{analyze}}}", 2)
+    grown(observed, before, f'aurum_detection_size_pixels_bucket{{le="320",{detect}}}', 1)
+    grown(observed, before, f'aurum_requests_total{{code="no_face",{embed}}}', 1)
+    grown(observed, before, f"aurum_photos_without_face_total{{{embed}}}", 1)
+
+
+@pytest.mark.parametrize("protocol", [0, 1], ids=["http", "grpc"])
+def test_the_log_names_a_request_by_the_edges_id_else_by_the_clients(observed, astronaut, protocol):
+    name = f"id-{protocol}"
+    with FaceClient(observed.urls[protocol]) as client:
+        found = client.analyze(astronaut, request_id=f"client-{name}")
+    with FaceClient(observed.urls[protocol], headers={"X-Request-Id": f"edge-{name}"}) as client:
+        client.detect(astronaut, request_id="not this")
+
+    told = the_line(observed, f"client-{name}")
+    assert told["pipeline"] == "analyze_faces"
+    assert told["faces"] == len(found)
+    assert told["code"] == "ok"
+    assert told["ms"] > 0
+    assert the_line(observed, f"edge-{name}")["pipeline"] == "detect_faces"
+
+
+def test_a_failures_line_has_its_code_and_reason(observed):
+    with FaceClient(observed.urls[0]) as client, pytest.raises(InvalidImageError):
+        client.analyze(b"\x89PNG\r\n\x1a\n", request_id="broken")
+    told = the_line(observed, "broken")
+    assert told["level"] == "warning"
+    assert told["code"] == "invalid_image"
+    assert told["reason"] == "not_an_image"
+    assert str(told["message"]).startswith("[invalid_image] the bytes are not an image")
+
+
+def test_the_log_holds_neither_photos_nor_embeddings(observed, astronaut):
+    with FaceClient(observed.urls[0]) as client:
+        embedding = client.analyze(astronaut, request_id="private")[0].embedding
+    the_line(observed, "private")
+    text = observed.server.log.read_text(errors="replace")
+    assert "/9j/" not in text
+    assert f"{embedding[0]:.4f}" not in text
+    assert "embedding" not in json.dumps(logged(observed, "private"))
+
+
+@pytest.mark.parametrize("headers", [{"X-Request-Id": b"\xff\xfe"}, {}])
+def test_an_id_that_is_not_text_gets_an_answer(observed, headers):
+    port = observed.settings.http_port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = b'{"id":"%s","inputs":[{"name":"image","shape":[1],"datatype":"BYTES","data":["x"]}]}'
+    connection.request("POST", "/v2/models/detect_faces/infer", body % b"\xff\xfe", headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert answer.status == 400, text
+
+
+def test_a_request_becomes_one_trace_through_all_models(observed, collector, astronaut):
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    with FaceClient(observed.urls[0], headers={"traceparent": f"00-{trace}-{parent}-01"}) as client:
+        client.analyze(astronaut, request_id="traced")
+
+    def spans() -> list[dict[str, object]]:
+        return [
+            span
+            for _, body in list(collector.received)
+            for resource in body["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+            if span["traceId"] == trace
+        ]
+
+    def complete() -> set[str]:
+        names = {str(span["name"]) for span in spans()}
+        return names if names >= {"InferRequest", "analyze_faces", "each_face"} else set()
+
+    names = eventually(complete)
+    print(names)
+    assert {path for path, _ in collector.received} == {"/v1/traces"}
+    (root,) = [span for span in spans() if span["name"] == "InferRequest"]
+    assert root["parentSpanId"] == parent
+
+
+def test_a_thousand_photos_are_counted_to_the_last(observed):
+    photo = jpeg(64, 64)
+    before = settled(observed)
+    with FaceClient(observed.urls[1], timeout=120) as client:
+        results = client.analyze_many([photo] * 990 + [b"x"] * 10, concurrency=16)
+    assert sum(isinstance(item, Exception) for item in results) == 10
+    grown(observed, before, 'aurum_requests_total{code="ok",pipeline="analyze_faces"}', 990)
+    grown(
+        observed, before, 'aurum_requests_total{code="invalid_image",pipeline="analyze_faces"}', 10
+    )
+    # Triton's own count of a step's failures is of those that never reached the step.
+    assert (
+        metrics(observed)[
+            'nv_inference_request_failure{model="each_face",reason="BACKEND",version="1"}'
+        ]
+        == 0
+    )

@@ -1,0 +1,207 @@
+"""The Kubernetes manifests: by real schemas, and against each other. There is no cluster here."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from aurum.settings import CHECKOUT, PREFIX, Settings
+
+FOLDER = CHECKOUT / "deploy" / "kubernetes"
+VERSIONS = ("1.27", "1.31", "1.34")
+KSERVE = "serving.kserve.io/"
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The objects that a folder's kustomization names."""
+    named = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    texts = ((folder / name).read_text() for name in named)
+    return [document for text in texts for document in yaml.safe_load_all(text)]
+
+
+PLAIN, SERVED = read(FOLDER), read(FOLDER / "kserve")
+
+
+def name_of(document: dict[str, Any]) -> str:
+    return f"{document['kind']}-{document['metadata']['name']}"
+
+
+def one(kind: str, name: str) -> dict[str, Any]:
+    [found] = [item for item in PLAIN if name_of(item) == f"{kind}-{name}"]
+    return found
+
+
+def pod(name: str) -> dict[str, Any]:
+    return one("Deployment", name)["spec"]["template"]["spec"]
+
+
+def container(name: str) -> dict[str, Any]:
+    [found] = pod(name)["containers"]
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("document", PLAIN, ids=name_of)
+def test_the_schemas_of_kubernetes(document, version):
+    kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_the_schemas_notice_a_wrong_field():
+    wrong = json.loads(json.dumps(one("Deployment", "triton")))
+    wrong["spec"]["template"]["spec"]["containers"][0]["volumeMount"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
+
+
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "kserve"], ids=["plain", "kserve"])
+def test_kustomize_builds_the_folders(folder):
+    if not shutil.which("kubectl"):
+        pytest.skip("no kubectl here")
+    command = ["kubectl", "kustomize", str(folder)]
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    documents = list(yaml.safe_load_all(built))
+    assert {item["kind"] for item in documents} == {item["kind"] for item in read(folder)}
+    assert "image: aurum/triton:0.1.0" in built
+
+
+# --- KServe, whose schemas are in no package; the classes of its Python SDK are made from them ---
+
+
+def sdk(kind: str) -> dict[str, str] | None:
+    """JSON names of a class's fields with their types; read, not imported: that needs too much."""
+    found = importlib.util.find_spec("kserve")
+    assert found is not None
+    assert found.submodule_search_locations
+    file = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+    path = Path(found.submodule_search_locations[0]) / "models" / f"{file}.py"
+    if not path.is_file():
+        return None
+    tables = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("openapi_types", "attribute_map")
+    }  # fmt: skip
+    names = tables["attribute_map"]
+    return {names[key]: value for key, value in tables["openapi_types"].items()}
+
+
+def check(value: Any, kind: str, where: str) -> int:
+    """Fails where a field is unknown or has the wrong type; how many fields it looked at."""
+    scalars = {"str": str, "int": int, "bool": bool, "float": float}
+    if match := re.fullmatch(r"list\[(\w+)\]", kind):
+        assert isinstance(value, list), where
+        return sum(check(item, match[1], f"{where}[]") for item in value)
+    if kind in scalars:
+        assert type(value) is scalars[kind], f"{where} must be {kind}"
+        return 1
+    fields = sdk(kind)
+    if fields is None:  # of Kubernetes itself; the probes and volumes are those of triton.yaml
+        return 0
+    assert isinstance(value, dict), where
+    assert set(value) <= set(fields), f"{where}: unknown {set(value) - set(fields)}"
+    return sum(check(item, fields[key], f"{where}.{key}") for key, item in value.items())
+
+
+@pytest.mark.parametrize("document", SERVED, ids=name_of)
+def test_the_classes_of_kserve(document):
+    if importlib.util.find_spec("kserve") is None:
+        pytest.skip("no KServe SDK here: pip install --no-deps kserve")
+    version = document["apiVersion"].removeprefix(KSERVE)
+    kind = version.capitalize() + document["kind"]
+    assert check(document, kind, document["kind"]) >= 5
+    document["spec"]["storageUris"] = []
+    with pytest.raises(AssertionError, match="unknown"):
+        check(document, kind, document["kind"])
+    del document["spec"]["storageUris"]
+
+
+def test_kserve_runs_the_same_container():
+    runtime, service = (next(d for d in SERVED if d["kind"] == kind)
+                        for kind in ("ServingRuntime", "InferenceService"))  # fmt: skip
+    model = service["spec"]["predictor"]["model"]
+    assert model["runtime"] == runtime["metadata"]["name"]
+    formats = [item["name"] for item in runtime["spec"]["supportedModelFormats"]]
+    assert model["modelFormat"]["name"] in formats
+    claim = one("PersistentVolumeClaim", "aurum-models")["metadata"]["name"]
+    assert model["storageUri"] == f"pvc://{claim}"
+    [ours] = runtime["spec"]["containers"]
+    for key in ("image", "resources"):
+        assert ours[key] == container("triton")[key]
+    assert ours["readinessProbe"]["exec"] == container("triton")["readinessProbe"]["exec"]
+
+
+# --- what fits together ---
+
+
+@pytest.mark.parametrize("name", ["triton", "edge"])
+def test_labels_ports_and_volumes_fit(name):
+    deployment = one("Deployment", name)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert one("Service", name)["spec"]["selector"].items() <= labels.items()
+    budget = one("PodDisruptionBudget", name)["spec"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert deployment["spec"]["replicas"] > budget["maxUnavailable"]
+    ports = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
+    for port in one("Service", name)["spec"]["ports"]:
+        assert port["targetPort"] in ports
+    file = CHECKOUT / ("Dockerfile" if name == "triton" else "edge/Dockerfile")
+    exposed = re.search(r"EXPOSE (.*)", file.read_text())[1].split()
+    assert sorted(map(int, exposed)) == sorted(ports.values())
+    volumes = {volume["name"] for volume in pod(name)["volumes"]}
+    assert {mount["name"] for mount in container(name)["volumeMounts"]} == volumes
+
+
+@pytest.mark.parametrize("name", ["triton", "edge"])
+def test_pods_are_confined(name):
+    security = {**pod(name)["securityContext"], **container(name)["securityContext"]}
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] == 1000
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert container(name)["resources"]["limits"]["memory"]
+    for variable in container(name).get("env", []):
+        assert hasattr(Settings(), variable["name"].removeprefix(PREFIX).lower())
+
+
+def test_triton_gets_requests_when_it_answers_a_photo_and_stops_in_order():
+    triton = container("triton")
+    health = re.search(r"CMD (\[.*?\])", (CHECKOUT / "Dockerfile").read_text().replace("\\\n", ""))
+    mine = triton["readinessProbe"]["exec"]["command"]
+    short = {"--output": "-o", "--header": "-H"}
+    assert [short.get(word, word) for word in mine] == json.loads(health[1])
+    assert triton["startupProbe"]["exec"]["command"] == mine
+    wait = int(triton["lifecycle"]["preStop"]["exec"]["command"][1])
+    drain = next(int(v["value"]) for v in triton["env"] if v["name"] == "AURUM_DRAIN_TIMEOUT")
+    assert pod("triton")["terminationGracePeriodSeconds"] > wait + drain
+    assert one("Service", "triton")["spec"]["clusterIP"] == "None"
+
+
+def test_nothing_is_open_that_is_not_named():
+    closed = one("NetworkPolicy", "nothing")["spec"]
+    assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    [from_edge, from_monitoring] = one("NetworkPolicy", "triton")["spec"]["ingress"]
+    assert from_edge["from"] == [{"podSelector": {"matchLabels": {"app": "edge"}}}]
+    assert [port["port"] for port in from_edge["ports"]] == ["http", "grpc"]
+    assert [port["port"] for port in from_monitoring["ports"]] == ["metrics"]
+    outside = [item for item in PLAIN if item["kind"] == "Service"
+               and item["spec"].get("type", "ClusterIP") != "ClusterIP"]  # fmt: skip
+    assert [name_of(item) for item in outside] == ["Service-edge"]
+
+
+def test_scaling_asks_for_the_metric_that_the_adapter_makes():
+    [metric] = one("HorizontalPodAutoscaler", "triton")["spec"]["metrics"]
+    [rule] = yaml.safe_load((FOLDER / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]

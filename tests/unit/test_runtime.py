@@ -1,0 +1,30 @@
+"""The flags that tritonserver is started with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aurum.server import runtime
+from aurum.settings import SettingError, Settings
+
+
+def flags(settings):
+    return runtime.command(settings, Path("/backends"))[1:]
+
+
+def test_percentiles_of_latency_are_always_measured():
+    assert "--metrics-config=summary_latencies=true" in flags(Settings())
+
+
+def test_traces_are_off_unless_an_address_is_set():
+    assert not [flag for flag in flags(Settings()) if "trace-config" in flag]
+    traced = flags(replace(Settings(), trace_url="http://collector:4318/v1/traces", trace_rate=10))
+    assert "--trace-config=mode=opentelemetry" in traced
+    assert "--trace-config=rate=10" in traced
+    assert "--trace-config=opentelemetry,url=http://collector:4318/v1/traces" in traced
+
+
+def test_an_address_of_traces_is_checked():
+    with pytest.raises(SettingError, match=r"AURUM_TRACE_URL='collector': .* http://"):
+        Settings.from_env({"AURUM_TRACE_URL": "collector"})
