@@ -125,6 +125,7 @@ class Running:
             for version in self.versions(name) - {release.graphs[name].version}:
                 folder = self.folder / "model_repository" / name / str(version)
                 gone = self.folder / f"gone-{name}-{version}"
+                shutil.rmtree(gone, ignore_errors=True)  # of a command that was killed
                 folder.rename(gone)
                 shutil.rmtree(gone)
 

@@ -318,6 +318,23 @@ steps.Rollout(Settings.from_env(), "a test", print).promote(True)
         assert world.ids() == new
 
 
+@pytest.mark.parametrize(("limit", "ok"), [(None, True), (100.0, True), (0.001, False)])
+def test_the_latency_is_a_condition_where_it_is_asked_for(world, limit, ok):
+    gates = validation.Gates(rounds=3, max_latency_ratio=limit)
+    check = validation._latency(world.server, world.server, gates)
+    assert check.ok == ok
+    assert "ratio" in check.detail
+
+
+@pytest.mark.parametrize(("after", "ok"), [(0.99, True), (0.986, True), (0.98, False)])
+def test_no_more_accuracy_may_be_lost_than_allowed(world, after, ok):
+    measured = iter([after, 0.99])
+    check = validation._accuracy(
+        world.server, world.server, validation.Gates(), lambda url: next(measured)
+    )
+    assert check.ok == ok
+
+
 def test_a_second_command_is_told_to_wait(world, others, monkeypatch):
     stage(world.settings, others)
     refused = []
@@ -396,13 +413,14 @@ def command(settings, *arguments) -> subprocess.CompletedProcess:
     )
 
 
-def test_the_commands_with_real_models(tmp_path, real):
+def test_the_commands_with_real_models(tmp_path, real, people):
     """edgeface-xs -> edgeface-xxs and back, by the command line alone, on a running server."""
     world = World(tmp_path, "edgeface-xs")
+    pairs = ("--pairs", str(people / "pairs.txt"), "--photos", str(people / "faces"))
     try:
         for arguments, words in {
             ("stage", "edgeface-xxs"): "staged release 2",
-            ("validate", "--rounds", "3"): "ok   latency: median",
+            ("validate", "--rounds", "3", *pairs): "ok   accuracy: 100.00%, 100.00% for what is",
             ("promote", "--new-embedding-space"): "in force: release 2",
         }.items():
             done = command(world.settings, *arguments)
