@@ -47,9 +47,9 @@ function difference(one, other) {
 function grpc(r) {
     const name = modelName(r.requestBuffer || Buffer.alloc(0));
     if (name === null) {
-        r.internalRedirect('/_edge/grpc/400');
+        r.internalRedirect('/_edge/' + r.variables.speaks + '/400');
     } else if (MODELS.indexOf(name) < 0) {
-        r.internalRedirect('/_edge/grpc/model');
+        r.internalRedirect('/_edge/' + r.variables.speaks + '/model');
     } else {
         r.variables.model = name;
         r.internalRedirect('@triton');

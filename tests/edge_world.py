@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import pytest
 from aurum_client import FaceClient
 
-from aurum.edge import private
+from aurum.edge import private, run
 from aurum.server.private import Service
 from aurum.settings import Settings
 
@@ -119,6 +120,8 @@ def answers(received: bytes) -> list[Answer]:
 @contextmanager
 def edge_before(*services: Service, **changes: Any) -> Iterator[World]:
     """An edge before these servers; `changes` are settings, without their `edge_`."""
+    if not run.installed():
+        pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
     limits = replace(Settings(), **{f"edge_{key}": value for key, value in changes.items()})
     with private.running([service.settings for service in services], limits) as made:
         yield World(made.edge, made.ca, made.key)

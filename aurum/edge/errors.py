@@ -65,14 +65,13 @@ def refusals(body_limit: int, public: str) -> list[Refusal]:
     ]
 
 
-def http_pages(table: list[Refusal]) -> str:
-    """nginx directives that send its own errors to the locations of :func:`locations`."""
-    return _pages(table, "http")
-
-
-def grpc_pages(table: list[Refusal]) -> str:
-    """The same for locations that speak gRPC."""
-    return _pages(table, "grpc")
+def pages(table: list[Refusal]) -> str:
+    """nginx directives that send its own errors to :func:`locations`, of the asker's protocol."""
+    return _joined(
+        f"error_page {item.name} = /_edge/$speaks/{item.name};"
+        for item in table
+        if item.name.isdigit()
+    )
 
 
 def locations(table: list[Refusal]) -> str:
@@ -93,14 +92,6 @@ def locations(table: list[Refusal]) -> str:
             f'add_header grpc-message "{item.text}" always; return 200 ""; }}',
         ]
     return _joined(lines)
-
-
-def _pages(table: list[Refusal], protocol: str) -> str:
-    return _joined(
-        f"error_page {item.name} = /_edge/{protocol}/{item.name};"
-        for item in table
-        if item.name.isdigit()
-    )
 
 
 def _joined(lines: Iterable[str]) -> str:

@@ -113,8 +113,7 @@ def render(settings: Settings) -> dict[str, str]:
         "tries": max(2, len(behind)),
         "http_servers": _upstream(http for http, _ in behind),
         "grpc_servers": _upstream(grpc for _, grpc in behind),
-        "http_error_pages": errors.http_pages(table),
-        "grpc_error_pages": errors.grpc_pages(table),
+        "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
     return {

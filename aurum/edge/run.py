@@ -19,17 +19,25 @@ from aurum.settings import Settings
 LOOK_UP_EVERY = 5.0  # seconds
 
 
+def installed() -> bool:
+    """Whether nginx and its njs module are here."""
+    return _program() is not None and (MODULES / "ngx_http_js_module.so").is_file()
+
+
+def _program() -> str | None:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 def command(settings: Settings) -> list[str]:
     """nginx's command line, with its configuration written and checked. Raises EdgeError."""
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None or not (MODULES / "ngx_http_js_module.so").is_file():
+    if not installed():
         raise EdgeError(
             "nginx or its njs module is missing; on Debian or Ubuntu: "
-            "apt-get install nginx-light libnginx-mod-http-js"
+            "apt-get install nginx libnginx-mod-http-js"
         )
     keys.read(settings.edge_keys)  # says which line is wrong; nginx would pass over it in silence
     path = render.write(settings)
-    line = [nginx, "-p", str(settings.edge_folder), "-c", str(path)]
+    line = [str(_program()), "-p", str(settings.edge_folder), "-c", str(path)]
     check = subprocess.run([*line, "-t"], capture_output=True, text=True, check=False)
     if check.returncode:
         raise EdgeError(f"nginx refuses its configuration:\n{check.stderr}")

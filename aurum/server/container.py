@@ -23,7 +23,10 @@ from aurum.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run tritonserver until it ends or we are asked to stop; its exit status."""
+    """Run tritonserver until it ends, whose exit status this is, or until we are asked to stop: 0.
+
+    Triton's own would then be 1 where a client's idle connection outlasts its exit timeout.
+    """
     settings = Settings.from_env()
     stopping = threading.Event()
 
@@ -42,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         if server.poll() is None:
             in_flight.wait_idle(Path(folder), settings.drain_timeout, lambda: server.poll() is None)
             server.terminate()
-        return server.wait()
+        status = server.wait()
+        return 0 if stopping.is_set() else status
 
 
 if __name__ == "__main__":

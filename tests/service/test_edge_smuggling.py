@@ -123,7 +123,7 @@ def test_a_request_with_two_readings_is_refused(recorded, case):
         ("GET /%zz HTTP/1.1\r\n", 400),
         ("GET /../../etc/passwd HTTP/1.1\r\n", 400),
         ("G\x01T / HTTP/1.1\r\n", 400),
-        ("CONNECT x:80 HTTP/1.1\r\n", 405),
+        ("CONNECT x:80 HTTP/1.1\r\n", 400),
         ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", 400),
     ],
 )
