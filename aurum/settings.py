@@ -261,6 +261,11 @@ class Settings:
         """Address of the gRPC endpoint that `aurum up` starts."""
         return f"grpc://{self.host}:{self.grpc_port}"
 
+    @property
+    def rollout(self) -> Path:
+        """Folder of what `aurum rollout` keeps about these repositories."""
+        return self.repositories / ".aurum" / "rollout"
+
     def to_env(self) -> dict[str, str]:
         """These settings as environment variables, for the processes that Triton starts."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -164,9 +164,9 @@ def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
             sender.result()
 
 
-def wait_for_more(statuses: list[int], count: int) -> None:
-    target = len(statuses) + count
-    eventually(lambda: len(statuses) >= target)
+def wait_for_more(results: Sequence[object], count: int) -> None:
+    target = len(results) + count
+    eventually(lambda: len(results) >= target)
 
 
 def failure(client: FaceClient, photo: bytes) -> AurumError | None:

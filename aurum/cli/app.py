@@ -22,6 +22,7 @@ from aurum.cli import (
     edge,
     modelcmds,
     photos,
+    rollout,
     validate,
 )
 from aurum.errors import OperatorError
@@ -64,6 +65,7 @@ app.add_typer(modelcmds.models, name="models")
 app.add_typer(bench.bench, name="bench")
 app.add_typer(edge.edge, name="edge")
 app.add_typer(validate.validate, name="validate")
+app.add_typer(rollout.rollout, name="rollout")
 
 
 @app.command()

@@ -80,16 +80,11 @@ def served(models: list[ModelInfo], content: Manifest) -> str:
     """The profile whose models have the ids that the server states."""
     ids = {model.name: model.id or "" for model in models}
     detector, embedder = ids.get("face_detection", ""), ids.get("face_embedding", "")
-    for profile in content.profiles.values():
-        known = all(
-            # A simulated model's whole id is not known to the manifest.
-            given == model.id if model.id else given.startswith(f"{model.name}@")
-            for given, model in zip((detector, embedder), profile.models, strict=True)
-        )
-        if known:
-            simulated = profile.detector.family == profile.embedder.family == "simulated"
-            note = ", SIMULATED: every face and embedding is made up" if simulated else ""
-            return f"profile {profile.name}{note}"
+    profile = content.profile_of(detector, embedder)
+    if profile:
+        simulated = profile.detector.family == profile.embedder.family == "simulated"
+        note = ", SIMULATED: every face and embedding is made up" if simulated else ""
+        return f"profile {profile.name}{note}"
     return f"no profile of this manifest: {detector or 'unknown'} and {embedder or 'unknown'}"
 
 

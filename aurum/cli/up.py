@@ -13,29 +13,64 @@ from rich.table import Table
 
 from aurum import PIPELINES
 from aurum.cli.progress import downloads
-from aurum.models import build
+from aurum.models import build, manifest
 from aurum.models.build import Prepared
+from aurum.models.manifest import Profile
+from aurum.models.releases import Release
 from aurum.playground.serve import Playground
+from aurum.rollout.steps import in_force
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 
 console = Console()
+MADE_UP = "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]"
 
 
 def up() -> None:
     """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
     settings = Settings.from_env()
+    release = in_force(settings)
+    served = _of_release(release) if release else _of_profile(settings)
+    _serve(Server(settings), served)
+
+
+Rows = list[tuple[str, str]]  # for the table of what is ready
+
+
+def _of_profile(settings: Settings) -> Rows:
+    """Pull, build and install what AURUM_PROFILE says."""
     with downloads(console) as progress:
         prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
     build.install(prepared, settings.repositories / "model_repository")
     if prepared.simulated:
         console.print(_simulated(prepared))
     if prepared.profile.commercial_use == "no":
-        console.print(_non_commercial(prepared))
-    _serve(Server(settings), prepared)
+        console.print(_non_commercial(prepared.profile))
+    name = prepared.profile.name + (" (SIMULATED)" if prepared.simulated else "")
+    return [("profile", name), *prepared.ids.items(), *_commercial(prepared.profile)]
 
 
-def _serve(server: Server, prepared: Prepared) -> None:
+def _of_release(release: Release) -> Rows:
+    """What a rollout has put in force; Server lays it out."""
+    console.print(
+        f"serving {release}, which a rollout put in force; AURUM_PROFILE is not looked at",
+        soft_wrap=True,
+    )
+    if any(model.startswith("simulated") for model in release.ids.values()):
+        console.print(MADE_UP)
+    profile = manifest.load().profiles.get(release.profile)
+    if profile and profile.commercial_use == "no":
+        console.print(_non_commercial(profile))
+    name = f"{release.number}, of profile {release.profile or 'unknown'}"
+    return [("release", name), *release.ids.items(), *_commercial(profile)]
+
+
+def _commercial(profile: Profile | None) -> Rows:
+    use = profile.commercial_use if profile else "unknown"
+    return [] if use == "yes" else [("commercial use", f"{use}: see `aurum models list`")]
+
+
+def _serve(server: Server, served: Rows) -> None:
     stopping = threading.Event()
     page: Playground | None = None
 
@@ -58,7 +93,7 @@ def _serve(server: Server, prepared: Prepared) -> None:
             waiter.check()
             if server.settings.playground:
                 page = beside.enter_context(Playground(server.settings))
-            console.print(_ready(server.settings, prepared, page))
+            console.print(_ready(server.settings, served, page))
             while not stopping.wait(0.5):
                 if not server.running:
                     raise ServerError(f"tritonserver ended:\n{server.reasons()}")
@@ -86,7 +121,7 @@ class _Waiting(threading.Thread):
             raise self._error
 
 
-def _ready(settings: Settings, prepared: Prepared, page: Playground | None) -> Table:
+def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:
     table = Table(title="Aurum Face Serving is ready", show_header=False, title_justify="left")
     table.add_row("HTTP", settings.http_url)
     table.add_row("gRPC", settings.grpc_url)
@@ -95,18 +130,14 @@ def _ready(settings: Settings, prepared: Prepared, page: Playground | None) -> T
         moved = "" if page.port == settings.playground_port else " (the wanted port is taken)"
         table.add_row("playground", page.url + moved)
     table.add_row("pipelines", ", ".join(PIPELINES))
-    table.add_row("profile", prepared.profile.name + (" (SIMULATED)" if prepared.simulated else ""))
-    for name, model in prepared.ids.items():
-        table.add_row(name, model)
-    commercial = prepared.profile.commercial_use
-    if commercial != "yes":
-        table.add_row("commercial use", f"{commercial}: see `aurum models list`")
+    for row in served:
+        table.add_row(*row)
     table.add_row("stop", "Ctrl-C")
     return table
 
 
-def _non_commercial(prepared: Prepared) -> str:
-    models = [model for model in prepared.profile.models if model.commercial_use == "no"]
+def _non_commercial(profile: Profile) -> str:
+    models = [model for model in profile.models if model.commercial_use == "no"]
     licences = escape("\n".join(f"{model.name}: {model.licence}" for model in models))
     return f"[bold red]NOT FOR COMMERCIAL USE[/bold red], BY THESE WEIGHTS' LICENCES:\n{licences}"
 
@@ -114,7 +145,7 @@ def _non_commercial(prepared: Prepared) -> str:
 def _simulated(prepared: Prepared) -> str:
     reasons = escape("\n".join(f"{name}: {why}" for name, why in prepared.failures.items()))
     return (
-        "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]\n"
+        f"{MADE_UP}\n"
         + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
         + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR "
         "GO ONLINE, AND START AGAIN (docs/models.md)."

@@ -6,12 +6,11 @@ A plain sha256 is enough, as keys are 256 random bits and not words that somebod
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
-import tempfile
 from pathlib import Path
 
+from aurum import files
 from aurum.errors import OperatorError
 
 HEADER = "# id and sha256 of an API key, one a line (aurum edge keys add|list|remove)\n"
@@ -77,13 +76,6 @@ def _write(path: Path, entries: list[tuple[str, str]]) -> None:
     """Replace the file at once, so that nginx never reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = HEADER + "".join(f"{name} {value}\n" for name, value in entries)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        # For nginx's workers, which are another user where root starts it; digests are no secret.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    # Readable for nginx's workers, which are another user where root starts it; digests are no
+    # secret.
+    files.write(path, text.encode(), mode=0o644)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 
+from aurum import files
 from aurum.models import families, manifest, prove, pull
 from aurum.models.manifest import Model, Profile
 from aurum.settings import Settings
@@ -76,18 +76,23 @@ def build(
         say(f"proving it equal to {upstream.name}")
         prove.prove(graph, onnx.load(str(upstream)), entry)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(path, graph.SerializeToString(deterministic=True))
+    files.write(path, graph.SerializeToString(deterministic=True))
     return path, identity(path)
 
 
 def install(prepared: Prepared, repository: Path) -> None:
     """Put the graphs into `repository` (a ``model_repository/``) as version 1, if they differ."""
-    for name, source in prepared.graphs.items():
+    install_graphs(prepared.graphs, repository)
+
+
+def install_graphs(graphs: Mapping[str, Path], repository: Path) -> None:
+    """As `install`, of graphs by served name."""
+    for name, source in graphs.items():
         target = repository / name / "1" / "model.onnx"
-        if target.is_file() and _sha256(target) == _sha256(source):
+        if target.is_file() and files.sha256(target) == files.sha256(source):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, source.read_bytes())
+        files.write(target, source.read_bytes())
 
 
 def identity(path: Path) -> str:
@@ -102,18 +107,3 @@ def _recipe(entry: Model) -> str:
     for source in sorted(Path(families.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Atomically: whoever reads `path` sees the old file or the whole new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

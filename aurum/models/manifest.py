@@ -131,6 +131,17 @@ class Manifest:
             raise ManifestError(f"there is no profile {name!r}; the profiles are: {names}")
         return self.profiles[name]
 
+    def profile_of(self, detector: str, embedder: str) -> Profile | None:
+        """The profile whose models have these ids; None if none has."""
+        for profile in self.profiles.values():
+            if all(
+                # A simulated model's whole id is not known to the manifest.
+                given == model.id if model.id else given.startswith(f"{model.name}@")
+                for given, model in zip((detector, embedder), profile.models, strict=True)
+            ):
+                return profile
+        return None
+
 
 def load(path: Path = CHECKOUT / "models.toml") -> Manifest:
     """Read and check the manifest. Raises ManifestError for whatever is wrong with it."""

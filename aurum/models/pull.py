@@ -7,19 +7,17 @@ touches the network once a file is in the cache.
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import httpx
 
+from aurum import files
 from aurum.errors import OperatorError
 from aurum.models.manifest import AUTO, Manifest, Model, Profile
 from aurum.models.web import TIMEOUTS, Refused, Timeouts, Unfit, Web, extent, why
@@ -68,7 +66,9 @@ def verify(model: Model, settings: Settings) -> Status:
     if model.file is None:
         return "ok"
     try:
-        return "ok" if _sha256(settings.model_cache / model.file) == model.sha256 else "corrupt"
+        return (
+            "ok" if files.sha256(settings.model_cache / model.file) == model.sha256 else "corrupt"
+        )
     except FileNotFoundError:
         return "missing"
 
@@ -91,7 +91,7 @@ def pull(
         if verify(model, settings) == "ok":
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_name(f".{target.name}.lock")):
+        with files.locked(target.with_name(f".{target.name}.lock")):
             _Job(model, settings, progress, timeouts).run()
     except OSError as error:
         mend = "free some space there" if error.errno == errno.ENOSPC else "make it writable"
@@ -156,19 +156,6 @@ def _check_licences(profile: Profile, settings: Settings) -> None:
             + "\nTo mend: choose another AURUM_PROFILE (`aurum models list`); or, once you hold "
             'the rights, set commercial_use = "yes" for these models in models.toml.'
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock among processes, which goes with the process that holds it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_web(place: str) -> bool:
@@ -290,7 +277,7 @@ class _Job:
 
     def _keep(self, complete: Path) -> None:
         """Put a complete file into its place, if it is the right one."""
-        got = _sha256(complete)
+        got = files.sha256(complete)
         if got != self.model.sha256:
             raise Unfit(f"has sha256 {got}, expected {self.model.sha256}")
         complete.replace(self.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from aurum.pipeline import find, request, triton
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.judge import judge
 from aurum.pipeline.record import Record
+from aurum.pipeline.versions import Versions
 from aurum.settings import Settings
 
 
@@ -22,6 +24,7 @@ class EachFace:
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings once. Triton calls this when it loads the model."""
         self.settings = Settings.from_env()
+        self.versions = Versions(self.settings.rollout)
         self.step = triton.Step(self, self.settings)
 
     def execute(self, requests: list[Any]) -> None:
@@ -39,7 +42,8 @@ class EachFace:
     def answer(self, call: Any, record: Record) -> triton.Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
         options = request.parse_options(triton.parameters_of(call), self.settings)
-        detect = record.watch(triton.detect)
+        versions = self.versions.now()  # the whole answer comes from one release
+        detect = record.watch(partial(triton.detect, versions))
         found = self.find(triton.image_of(call), options, self.settings, detect)
         record.faces = len(found.faces.scores)
         outputs = {
@@ -52,7 +56,7 @@ class EachFace:
         wanted = call.requested_output_names()
         if "embeddings" in wanted:
             crops = found.crops()
-            embedded = embed_crops(crops, triton.embed)
+            embedded = embed_crops(crops, partial(triton.embed, versions))
             embedder = embedded.embedder
             outputs["embeddings"] = embedded.embeddings
             outputs["calibration"] = embedded.calibration

@@ -27,6 +27,7 @@ from aurum.pipeline.log import RequestLog
 from aurum.pipeline.metrics import Counts, Publisher
 from aurum.pipeline.record import Record
 from aurum.pipeline.request import RequestError
+from aurum.pipeline.versions import FIRST
 from aurum.settings import Settings
 
 Answer = Mapping[str, NDArray[Any]]
@@ -145,19 +146,22 @@ def image_of(request: Any) -> bytes:
     return bytes(value.reshape(-1)[0])
 
 
-def detect(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
+def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
     """Call `face_detection` for one letterboxed image [H,W,3]; Triton batches it with others'."""
     outputs = _call(
-        "face_detection", {"images": planar(image)[None]}, ["boxes", "landmarks", "scores", "model"]
+        "face_detection",
+        versions,
+        {"images": planar(image)[None]},
+        ["boxes", "landmarks", "scores", "model"],
     )
     faces = Faces(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
     return faces, _bytes(outputs["model"])
 
 
-def embed(crops: NDArray[np.uint8]) -> Embedded:
+def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embedded:
     """Call `face_embedding` for at most its max_batch_size crops [n,112,112,3]."""
     outputs = _call(
-        "face_embedding", {"crops": crops}, ["embedding", "norm", "model", "calibration"]
+        "face_embedding", versions, {"crops": crops}, ["embedding", "norm", "model", "calibration"]
     )
     return from_graph(
         outputs["embedding"], outputs["norm"], _bytes(outputs["model"]), outputs["calibration"]
@@ -165,10 +169,14 @@ def embed(crops: NDArray[np.uint8]) -> Embedded:
 
 
 def _call(
-    model: str, inputs: Mapping[str, NDArray[Any]], outputs: list[str]
+    model: str,
+    versions: Mapping[str, int],
+    inputs: Mapping[str, NDArray[Any]],
+    outputs: list[str],
 ) -> dict[str, NDArray[Any]]:
     request = pb_utils.InferenceRequest(
         model_name=model,
+        model_version=versions.get(model, FIRST),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
         requested_output_names=outputs,
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),

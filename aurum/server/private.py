@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,10 +72,14 @@ def furnish(settings: Settings, folder: Path) -> tuple[Settings, Prepared]:
 
     Gives the settings of a server that is to serve them, and what it will serve.
     """
-    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     prepared = build.prepare(settings)
-    build.install(prepared, folder / "model_repository")
-    return settings, prepared
+    return _furnish(prepared.graphs, settings, folder), prepared
+
+
+def _furnish(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
+    settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
+    build.install_graphs(graphs, folder / "model_repository")
+    return settings
 
 
 def add_model(repositories: Path, name: str, config: str, code: str) -> None:
@@ -89,7 +93,15 @@ def add_model(repositories: Path, name: str, config: str, code: str) -> None:
 @contextmanager
 def running(settings: Settings, folder: Path) -> Iterator[Service]:
     """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
-    settings, prepared = furnish(settings, folder)
+    prepared = build.prepare(settings)
+    with serving(prepared.graphs, settings, folder) as server:
+        yield Service(server, prepared)
+
+
+@contextmanager
+def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
+    """As `running`, of graphs by served name."""
+    settings = _furnish(graphs, settings, folder)
     with Server(settings) as server:
         server.wait_ready()
-        yield Service(server, prepared)
+        yield server

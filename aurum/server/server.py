@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -18,7 +19,7 @@ from aurum_client import AurumError, FaceClient
 from aurum.errors import OperatorError
 from aurum.models.prove import PHOTO
 from aurum.pipeline import in_flight
-from aurum.server import runtime
+from aurum.server import live, runtime
 from aurum.settings import CHECKOUT, Settings
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -37,6 +38,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.log = CHECKOUT / ".aurum" / f"tritonserver-{settings.http_port}.log"
+        self._live = live.Live(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -58,6 +60,7 @@ class Server:
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._live.open()
         with self.log.open("wb") as log:
             self._process = self._spawn(folder, log)
 
@@ -101,6 +104,7 @@ class Server:
                     self.kill()
             self._process.wait()
             self.kill()  # stubs that outlive a tritonserver which was killed
+        self._live.close()
         self._folder.cleanup()
         self._folder = None
 
@@ -132,8 +136,9 @@ class Server:
         self.stop()
 
     def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        served = replace(self.settings, repositories=self._live.folder)
         return subprocess.Popen(
-            runtime.command(self.settings, folder / "backends"),
+            [*runtime.command(served, folder / "backends"), *live.FLAGS],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 from aurum_client import FaceClient
 
@@ -72,3 +73,18 @@ def photos(photo_folder: Path) -> Path:
     if not photo_folder.is_dir():
         pytest.skip("no group photos: set AURUM_TEST_PHOTOS to a folder that has them")
     return photo_folder
+
+
+@pytest.fixture
+def people(tmp_path: Path, photos: Path) -> Path:
+    """Two people with two photos each, as LFW has them, and the pairs file of one set."""
+    crowd = cv2.imread(str(photos / "src_meeting.jpg"))
+    both = {"Ann": cv2.imread(str(PHOTO)), "Bob": crowd}
+    for name, photo in both.items():
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for number, quality in ((1, 95), (2, 60)):
+            path = tmp_path / "faces" / name / f"{name}_{number:04d}.jpg"
+            cv2.imwrite(str(path), photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    pairs = "1\t2\nAnn\t1\t2\nBob\t1\t2\nAnn\t1\tBob\t1\nAnn\t2\tBob\t2\n"
+    (tmp_path / "pairs.txt").write_text(pairs)
+    return tmp_path

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,8 @@ from pathlib import Path
 
 import pytest
 from aurum_client import AurumError
-from edge_world import World, edge_before
+from edge_world import World, edge_before, wait_for_more
+from waiting import eventually
 
 from aurum.edge import keys, render, run
 from aurum.edge.private import certificate
@@ -67,13 +67,6 @@ def load(world: World, photo: bytes, protocols: str) -> Iterator[list[str]]:
             stop.set()
         for sender in senders:
             sender.result()
-
-
-def wait_for_more(results: list[str], count: int) -> None:
-    target, deadline = len(results) + count, time.monotonic() + 60
-    while len(results) < target:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def served_by(world: World, since: int) -> set[str]:
@@ -134,21 +127,19 @@ def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
 
 def wait_for_share(world: World, server: Server) -> None:
     """Until it answers on both protocols again."""
-    since, deadline = len(world.log()), time.monotonic() + 60
-    while not served_by(world, since) >= addresses(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    since = len(world.log())
+    eventually(lambda: served_by(world, since) >= addresses(server))
 
 
 def wait_for_quiet(world: World, server: set[str], results: list[str]) -> None:
     """Until a server had none of the last 30 requests."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def quiet() -> bool:
         since = len(world.log())
         wait_for_more(results, 30)
-        if not served_by(world, since) & server:
-            return
-        assert time.monotonic() < deadline
+        return not served_by(world, since) & server
+
+    eventually(quiet)
 
 
 def test_where_all_are_away_it_says_so_and_recovers_at_once(pair, astronaut):
@@ -181,10 +172,12 @@ def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronau
             client.detect(astronaut)
             found.append(simulated)
             address = f"127.0.0.1:{simulated.settings.http_port}"
-            deadline = time.monotonic() + 60
-            while address not in served_by(world, 0):
-                assert time.monotonic() < deadline
+
+            def reached() -> bool:
                 client.detect(astronaut)
+                return address in served_by(world, 0)
+
+            eventually(reached)
         finally:
             stop.set()
         following.result()

@@ -4,7 +4,6 @@ import csv
 import shutil
 import sqlite3
 
-import cv2
 import pytest
 from typer.testing import CliRunner
 
@@ -16,21 +15,6 @@ from benchmarks.accuracy.parity import CLIENTS
 
 def run(*arguments):
     return CliRunner().invoke(app, ["validate", *map(str, arguments)])
-
-
-@pytest.fixture
-def people(tmp_path, photos):
-    """Two people with two photos each, as LFW has them, and the pairs file of one set."""
-    crowd = cv2.imread(str(photos / "src_meeting.jpg"))
-    both = {"Ann": cv2.imread(str(PHOTO)), "Bob": crowd}
-    for name, photo in both.items():
-        (tmp_path / "faces" / name).mkdir(parents=True)
-        for number, quality in ((1, 95), (2, 60)):
-            path = tmp_path / "faces" / name / f"{name}_{number:04d}.jpg"
-            cv2.imwrite(str(path), photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    pairs = "1\t2\nAnn\t1\t2\nBob\t1\t2\nAnn\t1\tBob\t1\nAnn\t2\tBob\t2\n"
-    (tmp_path / "pairs.txt").write_text(pairs)
-    return tmp_path
 
 
 def kept(folder):

@@ -1,0 +1,276 @@
+"""The steps of a rollout. Each is one command; between any two the service may be restarted.
+
+A release is in force from the moment in which the state that names it replaces the one before.
+Until then a new one is only loaded beside the old; after it the old one stays loaded, for requests
+that began before and for a rollback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import onnx
+from aurum_client import AurumError, FaceClient
+from google.protobuf.message import DecodeError
+
+from aurum import files
+from aurum.errors import OperatorError
+from aurum.models import build, manifest, prove, pull
+from aurum.models.build import Prepared
+from aurum.models.releases import Graph, Release, State, Store, Validation, now
+from aurum.pipeline.versions import FIRST
+from aurum.rollout import validation
+from aurum.server import live
+from aurum.server.live import LiveError, Running
+from aurum.settings import Settings
+
+Say = Callable[[str], None]
+
+
+class RolloutError(OperatorError, RuntimeError):
+    """A step can't be taken; the message says why, and nothing that is served has changed."""
+
+
+class Rollout:
+    """The rollout over the repositories of `settings`; `by` is who acts, for the history."""
+
+    def __init__(self, settings: Settings, by: str, say: Say) -> None:
+        self.settings = settings
+        self.store = Store(settings.rollout)
+        self._by = by
+        self._say = say
+
+    def stage(self, profile: str, progress: pull.Progress = pull.silent) -> Release:
+        """Pull, build and prove a profile's graphs, and keep them as the candidate.
+
+        Raises RolloutError, ManifestError, PullError, LicenceError and BuildError.
+        """
+        with self._alone():
+            state = self.store.load()
+            prepared = self._prepare(profile, progress)
+            kept = {name: self.store.keep(path) for name, path in prepared.graphs.items()}
+            served = state.current or self._found()
+            number = state.newest + 1
+            candidate = Release(
+                number,
+                prepared.profile.name,
+                {
+                    name: Graph(prepared.ids[name], digest, _version(name, digest, served, number))
+                    for name, digest in kept.items()
+                },
+                now(),
+                self._by,
+            )
+            if served and candidate.graphs == served.graphs:
+                raise RolloutError(f"profile {prepared.profile.name} is what is served: {served}")
+            state = replace(state, candidate=candidate, newest=number)
+            self.store.save(state.noted("stage", self._by, candidate, prepared.profile.name))
+            self.store.tidy(self.store.load())
+            return candidate
+
+    def validate(
+        self, gates: validation.Gates, accuracy: validation.Accuracy | None = None
+    ) -> Validation:
+        """Judge the candidate on a server of its own. Raises RolloutError if there is none."""
+        with self._alone():
+            state = self.store.load()
+            candidate = _candidate(state)
+            served = state.current or self._found()
+            checks = validation.validate(
+                candidate, served, self.store, self.settings, gates, accuracy
+            )
+            result = Validation(now(), self._by, checks)
+            what = "validate" if result.passed else "validate failed"
+            detail = "; ".join(f"{item.name}: {item.detail}" for item in checks if not item.ok)
+            state = replace(state, candidate=replace(candidate, validation=result))
+            self.store.save(state.noted(what, self._by, candidate, detail))
+            return result
+
+    def promote(self, new_embedding_space: bool = False) -> Release:
+        """Load the candidate beside what is served, see it answer, and put it in force.
+
+        Raises RolloutError and LiveError; what was served before is then served still.
+        """
+        with self._alone(), live.exclusive(self.settings):
+            state = self.store.load()
+            candidate = _candidate(state)
+            if candidate.validation is None or not candidate.validation.passed:
+                failed = "failed its validation" if candidate.validation else "was not validated"
+                raise RolloutError(f"{candidate} {failed}: `aurum rollout validate` comes first")
+            served = state.current or self._found()
+            if served and not new_embedding_space:
+                _same_space(served, candidate)
+            running = live.servers(self.settings)
+            try:
+                if served:
+                    self._drop(running, state, served)
+                self._load(running, candidate)
+                self._switch(
+                    replace(state, current=candidate, previous=served, candidate=None),
+                    "promote",
+                )
+                self._see(running, candidate)
+            except (OperatorError, OSError) as error:
+                # If it was in force, it stays loaded for what is in flight.
+                if served and self.store.load().current == state.current:
+                    for server in running:
+                        server.keep(served)
+                self._switch(state, "promote failed", str(error), candidate)
+                raise
+            return candidate
+
+    def rollback(self) -> tuple[Release, Release]:
+        """Put the previous release in force again; it and the one that it replaces.
+
+        Raises RolloutError, and LiveError where a server can't load it or gives no answer.
+        """
+        with self._alone(), live.exclusive(self.settings):
+            state = self.store.load()
+            if state.current is None or state.previous is None:
+                raise RolloutError("there is no previous release to go back to")
+            running = live.servers(self.settings)
+            self._load(running, state.previous)
+            self._switch(replace(state, current=state.previous, previous=None), "rollback")
+            try:
+                self._see(running, state.previous)
+            except LiveError as error:
+                raise LiveError(f"{state.previous} is in force again, but {error}") from error
+            return state.previous, state.current
+
+    def _prepare(self, profile: str, progress: pull.Progress) -> Prepared:
+        settings = replace(self.settings, profile=profile)
+        try:
+            prepared = build.prepare(settings, progress, self._say)
+            if prepared.failures and prepared.simulated:
+                raise RolloutError("\n".join(prepared.failures.values()))
+            for model in prepared.profile.models:
+                # Again, as the built graph may be years old, and this is its last way to the users.
+                if model.file:
+                    name = build.SERVED[model.role]
+                    self._say(f"proving {name} equal to {model.file}")
+                    upstream = onnx.load(str(settings.model_cache / model.file))
+                    prove.prove(onnx.load(str(prepared.graphs[name])), upstream, model)
+            return prepared
+        except (DecodeError, StopIteration) as error:
+            raise RolloutError(
+                f"a built graph of {profile} is damaged ({error}); remove "
+                f"{settings.model_cache / 'served'} and stage it again"
+            ) from error
+
+    def _found(self) -> Release | None:
+        """What is served where no release is in force, kept as release 1."""
+        running = live.servers(self.settings)
+        folder = running[0].folder if running else self.settings.repositories
+        graphs = {
+            name: folder / "model_repository" / name / str(FIRST) / "model.onnx"
+            for name in live.MODELS
+        }
+        if not all(path.is_file() for path in graphs.values()):
+            return None  # nothing was served yet
+        found = {
+            name: Graph(build.identity(path), self.store.keep(path), FIRST)
+            for name, path in graphs.items()
+        }
+        ids = [found[name].id for name in live.MODELS]
+        profile = manifest.load().profile_of(*ids)
+        return Release(FIRST, profile.name if profile else "", found, now(), self._by)
+
+    def _drop(self, running: list[Running], state: State, served: Release) -> None:
+        """Unload what a rollback would need, to make room; it could load it again."""
+        if any(server.holds_more_than(served) for server in running):
+            # Until then a request that began before the last switch may still want it.
+            rest = state.switched + self.settings.drain_timeout - time.time()
+            if rest > 0:
+                self._say(f"waiting {rest:.0f} s for requests that may need the release before")
+                time.sleep(rest)
+            for server in running:
+                server.keep(served)
+
+    def _load(self, running: list[Running], release: Release) -> None:
+        for server in running:
+            self._say(f"loading {release} on {server.url}")
+            server.load(release, self.store, self.settings.ready_timeout)
+        self.store.paths(release)  # they must be there at the next start, too
+
+    def _switch(
+        self, state: State, what: str, detail: str = "", about: Release | None = None
+    ) -> None:
+        """The one moment in which another release is in force."""
+        release = about or state.current
+        assert release is not None
+        before = self.store.load()
+        before = replace(before, current=before.current or state.previous)
+        noted = before.noted(what, self._by, release, detail)
+        self.store.save(replace(state, switched=time.time(), history=noted.history))
+
+    def _see(self, running: list[Running], release: Release) -> None:
+        """Each server's whole pipeline answers by the release."""
+        for server in running:
+            try:
+                with FaceClient(server.url, timeout=30) as client:
+                    found = client.analyze(prove.PHOTO).models
+            except AurumError as error:
+                raise LiveError(f"{server.url} gives no answer: {error}") from error
+            # No embedder takes part where a model finds no face.
+            said = (found.detector, found.embedder or release.ids["face_embedding"])
+            if said != (release.ids["face_detection"], release.ids["face_embedding"]):
+                raise LiveError(f"{server.url} answers as {said} instead of {release}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        folder = self.settings.rollout
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with files.locked(folder / "command.lock", wait=False):
+                yield
+        except BlockingIOError:
+            raise RolloutError("another rollout command is running here; wait for it") from None
+        except OSError as error:
+            raise RolloutError(f"{folder} can't be used: {error}") from error
+
+
+def in_force(settings: Settings) -> Release | None:
+    """The release that a start serves; None where AURUM_PROFILE says what.
+
+    Raises StateError, and LicenceError where AURUM_REQUIRE_COMMERCIAL does not allow it.
+    """
+    store = Store(settings.rollout)
+    release = store.load().current
+    if release:
+        store.paths(release)
+        profile = manifest.load().profiles.get(release.profile)
+        use = profile.commercial_use if profile else "unknown"
+        if settings.require_commercial and use != "yes":
+            raise pull.LicenceError(
+                f"AURUM_REQUIRE_COMMERCIAL=1 does not allow {release}, which is in force: its "
+                f"commercial use is {use}.\nTo mend: `aurum rollout rollback`, or remove "
+                f"{settings.rollout} to serve AURUM_PROFILE."
+            )
+    return release
+
+
+def _version(name: str, digest: str, served: Release | None, number: int) -> int:
+    """A model that stays what it is keeps its version, and so is not loaded again."""
+    if served and served.graphs[name].sha256 == digest:
+        return served.graphs[name].version
+    return number
+
+
+def _candidate(state: State) -> Release:
+    if state.candidate is None:
+        raise RolloutError("nothing is staged: `aurum rollout stage PROFILE` comes first")
+    return state.candidate
+
+
+def _same_space(served: Release, candidate: Release) -> None:
+    old, new = served.ids["face_embedding"], candidate.ids["face_embedding"]
+    if old != new:
+        raise RolloutError(
+            f"{new} is another embedding space than {old}: no embedding that you have stored can "
+            "be compared with one of it, nor do thresholds and quality weights carry over. Embed "
+            "your stored photos anew first, then promote with --new-embedding-space "
+            "(docs/rollout.md)."
+        )

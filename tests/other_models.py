@@ -1,0 +1,44 @@
+"""A second pair of simulated models, to roll out where there are no weights."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from aurum.models import build
+from aurum.models.releases import Graph, Release, Store, now
+
+
+def altered(graph: Path, target: Path, **factors: float) -> tuple[Path, str]:
+    """A copy of a simulated graph with another id, some of its constants multiplied; and the id."""
+    model = onnx.load(str(graph))
+    identity = build.identity(graph).replace("simulated_", "simulated_other_")
+    tensors = {item.name: item for item in model.graph.initializer}
+    changed = {"model/value": np.array([identity.encode()], object)}
+    for name, factor in factors.items():
+        value = numpy_helper.to_array(tensors[name])
+        changed[name] = (value * factor).astype(value.dtype)
+    for name, value in changed.items():
+        tensors[name].CopyFrom(numpy_helper.from_array(value, name))
+    onnx.helper.set_model_props(model, {"aurum.model": identity})
+    onnx.save(model, str(target))
+    return target, identity
+
+
+def stage(settings, graphs: dict[str, tuple[Path, str]]) -> Release:
+    """Make graphs with their ids the candidate, as `aurum rollout stage` does with a profile's."""
+    from dataclasses import replace
+
+    store = Store(settings.rollout)
+    state = store.load()
+    number = state.newest + 1
+    candidate = Release(
+        number,
+        "simulated",
+        {name: Graph(said, store.keep(path), number) for name, (path, said) in graphs.items()},
+        now(),
+        "a test",
+    )
+    store.save(replace(state, candidate=candidate, newest=number))
+    return candidate

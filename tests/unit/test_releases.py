@@ -1,0 +1,117 @@
+"""A rollout's state: read as it was written, replaced as a whole, refused where it is damaged."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from aurum import files
+from aurum.models.releases import Check, Graph, Release, State, StateError, Store, Validation
+from aurum.pipeline.versions import FILE, Versions
+
+
+def release(number: int, **versions: int) -> Release:
+    graphs = {name: Graph(f"{name}@{number}", "0" * 64, of) for name, of in versions.items()}
+    return Release(number, "a profile", graphs, "now", "a test")
+
+
+OLD = release(1, face_detection=1, face_embedding=1)
+NEW = replace(
+    release(2, face_detection=1, face_embedding=2),
+    validation=Validation("now", "a test", (Check("one", True, ""), Check("two", False, "why"))),
+)
+
+
+def test_a_state_is_read_as_it_was_saved(tmp_path):
+    store = Store(tmp_path / "new" / "folder")
+    assert store.load() == State()
+    state = State(OLD, None, NEW, 2, 12.5).noted("stage", "a test", NEW, "detail")
+    store.save(state)
+    assert store.load() == state
+    assert not store.load().candidate.validation.passed
+    assert state.history[-1].previous == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"format": 2}', '{"format": 1}', '{"format": 1, "current": 3}'],
+)
+def test_a_damaged_state_is_refused_by_who_changes_it(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(StateError, match=r"state\.json can't be read.*\n.*To mend"):
+        Store(tmp_path).load()
+
+
+def test_a_state_of_another_format_is_not_misread(tmp_path):
+    store = Store(tmp_path)
+    store.save(State(OLD))
+    document = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**document, "more": 1}))
+    with pytest.raises(StateError, match="more"):
+        store.load()
+
+
+def test_the_pipelines_follow_the_state_and_outlive_its_damage(tmp_path):
+    store, versions = Store(tmp_path), Versions(tmp_path)
+    assert versions.now() == {}
+    store.save(State(candidate=NEW))
+    assert versions.now() == {}  # what is only staged is not called
+    store.save(State(NEW, OLD))
+    assert versions.now() == {"face_detection": 1, "face_embedding": 2}
+    (tmp_path / FILE).write_text("{")
+    assert versions.now() == {"face_detection": 1, "face_embedding": 2}
+    with pytest.raises(ValueError, match="Expecting"):
+        Versions(tmp_path)  # but no step starts with it
+    store.save(State(OLD))
+    assert versions.now() == {"face_detection": 1, "face_embedding": 1}
+    (tmp_path / FILE).unlink()
+    assert versions.now() == {}
+
+
+def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
+    source = tmp_path / "source.onnx"
+    source.write_bytes(b"a graph")
+    store = Store(tmp_path / "store")
+    digest = store.keep(source)
+    graph = Graph("a@1", digest, 3)
+    kept = store.graph(graph)
+    assert kept.read_bytes() == b"a graph"
+    (tmp_path / "models").mkdir()
+    store.put(graph, tmp_path / "models" / "3")
+    assert (tmp_path / "models" / "3" / "model.onnx").read_bytes() == b"a graph"
+    kept.write_bytes(b"a grap")
+    with pytest.raises(StateError, match="is damaged"):
+        store.graph(graph)
+    with pytest.raises(StateError, match="is damaged"):
+        store.put(graph, tmp_path / "models" / "4")
+    assert not (tmp_path / "models" / "4").exists()
+    store.keep(source)  # mends it
+    assert store.graph(graph).read_bytes() == b"a graph"
+    kept.unlink()
+    with pytest.raises(StateError, match="can't be read"):
+        store.graph(graph)
+
+
+def test_only_graphs_of_the_state_are_kept(tmp_path):
+    store = Store(tmp_path / "store")
+    digests = []
+    for content in (b"one", b"two"):
+        (tmp_path / "source").write_bytes(content)
+        digests.append(store.keep(tmp_path / "source"))
+    used = Release(1, "", {"face_embedding": Graph("a@1", digests[0], 1)}, "now", "a test")
+    store.tidy(State(previous=used))
+    assert [path.stem for path in (tmp_path / "store" / "graphs").iterdir()] == digests[:1]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    files.write(path, b"old")
+
+    def full(*of):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
