@@ -16,8 +16,8 @@ from aurum.server.server import Server, ServerError
 from aurum.server.stubs import LOOK, Stubs
 
 CALM = 60.0  # after so many seconds of being ready a death is the first again
-MOST = 5  # so many deaths, without a calm between them, are the end
-LONGEST = 8.0  # seconds of delay; the first restart has none, the next 1, 2, 4 ...
+# Seconds from a death to the next start, after deaths in a row: none, then the double each time.
+DELAYS = (0.0, 0.5, 1.0, 2.0)
 
 
 class Supervisor:
@@ -64,9 +64,9 @@ class Supervisor:
         """Start anew until the server answers; the number of deaths until then."""
         while True:
             self._tell("died", reason)
-            if deaths == MOST:
-                raise ServerError(f"the server died {MOST} times, the last time: {reason}")
-            delay = min(LONGEST, 2.0 ** (deaths - 2)) if deaths > 1 else 0
+            if deaths > len(DELAYS):
+                raise ServerError(f"the server died {deaths} times in a row; the last time {reason}")
+            delay = DELAYS[deaths - 1]
             self._say(f"starting it anew{f' in {delay:g} s' if delay else ''}")
             self._server.give_up()
             if self._stopping.wait(delay):
