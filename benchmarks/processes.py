@@ -21,8 +21,8 @@ def pss(pid: int) -> dict[str, float]:
     """Proportional set size of each process, in 10^6 bytes."""
     sizes: dict[str, float] = {}
     for process in tree(pid):
-        name = _unique(_name(process), sizes)
-        sizes[name] = process.memory_full_info().pss / MEGABYTE
+        unique = _unique(name(process), sizes)
+        sizes[unique] = process.memory_full_info().pss / MEGABYTE
     return sizes
 
 
@@ -32,7 +32,7 @@ def cpu_seconds(pid: int) -> float:
     return float(sum(time.user + time.system for time in times))
 
 
-def _name(process: psutil.Process) -> str:
+def name(process: psutil.Process) -> str:
     """`tritonserver`, or the model that a Python stub runs."""
     command = process.cmdline()
     if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
