@@ -275,6 +275,7 @@ def test_metadata_of_both_transports_reads_the_same():
         ("400", "the graph is not ready", errors.InvalidRequestError, None, None),
         ("502", "bad gateway", errors.UnavailableError, None, "bad gateway"),
         ("StatusCode.UNAVAILABLE", "stopping", errors.UnavailableError, None, "stopping"),
+        ("StatusCode.CANCELLED", "CANCELLED", errors.UnavailableError, None, "CANCELLED"),
         ("StatusCode.DEADLINE_EXCEEDED", "late", errors.RequestTimeoutError, None, "late"),
         ("500", "boom", errors.ServerError, None, "boom"),
         ("StatusCode.INTERNAL", "boom", errors.ServerError, None, "boom"),

@@ -40,6 +40,7 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "502": UnavailableError,  # a gateway that finds no server behind it
     "503": UnavailableError,
     "StatusCode.UNAVAILABLE": UnavailableError,
+    "StatusCode.CANCELLED": UnavailableError,  # by a server that stops: ours would be no answer
     "408": RequestTimeoutError,
     "504": RequestTimeoutError,
     "StatusCode.DEADLINE_EXCEEDED": RequestTimeoutError,
