@@ -65,9 +65,7 @@ class Supervisor:
         while True:
             self._tell("died", reason)
             if deaths > len(DELAYS):
-                raise ServerError(
-                    f"the server died {deaths} times in a row, at last: {reason}"
-                )
+                raise ServerError(f"the server died {deaths} times in a row, at last: {reason}")
             delay = DELAYS[deaths - 1]
             self._say(f"starting it anew{f' in {delay:g} s' if delay else ''}")
             self._server.give_up()
