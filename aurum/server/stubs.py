@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 
 LOOK = 0.2  # seconds between two looks
+# A process is dead when so many looks in a row find it so: Triton ends processes itself when it
+# loads and unloads models, and may take a moment to bury them on a busy machine.
+CERTAIN = 4
 RESCUE = 1.0  # seconds for what living processes still can answer when another is dead
 
 
@@ -20,22 +23,22 @@ class Stubs:
     def __init__(self, pid: int) -> None:
         self._server = psutil.Process(pid)
         self._names: dict[int, str] = {}
-        self._suspects: set[int] = set()
+        self._suspects: dict[int, int] = {}  # how many looks in a row found it dead
 
     def dead(self) -> list[str]:
-        """Models whose process is dead, and was at the last look: Triton buries those it ends."""
-        zombies = set()
+        """Models whose process is dead for certain. To be asked every LOOK seconds."""
+        zombies = []
         for child in self._children():
             try:
                 if child.status() == psutil.STATUS_ZOMBIE:
-                    zombies.add(child.pid)
+                    zombies.append(child.pid)
                 elif child.pid not in self._names:
                     self._names[child.pid] = _model(child.cmdline())
             except psutil.NoSuchProcess:
                 continue  # buried meanwhile; of a zombie, the next look tells
-        lasting = sorted(zombies & self._suspects)
-        self._suspects = zombies
-        return [self._names.get(pid, "a model") for pid in lasting]
+        self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
+        certain = [pid for pid, looks in self._suspects.items() if looks >= CERTAIN]
+        return [self._names.get(pid, "a model") for pid in certain]
 
     def _children(self) -> list[psutil.Process]:
         try:
