@@ -9,7 +9,6 @@ of all of them.
 from __future__ import annotations
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,12 +32,8 @@ from aurum.settings import Settings
 
 Answer = Mapping[str, NDArray[Any]]
 
-FULL = "Exceeds maximum queue size"
-# What Triton 2.51 says of a model that it stops, that has died, or that is called too much.
-PASSING = ("not ready", "is stopping", "is not healthy", FULL)
-# A photo that was accepted waits for its turn in the queue of a model, which only direct calls can
-# fill: it asks again every so many seconds, so often.
-AGAIN, TIMES = 0.02, 500
+# What Triton 2.51 says of a model that it stops, or whose process has died.
+PASSING = ("not ready", "is stopping", "is not healthy")
 
 
 class UpstreamError(RuntimeError):
@@ -199,11 +194,7 @@ def _call(
         requested_output_names=outputs,
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
     )
-    for _ in range(TIMES):
-        response = request.exec()
-        if not (response.has_error() and FULL in response.error().message()):
-            break
-        time.sleep(AGAIN)
+    response = request.exec()
     if response.has_error():
         raise UpstreamError(response.error())
     tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}

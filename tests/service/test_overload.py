@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
-import tritonclient.grpc.aio as grpc
 from aurum_client import AurumError, FaceClient, UnavailableError
 from aurum_client.aio import AsyncFaceClient
 from waiting import eventually
@@ -78,48 +77,6 @@ def test_a_full_queue_refuses_at_once_and_answers_what_it_took(simulated, astron
     assert {error.status for error, _ in refused} <= {"503", "StatusCode.UNAVAILABLE"}
     with FaceClient(http, retries=0) as client:
         assert len(client.analyze(astronaut)) == 1  # all is as before
-
-
-def test_a_photo_waits_where_direct_calls_fill_a_model_s_queue(simulated, astronaut, told):
-    """Photos that were accepted are answered, however many call the models themselves."""
-    results: Counter[str] = Counter()
-    stop = threading.Event()
-
-    async def hammer() -> None:
-        crops = grpc.InferInput("crops", [1, 112, 112, 3], "UINT8")
-        crops.set_data_from_numpy(np.zeros((1, 112, 112, 3), np.uint8))
-        address = simulated.urls[1].removeprefix("grpc://")
-        async with grpc.InferenceServerClient(address) as client:
-
-            async def call() -> None:
-                while not stop.is_set():
-                    try:
-                        await client.infer("face_embedding", [crops])
-                        results["answered"] += 1
-                    except grpc.InferenceServerException as error:
-                        said = error.message().rpartition("] ")[2]  # behind the request's id
-                        results[f"{error.status()} {said}"] += 1
-                        await asyncio.sleep(0.05)
-
-            await asyncio.gather(*(call() for _ in range(320)))
-
-    hammerer = threading.Thread(target=lambda: asyncio.run(hammer()))
-    hammerer.start()
-    full = "StatusCode.UNAVAILABLE Exceeds maximum queue size"
-    try:
-        eventually(lambda: results[full] > 100)
-        with FaceClient(simulated.urls[1], timeout=60, retries=0) as client:
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                assert len(client.analyze(astronaut)) == 1
-                times.append(time.perf_counter() - start)
-    finally:
-        stop.set()
-        hammerer.join()
-    told("direct calls", dict(results))
-    told("slowest of 5 photos meanwhile, s", f"{max(times):.2f}")
-    assert set(results) == {"answered", full}
 
 
 def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
