@@ -13,6 +13,7 @@ import pytest
 from aurum.settings import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "scenarios.md"
+PICTURES = CHECKOUT / "docs" / "scenarios"
 BLOCK = re.compile(r"(<!-- seen: (\w+) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
 DECIMAL = re.compile(r"-?\d+\.\d+")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -24,6 +25,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self.pictures: dict[str, bytes] = {}
 
     def __call__(self, line: str) -> None:
         self._lines.append(line)
@@ -32,12 +34,19 @@ class Seen:
         """A line whose numbers differ from run to run."""
         self._lines.append(VARIES + line)
 
+    def picture(self, name: str, photo: bytes) -> None:
+        """One for the page, which has a folder for them."""
+        self.pictures[name] = photo
+
     @property
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)
 
     def check(self, test: str) -> None:
         """The page shows these lines; decimal numbers may move a little on another CPU."""
+        for name in self.pictures:
+            assert f"(scenarios/{name})" in PAGE.read_text("utf-8")
+            assert (PICTURES / name).is_file()
         shown = {match[2]: match[3] for match in BLOCK.finditer(PAGE.read_text("utf-8"))}
         expected_lines = shown.get(test, "").splitlines()
         for line, expected in zip(self._lines, expected_lines, strict=True):
@@ -54,18 +63,22 @@ class Writer:
     __name__ = "writer"  # pytest's name of it
 
     def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
+        self.seen: dict[str, Seen] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for name, text in report.user_properties:
+        for name, seen in report.user_properties:
             if name == "seen" and report.when == "teardown":
-                self.seen[report.nodeid.rpartition("::")[2]] = text
+                self.seen[report.nodeid.rpartition("::")[2]] = seen
 
     def write(self) -> None:
         def block(match: re.Match[str]) -> str:
-            return match[1] + self.seen.get(match[2], match[3]) + match[4]
+            return match[1] + self.seen[match[2]].text + match[4]
 
         PAGE.write_text(BLOCK.sub(block, PAGE.read_text("utf-8")), "utf-8")
+        PICTURES.mkdir(exist_ok=True)
+        for seen in self.seen.values():
+            for name, photo in seen.pictures.items():
+                (PICTURES / name).write_bytes(photo)
 
 
 def main() -> int:

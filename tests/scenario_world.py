@@ -171,11 +171,13 @@ class Photos:
         boxes, landmarks = found.boxes.astype(float), found.landmarks.astype(float)
         return scenes._scene(self.ann, scenes.Find(boxes[0], landmarks[0]))
 
-    def side_by_side(self, *photos: bytes) -> bytes:
-        """As tall as the first."""
+    def side_by_side(self, *photos: bytes, height: int = 512) -> bytes:
+        """All of that height."""
         pictures = [scenes.decode(photo) for photo in photos]
-        height = pictures[0].shape[0]
-        scaled = [cv2.resize(p, (p.shape[1] * height // p.shape[0], height)) for p in pictures]
+        scaled = [
+            cv2.resize(p, (p.shape[1] * height // p.shape[0], height), interpolation=cv2.INTER_AREA)
+            for p in pictures
+        ]
         return scenes.encode(np.hstack(scaled))
 
     def one_of_many(self, number: int) -> bytes:

@@ -58,7 +58,7 @@ def seen(request, service):
     """Told what was seen; docs/scenarios.md has to show it."""
     seen = Seen()
     yield seen
-    request.node.user_properties.append(("seen", seen.text))
+    request.node.user_properties.append(("seen", seen))
     if not service.prepared.simulated and not request.config.pluginmanager.hasplugin("writer"):
         seen.check(request.node.name)
 

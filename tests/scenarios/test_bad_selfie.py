@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("real")
 
 def test_a_member_is_told_what_is_wrong(app, photos, seen):
     scene = photos.scene
+    shown = []
     for what, photo, status, word in (
         ("blurred", variants.blurred(scene, 0.06).data, 422, "blurred"),
         ("moved", variants.motion(scene, 0.2).data, 422, "blurred"),
@@ -31,8 +32,11 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         told = app.keep("dan", photo)
         assert (told.status, told.accepted) == (status, False), (what, told)
         assert word in told.message, (what, told)
+        if status == 422:
+            shown.append(photo)
         score = "" if told.score is None else f" (score {told.score})"
         seen(f'{what}: "{told.message}"{score}')
+    seen.picture("bad-selfies.jpg", photos.side_by_side(*shown, height=160))
     assert app.compare("dan", photos.ann).status == 404  # none of them was kept
     assert app.keep("dan", photos.ann).accepted  # and none of them hurt the next one
 
