@@ -16,7 +16,7 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
     shown = []
     for what, photo, status, word in (
         ("blurred", variants.blurred(scene, 0.06).data, 422, "blurred"),
-        ("moved", variants.motion(scene, 0.2).data, 422, "blurred"),
+        ("moved", variants.motion(scene, 0.25).data, 422, "blurred"),
         ("too dark", variants.low_light(scene, 0.003).data, 422, "too dark"),
         ("nobody in it, a cat", scenes._skimage("chelsea.png"), 422, "can't see a face"),
         ("two people", photos.side_by_side(photos.ann, photos.bob), 422, "more than one"),

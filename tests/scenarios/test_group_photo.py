@@ -45,7 +45,9 @@ def test_a_member_beside_a_real_group(app, photos, service, photo_folder, seen):
         strip[:side] = ann
         reply = app.group("ann", scenes.encode(np.hstack([picture, strip])))
         found = [face for face in reply.faces if face["match"]]
-        seen(f"{name}: {len(reply.faces)} faces of {others + 1}, {len(found)} of them Ann's.")
+        seen.measured(
+            f"{name}: {len(reply.faces)} faces of {others + 1}, {len(found)} of them Ann's."
+        )
         assert [face["bbox"]["x"] > picture.shape[1] for face in found] == [True]
         assert len(reply.faces) >= others
 

@@ -46,10 +46,12 @@ def test_people_with_two_real_photos_each(app, lfw, seen):
         kept[person] = app.keep(person, first).accepted
     accepted = [pair for pair in same if kept[pair[0]]]
     right = sum(app.compare(person, second).match for person, _, second in accepted)
-    seen(f"Of {len(same)} real people's photos {len(accepted)} were taken as selfies.")
-    seen(f"By another photo of theirs {right} of these {len(accepted)} were known again.")
+    seen.measured(f"Of {len(same)} real people's photos {len(accepted)} were taken as selfies.")
+    seen.measured(f"By another photo of theirs {right} of these {len(accepted)} were known again.")
     strangers = [app.compare(accepted[0][0], photo).match for photo in different]
-    seen(f"Of {len(strangers)} photos of other people {sum(strangers)} were taken for the first.")
+    seen.measured(
+        f"Of {len(strangers)} photos of other people {sum(strangers)} were taken for the first."
+    )
     assert len(accepted) >= 15
     assert right >= len(accepted) - 1
     assert sum(strangers) == 0
