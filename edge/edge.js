@@ -1,4 +1,4 @@
-// The two decisions that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
+// The decisions that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
 
 import crypto from 'crypto';
 import fs from 'fs';
@@ -8,6 +8,10 @@ const LINE = /^([A-Za-z0-9._-]{1,64})\s+([0-9a-f]{64})$/;
 const MODELS = ['detect_faces', 'embed_face', 'analyze_faces'];
 // A request has one field for each parameter, input, output and tensor, and a few more.
 const MAX_FIELDS = 256;
+const SWITCHES = ['binary_data', 'binary_data_output', 'sequence_start', 'sequence_end'];
+const COUNTS = '"(?:binary_data_size|classification|sequence_id|priority|timeout)"';
+const ALL_COUNTS = new RegExp(COUNTS, 'g');
+const SOUND_COUNTS = new RegExp(COUNTS + '\\s*:\\s*(?:0|[1-9][0-9]{0,14})\\s*[,}]', 'g');
 
 // The id of the key in `Authorization: Bearer`. The file is read for each request, so that a key
 // is accepted, or not any more, as soon as the file says so. "!" where it can't be read.
@@ -54,6 +58,79 @@ function grpc(r) {
         r.variables.model = name;
         r.internalRedirect('@triton');
     }
+}
+
+// Inference over HTTP. Triton 2.51's HTTP front end dies of JSON that is nested deep, and of shapes
+// so large that their product overflows or can't be allocated; it answers 500 to values of the wrong
+// type. So only JSON that the pipelines can mean goes on.
+function infer(r) {
+    const body = r.requestBuffer || Buffer.alloc(0);
+    const given = r.headersIn['Inference-Header-Content-Length'];
+    const length = given ? Number(given) : body.length;
+    if (given && length === 0 || length <= body.length && sound(body.slice(0, length))) {
+        r.internalRedirect('@triton_http');
+    } else {
+        r.internalRedirect('/_edge/http/json');
+    }
+}
+
+// Whether a request's JSON has one input, of shape [1] and datatype BYTES, and else only values of
+// the types that Triton expects.
+function sound(json) {
+    const text = json.toString();
+    // Of two members of one name Triton takes the first and JSON.parse the last, so these may come
+    // only once; and none may be hidden by an escaped letter, which nobody's encoder writes.
+    if (/\\u00[67]/i.test(text) || !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||
+        !['inputs', 'shape', 'datatype'].every(name => once(text, name)) ||
+        // JSON.parse takes 8.0 for a whole number, Triton doesn't.
+        matches(text, ALL_COUNTS) !== matches(text, SOUND_COUNTS)) {
+        return false;
+    }
+    let request;
+    try {
+        request = JSON.parse(text); // which refuses more than 32 levels
+    } catch (error) {
+        return false;
+    }
+    if (!isObject(request) || !Array.isArray(request.inputs) || request.inputs.length !== 1) {
+        return false;
+    }
+    const image = request.inputs[0];
+    const outputs = request.outputs === undefined ? [] : request.outputs;
+    return isObject(image) && typeof image.name === 'string' && image.datatype === 'BYTES' &&
+        Array.isArray(image.shape) && (image.data === undefined || Array.isArray(image.data) && image.data.length === 1 &&
+            typeof image.data[0] === 'string') &&
+        (request.id === undefined || typeof request.id === 'string') &&
+        soundParameters(image.parameters) && soundParameters(request.parameters) &&
+        Array.isArray(outputs) && outputs.every(output => isObject(output) &&
+            typeof output.name === 'string' && soundParameters(output.parameters));
+}
+
+function once(text, name) {
+    const quoted = '"' + name + '"';
+    const at = text.indexOf(quoted);
+    return at >= 0 && text.indexOf(quoted, at + 1) < 0;
+}
+
+function matches(text, pattern) {
+    return (text.match(pattern) || []).length;
+}
+
+function isObject(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+// Parameters of a request, an input or an output: plain values, and of Triton's own names the types
+// that its HTTP front end (2.51) reads them as.
+function soundParameters(parameters) {
+    return parameters === undefined || isObject(parameters) &&
+        Object.keys(parameters).every(name => {
+            const value = parameters[name];
+            if (SWITCHES.indexOf(name) >= 0) {
+                return typeof value === 'boolean';
+            }
+            return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
+        });
 }
 
 // Field 1 of the one message in a gRPC body, which is the model's name in ModelInferRequest and
@@ -116,4 +193,4 @@ function varint(reader, bytes) {
     return null;
 }
 
-export default {keyId, grpc};
+export default {keyId, grpc, infer};

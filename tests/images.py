@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from image_bytes import (
+from benchmarks.hostile.image_bytes import (
     blank_jpeg,
     chunk,
     entropy,
