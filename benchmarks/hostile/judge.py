@@ -14,6 +14,7 @@ from benchmarks.hostile.send import Answer
 
 OK = "ok"
 TRITON = "in Triton's words"
+GARBLED = "in gRPC's words"
 _REFUSED = {"400", "INVALID_ARGUMENT"}
 # The codes that a hostile request may be refused with, and the statuses that go with them.
 CODES = {
@@ -28,6 +29,8 @@ CODES = {
 # Triton refuses names, types and shapes itself, without a code.
 _TRITON = {"400", "404", "INVALID_ARGUMENT", "NOT_FOUND"}
 _CODE = re.compile(r"\[([a-z_]+)\]")
+# What the gRPC library itself says of bytes that are no message; Triton never sees them.
+_GARBLED = ("INTERNAL", "Unable to parse request")
 _TENSORS = {"FP32": np.float32, "INT32": np.int32}
 
 
@@ -36,7 +39,7 @@ class WrongAnswerError(ValueError):
 
 
 def judge(answer: Answer) -> str:
-    """How it was answered: OK, a code, or TRITON. Raises WrongAnswerError."""
+    """How it was answered: OK, a code, TRITON or GARBLED. Raises WrongAnswerError."""
     if answer.status in ("200", "OK"):
         tensors(answer)
         return OK
@@ -46,6 +49,8 @@ def judge(answer: Answer) -> str:
             text = json.loads(answer.body)["error"]
         except (ValueError, TypeError, KeyError):
             raise WrongAnswerError(f"{answer.status}, but no JSON error: {text[:200]!r}") from None
+    if (answer.status, text) == _GARBLED:
+        return GARBLED
     code = _CODE.match(text.removeprefix("in ensemble ").partition(", ")[2] or text)
     code = code or _CODE.match(text)
     if code and answer.status in CODES.get(code[1], ()):

@@ -172,7 +172,7 @@ def parameters(random: Random) -> Call:
     slot = request.parameters[name]
     try:
         setattr(slot, kind, value)
-    except (TypeError, ValueError, AttributeError):  # which leaves one without a value
+    except (TypeError, ValueError, AttributeError, OverflowError):  # which leaves one without a value
         pass
     return Call("grpc", model, request.SerializeToString())
 
