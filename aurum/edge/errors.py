@@ -43,9 +43,9 @@ def refusals(body_limit: int, public: str) -> list[Refusal]:
     post = "inference is POST, health is GET"
     known = f"only {public} and health are served here"
     meant = (
-        "not a request to these models: the JSON must be one object with one input, of shape [1] and "
-        "datatype BYTES, with one string as its data or the bytes behind the JSON, and parameters of "
-        "the right types"
+        "not a request to these models: the JSON must be one object with one input, of shape [1] "
+        "and datatype BYTES, with one string as its data or the bytes behind the JSON, and "
+        "parameters of the right types"
     )
     packed = "Content-Encoding is not taken: photos are compressed already"
     return [

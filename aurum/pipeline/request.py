@@ -65,13 +65,13 @@ def parse_options(parameters: str, settings: Settings) -> Options:
                 values[name] = known[name](value)
             except ValueError as error:
                 given_value = shortened(repr(value))
-                raise RequestError(
-                    "invalid_parameter", f"{name}={given_value}: {error}"
-                ) from None
+                raise RequestError("invalid_parameter", f"{name}={given_value}: {error}") from None
         elif not name.lower().startswith(("triton_", "x-")):
             allowed = ", ".join(known)
             unknown = shortened(repr(name))
-            raise RequestError("invalid_parameter", f"unknown parameter {unknown}; known: {allowed}")
+            raise RequestError(
+                "invalid_parameter", f"unknown parameter {unknown}; known: {allowed}"
+            )
     return Options(**values)
 
 

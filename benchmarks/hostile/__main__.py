@@ -1,4 +1,4 @@
-"""``python -m benchmarks.hostile``: hostile images and requests, to the real service behind its edge.
+"""``python -m benchmarks.hostile``: hostile images and requests, to the real service.
 
 Exit codes: 0 every answer was one that the contract allows; 1 some was not; 2 wrong usage.
 """
@@ -7,35 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from aurum.edge import private as edges
 from aurum.errors import OperatorError
-from aurum.server import private as servers
 from aurum.settings import Settings
 from benchmarks.hostile.cases import case
-from benchmarks.hostile.run import keep, run, write
+from benchmarks.hostile.report import write
+from benchmarks.hostile.run import keep, run
 from benchmarks.hostile.send import Address
-
-
-@contextmanager
-def served(settings: Settings) -> Iterator[tuple[Address, int]]:
-    """A server and an edge of their own, with limits that nobody reaches; tritonserver's pid."""
-    limits = replace(settings, edge_rate=100_000, edge_burst=100_000, edge_connections=1000)
-    with (
-        tempfile.TemporaryDirectory(prefix="aurum-hostile-") as folder,
-        servers.running(settings, Path(folder)) as service,
-        edges.running([service.settings], limits) as made,
-    ):
-        edge = made.edge
-        yield Address(edge.url, edge.grpc_url, made.key, made.ca), service.server.pid
+from benchmarks.hostile.served import served
 
 
 def main() -> int:
@@ -75,7 +58,8 @@ def main() -> int:
         return 1 if result.wrong else 0
 
     if given.url:
-        return measure(Address(*given.url, given.key, given.ca), None)
+        http, grpc = given.url
+        return measure(Address(http, grpc, given.key, given.ca), None)
     with served(Settings.from_env()) as (address, pid):
         return measure(address, pid)
 

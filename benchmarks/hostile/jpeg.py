@@ -185,7 +185,9 @@ def applications(random: Random) -> bytes:
             Part(APP2, b"ICC_PROFILE\0" + bytes([byte, random.randrange(4)]) + bytes(50)),
             Part(APP2, b"ICC_PROFILE\0\x01\x01" + word + random.randbytes(200)),
             Part(APP2, b"MPF\0" + exif.block(random)),
-            Part(APP1, b"http://ns.adobe.com/xap/1.0/\0" + b"<x:xmpmeta>" * random.choice((1, 5000))),
+            Part(
+                APP1, b"http://ns.adobe.com/xap/1.0/\0" + b"<x:xmpmeta>" * random.choice((1, 5000))
+            ),
             Part(0xED, b"Photoshop 3.0\0" + b"8BIM" + word + random.randbytes(40)),
             Part(APP2, damage.flip(random, b"FPXR\0" + bytes(30))),
             Part(COM, random.randbytes(random.choice((0, 1, 65533)))),

@@ -1,4 +1,4 @@
-"""Whether an answer is one of those that the contract allows (docs/contract.md, docs/security.md)."""
+"""Whether an answer is one of those that docs/contract.md and docs/security.md allow."""
 
 from __future__ import annotations
 
@@ -61,13 +61,15 @@ def judge(answer: Answer) -> str:
 
 
 def tensors(answer: Answer) -> dict[str, NDArray[np.generic]]:
-    """The numbers of a success, by output. Raises WrongAnswerError where they don't fit together."""
+    """The numbers of a success, by output. Raises WrongAnswerError if they don't fit."""
     try:
         found = _of_grpc(answer.body) if answer.status == "OK" else _of_http(answer)
     except (ValueError, KeyError, IndexError, DecodeError) as error:
         raise WrongAnswerError(f"a success that can't be read: {error!r}") from None
     faces = {len(found[name]) for name in ("boxes", "landmarks", "scores") if name in found}
-    if len(faces) > 1 or not all(np.isfinite(found[name]).all() for name in found if name != "calibration"):
+    if len(faces) > 1 or not all(
+        np.isfinite(found[name]).all() for name in found if name != "calibration"
+    ):
         shapes = {name: value.shape for name, value in found.items()}
         raise WrongAnswerError(f"a success whose numbers don't fit together: {shapes}")
     return found
@@ -84,7 +86,8 @@ def _of_grpc(body: bytes) -> dict[str, NDArray[np.generic]]:
 
 def _of_http(answer: Answer) -> dict[str, NDArray[np.generic]]:
     length = int(answer.headers.get("inference-header-content-length", len(answer.body)))
-    at, found = length, {}
+    at = length
+    found: dict[str, NDArray[np.generic]] = {}
     for item in json.loads(answer.body[:length])["outputs"]:
         size = item.get("parameters", {}).get("binary_data_size", 0)
         raw, at = answer.body[at : at + size], at + size

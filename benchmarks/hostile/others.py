@@ -47,7 +47,13 @@ def formats(random: Random) -> bytes:
 
 def nothing(random: Random) -> bytes:
     """Not an image: empty, zeros, noise, text, only a magic number."""
-    magic = (b"\xff\xd8\xff", png.SIGNATURE, b"RIFF\0\0\0\0WEBPVP8 ", b"RIFF\0\0\0\0WEBPVP8L", b"GIF89a")
+    magic = (
+        b"\xff\xd8\xff",
+        png.SIGNATURE,
+        b"RIFF\0\0\0\0WEBPVP8 ",
+        b"RIFF\0\0\0\0WEBPVP8L",
+        b"GIF89a",
+    )
     return random.choice(
         (
             b"",

@@ -1,8 +1,7 @@
-"""Sends many cases at once, with sound photos in between, and writes down what came back."""
+"""Sends many cases at once, with sound photos in between, and counts what came back."""
 
 from __future__ import annotations
 
-import csv
 import json
 import threading
 import time
@@ -16,6 +15,7 @@ from random import Random
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from benchmarks import processes
 from benchmarks.hostile import bases, requests
@@ -123,7 +123,7 @@ def keep(item: Case, seed: int, folder: Path) -> Path:
     return path.with_suffix(".body")
 
 
-Known = Sequence[tuple[requests.Call, Mapping[str, np.ndarray]]]
+Known = Sequence[tuple[requests.Call, Mapping[str, NDArray[np.generic]]]]
 
 
 def _sound(address: Address) -> Known:
@@ -205,46 +205,3 @@ def _alive(pid: int) -> set[tuple[int, float]]:
         return {(item.pid, item.create_time()) for item in processes.tree(pid)}
     except psutil.NoSuchProcess:
         return set()
-
-
-def write(result: Result, folder: Path, command: str) -> Path:
-    """`answers.csv` and `report.md`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "answers.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("kind", "answer", "requests"))
-        table.writerows((*key, n) for key, n in sorted(result.answers.items()))
-    (folder / "report.md").write_text(report(result, command))
-    return folder / "report.md"
-
-
-def report(result: Result, command: str) -> str:
-    """The run as Markdown."""
-    said = sorted({answer for _, answer in result.answers}, key=lambda name: (name != "ok", name))
-    kinds = sorted({kind for kind, _ in result.answers}, key=lambda name: (name == SOUND, name))
-    lines = [
-        "# Hostile input, and what came back",
-        "",
-        f"Made by `{command}`. How the requests are made: [security](../security.md#hostile-input).",
-        "",
-        f"- hostile requests: {result.count}, in {result.seconds:.0f} s",
-        f"- wrong answers, crashes, hangs (over 60 s), internal errors: {len(result.wrong)}",
-        f"- processes: {result.processes}",
-    ]
-    if result.memory:
-        lines.append(
-            f"- memory of all of them (PSS): {result.memory[0]:.0f} MB before, "
-            f"{max(result.memory):.0f} MB at most, {result.memory[-1]:.0f} MB after"
-        )
-    lines += [
-        "",
-        "Columns are answers: `ok`, the code of the error, or a refusal in Triton's own words.",
-        "",
-        f"| kind | {' | '.join(said)} | slowest, ms |",
-        "| --- |" + " --- |" * (len(said) + 1),
-    ]
-    for kind in kinds:
-        counts = " | ".join(str(result.answers[kind, name] or "") for name in said)
-        lines.append(f"| {kind} | {counts} | {result.slowest[kind] * 1000:.0f} |")
-    lines += ["", *(f"- WRONG: {text}" for text in result.wrong[:50])] if result.wrong else []
-    return "\n".join(lines) + "\n"

@@ -74,8 +74,8 @@ class Sender:
         except (OSError, http.client.HTTPException) as error:
             self._drop()
             found = (NONE, b"", {}, repr(error))
-        status, body, headers, error = found
-        return Answer(status, body, time.perf_counter() - began, headers, error)
+        status, body, headers, message = found
+        return Answer(status, body, time.perf_counter() - began, headers, message)
 
     def _by_http(self, call: Call) -> tuple[str, bytes, Mapping[str, str], str]:
         if self._http is None:
