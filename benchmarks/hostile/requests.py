@@ -167,7 +167,8 @@ def parameters(random: Random) -> Call:
     """Parameters of wrong types and out of range, unknown ones, and Triton's own."""
     name = random.choice(
         ("min_confidence", "max_faces", "detection_size", "aligned", "unknown", "x-anything", "",
-         "é", "n" * 10_000, "sequence_id", "sequence_start", "priority", "timeout", "binary_data_output",
+         "é", "n" * 10_000, "sequence_id", "sequence_start", "priority", "timeout",
+         "binary_data_output",
          "triton_enable_empty_final_response", "x-request-id", "X-Request-Id", "__class__", "\0")
     )  # fmt: skip
     value = random.choice(
