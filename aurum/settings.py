@@ -262,6 +262,14 @@ class Settings:
         return f"grpc://{self.host}:{self.grpc_port}"
 
     @property
+    def max_body_bytes(self) -> int:
+        """Largest body that is passed on: the largest photo as base64 in JSON, and what is around.
+
+        64 KiB are for its options, the names, and the frames of the protocol.
+        """
+        return -(-self.max_image_bytes // 3) * 4 + 65_536
+
+    @property
     def rollout(self) -> Path:
         """Folder of what `aurum rollout` keeps about these repositories."""
         return self.repositories / ".aurum" / "rollout"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,10 +64,7 @@ class Bench:
 
     def with_cpu(self, measure: Callable[[], Load]) -> tuple[Load, float]:
         """What `measure` gives, and the server's CPU time a request in ms (NaN: not known)."""
-        before = processes.cpu_seconds(self.pid) if self.pid else math.nan
-        load = measure()
-        after = processes.cpu_seconds(self.pid) if self.pid else math.nan
-        return load, (after - before) * 1000 / load.requests if load.requests else math.nan
+        return processes.with_cpu(self.pid, measure)
 
     def note(self, text: str) -> None:
         """Something that the report has to say about this part."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
+
+from benchmarks.load import Load
 
 MEGABYTE = 10**6
 
@@ -30,6 +33,17 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of all of them so far, in user mode and in the kernel."""
     times = [process.cpu_times() for process in tree(pid)]
     return float(sum(time.user + time.system for time in times))
+
+
+def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]:
+    """What `measure` gives, and the CPU time a request of a process and its children in ms.
+
+    The time is NaN where nothing was answered, or the process is not known (None).
+    """
+    before = cpu_seconds(pid) if pid else math.nan
+    load = measure()
+    spent = cpu_seconds(pid) - before if pid else math.nan
+    return load, spent * 1000 / load.requests if load.requests else math.nan
 
 
 def _name(process: psutil.Process) -> str:

@@ -95,7 +95,7 @@ def _throughput(
     for name in made:
         through(name, max(CLIENTS), 1)()  # warm
     for index, (what, clients, load, watched) in alternating(rounds, steps):
-        result, cpu = _with_cpu(load, watched)
+        result, cpu = processes.with_cpu(watched, load)
         table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
     killer = threading.Timer(KILLED_AFTER, pair[1].server.kill)
     killer.start()
@@ -111,7 +111,7 @@ def _pixels(table: Table[Run], service: Service, rounds: int, seconds: int) -> N
         larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
         data = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         load = _direct(service.urls[0] + PATH, wrk.Body(data), 1, seconds)
-        result, cpu = _with_cpu(load, service.server.pid)
+        result, cpu = processes.with_cpu(service.server.pid, load)
         table.add(Run.of(index, names.PHOTO, 1, result, size=side * side, cpu_ms=cpu))
 
 
@@ -128,14 +128,6 @@ def _pinned(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def _with_cpu(load: Callable[[], Load], pid: int) -> tuple[Load, float]:
-    """What `load` gives, and the CPU time a request of a process and its children, in ms."""
-    before = processes.cpu_seconds(pid)
-    result = load()
-    spent = processes.cpu_seconds(pid) - before
-    return result, spent * 1000 / max(result.requests, 1)
 
 
 def main() -> None:

@@ -17,8 +17,6 @@ from aurum.settings import CHECKOUT, Settings
 
 SOURCE = CHECKOUT / "edge"
 MODULES = Path("/usr/lib/nginx/modules")  # Debian's, and those of nginx's own packages
-# For the JSON, the parameters and the frames around a photo.
-ENVELOPE = 65_536
 
 _SERVER = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5}):(\d{1,5})")
 
@@ -29,11 +27,6 @@ class EdgeError(OperatorError, RuntimeError):
 
 class _Template(string.Template):
     delimiter = "%"  # nginx's own variables begin with a dollar sign
-
-
-def body_limit(settings: Settings) -> int:
-    """Largest body in bytes: the largest photo as base64 in JSON."""
-    return -(-settings.max_image_bytes * 4 // 3) + ENVELOPE
 
 
 def servers(settings: Settings) -> list[tuple[str, str]]:
@@ -90,7 +83,7 @@ def write(settings: Settings) -> Path:
 def render(settings: Settings) -> dict[str, str]:
     """The files of the configuration. Raises EdgeError."""
     behind = servers(settings)
-    limit = body_limit(settings)
+    limit = settings.max_body_bytes
     table = errors.refusals(limit, ", ".join(PIPELINES))
     values = {
         "modules": MODULES,

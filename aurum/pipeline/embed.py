@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 DIMENSIONS = 512
 # face_embedding's max_batch_size: a school class takes several calls, an empty photo none.
 CHUNK = 8
-ATTEMPTS = 3
 
 
 class Embedded(NamedTuple):
@@ -32,18 +31,21 @@ Embedder = Callable[[NDArray[np.uint8]], Embedded]
 
 
 def embed_crops(crops: NDArray[np.uint8], embed: Embedder) -> Embedded:
-    """Embed crops uint8 RGB [F,112,112,3]."""
-    for _ in range(ATTEMPTS):
-        answers = [embed(crops[start : start + CHUNK]) for start in range(0, len(crops), CHUNK)]
-        if not answers:
-            return NOTHING
-        if len({answer.embedder for answer in answers}) == 1:
-            return answers[0]._replace(
-                embeddings=np.concatenate([answer.embeddings for answer in answers]),
-                norms=np.concatenate([answer.norms for answer in answers]),
-            )
-        # The model was replaced between two chunks; embeddings of two models don't compare.
-    raise RuntimeError(f"the embedder was replaced during each of {ATTEMPTS} attempts")
+    """Embed crops uint8 RGB [F,112,112,3].
+
+    Raises RuntimeError if several embedders answer, whose embeddings don't compare; called by one
+    version (aurum.pipeline.versions) they never do.
+    """
+    answers = [embed(crops[start : start + CHUNK]) for start in range(0, len(crops), CHUNK)]
+    if not answers:
+        return NOTHING
+    embedders = {answer.embedder for answer in answers}
+    if len(embedders) > 1:
+        raise RuntimeError(f"several embedders answered one photo: {sorted(embedders)}")
+    return answers[0]._replace(
+        embeddings=np.concatenate([answer.embeddings for answer in answers]),
+        norms=np.concatenate([answer.norms for answer in answers]),
+    )
 
 
 def from_graph(

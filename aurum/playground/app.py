@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> Starlette:
 
     def infer(pipeline: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            return await forward.infer(request.app.state.client, request, pipeline, limit)
+            return await forward.infer(request.app.state.client, request, pipeline, settings)
 
         return Route(f"/models/{pipeline}/infer", endpoint, methods=["POST"])
 
@@ -74,8 +74,6 @@ def create_app(settings: Settings) -> Starlette:
             return await forward.health(request.app.state.client, f"/v2{path}")
 
         return Route(path, endpoint, methods=["GET"])
-
-    limit = forward.Limit(settings)
 
     return Starlette(
         routes=[

@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from aurum.playground import timings
 from aurum.settings import Settings
 
-HEADER_ROOM = 64 << 10  # bytes: the JSON header before the photo, its options and names
 TIMEOUT = httpx.Timeout(120, connect=3)  # seconds; a crowd on a busy machine takes long
 # Of a refused body, so much is read and thrown away, so that the refusal reaches a client that
 # sends before it listens: a socket closed with unread bytes is reset (as nginx's lingering_close).
@@ -27,29 +26,13 @@ _LENGTH = "inference-header-content-length"
 _PASSED_ON = ("content-type", _LENGTH)
 
 
-class Limit:
-    """How large a body may be: room for the largest photo as base64 in JSON, its largest form."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._photo = settings.max_image_bytes
-        self.body = -(-self._photo // 3) * 4 + HEADER_ROOM
-
-    def refusal(self) -> Refusal:
-        """The answer to a larger one."""
-        return Refusal(
-            413,
-            f"the request is too large: at most {self.body} bytes are passed on, and photos may "
-            f"have {self._photo} (AURUM_MAX_IMAGE_BYTES)",
-        )
-
-
 def connect(settings: Settings) -> httpx.AsyncClient:
     """A client of Triton's HTTP endpoint, straight to it whatever proxies the environment names."""
     return httpx.AsyncClient(base_url=settings.http_url, timeout=TIMEOUT, trust_env=False)
 
 
 async def infer(
-    client: httpx.AsyncClient, request: Request, pipeline: str, limit: Limit
+    client: httpx.AsyncClient, request: Request, pipeline: str, settings: Settings
 ) -> Response:
     """Pass a request for `pipeline` on; with the header `x-timings: 1` say where the time went."""
     if request.headers.get("content-encoding", "identity") != "identity":
@@ -60,13 +43,17 @@ async def infer(
     start = time.perf_counter()
     try:
         async with asyncio.timeout(TIMEOUT.read):
-            body = await _read(request, limit.body)
+            body = await _read(request, settings.max_body_bytes)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is left to read it
     except TimeoutError:
         return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
     if body is None:
-        return limit.refusal()
+        return Refusal(
+            413,
+            f"the request is too large: at most {settings.max_body_bytes} bytes are passed on, "
+            f"and photos may have {settings.max_image_bytes} (AURUM_MAX_IMAGE_BYTES)",
+        )
     received = time.perf_counter() - start
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
     path = f"/v2/models/{pipeline}/infer"

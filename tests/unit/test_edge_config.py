@@ -65,10 +65,6 @@ def test_servers_come_from_the_settings():
             render.servers(replace(Settings(), edge_servers=wrong))
 
 
-def test_the_body_limit_fits_the_largest_photo_as_base64():
-    assert render.body_limit(replace(Settings(), max_image_bytes=3_000)) == 4_000 + 65_536
-
-
 def test_missing_files_and_strange_paths_are_named(tmp_path):
     settings = replace(Settings(), edge_folder=tmp_path, edge_certificate=tmp_path / "none")
     with pytest.raises(EdgeError, match="AURUM_EDGE_CERTIFICATE: there is no file"):

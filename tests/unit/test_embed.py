@@ -65,26 +65,11 @@ def test_no_crops_ask_no_embedder():
     assert norms.shape == calibration.shape == (0,)
 
 
-def test_a_model_swapped_between_two_chunks_embeds_all_of_them_anew():
+def test_embeddings_of_two_models_are_never_mixed():
     embed = Embedder(b"old", b"old", b"new")
 
-    embeddings, norms, model, calibration = embed_crops(crops(3 * CHUNK), embed)
-
-    assert model == b"new"
-    assert norms.tolist() == list(range(3 * CHUNK))
-    assert calibration[0] == 3, "the calibration of the old model was kept"
-    assert len(embed.sizes) == 6
-    assert embeddings[:, 1].min() == 3, "an embedding of the old model was kept"
-    assert embeddings[:, 0].tolist() == list(range(3 * CHUNK))
-
-
-def test_two_swaps_are_waited_for():
-    embed = Embedder(b"a", b"b", b"b", b"c", b"c", b"c")
-
-    embeddings, _, model, _ = embed_crops(crops(2 * CHUNK), embed)
-
-    assert model == b"c"
-    assert embeddings[:, 1].min() == 4
+    with pytest.raises(RuntimeError, match="several embedders"):
+        embed_crops(crops(3 * CHUNK), embed)
 
 
 def test_an_error_of_the_embedder_is_passed_on():

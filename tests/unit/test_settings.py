@@ -137,3 +137,8 @@ def test_the_documentation_holds_the_table():
         pytest.skip("docs/configuration.md is not written yet")
 
     assert table() in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("photo", "base64"), [(3_000, 4_000), (3_001, 4_004)])
+def test_the_largest_body_fits_the_largest_photo_as_base64(photo, base64):
+    assert replace(Settings(), max_image_bytes=photo).max_body_bytes == base64 + 65_536
