@@ -12,6 +12,7 @@ import pytest
 from edge_world import RAW, edge_before
 from tritonclient.grpc import service_pb2 as protocol
 
+from aurum.models.prove import PHOTO
 from aurum.server.private import running
 from aurum.settings import Settings
 from benchmarks.hostile.requests import message
@@ -39,6 +40,7 @@ def text(**changes) -> bytes:
     return json.dumps(document(**changes)).encode()
 
 
+PHOTO_TEXT = base64.b64encode(PHOTO.read_bytes()).decode()
 GOOD = text()
 EVIL = text(shape=[10**11], datatype="FP32", data=[1])
 DEEP = b"[" * 100_000 + b'"x"' + b"]" * 100_000
@@ -57,7 +59,10 @@ REFUSED = {
     "an evil input under an escaped name": HIDDEN[:-1] + b"," + GOOD[1:],
     # a classification of strings
     "classification": json.dumps(
-        {**document(), "outputs": [{"name": "models", "parameters": {"classification": 1}}]}
+        {
+            **document(data=[PHOTO_TEXT]),
+            "outputs": [{"name": "models", "parameters": {"classification": 1}}],
+        }
     ).encode(),
     # 500 of Triton's front end
     "no JSON": b"{",
