@@ -13,12 +13,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from aurum.errors import OperatorError
-from aurum.settings import Settings
+from aurum.settings import CHECKOUT, Settings
 from benchmarks.hostile.cases import case
+from benchmarks.hostile.judge import WrongAnswerError
 from benchmarks.hostile.report import write
 from benchmarks.hostile.run import keep, run
 from benchmarks.hostile.send import Address
 from benchmarks.hostile.served import served
+
+OUT = CHECKOUT / ".aurum" / "hostile"
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", type=int, help="only this number, as a report names it")
     parser.add_argument("--clients", type=int, default=8, help="requests at a time")
-    parser.add_argument("--out", type=Path, default=Path("hostile"), help="folder for the report")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the report")
     parser.add_argument("--url", nargs=2, metavar=("HTTP", "GRPC"), help="a server that runs")
     parser.add_argument("--key", default="", help="API key of its edge")
     parser.add_argument("--ca", type=Path, help="certificate that its edge's is signed by")
@@ -67,5 +70,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OperatorError as error:
+    except (OperatorError, WrongAnswerError) as error:
         sys.exit(f"hostile: {error}")
