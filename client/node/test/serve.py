@@ -45,6 +45,7 @@ def main() -> None:
             if command == "start":
                 while server.running:  # a process that was just killed
                     time.sleep(0.01)
+                server.stop()  # gives back what only one server on these ports may hold
                 server = stack.enter_context(Server(service.settings))
                 say({"pid": server.pid})
                 server.wait_ready()
