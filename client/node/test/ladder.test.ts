@@ -202,7 +202,11 @@ test("simulated answers only where they are allowed, and marked", async () => {
   await assert.rejects(client.analyze(Buffer.from("no image")), InvalidImageError);
   await assert.rejects(client.analyze(Buffer.from("GIF89a\x01\0\x01\0....")), InvalidImageError);
   await assert.rejects(client.embed(photo, { aligned: true }), { code: "not_aligned" });
-  assert.equal((await client.embed(GRAY_PNG, { aligned: true })).face.bbox.width, 112);
+  const { face } = await client.embed(GRAY_PNG, { aligned: true });
+  assert.equal(face.bbox.width, 112);
+  // ArcFace's template: an eye, and the opposite corner of the mouth
+  assert.ok(Math.abs(face.landmarks[0]![0] - 38.3) < 0.2, String(face.landmarks));
+  assert.ok(Math.abs(face.landmarks[4]![1] - 92.2) < 0.2, String(face.landmarks));
 });
 
 test("a simulated embedding does not compare with a real one", async () => {
