@@ -66,7 +66,7 @@ def test_the_roadmaps_figures_are_in_their_sources():
     rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "](" in line]
     checked = 0
     for row in (row for row in rows if len(row) > 3):
-        (source,) = re.findall(r"\[\w+\]\(([^)]+)\)", row[3])
+        (source,) = re.findall(r"\[\w+\]\(([^)#]+)", row[3])
         content = (ROADMAP.parent / source).read_text(encoding="utf-8")
         for figure in filter(re.compile(r"\d").search, row[2].split("`")[1::2]):
             assert figure in content, f"{figure} is not in {source}"
