@@ -6,6 +6,8 @@ import fs from 'fs';
 const BEARER = /^Bearer ([\x21-\x7e]{16,256})$/i;
 const LINE = /^([A-Za-z0-9._-]{1,64})\s+([0-9a-f]{64})$/;
 const MODELS = ['detect_faces', 'embed_face', 'analyze_faces'];
+const MAX_JSON = 65536; // bytes: njs would need a second for 13 MB
+const QUOTE = 0x22, BACKSLASH = 0x5c, SLASH = 0x2f;
 // Bytes of a gRPC field that is no tensor: Triton repeats names in its errors, and those must fit a
 // header of HTTP/2.
 const MAX_NAME = 1024;
@@ -71,22 +73,47 @@ function grpc(r) {
 // so large that their product overflows or can't be allocated; it answers 500 to values of the wrong
 // type. So only JSON that the pipelines can mean goes on.
 function infer(r) {
-    const body = r.requestBuffer;
     // The header as it is sent on, should there be two.
     const given = r.variables.http_inference_header_content_length;
-    const length = given ? Number(given) : body && body.length;
-    if (given && length === 0 ||
-        body && body.length && length <= body.length && sound(body.slice(0, length))) {
+    if (given && Number(given) === 0 || sound(json(r, given))) {
         r.internalRedirect('@triton_http');
     } else {
         r.internalRedirect('/_edge/http/json');
     }
 }
 
+// The JSON of a request: what its header says, or the whole body; of a long one what is around the
+// string that is its photo. "" where there is none, or too much.
+function json(r, given) {
+    const body = r.requestBuffer;
+    const length = given ? Number(given) : body && body.length;
+    if (!body || !length || length > body.length) {
+        return '';
+    }
+    if (length <= MAX_JSON) {
+        return body.slice(0, length).toString();
+    }
+    const head = /^[\s\S]*?"data"\s*:\s*\[\s*"/.exec(body.slice(0, MAX_JSON / 2).toString());
+    const start = head ? Buffer.byteLength(head[0]) : 0;
+    const end = body.indexOf(QUOTE, start);
+    // Bytes that are no text would shift `start`.
+    if (given || !head || body.slice(0, start).toString() !== head[0] ||
+        body.length - end > MAX_JSON / 2) {
+        return '';
+    }
+    let at = start; // the only escape in base64, which PHP writes, is that of a slash
+    while ((at = body.indexOf(BACKSLASH, at)) >= 0 && at < end) {
+        if (body[at + 1] !== SLASH) {
+            return '';
+        }
+        at += 2;
+    }
+    return head[0] + body.slice(end).toString();
+}
+
 // Whether a request's JSON has one input, of shape [1] and datatype BYTES, and else only values of
 // the types that Triton expects.
-function sound(json) {
-    const text = json.toString();
+function sound(text) {
     // Of two members of one name Triton takes the first and JSON.parse the last, so these may come
     // only once; and none may be hidden by an escaped letter, which nobody's encoder writes.
     if (/\\u00(?:[67]|00)/i.test(text) || LONE.test(text) || /""\s*:/.test(text) || !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||

@@ -163,3 +163,43 @@ def test_a_long_value_is_shortened_in_the_message(world, astronaut):
     error = call(made, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "[invalid_parameter] min_confidence='é" in error.details()
+
+
+LONG = base64.b64encode(PHOTO.read_bytes() + bytes(3_000_000)).decode()
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_a_large_photo_in_json_passes(world, slash):
+    made, _ = world
+    body = json.dumps({"id": "é", **document(data=[LONG])}).replace("/", slash)
+    with made.http() as http:
+        answer = http.post(INFER, content=body.encode())
+    assert answer.status_code == 200, answer.text[:500]
+
+
+LARGE = text(data=[LONG])
+EVIL_LARGE = text(shape=[10**11], datatype="FP32", data=[LONG])
+REFUSED_LARGE = {
+    "a huge shape": EVIL_LARGE,
+    "an evil input before": EVIL[:-1] + b"," + LARGE[1:],
+    "an evil input behind": LARGE[:-1] + b"," + EVIL[1:],
+    "an evil input between two photos": LARGE[:-1] + b"," + EVIL[1:-1] + b"," + LARGE[1:],
+    "deep JSON behind": LARGE[:-1] + b',"more":' + DEEP + b"}",
+    "deep JSON before": LARGE.replace(b"{", b'{"more":' + DEEP + b",", 1),
+    "deep JSON between two photos": LARGE[:-1] + b',"more":' + DEEP + b"," + LARGE[1:],
+    "a quote in the photo": LARGE.replace(b"AAAA", b'AA"A', 1),
+    "an escape in the photo": LARGE.replace(b"AAAA", b"A\\uD800", 1),
+    "bytes that are no text before": LARGE.replace(b"{", b'{"id":"\xff\xfe",', 1)[:-2],
+    "blanks without end": LARGE.replace(b'"data":', b'"data":' + b" " * 100_000),
+    "a long id": LARGE.replace(b"{", b'{"id":"' + b"x" * 100_000 + b'",', 1),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_LARGE)
+def test_no_large_photo_hides_what_ends_triton(world, case):
+    made, service = world
+    with made.http() as http:
+        answer = http.post(INFER, content=REFUSED_LARGE[case])
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("[bad_request] not a request to these models")
+    assert service.server.running
