@@ -1,5 +1,5 @@
 # NVIDIA's Triton with what our steps import. The graphs come in by a volume (docs/deployment.md).
-FROM nvcr.io/nvidia/tritonserver:25.01-py3
+FROM nvcr.io/nvidia/tritonserver:25.10-py3
 
 COPY constraints.txt /opt/aurum/
 RUN pip install --no-cache-dir --constraint /opt/aurum/constraints.txt \

@@ -4,7 +4,7 @@ BIN := .venv/bin
 NODE := cd client/node && PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test test-node lint coverage lock clean
+.PHONY: help serve setup test test-node lint coverage audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: .venv/.test  ## ruff and mypy; for the Node client Biome and tsc
 	@$(NODE) npm run lint
 
 setup: .venv/.test  ## only make .venv with everything in it
+
+audit: .venv/.test  ## known vulnerabilities of all pinned packages (needs the network)
+	@scripts/audit.sh
 
 lock:  ## write constraints.txt anew from the newest versions that fit (needs `make setup` after it)
 	@rm -rf .venv && : > constraints.txt && scripts/setup.sh $(PYTHON) test

@@ -24,6 +24,7 @@ class Suite:
     mixed_searches: int  # the same with mixed photos
     trials: int  # the most rates that one search tries
     soak_seconds: int
+    soak_rate: float = 0.0  # mixed photos a second; 0: what is held is measured first
 
 
 FULL = Suite(
@@ -77,5 +78,6 @@ SMOKE = Suite(
     mixed_searches=0,
     trials=1,
     soak_seconds=3,  # a slope needs two samples after the warm-up
+    soak_rate=4.0,
 )
 SUITES = {suite.name: suite for suite in (FULL, QUICK, SMOKE)}

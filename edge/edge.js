@@ -1,4 +1,4 @@
-// The two decisions that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
+// The decisions that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
 
 import crypto from 'crypto';
 import fs from 'fs';
@@ -6,8 +6,21 @@ import fs from 'fs';
 const BEARER = /^Bearer ([\x21-\x7e]{16,256})$/i;
 const LINE = /^([A-Za-z0-9._-]{1,64})\s+([0-9a-f]{64})$/;
 const MODELS = ['detect_faces', 'embed_face', 'analyze_faces'];
+const MAX_JSON = 65536; // bytes: njs would need a second for 13 MB
+const QUOTE = 0x22, BACKSLASH = 0x5c, SLASH = 0x2f;
+// Bytes of a gRPC field that is no tensor: Triton repeats names in its errors, and those must fit a
+// header of HTTP/2.
+const MAX_NAME = 1024;
+// Asked of an output of strings, such as `models`, it ends Triton 2.51.
+const CLASSES = 'classification';
+// Half of a surrogate pair.
+const LONE = /(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]|\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])/i;
 // A request has one field for each parameter, input, output and tensor, and a few more.
 const MAX_FIELDS = 256;
+const SWITCHES = ['binary_data', 'binary_data_output', 'sequence_start', 'sequence_end'];
+const COUNTS = '"(?:binary_data_size|sequence_id|priority|timeout)"';
+const ALL_COUNTS = new RegExp(COUNTS, 'g');
+const SOUND_COUNTS = new RegExp(COUNTS + '\\s*:\\s*(?:0|[1-9][0-9]{0,14})\\s*[,}]', 'g');
 
 // The id of the key in `Authorization: Bearer`. The file is read for each request, so that a key
 // is accepted, or not any more, as soon as the file says so. "!" where it can't be read.
@@ -56,6 +69,109 @@ function grpc(r) {
     }
 }
 
+// Inference over HTTP. Triton 2.51's HTTP front end dies of JSON that is nested deep, and of shapes
+// so large that their product overflows or can't be allocated; it answers 500 to values of the wrong
+// type. So only JSON that the pipelines can mean goes on.
+function infer(r) {
+    // The header as it is sent on, should there be two.
+    const given = r.variables.http_inference_header_content_length;
+    if (given && Number(given) === 0 || sound(json(r, given))) {
+        r.internalRedirect('@triton_http');
+    } else {
+        r.internalRedirect('/_edge/http/json');
+    }
+}
+
+// The JSON of a request: what its header says, or the whole body; of a long one what is around the
+// string that is its photo. "" where there is none, or too much.
+function json(r, given) {
+    const body = r.requestBuffer;
+    const length = given ? Number(given) : body && body.length;
+    if (!body || !length || length > body.length) {
+        return '';
+    }
+    if (length <= MAX_JSON) {
+        return body.slice(0, length).toString();
+    }
+    const head = /^[\s\S]*?"data"\s*:\s*\[\s*"/.exec(body.slice(0, MAX_JSON / 2).toString());
+    const start = head ? Buffer.byteLength(head[0]) : 0;
+    const end = body.indexOf(QUOTE, start);
+    // Bytes that are no text would shift `start`.
+    if (given || !head || body.slice(0, start).toString() !== head[0] ||
+        body.length - end > MAX_JSON / 2) {
+        return '';
+    }
+    let at = start; // the only escape in base64, which PHP writes, is that of a slash
+    while ((at = body.indexOf(BACKSLASH, at)) >= 0 && at < end) {
+        if (body[at + 1] !== SLASH) {
+            return '';
+        }
+        at += 2;
+    }
+    return head[0] + body.slice(end).toString();
+}
+
+// Whether a request's JSON has one input, of shape [1] and datatype BYTES, and else only values of
+// the types that Triton expects.
+function sound(text) {
+    // Of two members of one name Triton takes the first and JSON.parse the last, so these may come
+    // only once; and none may be hidden by an escaped letter, which nobody's encoder writes.
+    if (/\\u00(?:[67]|00)/i.test(text) || LONE.test(text) || /""\s*:/.test(text) || !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||
+        !['inputs', 'shape', 'datatype'].every(name => once(text, name)) ||
+        // JSON.parse takes 8.0 for a whole number, Triton doesn't.
+        matches(text, ALL_COUNTS) !== matches(text, SOUND_COUNTS)) {
+        return false;
+    }
+    let request;
+    try {
+        request = JSON.parse(text); // which refuses more than 32 levels
+    } catch (error) {
+        return false;
+    }
+    if (!isObject(request) || !Array.isArray(request.inputs) || request.inputs.length !== 1) {
+        return false;
+    }
+    const image = request.inputs[0];
+    const outputs = request.outputs === undefined ? [] : request.outputs;
+    return isObject(image) && typeof image.name === 'string' && image.datatype === 'BYTES' &&
+        Array.isArray(image.shape) && (image.data === undefined || Array.isArray(image.data) && image.data.length === 1 &&
+            typeof image.data[0] === 'string') &&
+        (request.id === undefined || typeof request.id === 'string') &&
+        soundParameters(image.parameters) && soundParameters(request.parameters) &&
+        Array.isArray(outputs) && outputs.every(output => isObject(output) &&
+            typeof output.name === 'string' && soundParameters(output.parameters));
+}
+
+function once(text, name) {
+    const quoted = '"' + name + '"';
+    const at = text.indexOf(quoted);
+    return at >= 0 && text.indexOf(quoted, at + 1) < 0;
+}
+
+function matches(text, pattern) {
+    return (text.match(pattern) || []).length;
+}
+
+function isObject(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+// Parameters of a request, an input or an output: plain values, and of Triton's own names the types
+// that its HTTP front end (2.51) reads them as.
+function soundParameters(parameters) {
+    return parameters === undefined || isObject(parameters) &&
+        Object.keys(parameters).every(name => {
+            const value = parameters[name];
+            if (name === CLASSES || name.startsWith('shared_memory')) {
+                return false;
+            }
+            if (SWITCHES.indexOf(name) >= 0) {
+                return typeof value === 'boolean';
+            }
+            return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
+        });
+}
+
 // Field 1 of the one message in a gRPC body, which is the model's name in ModelInferRequest and
 // ModelReadyRequest (KServe's open_inference_grpc.proto); null where the body is anything but one
 // uncompressed protobuf message. The last of several counts, as in protobuf's own parsers.
@@ -63,19 +179,38 @@ function modelName(body) {
     if (body.length < 5 || body[0] !== 0 || body.readUInt32BE(1) !== body.length - 5) {
         return null;
     }
-    const reader = {body: body, at: 5};
     let name = '';
-    for (let fields = 0; reader.at < body.length; fields++) {
+    const small = (start, end) => end - start <= MAX_NAME;
+    const sound = walk(body, 5, body.length, (field, start, end) => {
+        if (field === 1) {
+            name = body.toString('utf8', start, end);
+            return true; // of any length, as only known ones go on
+        }
+        if (field === 5) { // an input, whose field 5 is its contents
+            return walk(body, start, end, (inner, a, b) => inner === 5 || small(a, b));
+        }
+        if (field === 6 && body.toString('utf8', start, end).indexOf(CLASSES) >= 0) {
+            return false;
+        }
+        return field === 7 || small(start, end); // 6: an output, 7: raw contents
+    });
+    return sound ? name : null;
+}
+
+// Visit each field with a length of a protobuf message; false if it is no message, or `visit` says so.
+function walk(body, start, stop, visit) {
+    const reader = {body: body, at: start};
+    for (let fields = 0; reader.at < stop; fields++) {
         const tag = varint(reader, 5);
         if (tag === null || tag >= 4294967296 || fields === MAX_FIELDS) {
-            return null;
+            return false;
         }
         const field = Math.floor(tag / 8);
         let length = 0;
         switch (tag % 8) {
         case 0:
             if (varint(reader, 10) === null) {
-                return null;
+                return false;
             }
             break;
         case 1:
@@ -83,25 +218,22 @@ function modelName(body) {
             break;
         case 2:
             length = varint(reader, 5);
-            if (length === null || length > body.length - reader.at) {
-                return null;
-            }
-            if (field === 1) {
-                name = body.toString('utf8', reader.at, reader.at + length);
+            if (length === null || length > stop - reader.at ||
+                !visit(field, reader.at, reader.at + length)) {
+                return false;
             }
             break;
         case 5:
             length = 4;
             break;
         default:
-            return null;
+            return false;
         }
         reader.at += length;
     }
-    return reader.at === body.length ? name : null;
+    return reader.at === stop;
 }
 
-// protobuf's variable-length integer of at most `bytes` bytes; null where there is none.
 function varint(reader, bytes) {
     let value = 0;
     let scale = 1;
@@ -116,4 +248,4 @@ function varint(reader, bytes) {
     return null;
 }
 
-export default {keyId, grpc};
+export default {keyId, grpc, infer};

@@ -149,7 +149,9 @@ def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
     stop = threading.Event()
 
     def send() -> None:
-        with world.http(**RAW) as http:
+        # A reload closes idle connections, maybe just as one is used again, which is no failure
+        # (RFC 9112, 9.3.1): so each request has one of its own.
+        with world.http(**RAW, Connection="close") as http:
             while not stop.is_set():
                 statuses.append(http.post(INFER, content=photo, headers=headers()).status_code)
 

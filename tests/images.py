@@ -10,7 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from image_bytes import (
+from numpy.typing import NDArray
+from PIL import Image
+
+import aurum
+from benchmarks.hostile.image_bytes import (
     blank_jpeg,
     chunk,
     entropy,
@@ -21,10 +25,6 @@ from image_bytes import (
     start_of_frame,
     with_size,
 )
-from numpy.typing import NDArray
-from PIL import Image
-
-import aurum
 
 ASTRONAUT = Path(aurum.__file__).parent / "assets" / "astronaut.jpg"
 # Not square, so that a file whose sides were swapped is noticed.

@@ -36,6 +36,10 @@ def run(
     soak_seconds: Annotated[
         int | None, typer.Option(min=1, help="Length of the soak; unset: the suite's.")
     ] = None,
+    soak_rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Photos a second of the soak; unset: 80 % of what is held."),
+    ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Rounds of what is compared; unset: the suite's.")
     ] = None,
@@ -56,6 +60,7 @@ def run(
         chosen,
         rounds=rounds or chosen.rounds,
         soak_seconds=soak_seconds or chosen.soak_seconds,
+        soak_rate=soak_rate or chosen.soak_rate,
     )
     failed = runner.run(
         chosen,

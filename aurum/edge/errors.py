@@ -42,6 +42,11 @@ def refusals(body_limit: int, public: str) -> list[Refusal]:
     basic = 'add_header WWW-Authenticate "Bearer" always; '
     post = "inference is POST, health is GET"
     known = f"only {public} and health are served here"
+    meant = (
+        "not a request to these models: the JSON must be one object with one input, of shape [1] "
+        "and datatype BYTES, with one string as its data or the bytes behind the JSON, and "
+        "parameters of the right types"
+    )
     packed = "Content-Encoding is not taken: photos are compressed already"
     return [
         Refusal("400", 400, INVALID_ARGUMENT, "bad_request", malformed),
@@ -61,6 +66,7 @@ def refusals(body_limit: int, public: str) -> list[Refusal]:
         Refusal("503", 503, UNAVAILABLE, "unavailable", away, again),
         Refusal("504", 504, DEADLINE_EXCEEDED, "timeout", "the server took too long"),
         Refusal("505", 505, UNIMPLEMENTED, "bad_request", "this HTTP version is not spoken"),
+        Refusal("json", 400, INVALID_ARGUMENT, "bad_request", meant),
         Refusal("model", 404, NOT_FOUND, "not_found", known),
     ]
 

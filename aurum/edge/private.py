@@ -99,8 +99,8 @@ class Edge:
 
     def __enter__(self) -> Edge:
         line = run.command(self.settings)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=log)
+        self._errors = self.log.open("ab")
+        self._process, self._copier = run.start(line, self._errors)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -124,3 +124,5 @@ class Edge:
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait(timeout=30)
+        self._copier.join()
+        self._errors.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,19 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import BinaryIO
 
 from aurum.edge import keys, render
 from aurum.edge.render import MODULES, EdgeError
 from aurum.settings import Settings
 
 LOOK_UP_EVERY = 5.0  # seconds
+# nginx's errors quote request lines: queries, referrers and our own keys are cut out of them.
+_CUT = (
+    (re.compile(rb"\?[^\s\"]*"), b"?..."),
+    (re.compile(rb'referrer: "[^"]*"'), b'referrer: "..."'),
+    (re.compile(rb"aurum_[A-Za-z0-9_-]{40,}"), b"aurum_..."),
+)
 
 
 def installed() -> bool:
@@ -44,6 +52,28 @@ def command(settings: Settings) -> list[str]:
     return line
 
 
+def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], threading.Thread]:
+    """Start nginx; its errors go into `log`, without secrets, by a thread that ends with it."""
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def copy() -> None:
+        assert process.stderr is not None
+        for text in process.stderr:
+            log.write(without_secrets(text))
+            log.flush()
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return process, thread
+
+
+def without_secrets(text: bytes) -> bytes:
+    """A line of nginx's errors without what may hold a key."""
+    for pattern, instead in _CUT:
+        text = pattern.sub(instead, text)
+    return text
+
+
 def serve(settings: Settings) -> int:
     """Run nginx in the foreground until it ends; its exit status.
 
@@ -52,7 +82,7 @@ def serve(settings: Settings) -> int:
     configuration.
     """
     stopping, changed = threading.Event(), threading.Event()
-    process = subprocess.Popen(command(settings))
+    process, errors = start(command(settings), sys.stderr.buffer)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
@@ -68,7 +98,9 @@ def serve(settings: Settings) -> int:
         return stopping.is_set() or process.poll() is not None
 
     follow(settings, pause, changed)
-    return process.wait()
+    status = process.wait()
+    errors.join()
+    return status
 
 
 def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:

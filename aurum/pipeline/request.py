@@ -10,6 +10,8 @@ from typing import Any
 
 from aurum.settings import Settings
 
+MAX_SHOWN = 500  # characters of the sender's in a message
+
 
 class RequestError(ValueError):
     """A request that can't be answered, through the fault of whoever sent it.
@@ -62,11 +64,20 @@ def parse_options(parameters: str, settings: Settings) -> Options:
             try:
                 values[name] = known[name](value)
             except ValueError as error:
-                raise RequestError("invalid_parameter", f"{name}={value!r}: {error}") from None
+                given_value = shortened(repr(value))
+                raise RequestError("invalid_parameter", f"{name}={given_value}: {error}") from None
         elif not name.lower().startswith(("triton_", "x-")):
             allowed = ", ".join(known)
-            raise RequestError("invalid_parameter", f"unknown parameter {name!r}; known: {allowed}")
+            unknown = shortened(repr(name))
+            raise RequestError(
+                "invalid_parameter", f"unknown parameter {unknown}; known: {allowed}"
+            )
     return Options(**values)
+
+
+def shortened(text: str) -> str:
+    """What a sender wrote, short enough for gRPC, whose errors are headers of 8 KiB at most."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _min_confidence(value: Any) -> float:

@@ -170,5 +170,13 @@ TARGETS = (
         "soak",
         lambda raw: [maths.growth(raw.soak)],
     ),
+    Target(
+        "failed requests of the soak",
+        "<=",
+        0,
+        "",
+        "soak",
+        lambda raw: [float(row.failures) for row in raw.soak_load],
+    ),
     Target("Locust: rate held at p95 < 100 ms", ">=", 8 * 15, "/s", "locust", _held),
 )

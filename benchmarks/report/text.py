@@ -221,6 +221,7 @@ def _soak(raw: Raw) -> Lines:
     if not sums:
         return []
     lines = [
+        "",
         f"PSS of all processes over {max(sums):.0f} s of load: at most "
         f"{max(sums.values()):.0f} MB, growth over the last 80 % of the time "
         f"{maths.growth(raw.soak):.2f} MB/min.",

@@ -53,6 +53,7 @@ def recorded() -> Iterator[tuple[World, Recorder]]:
         recorder.shutdown()
 
 
+RAW = "Inference-Header-Content-Length: 0\r\nContent-Length: 1\r\n"  # a body without JSON
 # Each request is followed by nothing; statuses are those of all answers on the connection.
 REFUSED = {
     "length and chunks": ("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", 400),
@@ -77,8 +78,8 @@ REFUSED = {
     "a carriage return in a name": ("Content-\rLength: 1\r\n", "x", 400),
     "a zero byte in a name": ("X\0A: b\r\nContent-Length: 1\r\n", "x", 400),
     "a zero byte in a value": ("X-A: b\0c\r\nContent-Length: 1\r\n", "x", 400),
-    "a name with a parenthesis": ("X(A): b\r\nContent-Length: 0\r\n", "", None),
-    "a header without a colon": ("Nothing\r\nContent-Length: 1\r\n", "x", None),
+    "a name with a parenthesis": (f"X(A): b\r\n{RAW}", "x", None),
+    "a header without a colon": (f"Nothing\r\n{RAW}", "x", None),
     "a chunk of a bad size": ("Transfer-Encoding: chunked\r\n", "zz\r\nx\r\n0\r\n\r\n", 400),
     "a chunk of a huge size": ("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nx", 400),
     "a long header": (f"X-A: {'b' * 9000}\r\nContent-Length: 0\r\n", "", 431),
@@ -210,14 +211,13 @@ def test_of_two_header_lengths_the_judged_one_is_sent_on(recorded):
 
 
 @pytest.mark.parametrize("length", ["0", "1", "3", "4", "5", "100000000", "00"])
-def test_triton_has_an_answer_to_any_header_length(best, length):
-    """500 where the header is no JSON: Triton's own (docs/contract.md)."""
+def test_there_is_an_answer_to_any_header_length(best, length):
     with edge_before(best) as world:
         [answer] = world.raw(
             f"{INFER}Host: x\r\nAuthorization: Bearer {world.key}\r\nContent-Length: 4\r\n"
             f"Inference-Header-Content-Length: {length}\r\nConnection: close\r\n\r\nbody".encode()
         )
-        assert answer.status == (500 if 1 <= int(length) <= 4 else 400)
+        assert answer.status == 400
         assert "error" in answer.body.decode()
         with world.client("http") as client:
             assert client.health().ok

@@ -76,6 +76,7 @@ def folder(tmp_path):
     ]
     add(out, "batching", ModelStats, stats)
     add(out, "soak", Sample, [Sample(float(s), "tritonserver", 400.0 + s) for s in range(11)])
+    add(out, "soak_load", Run, [timed(0, names.SERVICE, 4, 10.0, 50.0, 60.0)])
     users = [
         Users("s 1", names.ONE_FACE, "http", 90, rate, held, 900, 0, rate, 50.0, 60.0, 70.0, "{}")
         for rate, held in ((100.0, True), (130.0, False), (120.5, True))
@@ -107,6 +108,7 @@ EXPECTED = {
     "one more face in a photo, CPU time / embedder's cost of a face in a batch": ([1.6], False),
     "memory of all processes under load (PSS), most": ([410], True),
     "memory of all processes, growth over the last 80 % of the time": ([60], False),
+    "failed requests of the soak": ([0], True),
     "Locust: rate held at p95 < 100 ms": ([120.5], True),
 }
 

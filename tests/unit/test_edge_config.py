@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.edge import errors, keys, render
+from aurum.edge import errors, keys, render, run
 from aurum.edge.keys import KeyFileError
 from aurum.edge.render import EdgeError
 from aurum.settings import Settings
@@ -78,3 +78,19 @@ def test_each_refusal_is_fit_for_json_headers_and_nginx():
         assert item.text.isascii()
         assert not set(item.text) & set("\"'\\$%{}\n"), item
         assert 400 <= item.status <= 599
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            b'request: "GET /x?key=a%20b HTTP/1.1", host: "h"',
+            b'request: "GET /x?... HTTP/1.1", host: "h"',
+        ),
+        (b'host: "h", referrer: "https://x/?k=1"', b'host: "h", referrer: "..."'),
+        (b"/aurum_" + b"a-B_9" * 9 + b" HTTP", b"/aurum_... HTTP"),
+        (b"connect() failed (111: Unknown error)", b"connect() failed (111: Unknown error)"),
+    ],
+)
+def test_errors_of_nginx_are_shown_without_what_may_hold_a_key(line, shown):
+    assert run.without_secrets(line) == shown

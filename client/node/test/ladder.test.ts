@@ -56,13 +56,13 @@ function open(options: FaceClientOptions): FaceClient {
 const local = () => ({ models: server.facts.models, threads: 1 });
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;
 
-/** The address of a server that answers 500 to some paths, and to others what ours answers. */
-async function proxy(fails: (path: string) => boolean): Promise<string> {
+/** The address of a server that answers so to some paths, and to others what ours answers. */
+async function proxy(fails: (path: string) => boolean, status = 500): Promise<string> {
   const front = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     if (fails(request.url!)) {
-      response.writeHead(500).end('{"error":"[internal] KeyError"}');
+      response.writeHead(status).end('{"error":"[some_code] why"}');
       return;
     }
     const answer = await fetch(server.facts.url + request.url, {
@@ -162,6 +162,22 @@ test("one failure that is not the server's end is answered below, without a swit
   assert.equal((await client.analyze(photo)).source, "triton");
   assert.deepEqual(client.counters.fallbacks, { "triton>local": 1 });
   assert.deepEqual(client.counters.switches, {});
+});
+
+test("who is too fast waits, and is not sent down to made-up answers", async () => {
+  let refused = 0;
+  const url = await proxy((path) => path.includes("analyze") && refused++ < 12, 429);
+  const client = open({ urls: url, retries: 0, simulated: {} });
+  const answers = await client.analyzeMany(Array(8).fill(photo));
+  assert.ok(answers.every((answer) => "source" in answer && answer.source === "triton"));
+  assert.ok(refused > 12);
+  assert.equal((await client.health()).endpoints[0]!.breaker, "closed");
+  assert.deepEqual(client.counters.switches, {});
+  const hurried = open({ urls: await proxy(() => true, 429), timeoutMs: 300 });
+  await assert.rejects(hurried.analyze(photo), (error) => {
+    assert.ok(error instanceof UnavailableError);
+    return error.status === 429;
+  });
 });
 
 test("simulated answers only where they are allowed, and marked", async () => {

@@ -1,0 +1,49 @@
+"""Ten thousand generated requests to the real service: no crash, no hang, no internal error."""
+
+import subprocess
+import sys
+
+import pytest
+
+from aurum.edge import run as edge
+from aurum.settings import CHECKOUT, Settings
+from benchmarks.hostile.cases import IMAGES, case
+from benchmarks.hostile.run import SOUND, run
+from benchmarks.hostile.served import served
+
+COUNT = 10_000
+# What glibc may keep of freed memory in each process (MALLOC_TRIM_THRESHOLD_, runtime.py).
+KEPT_MB = 64 * 1.05
+
+
+@pytest.mark.skipif(not edge.installed(), reason="no nginx with njs")
+def test_ten_thousand_hostile_requests(tmp_path):
+    with served(Settings.from_env()) as (address, pid):
+        result = run(address, 1, range(COUNT), pid=pid, failures=tmp_path)
+    assert result.wrong == []
+    assert result.count == COUNT
+    assert result.answers[SOUND, "as before"] == COUNT // 10
+    number = int(result.processes.split()[0])
+    assert result.memory[-1] - result.memory[0] < KEPT_MB * number
+    # The generators reach both ends: what decoders take, and what they refuse.
+    for kind in ("JPEG", "PNG", "WebP"):
+        for answer in ("ok", "invalid_image"):
+            found = (
+                n
+                for (of, said), n in result.answers.items()
+                if of.startswith(kind) and said == answer
+            )
+            assert sum(found) > COUNT / 200
+
+
+def test_one_case_is_sent_again_by_its_number(simulated, tmp_path):
+    number = next(n for n in range(100) if case(7, n).kind in IMAGES)
+    flags = ["--seed", "7", "--case", str(number), "--out", str(tmp_path), "--url", *simulated.urls]
+    shown = subprocess.run(
+        [sys.executable, "-m", "benchmarks.hostile", *flags],
+        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "hostile requests: 1," in shown.stdout
+    assert (tmp_path / "report.md").read_text() in shown.stdout
+    assert case(7, number).kind in (tmp_path / "answers.csv").read_text()
+    assert (tmp_path / "failures" / f"7-{number}.body").read_bytes() == case(7, number).call.body
