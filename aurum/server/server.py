@@ -136,6 +136,7 @@ class Server:
         if self._process is not None:
             self.kill()  # stubs, too, which outlive a tritonserver that was killed
             self._process.wait()
+            self._process = None  # its number may be another's from now on
             runtime.clear_shared_memory(self.settings)
         self._live.close()
         self._folder.cleanup()
