@@ -24,8 +24,8 @@ def pss(pid: int) -> dict[str, float]:
     """Proportional set size of each process, in 10^6 bytes."""
     sizes: dict[str, float] = {}
     for process in tree(pid):
-        name = _unique(_name(process), sizes)
-        sizes[name] = process.memory_full_info().pss / MEGABYTE
+        unique = _unique(name(process), sizes)
+        sizes[unique] = process.memory_full_info().pss / MEGABYTE
     return sizes
 
 
@@ -46,7 +46,7 @@ def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]
     return load, spent * 1000 / load.requests if load.requests else math.nan
 
 
-def _name(process: psutil.Process) -> str:
+def name(process: psutil.Process) -> str:
     """`tritonserver`, or the model that a Python stub runs."""
     command = process.cmdline()
     if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):

@@ -90,7 +90,19 @@ class Users:
     reasons: str  # of the failures
 
 
-Kind = TypeVar("Kind", Run, ModelStats, Sample, Users)
+@dataclass(frozen=True)
+class Failure:
+    """One process of a supervised server killed under load."""
+
+    round: int
+    killed: str
+    recovery_s: float  # from the kill until the server answers again
+    requests: int  # of clients that try again, before, meanwhile and after
+    failed: int
+    slowest_s: float  # the longest of them, its tries included
+
+
+Kind = TypeVar("Kind", Run, ModelStats, Sample, Users, Failure)
 
 
 class Table(Generic[Kind]):

@@ -19,7 +19,8 @@ from aurum.models.manifest import Profile
 from aurum.models.releases import Release
 from aurum.playground.serve import Playground
 from aurum.rollout.steps import in_force
-from aurum.server.server import Server, ServerError
+from aurum.server.server import Server
+from aurum.server.supervise import Supervisor
 from aurum.settings import Settings
 
 console = Console()
@@ -85,40 +86,16 @@ def _serve(server: Server, served: Rows) -> None:
         signal.signal(number, stop)
     # What is beside the server ends before it, as its requests are the server's.
     with server, ExitStack() as beside:
+        supervisor = Supervisor(server, stopping, lambda line: console.print(escape(line)))
         with console.status("starting Triton"):
-            waiter = _Waiting(server)
-            while not stopping.is_set() and waiter.is_alive():
-                waiter.join(0.1)
+            supervisor.wait_ready()
         if not stopping.is_set():
-            waiter.check()
             if server.settings.playground:
                 page = beside.enter_context(Playground(server.settings))
             console.print(_ready(server.settings, served, page))
-            while not stopping.wait(0.5):
-                if not server.running:
-                    raise ServerError(f"tritonserver ended:\n{server.reasons()}")
+            supervisor.watch()
         console.print("draining requests in flight, then stopping (Ctrl-C again: at once)")
     console.print("stopped")
-
-
-class _Waiting(threading.Thread):
-    """Waits for readiness beside the main thread, which alone hears Ctrl-C."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._error: ServerError | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._server.wait_ready()
-        except ServerError as error:
-            self._error = error
-
-    def check(self) -> None:
-        if self._error:
-            raise self._error
 
 
 def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:

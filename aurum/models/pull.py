@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int | None], None]
 Status = Literal["ok", "missing", "corrupt"]
 
 CHUNK = 1 << 20  # bytes
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's quota, a limit of processes
 MOST_BYTES = 1 << 30  # of a file whose size the manifest does not give
 
 
@@ -94,7 +95,7 @@ def pull(
         with files.locked(target.with_name(f".{target.name}.lock")):
             _Job(model, settings, progress, timeouts).run()
     except OSError as error:
-        mend = "free some space there" if error.errno == errno.ENOSPC else "make it writable"
+        mend = "free some space there" if error.errno in FULL else "make it writable"
         raise PullError(
             f"{model.file} cannot be kept in {target.parent}: {error}.\n"
             f"To mend: {mend}, or set AURUM_MODEL_CACHE to another folder."

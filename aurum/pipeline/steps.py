@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,8 @@ class EachFace:
         """Read the settings once. Triton calls this when it loads the model."""
         self.settings = Settings.from_env()
         self.versions = Versions(self.settings.rollout)
-        self.step = triton.Step(self, self.settings)
+        queue = json.loads(args["model_config"])["dynamic_batching"]["default_queue_policy"]
+        self.step = triton.Step(self, self.settings, queue["max_queue_size"])
 
     def execute(self, requests: list[Any]) -> None:
         """Hand the requests to the step's threads."""

@@ -9,8 +9,9 @@ of all of them.
 from __future__ import annotations
 
 import json
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any, Protocol
@@ -31,6 +32,13 @@ from aurum.pipeline.versions import FIRST
 from aurum.settings import Settings
 
 Answer = Mapping[str, NDArray[Any]]
+
+FULL = "Exceeds maximum queue size"
+# What Triton 2.51 says of a model that it stops, that has died, or that is called too much.
+PASSING = ("not ready", "is stopping", "is not healthy", FULL)
+# A photo that was accepted waits for its turn in the queue of a model, which only direct calls can
+# fill: it asks again every so many seconds, so often.
+AGAIN, TIMES = 0.02, 500
 
 
 class UpstreamError(RuntimeError):
@@ -56,7 +64,8 @@ class Handler(Protocol):
 class Step:
     """Answers requests by `handler`, several at a time, and counts and logs them."""
 
-    def __init__(self, handler: Handler, settings: Settings) -> None:
+    def __init__(self, handler: Handler, settings: Settings, queue: int) -> None:
+        """`queue`: the bound of Triton's queue before this step."""
         self._handler = handler
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
@@ -64,27 +73,37 @@ class Step:
         self._pool = ThreadPoolExecutor(settings.pipeline_threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(settings.pipeline_threads)
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(queue)
 
     def execute(self, requests: list[Any]) -> None:
-        """Start on each request as soon as a thread is free."""
+        """Start on each request as soon as a thread is free, or refuse it while we stop."""
         for request in requests:
-            self._in_flight.add(1)
+            if not self._in_flight.begin():
+                self._send(request, self._refusal)
+                continue
             self._free.acquire()
             self._pool.submit(self._answer, request)
 
     def _answer(self, request: Any) -> None:
+        try:
+            self._send(request, self._response)
+        finally:
+            self._free.release()
+            self._in_flight.end()
+
+    def _send(self, request: Any, respond: Callable[[Any, Record], Any]) -> None:
         sender = request.get_response_sender()
         record = Record(self._handler.pipeline(request), request_id(request))
         try:
-            response = self._response(request, record)
+            response = respond(request, record)
             record.end()
             sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         finally:
-            self._free.release()
             self._counts.add(record)
             self._log.add(record)
-            self._in_flight.add(-1)
+
+    def _refusal(self, request: Any, record: Record) -> Any:
+        return _unavailable(record, "the server is stopping")
 
     def _response(self, request: Any, record: Record) -> Any:
         if request.is_cancelled():
@@ -102,10 +121,9 @@ class Step:
                 record.faces = 0
             return _error(str(error), pb_utils.TritonError.INVALID_ARG)
         except UpstreamError as error:
-            # Triton reports its own stopping as an internal error of the model that was called.
-            if "not ready" in str(error) or "is stopping" in str(error):
-                record.fail("unavailable", str(error))
-                return _error(f"[unavailable] {error}", pb_utils.TritonError.UNAVAILABLE)
+            # Triton reports these as internal errors of the model that was called.
+            if any(words in str(error) for words in PASSING):
+                return _unavailable(record, str(error))
             record.fail("model", str(error))
             return pb_utils.InferenceResponse(error=error.error)
         except Exception as error:
@@ -181,7 +199,11 @@ def _call(
         requested_output_names=outputs,
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
     )
-    response = request.exec()
+    for _ in range(TIMES):
+        response = request.exec()
+        if not (response.has_error() and FULL in response.error().message()):
+            break
+        time.sleep(AGAIN)
     if response.has_error():
         raise UpstreamError(response.error())
     tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
@@ -191,6 +213,11 @@ def _call(
 def _bytes(value: NDArray[Any]) -> bytes:
     name = value.reshape(-1)[0]
     return name if isinstance(name, bytes) else str(name).encode()
+
+
+def _unavailable(record: Record, message: str) -> Any:
+    record.fail("unavailable", message)
+    return _error(f"[unavailable] {message}", pb_utils.TritonError.UNAVAILABLE)
 
 
 def _error(message: str, code: Any) -> Any:

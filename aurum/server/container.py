@@ -1,7 +1,8 @@
 """``python3 -m aurum.server.container [FLAG ...]``: NVIDIA's tritonserver with our flags.
 
 For an image in which `tritonserver` is on the PATH, with its own backends (Dockerfile). Flags are
-handed on. SIGTERM and SIGINT first let the requests in flight finish, as `aurum up` does.
+handed on. SIGTERM and SIGINT first let the requests in flight finish, as `aurum up` does. When a
+Python process of Triton's dies we end, so that Compose or Kubernetes starts the container anew.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from types import FrameType
 
 from aurum.errors import OperatorError
 from aurum.pipeline import in_flight
+from aurum.pipeline.in_flight import Door
 from aurum.server import runtime
+from aurum.server.stubs import LOOK, RESCUE, Stubs
 from aurum.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run tritonserver until it ends, whose exit status this is, or until we are asked to stop: 0.
 
-    Triton's own would then be 1 where a client's idle connection outlasts its exit timeout.
+    Triton's own would then be 1 where a client's idle connection outlasts its exit timeout. 1 where
+    one of its Python processes has died.
     """
     settings = Settings.from_env()
+    runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -40,10 +45,22 @@ def main(arguments: Sequence[str]) -> int:
             ["tritonserver", *runtime.flags(settings), *arguments],  # noqa: S607 - the image's
             env={**os.environ, **settings.to_env(), in_flight.FOLDER_VARIABLE: folder},
         )
-        while server.poll() is None and not stopping.wait(0.2):
-            pass
+
+        def drain(door: Door, seconds: float) -> None:
+            in_flight.drain(Path(folder), door, seconds, lambda: server.poll() is None)
+
+        stubs = Stubs(server.pid)
+        dead: list[str] = []
+        while server.poll() is None and not dead and not stopping.wait(LOOK):
+            dead = stubs.dead()
+        if dead:
+            print(f"aurum: the process of {', '.join(dead)} died", file=sys.stderr, flush=True)
+            drain(Door.CLOSED, RESCUE)
+            server.kill()  # a dead process's requests would outlast any patience
+            server.wait()
+            return 1
         if server.poll() is None:
-            in_flight.wait_idle(Path(folder), settings.drain_timeout, lambda: server.poll() is None)
+            drain(Door.CLOSING, settings.drain_timeout)
             server.terminate()
         status = server.wait()
         return 0 if stopping.is_set() else status

@@ -25,6 +25,7 @@ CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 # The header that becomes a request parameter, for the logs of the pipelines, which otherwise leave
 # parameters named x-... alone.
 FORWARDED = "(?i)^x-request-id$"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choice
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
@@ -97,6 +98,7 @@ def command(settings: Settings, backends: Path) -> list[str]:
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
         "--allow-gpu-metrics=false",
+        f"--backend-config=onnxruntime,shm-region-prefix-name={_shared_memory(settings)}",
         *flags(settings),
     ]
 
@@ -113,6 +115,7 @@ def flags(settings: Settings) -> list[str]:
     # memory a client could read and write that of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
+        f"--backend-config=python,shm-region-prefix-name={_shared_memory(settings)}",
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
@@ -130,6 +133,17 @@ def flags(settings: Settings) -> list[str]:
         *LATENCIES,
         *tracing(settings),
     ]
+
+
+def _shared_memory(settings: Settings) -> str:
+    """How the names of a server's memory regions begin; Triton's own prefix is each server's."""
+    return f"aurum-{settings.http_port}-"
+
+
+def clear_shared_memory(settings: Settings) -> None:
+    """Free the memory that a killed server's processes shared: 1 MB and more each, for ever."""
+    for region in SHARED_MEMORY.glob(_shared_memory(settings) + "*"):
+        region.unlink(missing_ok=True)
 
 
 def tracing(settings: Settings) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -20,6 +23,7 @@ from aurum.errors import OperatorError
 from aurum.models.prove import PHOTO
 from aurum.pipeline import in_flight
 from aurum.server import live, runtime
+from aurum.server.stubs import RESCUE
 from aurum.settings import CHECKOUT, Settings
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -49,19 +53,35 @@ class Server:
         return self._process.pid
 
     @property
+    def exit_status(self) -> int | None:
+        """Of the ended process, as subprocess gives it; None while it runs."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def busy(self) -> int:
+        """Photos that the pipelines are working on."""
+        return in_flight.total(Path(self._folder.name)) if self._folder else 0
+
+    @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process, without waiting. Raises ServerError for a taken port."""
+        """Start the process, without waiting. Raises ServerError for a taken port.
+
+        The log of the server before it is kept as ``.log.1``.
+        """
         self._check_ports()
+        runtime.clear_shared_memory(self.settings)  # of a server that was killed together with us
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._live.open()
-        with self.log.open("wb") as log:
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as log:  # others add to it: live.Running reads, `note` writes
             self._process = self._spawn(folder, log)
 
     def wait_ready(self) -> None:
@@ -93,17 +113,30 @@ class Server:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
         if self._folder is None:
             return  # not started, or stopped already
+        self._drain(in_flight.Door.CLOSING, self.settings.drain_timeout)
+        if self._process is not None and self.running:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
+        self._clear()
+
+    def give_up(self) -> None:
+        """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
+        if self._folder is not None:
+            self._drain(in_flight.Door.CLOSED, RESCUE)
+            self._clear()
+
+    def _drain(self, door: in_flight.Door, timeout: float) -> None:
+        assert self._folder is not None
+        in_flight.drain(Path(self._folder.name), door, timeout, lambda: self.running)
+
+    def _clear(self) -> None:
+        """End what is left, and remove what it leaves."""
+        assert self._folder is not None
         if self._process is not None:
-            folder = Path(self._folder.name)
-            in_flight.wait_idle(folder, self.settings.drain_timeout, lambda: self.running)
-            if self.running:
-                self._process.terminate()
-                try:
-                    self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
-                except subprocess.TimeoutExpired:
-                    self.kill()
+            self.kill()  # stubs, too, which outlive a tritonserver that was killed
             self._process.wait()
-            self.kill()  # stubs that outlive a tritonserver which was killed
+            runtime.clear_shared_memory(self.settings)
         self._live.close()
         self._folder.cleanup()
         self._folder = None
@@ -115,6 +148,13 @@ class Server:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 return  # all of them have ended already
+
+    def note(self, event: str, message: str) -> None:
+        """Add a line of our own to the log, in the form of the requests' lines."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "level": "warning", "event": event, "message": message}
+        with self.log.open("a") as log:
+            log.write(json.dumps(line) + "\n")
 
     def reasons(self, lines: int = 15) -> str:
         """The lines of the log that say what went wrong, or its end."""

@@ -40,6 +40,9 @@ class TritonPythonModel:
         self.batches = config["max_batch_size"] > 0
         self.inputs = [item["name"] for item in config["input"]]
         self.outputs = [item["name"] for item in config["output"]]
+        # Another model's file would else fail each request rather than the start.
+        _same(path, "inputs", self.session.get_inputs(), self.inputs)
+        _same(path, "outputs", self.session.get_outputs(), self.outputs)
 
     def execute(self, requests):
         """Answer all requests: in one run where they form a batch, else one by one."""
@@ -78,6 +81,15 @@ class TritonPythonModel:
                 for name, result in zip(self.outputs, results, strict=True)
             ]
         )
+
+
+def _same(path, what, found, named):
+    """Whether the graph has what the configuration names; it may have more outputs."""
+    names = [item.name for item in found]
+    missing = set(named) - set(names) or (what == "inputs" and set(names) - set(named))
+    if missing:
+        message = f"{path} has {what} {names}, its configuration {named}"
+        raise pb_utils.TritonModelException(message)
 
 
 def _options(config):

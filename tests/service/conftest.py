@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import up_process
 from aurum_client import FaceClient
 
 from aurum.models.prove import PHOTO
@@ -18,6 +19,9 @@ from aurum.settings import CHECKOUT, Settings
 # Servers are started while clients send: gRPC's fork handlers, which only a child that goes on to
 # use gRPC needs, can then abort the whole process. Read when gRPC is first imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
+settings, up = up_process.settings, up_process.up
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +92,14 @@ def people(tmp_path: Path, photos: Path) -> Path:
     pairs = "1\t2\nAnn\t1\t2\nBob\t1\t2\nAnn\t1\tBob\t1\nAnn\t2\tBob\t2\n"
     (tmp_path / "pairs.txt").write_text(pairs)
     return tmp_path
+
+
+@pytest.fixture
+def told(record_property):
+    """Records a figure with the test's result, and shows it."""
+
+    def tell(name: str, value: object) -> None:
+        record_property(name, value)
+        print(f"\n{name}: {value}", end="")
+
+    return tell

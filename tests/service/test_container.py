@@ -7,56 +7,85 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
+import psutil
+import pytest
 from aurum_client import AurumError, FaceClient
 
 from aurum.server import runtime
 from aurum.server.private import furnish
 from aurum.settings import Settings
+from benchmarks import processes
+
+Container = tuple[Settings, subprocess.Popen[str]]
 
 
-def test_it_serves_closes_apis_and_finishes_what_is_in_flight(tmp_path, astronaut):
+@pytest.fixture
+def container(tmp_path, astronaut) -> Iterator[Container]:
+    """What it was started with, and the process; it answers."""
     settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path / "r")
     runtime.assemble_backends(tmp_path / "backends")
     environment = runtime.environment(settings)
     environment["PATH"] = f"{runtime.tritonserver_home() / 'bin'}{os.pathsep}{environment['PATH']}"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "aurum.server.container",
-            f"--backend-directory={tmp_path}/backends",
-        ],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with FaceClient(settings.http_url, timeout=60, retries=0) as client:
-            while True:
-                try:
-                    client.analyze(astronaut)
-                    break
-                except AurumError:
-                    assert process.poll() is None
-            index = f"{settings.http_url}/v2/repository/index"
-            assert httpx.post(index, trust_env=False).status_code == 403
-            answers = []
+    with (tmp_path / "errors").open("w+") as errors:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "aurum.server.container",
+                f"--backend-directory={tmp_path}/backends",
+            ],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            with FaceClient(settings.http_url, timeout=60, retries=0) as client:
+                while True:
+                    try:
+                        client.analyze(astronaut)
+                        break
+                    except AurumError:
+                        assert process.poll() is None
+            yield settings, process
+        finally:
+            process.kill()
+            process.wait()
 
-            def ask() -> None:
-                answers.append(client.analyze(astronaut, detection_size=1280, min_confidence=0))
 
-            threads = [threading.Thread(target=ask) for _ in range(12)]
-            for thread in threads:
-                thread.start()
-            client.detect(astronaut)  # by now the others have arrived
-            process.send_signal(signal.SIGTERM)
-            for thread in threads:
-                thread.join()
-        assert len(answers) == 12
-        assert process.wait(timeout=60) == 0
-    finally:
-        process.kill()
-        process.wait()
+def test_it_serves_closes_apis_and_finishes_what_is_in_flight(container, astronaut):
+    settings, process = container
+    with FaceClient(settings.http_url, timeout=60, retries=0) as client:
+        index = f"{settings.http_url}/v2/repository/index"
+        assert httpx.post(index, trust_env=False).status_code == 403
+        answers = []
+
+        def ask() -> None:
+            answers.append(client.analyze(astronaut, detection_size=1280, min_confidence=0))
+
+        threads = [threading.Thread(target=ask) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        client.detect(astronaut)  # by now the others have arrived
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+    assert len(answers) == 12
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("name", ["each_face", "face_embedding"])
+def test_it_ends_when_a_python_process_dies_so_that_the_engine_starts_it_anew(
+    container, tmp_path, name
+):
+    _, process = container
+    (server,) = psutil.Process(process.pid).children()
+    children = [server, *server.children()]
+    next(child for child in children if processes.name(child) == name).kill()
+    assert process.wait(timeout=60) == 1
+    assert f"aurum: the process of {name} died" in (tmp_path / "errors").read_text()
+    assert not psutil.wait_procs(children, timeout=10)[1]

@@ -1,10 +1,7 @@
 """`aurum up` as a person or a supervisor runs it: start, failures to start, drain, stop."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -16,72 +13,7 @@ import pytest
 from aurum_client import FaceClient
 
 from aurum.models import build
-from aurum.server.private import copy_repositories, on_free_ports
 from aurum.server.server import Server, ServerError
-from aurum.settings import Settings
-
-AURUM = Path(sys.executable).with_name("aurum")
-
-
-@pytest.fixture
-def settings(tmp_path):
-    """The simulated profile on free ports, on repositories of its own."""
-    settings = replace(Settings.from_env(), profile="simulated", repositories=tmp_path)
-    copy_repositories(tmp_path)
-    return on_free_ports(settings)
-
-
-class Up:
-    """A running `aurum up`, whose output is read as it comes."""
-
-    def __init__(self, settings: Settings, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [AURUM, "up"],
-            env={**os.environ, **settings.to_env(), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    @property
-    def text(self) -> str:
-        return "".join(self.lines)
-
-    def wait_for(self, words: str) -> None:
-        for _ in range(1200):
-            if words in self.text:
-                return
-            assert self.process.poll() is None, self.text
-            time.sleep(0.05)
-        raise AssertionError(self.text)
-
-    def end(self) -> int:
-        code = self.process.wait(timeout=90)
-        self._reader.join()
-        self.process.stdout.close()
-        return code
-
-
-@pytest.fixture
-def up(settings):
-    started: list[Up] = []
-
-    def start(changed: Settings = settings, **environment: str) -> Up:
-        started.append(Up(changed, **environment))
-        return started[-1]
-
-    yield start
-    for item in started:
-        if item.process.poll() is None:
-            item.process.terminate()
-        item.end()
 
 
 def test_it_says_what_is_ready_and_ctrl_c_stops_everything(up, settings):
@@ -176,28 +108,31 @@ def test_a_named_profile_that_can_not_be_had_is_no_silent_fallback(up, settings,
     assert "yunet_s_dynamic.onnx cannot be had" in running.text
 
 
-def test_when_tritonserver_dies_it_says_so_and_fails(up, settings):
-    with socket.create_server(("127.0.0.1", settings.playground_port)):
-        running = up()
-        running.wait_for("Ctrl-C")
-    assert "(the wanted port is taken)" in running.text  # which is no reason not to serve
-    (server,) = psutil.Process(running.process.pid).children()
-    stubs = server.children()
-    server.kill()
-    assert running.end() == 1
-    assert "tritonserver ended" in running.text
-    gone, alive = psutil.wait_procs(stubs, timeout=10)
-    assert len(gone) == len(stubs) == 4  # two models, two steps
-    assert not alive
+def _detector(embedder: Path) -> bytes:
+    return (embedder.parents[2] / "face_detection" / "1" / "model.onnx").read_bytes()
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an ONNX graph"])
-def test_a_corrupt_model_never_becomes_ready_and_the_reason_is_told(settings, damage):
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda model: b"", "can't load"),
+        (lambda model: b"not an ONNX graph", "can't load"),
+        (lambda model: model.read_bytes()[: model.stat().st_size // 2], "can't load"),
+        (_detector, r"has inputs \['images'\], its configuration \['crops'\]"),
+    ],
+    ids=["empty", "garbage", "truncated", "swapped"],
+)
+def test_a_corrupt_model_never_becomes_ready_and_the_reason_is_told(settings, damage, reason):
+    """Also: what a rollout and a pull do with such files, in test_rollout.py and test_pull.py."""
     build.install(build.prepare(settings), settings.repositories / "model_repository")
     model = settings.repositories / "model_repository" / "face_embedding" / "1" / "model.onnx"
-    model.write_bytes(damage)
+    model.write_bytes(damage(model))
     with (
-        pytest.raises(ServerError, match=r"failed to load 'face_embedding'.*model\.onnx"),
+        pytest.raises(
+            ServerError,
+            match=rf"failed to load 'face_embedding'.*model\.onnx.*{reason}|"
+            rf"failed to load 'face_embedding'.*{reason}.*model\.onnx",
+        ),
         Server(settings) as server,
     ):
         server.wait_ready()

@@ -31,3 +31,44 @@ def test_make_help_lists_the_targets_that_the_docs_name():
     assert named >= {"serve", "test", "help", "lint", "setup", "lock"}
     for target in named:
         assert f"make {target} " in shown
+
+
+def test_the_headings_that_links_name_exist():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path, _, anchor = link.partition("#")
+            if path.startswith("http"):
+                continue
+            target = (page.parent / path) if path else page
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name}: {link}"
+
+
+def anchors(text: str) -> set[str]:
+    """GitHub's: lower case, without punctuation, dashes for blanks."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = [re.sub(r"\]\([^)]*\)", "", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+ROADMAP = CHECKOUT / "docs" / "roadmap.md"
+
+
+def test_the_files_that_the_roadmap_names_exist():
+    quoted = re.findall(r"`([^`]+)`", ROADMAP.read_text(encoding="utf-8"))
+    paths = [word for text in quoted for word in re.findall(r"(?:tests|aurum|docs)/[\w./-]+", text)]
+    assert len(paths) > 20
+    for path in paths:
+        assert (CHECKOUT / path).exists(), path
+
+
+def test_the_roadmaps_figures_are_in_their_sources():
+    text = ROADMAP.read_text(encoding="utf-8").partition("## The floor figures")[2]
+    rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "](" in line]
+    checked = 0
+    for row in (row for row in rows if len(row) > 3):
+        (source,) = re.findall(r"\[\w+\]\(([^)#]+)", row[3])
+        content = (ROADMAP.parent / source).read_text(encoding="utf-8")
+        for figure in filter(re.compile(r"\d").search, row[2].split("`")[1::2]):
+            assert figure in content, f"{figure} is not in {source}"
+            checked += 1
+    assert checked >= 12

@@ -11,7 +11,9 @@ export function optionsFromEnv(environment: Environment = process.env): FaceClie
   const read = new Reader(environment);
   const models = read.text("AURUM_LOCAL_MODELS");
   const maxConfidence = read.number("SIMULATED_ML_THRESHOLD", 0, 1);
+  const key = read.text("AURUM_API_KEY");
   return {
+    headers: key === undefined ? undefined : { authorization: `Bearer ${key}` },
     urls: read
       .text("AURUM_TRITON_URL")
       ?.split(",")

@@ -3,7 +3,13 @@
 import CircuitBreaker from "opossum";
 import { buildParameters, DETECTOR, EMBEDDER, PUBLIC_MODELS } from "./contract.js";
 import { type Deadline, withDeadline } from "./deadline.js";
-import { AurumError, isServersFault, ModelNotFoundError, UnavailableError } from "./errors.js";
+import {
+  AurumError,
+  isRateLimit,
+  isServersFault,
+  ModelNotFoundError,
+  UnavailableError,
+} from "./errors.js";
 import type { HttpTransport } from "./http.js";
 import { parseMetadata, parseModelIds } from "./parse.js";
 import { GRAY_PNG } from "./probe.js";
@@ -50,8 +56,8 @@ export class Endpoint {
       volumeThreshold: options.volumeThreshold ?? 5,
       errorThresholdPercentage: options.errorThresholdPercentage ?? 50,
       resetTimeout: this.resetTimeoutMs,
-      // A bad photo, or a caller who gives up, says nothing of the server.
-      errorFilter: (error: unknown) => !isServersFault(error),
+      // A bad photo, a caller who gives up, or too many of them, says nothing of the server.
+      errorFilter: (error: unknown) => !isServersFault(error) || isRateLimit(error),
     });
     this.breaker.on("open", () => changed(this));
     this.breaker.on("close", () => {

@@ -90,6 +90,11 @@ export class ServerError extends AurumError {}
 /** The answer breaks the contract: a tensor is missing, or of another type or shape. */
 export class ProtocolError extends AurumError {}
 
+/** Whether a limit of the edge's refused it (429): that says nothing of the server's health. */
+export function isRateLimit(error: unknown): boolean {
+  return error instanceof AurumError && error.status === 429;
+}
+
 /** Whether another server, or another rung of the ladder, may do better with the same request. */
 export function isServersFault(error: unknown): error is AurumError {
   return (

@@ -38,9 +38,17 @@ const BY_STATUS: Record<number, Kind> = {
 const MESSAGE =
   /^(?:in ensemble '[^']*', |\[request id: [^\]]*\] )*(?:\[([a-z][a-z0-9_]*)\] )?(.*)$/s;
 
+// How Triton 2.51 words what will pass, as 404 or 500: its models while it stops, and a model whose
+// process has died. A model that it does not have "is not found".
+const PASSING = /has no available versions|not (at )?ready|is not healthy|is stopping/;
+
 /** The error for an HTTP status and Triton's message; the server's own code goes first. */
 export function errorFromStatus(status: number, message: string): AurumError {
   const [, code, text] = MESSAGE.exec(message) ?? [];
-  const Kind = (code && BY_CODE[code]) || BY_STATUS[status] || ServerError;
+  const Kind =
+    (code && BY_CODE[code]) ||
+    ((status === 404 || status === 500) && PASSING.test(message) && UnavailableError) ||
+    BY_STATUS[status] ||
+    ServerError;
   return new Kind(text || "the server gave no reason", { code, status });
 }

@@ -53,8 +53,8 @@ export class SimulatedRung implements Rung {
       });
     }
     const faces = pipeline === "embed_face" || found ? 1 : 0;
-    const [x, y] = box as [number, number];
-    const landmarks = TEMPLATE.map((at, index) => (index % 2 ? y : x) + at * side);
+    const [x, y, size] = box as [number, number, number];
+    const landmarks = TEMPLATE.map((at, index) => (index % 2 ? y : x) + at * size);
     const embeds = pipeline !== "detect_faces" && faces === 1;
     const outputs: Outputs = new Map([
       ["boxes", floats([faces, 4], box)],

@@ -1,6 +1,6 @@
 import { withDeadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
-import { type AurumError, isServersFault, UnavailableError } from "./errors.js";
+import { type AurumError, isRateLimit, isServersFault, UnavailableError } from "./errors.js";
 import { backoff } from "./retry.js";
 import type { Ask, Rung } from "./rung.js";
 import type { Outputs } from "./tensors.js";
@@ -29,10 +29,10 @@ export class TritonRung implements Rung {
   infer(ask: Ask): Promise<Outputs> {
     return withDeadline(ask.timeoutMs ?? this.timeoutMs, ask.givenUp, async (deadline) => {
       let failure: AurumError | undefined;
-      for (let round = 0; round <= this.retries; round++) {
+      for (let attempt = 0, round = 0; round <= this.retries; attempt++) {
         const usable = this.endpoints.filter((endpoint) => endpoint.usable);
         if (usable.length === 0) break;
-        if (round > 0 && !(await deadline.sleep(backoff(round - 1)))) break;
+        if (attempt > 0 && !(await deadline.sleep(backoff(attempt - 1)))) break;
         for (const [index, endpoint] of usable.entries()) {
           // A server that hangs must leave time for the others.
           const share = deadline.leftMs / (usable.length - index);
@@ -42,11 +42,13 @@ export class TritonRung implements Rung {
             if (!isServersFault(error)) throw error;
             failure = error;
             const final = round === this.retries || !error.retryable;
-            if (this.hasNext || final) endpoint.suspect();
+            if (!isRateLimit(error) && (this.hasNext || final)) endpoint.suspect();
             deadline.check(error);
           }
         }
         if (!failure?.retryable) break;
+        // Who is only too fast waits as long as the call may: the servers are well.
+        if (!isRateLimit(failure)) round++;
       }
       throw failure ?? this.allDown();
     });

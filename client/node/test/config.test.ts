@@ -19,6 +19,7 @@ test("an empty environment is the defaults: real ML alone", async () => {
 test("every variable has its effect", () => {
   const options = optionsFromEnv({
     AURUM_TRITON_URL: "http://a:8000, b:8010 ,",
+    AURUM_API_KEY: "aurum_k",
     ML_SERVICE_TIMEOUT: "2500",
     USE_REAL_ML: "1",
     FALLBACK_TO_SIMULATED: "TRUE",
@@ -34,6 +35,7 @@ test("every variable has its effect", () => {
   });
   assert.deepEqual(options, {
     urls: ["http://a:8000", "b:8010"],
+    headers: { authorization: "Bearer aurum_k" },
     timeoutMs: 2500,
     useRealMl: true,
     simulated: { maxConfidence: 0.3 },

@@ -56,13 +56,13 @@ function open(options: FaceClientOptions): FaceClient {
 const local = () => ({ models: server.facts.models, threads: 1 });
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;
 
-/** The address of a server that answers 500 to some paths, and to others what ours answers. */
-async function proxy(fails: (path: string) => boolean): Promise<string> {
+/** The address of a server that answers so to some paths, and to others what ours answers. */
+async function proxy(fails: (path: string) => boolean, status = 500): Promise<string> {
   const front = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     if (fails(request.url!)) {
-      response.writeHead(500).end('{"error":"[internal] KeyError"}');
+      response.writeHead(status).end('{"error":"[some_code] why"}');
       return;
     }
     const answer = await fetch(server.facts.url + request.url, {
@@ -164,6 +164,22 @@ test("one failure that is not the server's end is answered below, without a swit
   assert.deepEqual(client.counters.switches, {});
 });
 
+test("who is too fast waits, and is not sent down to made-up answers", async () => {
+  let refused = 0;
+  const url = await proxy((path) => path.includes("analyze") && refused++ < 12, 429);
+  const client = open({ urls: url, retries: 0, simulated: {} });
+  const answers = await client.analyzeMany(Array(8).fill(photo));
+  assert.ok(answers.every((answer) => "source" in answer && answer.source === "triton"));
+  assert.ok(refused > 12);
+  assert.equal((await client.health()).endpoints[0]!.breaker, "closed");
+  assert.deepEqual(client.counters.switches, {});
+  const hurried = open({ urls: await proxy(() => true, 429), timeoutMs: 300 });
+  await assert.rejects(hurried.analyze(photo), (error) => {
+    assert.ok(error instanceof UnavailableError);
+    return error.status === 429;
+  });
+});
+
 test("simulated answers only where they are allowed, and marked", async () => {
   const urls = await nobody();
   await assert.rejects(open({ urls, retries: 0 }).analyze(photo));
@@ -186,7 +202,11 @@ test("simulated answers only where they are allowed, and marked", async () => {
   await assert.rejects(client.analyze(Buffer.from("no image")), InvalidImageError);
   await assert.rejects(client.analyze(Buffer.from("GIF89a\x01\0\x01\0....")), InvalidImageError);
   await assert.rejects(client.embed(photo, { aligned: true }), { code: "not_aligned" });
-  assert.equal((await client.embed(GRAY_PNG, { aligned: true })).face.bbox.width, 112);
+  const { face } = await client.embed(GRAY_PNG, { aligned: true });
+  assert.equal(face.bbox.width, 112);
+  // ArcFace's template: an eye, and the opposite corner of the mouth
+  assert.ok(Math.abs(face.landmarks[0]![0] - 38.3) < 0.2, String(face.landmarks));
+  assert.ok(Math.abs(face.landmarks[4]![1] - 92.2) < 0.2, String(face.landmarks));
 });
 
 test("a simulated embedding does not compare with a real one", async () => {

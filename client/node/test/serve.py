@@ -21,7 +21,6 @@ from typing import Any
 from aurum_client import Analysis, AsyncFaceClient, FaceClient
 
 from aurum.server.private import running
-from aurum.server.server import Server
 from aurum.settings import Settings
 
 
@@ -43,9 +42,8 @@ def main() -> None:
         for line in sys.stdin:
             command, _, argument = line.strip().partition(" ")
             if command == "start":
-                while server.running:  # a process that was just killed
-                    time.sleep(0.01)
-                server = stack.enter_context(Server(service.settings))
+                server.give_up()  # it was killed; this removes what it left
+                server.start()
                 say({"pid": server.pid})
                 server.wait_ready()
                 say({})

@@ -216,6 +216,12 @@ const statuses: [number, string, new (...args: never[]) => Error, string | null]
   [302, "", ServerError, null],
   [500, "[internal] KeyError", ServerError, "internal"],
   [500, "in ensemble 'x', [unavailable] stopping", UnavailableError, "unavailable"],
+  [404, "Request for unknown model: 'x' has no available versions", UnavailableError, null],
+  [404, "Request for unknown model: 'x' is not found", ModelNotFoundError, null],
+  [500, "Model y - Error: 'y' version 1 is not at ready state", UnavailableError, null],
+  [500, "Stub process 'y_0_0' is not healthy.", UnavailableError, null],
+  [400, "the graph is not ready", InvalidRequestError, null],
+  [503, "Exceeds maximum queue size", UnavailableError, null],
   [503, "busy", UnavailableError, null],
   [504, "late", RequestTimeoutError, null],
 ];

@@ -23,6 +23,7 @@ _BY_CODE: dict[str, type[AurumError]] = {
     "no_face": NoFaceError,
     "invalid_parameter": InvalidRequestError,
     "overloaded": UnavailableError,
+    "unavailable": UnavailableError,
 }
 
 _BY_STATUS: dict[str, type[AurumError]] = {
@@ -39,10 +40,16 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "502": UnavailableError,  # a gateway that finds no server behind it
     "503": UnavailableError,
     "StatusCode.UNAVAILABLE": UnavailableError,
+    "StatusCode.CANCELLED": UnavailableError,  # by a server that stops: ours would be no answer
     "408": RequestTimeoutError,
     "504": RequestTimeoutError,
     "StatusCode.DEADLINE_EXCEEDED": RequestTimeoutError,
 }
+
+# How Triton 2.51 words what will pass, as NOT_FOUND or INTERNAL: its models while it stops, and a
+# model whose process has died. A model that it does not have "is not found".
+_PASSING = re.compile(r"has no available versions|not (at )?ready|is not healthy|is stopping")
+_NOT_TO_THE_POINT = {"404", "StatusCode.NOT_FOUND", "500", "StatusCode.INTERNAL"}
 
 # Triton puts where it happened ("[request id: r-1] in ensemble 'analyze_faces', ") before the
 # server's own message, which begins with a code where a program can act on the reason.
@@ -66,6 +73,8 @@ def error_from_status(status: str | None, message: str | None) -> AurumError:
         kind = _BY_CODE[code]
     elif status is None:
         kind = ProtocolError
+    elif status in _NOT_TO_THE_POINT and _PASSING.search(text):
+        kind = UnavailableError
     else:
         kind = _BY_STATUS.get(status, ServerError)
     return kind(text, code=code, status=status)

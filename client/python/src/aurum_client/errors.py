@@ -29,7 +29,7 @@ class AurumError(Exception):
     """The root of the tree; ``str(error)`` is the message without Triton's prefixes.
 
     ``code`` is the server's machine-readable reason ("invalid_image", "no_face",
-    "invalid_parameter", "overloaded"), or None where it gave none. ``status`` is the transport's
+    "invalid_parameter", "unavailable"), or None where it gave none. ``status`` is the transport's
     ("400", "StatusCode.UNAVAILABLE"), or None where no answer came.
     """
 

@@ -1,0 +1,120 @@
+"""Keeps a server answering: starts it anew when it, or one of its Python processes, has died.
+
+All of it is started anew even where only one Python process died. Triton would load that model
+again by itself if its files were touched; that takes as long (2 to 4 s under load, a whole start
+2 to 3 s), and leaves what the dead process was working on without an answer for ever.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from aurum.server.server import Server, ServerError
+from aurum.server.stubs import LOOK, Stubs
+
+CALM = 60.0  # after so many seconds of being ready a death is the first again
+# Seconds from a death to the next start, after deaths in a row: none, then the double each time.
+DELAYS = (0.0, 0.5, 1.0, 2.0)
+
+
+class Supervisor:
+    """Watches a started server until `stopping` is set; `say` tells people what happens."""
+
+    def __init__(
+        self, server: Server, stopping: threading.Event, say: Callable[[str], None]
+    ) -> None:
+        self._server = server
+        self._stopping = stopping
+        self._say = say
+        self._stubs = Stubs(server.pid)
+
+    def wait_ready(self) -> None:
+        """Return when the server has answered, or a stop is asked for. Raises ServerError."""
+        waiter = _Waiting(self._server)
+        while not self._stopping.is_set() and waiter.is_alive():
+            waiter.join(LOOK)
+            if dead := self._stubs.dead():
+                raise ServerError(f"the process of {', '.join(dead)} died during the start")
+        if not self._stopping.is_set():
+            waiter.check()
+
+    def watch(self) -> None:
+        """Keep the server alive until a stop is asked for.
+
+        Raises ServerError when it dies again and again; the message says why.
+        """
+        deaths = 0
+        ready = time.monotonic()
+        while not self._stopping.wait(LOOK):
+            if not (reason := self._death()):
+                continue
+            died = time.monotonic()
+            if died - ready > CALM:
+                deaths = 0
+            deaths = self._recover(reason, deaths + 1)
+            if self._stopping.is_set():
+                return
+            ready = time.monotonic()
+            self._tell("recovered", f"the server answers again, after {ready - died:.1f} s")
+
+    def _recover(self, reason: str, deaths: int) -> int:
+        """Start anew until the server answers; the number of deaths until then."""
+        while True:
+            self._tell("died", reason)
+            if deaths > len(DELAYS):
+                raise ServerError(f"the server died {deaths} times in a row, at last: {reason}")
+            delay = DELAYS[deaths - 1]
+            self._say(f"starting it anew{f' in {delay:g} s' if delay else ''}")
+            self._server.give_up()
+            if self._stopping.wait(delay):
+                return deaths
+            try:
+                self._server.start()
+                self._stubs = Stubs(self._server.pid)
+                self.wait_ready()
+            except ServerError as error:
+                reason = str(error)
+                deaths += 1
+            else:
+                return deaths
+
+    def _death(self) -> str:
+        """What has died, or nothing."""
+        if not self._server.running:
+            return f"tritonserver ended ({_how(self._server.exit_status)})"
+        if dead := self._stubs.dead():
+            return f"the process of {', '.join(dead)} died"
+        return ""
+
+    def _tell(self, event: str, what: str) -> None:
+        self._say(what)
+        self._server.note(event, what)
+
+
+class _Waiting(threading.Thread):
+    """Waits for readiness beside the main thread, which alone hears Ctrl-C."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._error: ServerError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._server.wait_ready()
+        except ServerError as error:
+            self._error = error
+
+    def check(self) -> None:
+        if self._error:
+            raise self._error
+
+
+def _how(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"exit status {status}"

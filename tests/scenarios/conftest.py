@@ -1,0 +1,71 @@
+"""One service behind its edge, with the mini app before it, for all scenarios but the rollout."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import scenario_world
+from edge_world import edge_before
+from scenario_page import Seen
+
+from aurum.server.private import running
+from aurum.settings import CHECKOUT, Settings
+
+# As in tests/service: servers are started while clients send.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The default profile; the simulated one where no weights can be had."""
+    scenario_world.build()
+    with running(Settings.from_env(), tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def edge(service):
+    with edge_before(service) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory):
+    with scenario_world.redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def app(edge, redis):
+    with scenario_world.app(edge, redis) as app:
+        yield app
+
+
+@pytest.fixture(scope="session")
+def photos(service):
+    return scenario_world.Photos(service.urls[0])
+
+
+@pytest.fixture
+def real(service):
+    if service.prepared.simulated:
+        pytest.skip("no weights: AURUM_MODEL_MIRROR has no real models (docs/models.md)")
+
+
+@pytest.fixture
+def seen(request, service):
+    """Told what was seen; docs/scenarios.md has to show it."""
+    seen = Seen()
+    yield seen
+    request.node.user_properties.append(("seen", seen))
+    if not service.prepared.simulated and not request.config.pluginmanager.hasplugin("writer"):
+        seen.check(request.node.name)
+
+
+@pytest.fixture(scope="session")
+def lfw():
+    folder = CHECKOUT.parent / "shared" / "datasets" / "lfw"
+    if not folder.is_dir():
+        pytest.skip("no LFW beside the checkout: ../shared/datasets/lfw")
+    return folder

@@ -1,0 +1,53 @@
+"""A bad selfie: the member is told what is wrong with it, and what to do."""
+
+import struct
+import zlib
+
+import pytest
+
+from benchmarks.accuracy import variants
+from benchmarks.gallery import scenes
+
+pytestmark = pytest.mark.usefixtures("real")
+
+
+def test_a_member_is_told_what_is_wrong(app, photos, seen):
+    scene = photos.scene
+    shown = []
+    for what, photo, status, word in (
+        ("blurred", variants.blurred(scene, 0.06).data, 422, "blurred"),
+        ("moved", variants.motion(scene, 0.25).data, 422, "blurred"),
+        ("too dark", variants.low_light(scene, 0.003).data, 422, "too dark"),
+        ("nobody in it, a cat", scenes._skimage("chelsea.png"), 422, "can't see a face"),
+        ("two people", photos.side_by_side(photos.ann, photos.bob), 422, "more than one"),
+        ("cut off in the midst", photos.ann[:20_000], 400, "can't open"),
+        ("a GIF", b"GIF89a" + bytes(200), 400, "can't open"),
+        ("not an image", b"Dear Sir or Madam, " * 20, 400, "can't open"),
+        ("no bytes at all", b"", 400, "can't open"),
+        ("11 megabytes", photos.ann + bytes(11_000_000), 413, "too large"),
+        ("15 megabytes, refused by the edge", photos.ann + bytes(15_000_000), 413, "too large"),
+        ("20 megabytes, refused by the app", photos.ann + bytes(20_000_000), 413, "too large"),
+        ("100 megapixels in 200 bytes", huge_png(10_000, 10_000), 413, "too large"),
+    ):
+        told = app.keep("dan", photo)
+        assert (told.status, told.accepted) == (status, False), (what, told)
+        assert word in told.message, (what, told)
+        if status == 422:
+            shown.append(photo)
+        score = "" if told.score is None else f" (score {told.score})"
+        seen(f'{what}: "{told.message}"{score}')
+    seen.picture("bad-selfies.jpg", photos.side_by_side(*shown, height=160))
+    assert app.compare("dan", photos.ann).status == 404  # none of them was kept
+    assert app.keep("dan", photos.ann).accepted  # and none of them hurt the next one
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """The beginning of a PNG that claims to be so large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))

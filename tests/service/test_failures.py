@@ -1,0 +1,148 @@
+"""Processes die, servers are stopped: nobody who tries again loses a request.
+
+Times are recorded (``pytest --junit-xml``, or -s), never judged. What else can fail, and where that
+is tested: docs/failures.md.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from aurum_client import AurumError, FaceClient
+from waiting import eventually
+
+from aurum.server.runtime import SHARED_MEMORY
+from aurum.settings import CHECKOUT
+from benchmarks.failures import PARTS, Clients, kill
+
+
+def more(clients: Clients, count: int = 10) -> None:
+    """Wait for so many answers more."""
+    wanted = len(clients.seconds) + count
+    eventually(lambda: len(clients.seconds) >= wanted or clients.errors)
+
+
+def log(settings) -> Path:
+    return CHECKOUT / ".aurum" / f"tritonserver-{settings.http_port}.log"
+
+
+def regions(settings) -> int:
+    return len(list(SHARED_MEMORY.glob(f"aurum-{settings.http_port}-*")))
+
+
+@pytest.mark.parametrize(
+    "parts", [PARTS[:2], PARTS[2:4], PARTS[4:]], ids=["steps", "models", "server"]
+)
+def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, told, parts):
+    running = up()
+    running.wait_for("Ctrl-C")
+    shared = regions(settings)
+    before = psutil.Process(running.process.pid).children(recursive=True)
+    with Clients(settings) as clients:
+        for name in parts:
+            more(clients)
+            seconds = kill(running.process.pid, name, settings)
+            told(f"seconds until it answers after kill -9 of {name}", f"{seconds:.1f}")
+            more(clients)
+    told("requests", len(clients.seconds))
+    told("slowest request, s", f"{max(clients.seconds):.1f}")
+    assert clients.errors == []
+    for name in parts:
+        died = "tritonserver ended (killed by SIGKILL)"
+        assert (died if name == "tritonserver" else f"the process of {name} died") in running.text
+    assert running.text.count("the server answers again, after ") == len(parts)
+    events = [json.loads(line) for line in log(settings).read_text().splitlines() if line[0] == "{"]
+    assert "recovered" in [event["event"] for event in events]
+    # Nothing of the dead is left: no process, no shared memory.
+    assert not psutil.wait_procs(before, timeout=10)[1]
+    assert regions(settings) == shared > 0
+    running.process.send_signal(signal.SIGINT)
+    assert running.end() == 0
+    assert regions(settings) == 0
+
+
+def test_a_server_that_dies_again_and_again_is_given_up(up, told):
+    running = up()
+    running.wait_for("Ctrl-C")
+    start = time.monotonic()
+    killed = set()
+
+    def kill_the_next() -> bool:
+        for child in psutil.Process(running.process.pid).children():
+            if child.pid not in killed:
+                killed.add(child.pid)
+                child.kill()
+        return len(killed) == 5
+
+    eventually(kill_the_next)
+    assert running.end() == 1
+    told("seconds until it was given up", f"{time.monotonic() - start:.1f}")
+    assert "starting it anew in 2 s" in running.text
+    assert "the server died 5 times in a row, at last: tritonserver ended" in running.text
+
+
+@pytest.mark.parametrize("moment", ["starting it anew", "starting it anew in 2 s"])
+def test_ctrl_c_works_while_it_recovers(up, settings, moment):
+    running = up()
+    running.wait_for("Ctrl-C")
+    killed = set()
+
+    def kill_until_the_moment() -> bool:
+        for child in psutil.Process(running.process.pid).children():
+            if child.pid not in killed:
+                killed.add(child.pid)
+                child.kill()
+        return moment in running.text
+
+    eventually(kill_until_the_moment)
+    running.process.send_signal(signal.SIGINT)
+    assert running.end() == 0
+    assert "stopped" in running.text
+    assert regions(settings) == 0
+
+
+def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, astronaut):
+    """Accepted is what a pipeline has begun; what comes later is refused in a way to try again."""
+    running = up(replace(settings, request_log="all"))
+    running.wait_for("Ctrl-C")
+    answered: set[str] = set()
+    errors: list[AurumError] = []
+
+    def ask(number: int) -> None:
+        url = (settings.http_url, settings.grpc_url)[number % 2]
+        with FaceClient(url, timeout=60, retries=0) as client:
+            for index in range(10_000):
+                name = f"{number}-{index}"
+                try:
+                    client.analyze(astronaut, request_id=name, detection_size=1280)
+                    answered.add(name)
+                except AurumError as error:
+                    errors.append(error)
+                    if running.process.poll() is not None:
+                        return
+
+    threads = [threading.Thread(target=ask, args=[number]) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(answered) > 30)
+    start, before = time.monotonic(), len(answered)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end() == 0
+    told("seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
+    for thread in threads:
+        thread.join()
+    told("answered, of these after SIGTERM", (len(answered), len(answered) - before))
+    lines = [json.loads(line) for line in log(settings).read_text().splitlines() if line[0] == "{"]
+    told("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
+    begun = {line["request_id"] for line in lines if line["code"] == "ok" and "request_id" in line}
+    assert {line["code"] for line in lines} <= {"ok", "unavailable"}
+    assert {line.get("message") for line in lines} <= {None, "the server is stopping"}
+    assert begun == answered
+    assert [error for error in errors if not error.retryable] == []

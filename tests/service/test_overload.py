@@ -1,0 +1,176 @@
+"""More than the service can do, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import tritonclient.grpc.aio as grpc
+from aurum_client import AurumError, FaceClient, UnavailableError
+from aurum_client.aio import AsyncFaceClient
+from waiting import eventually
+
+QUEUE = 128  # max_queue_size of python_backends/*/config.pbtxt
+
+
+def pending(service, model: str) -> int:
+    """Requests that wait for a model, from Triton's metrics."""
+    settings = service.settings
+    url = f"http://{settings.host}:{settings.metrics_port}/metrics"
+    start = f'nv_inference_pending_request_count{{model="{model}"'
+    lines = httpx.get(url, timeout=30, trust_env=False).text.splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(start))
+
+
+async def flood(urls, photo: bytes, count: int, **options) -> list:
+    """So many requests at the same moment; what became of each, and after how many seconds."""
+
+    async def ask(client: AsyncFaceClient) -> tuple[object, float]:
+        start = time.perf_counter()
+        try:
+            result: object = await client.analyze(photo, **options)
+        except AurumError as error:
+            result = error
+        return result, time.perf_counter() - start
+
+    clients = [AsyncFaceClient(url, timeout=120, retries=0) for url in urls]
+    try:
+        return await asyncio.gather(*(ask(clients[n % len(clients)]) for n in range(count)))
+    finally:
+        for client in clients:
+            await client.close()
+
+
+def test_a_full_queue_refuses_at_once_and_answers_what_it_took(simulated, astronaut, told):
+    most = 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.05):
+            most = max(most, pending(simulated, "each_face"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    http, rpc = simulated.urls
+    # A client of ours has 100 connections over HTTP at most.
+    results = asyncio.run(flood([rpc, http, rpc, http, rpc, http], astronaut, 600))
+    done.set()
+    watcher.join()
+    refused = [(error, seconds) for error, seconds in results if isinstance(error, AurumError)]
+    answered = [seconds for result, seconds in results if not isinstance(result, AurumError)]
+    told("answered, refused of 600 at once", (len(answered), len(refused)))
+    told("longest queue", most)
+    told(
+        "slowest refusal, slowest answer, s",
+        (f"{max(seconds for _, seconds in refused):.2f}", f"{max(answered):.2f}"),
+    )
+    assert len(answered) >= QUEUE
+    assert most <= QUEUE
+    assert {type(error) for error, _ in refused} == {UnavailableError}
+    assert {str(error) for error, _ in refused} == {"Exceeds maximum queue size"}
+    assert {error.status for error, _ in refused} <= {"503", "StatusCode.UNAVAILABLE"}
+    with FaceClient(http, retries=0) as client:
+        assert len(client.analyze(astronaut)) == 1  # all is as before
+
+
+def test_a_photo_waits_where_direct_calls_fill_a_model_s_queue(simulated, astronaut, told):
+    """Photos that were accepted are answered, however many call the models themselves."""
+    results: Counter[str] = Counter()
+    stop = threading.Event()
+
+    async def hammer() -> None:
+        crops = grpc.InferInput("crops", [1, 112, 112, 3], "UINT8")
+        crops.set_data_from_numpy(np.zeros((1, 112, 112, 3), np.uint8))
+        address = simulated.urls[1].removeprefix("grpc://")
+        async with grpc.InferenceServerClient(address) as client:
+
+            async def call() -> None:
+                while not stop.is_set():
+                    try:
+                        await client.infer("face_embedding", [crops])
+                        results["answered"] += 1
+                    except grpc.InferenceServerException as error:
+                        said = error.message().rpartition("] ")[2]  # behind the request's id
+                        results[f"{error.status()} {said}"] += 1
+                        await asyncio.sleep(0.05)
+
+            await asyncio.gather(*(call() for _ in range(320)))
+
+    hammerer = threading.Thread(target=lambda: asyncio.run(hammer()))
+    hammerer.start()
+    full = "StatusCode.UNAVAILABLE Exceeds maximum queue size"
+    try:
+        eventually(lambda: results[full] > 100)
+        with FaceClient(simulated.urls[1], timeout=60, retries=0) as client:
+            times = []
+            for _ in range(5):
+                start = time.perf_counter()
+                assert len(client.analyze(astronaut)) == 1
+                times.append(time.perf_counter() - start)
+    finally:
+        stop.set()
+        hammerer.join()
+    told("direct calls", dict(results))
+    told("slowest of 5 photos meanwhile, s", f"{max(times):.2f}")
+    assert set(results) == {"answered", full}
+
+
+def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
+    """In the middle of the upload, or of the answer; over HTTP and, by cancelling, over gRPC."""
+    settings = simulated.settings
+    head = (
+        "POST /v2/models/analyze_faces/infer HTTP/1.1\r\nHost: x\r\n"
+        "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: 0\r\n"
+        f"Content-Length: {len(astronaut)}\r\n\r\n"
+    ).encode()
+    gone: Counter[str] = Counter()
+    answers: list[object] = []
+
+    def leave(number: int) -> None:
+        sent = (head[:50], head + astronaut[:5000], head + astronaut)[number % 3]
+        with socket.create_connection((settings.host, settings.http_port)) as connection:
+            connection.sendall(sent)
+            if number % 2:  # a reset, which a killed program sends, rather than a close
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone[f"http after {('header', 'upload', 'request')[number % 3]}"] += 1
+
+    async def cancel(count: int) -> None:
+        async with AsyncFaceClient(simulated.urls[1], retries=0) as client:
+            for number in range(count):
+                asked = asyncio.ensure_future(client.analyze(astronaut))
+                await asyncio.sleep(number % 10 / 1000)
+                asked.cancel()
+                try:
+                    await asked
+                    gone["grpc, answered before"] += 1
+                except asyncio.CancelledError:
+                    gone["grpc"] += 1
+
+    def stay(url: str) -> None:
+        with FaceClient(url, timeout=60, retries=0) as client:
+            for _ in range(60):
+                answers.append(client.analyze(astronaut))
+
+    with ThreadPoolExecutor(8) as pool:
+        staying = [pool.submit(stay, url) for url in simulated.urls]
+        leaving = [pool.submit(leave, number) for number in range(300)]
+        leaving.append(pool.submit(lambda: asyncio.run(cancel(100))))
+        for future in (*leaving, *staying):
+            future.result()
+    told("gone", dict(gone))
+    told("others' answers", len(answers))
+    assert len(answers) == 120
+    first = answers[0]
+    for answer in answers:  # nobody got another's
+        np.testing.assert_array_equal(answer.boxes, first.boxes)
+        np.testing.assert_allclose(answer.embeddings, first.embeddings, atol=1e-5)
+    eventually(lambda: simulated.server.busy == 0)
+    eventually(lambda: pending(simulated, "each_face") == 0)
+    assert simulated.server.running
