@@ -94,11 +94,13 @@ function json(r, given) {
         return body.slice(0, length).toString();
     }
     const head = /^[\s\S]*?"data"\s*:\s*\[\s*"/.exec(body.slice(0, MAX_JSON / 2).toString());
-    const start = head ? Buffer.byteLength(head[0]) : 0;
+    if (given || !head) {
+        return '';
+    }
+    const start = Buffer.byteLength(head[0]);
     const end = body.indexOf(QUOTE, start);
     // Bytes that are no text would shift `start`.
-    if (given || !head || body.slice(0, start).toString() !== head[0] ||
-        body.length - end > MAX_JSON / 2) {
+    if (body.slice(0, start).toString() !== head[0] || body.length - end > MAX_JSON / 2) {
         return '';
     }
     let at = start; // the only escape in base64, which PHP writes, is that of a slash
@@ -116,10 +118,14 @@ function json(r, given) {
 function sound(text) {
     // Of two members of one name Triton takes the first and JSON.parse the last, so these may come
     // only once; and none may be hidden by an escaped letter, which nobody's encoder writes.
-    if (/\\u00(?:[67]|00)/i.test(text) || LONE.test(text) || /""\s*:/.test(text) || !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||
-        !['inputs', 'shape', 'datatype'].every(name => once(text, name)) ||
-        // JSON.parse takes 8.0 for a whole number, Triton doesn't.
-        matches(text, ALL_COUNTS) !== matches(text, SOUND_COUNTS)) {
+    const hidden = /\\u00[67]/i.test(text) ||
+        !['inputs', 'shape', 'datatype'].every(name => once(text, name));
+    // What JSON.parse takes and Triton doesn't: halves of characters, names that are empty or have a
+    // zero byte, 1.0 for 1.
+    const odd = LONE.test(text) || /\\u0000|""\s*:/.test(text) ||
+        !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||
+        matches(text, ALL_COUNTS) !== matches(text, SOUND_COUNTS);
+    if (hidden || odd) {
         return false;
     }
     let request;
@@ -134,7 +140,8 @@ function sound(text) {
     const image = request.inputs[0];
     const outputs = request.outputs === undefined ? [] : request.outputs;
     return isObject(image) && typeof image.name === 'string' && image.datatype === 'BYTES' &&
-        Array.isArray(image.shape) && (image.data === undefined || Array.isArray(image.data) && image.data.length === 1 &&
+        Array.isArray(image.shape) && // the one of which the text was looked at
+        (image.data === undefined || Array.isArray(image.data) && image.data.length === 1 &&
             typeof image.data[0] === 'string') &&
         (request.id === undefined || typeof request.id === 'string') &&
         soundParameters(image.parameters) && soundParameters(request.parameters) &&
