@@ -32,8 +32,8 @@ class Stubs:
             try:
                 if child.status() == psutil.STATUS_ZOMBIE:
                     zombies.append(child.pid)
-                elif child.pid not in self._names:
-                    self._names[child.pid] = _model(child.cmdline())
+                elif child.pid not in self._names and (model := _model(child.cmdline())):
+                    self._names[child.pid] = model
             except psutil.NoSuchProcess:
                 continue  # buried meanwhile; of a zombie, the next look tells
         self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
@@ -49,8 +49,10 @@ class Stubs:
 
 
 def _model(command: list[str]) -> str:
-    """The model that a stub runs; its first argument is <repository>/<model>/<version>/<file>."""
-    try:
-        return Path(command[1]).parts[-3]
-    except IndexError:  # not started yet, or not a stub
-        return "a model"
+    """The model that a stub runs; nothing for a process that is none, or not yet.
+
+    A stub's first argument is <repository>/<model>/<version>/<file>.
+    """
+    if len(command) < 2 or not command[0].endswith("triton_python_backend_stub"):
+        return ""
+    return Path(command[1]).parts[-3]
