@@ -55,4 +55,4 @@ def _model(command: list[str]) -> str:
     """
     if len(command) < 2 or not command[0].endswith("triton_python_backend_stub"):
         return ""
-    return Path(command[1]).parts[-3]
+    return Path(command[1]).parent.parent.name
