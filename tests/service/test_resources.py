@@ -1,12 +1,12 @@
 """What the service holds on to after a thousand requests."""
 
 import os
-from pathlib import Path
 
 import psutil
 import pytest
 from aurum_client import FaceClient
 
+from aurum.server import runtime
 from aurum.server.private import running
 from aurum.settings import Settings
 from benchmarks import processes
@@ -22,15 +22,10 @@ def untraced(monkeypatch, tmp_path):
         yield service
 
 
-def shared_memory(pid):
-    """Bytes of the regions in /dev/shm that a server and its Python processes have mapped."""
-    paths = {
-        Path(mapping.path)
-        for item in processes.tree(pid)
-        for mapping in item.memory_maps()
-        if mapping.path.startswith("/dev/shm/triton_")
-    }
-    return sum(path.stat().st_size for path in paths)
+def shared_memory(settings):
+    """Bytes of the regions that a server and its Python processes share."""
+    regions = runtime.SHARED_MEMORY.glob(runtime.shared_memory_prefix(settings) + "*")
+    return sum(path.stat().st_size for path in regions)
 
 
 def test_memory_after_a_thousand_requests(untraced, astronaut):
@@ -38,13 +33,13 @@ def test_memory_after_a_thousand_requests(untraced, astronaut):
     pid = untraced.server.pid
     with FaceClient(untraced.urls[1], timeout=120) as client:
         client.analyze_many(photos * 20, concurrency=16)
-        shared = shared_memory(pid)
+        shared = shared_memory(untraced.settings)
         results = client.analyze_many(photos * 100, concurrency=16)
     assert sum(isinstance(item, Exception) for item in results) == 100
     # Triton enlarges a region by a mebibyte when more requests than ever meet in it, which may
     # happen late. A leak of as little as 10 kB a request would be more than a step for each.
     steps = 1 + len(psutil.Process(pid).children(recursive=True))
-    assert 0 < shared_memory(pid) <= shared + steps * 2**20
+    assert 0 < shared_memory(untraced.settings) <= shared + steps * 2**20
     total = sum(processes.pss(pid).values())
     print(f"PSS of all processes after 1,200 requests: {total:.0f} MB")
     assert total < 500
