@@ -213,6 +213,11 @@ class Settings:
     edge_connections: int = _setting(
         32, _between(int, 1, 10_000), "Requests that one key may have in flight."
     )
+    edge_server_connections: int = _setting(
+        64,
+        _between(int, 1, 10_000),
+        "Requests that one Triton gets at a time over HTTP, and as many over gRPC; more get 503.",
+    )
     edge_client_timeout: int = _setting(
         10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
     )

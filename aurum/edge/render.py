@@ -104,8 +104,8 @@ def render(settings: Settings) -> dict[str, str]:
         "server_timeout": settings.edge_server_timeout,
         "models": "|".join(PIPELINES),
         "tries": max(2, len(behind)),
-        "http_servers": _upstream(http for http, _ in behind),
-        "grpc_servers": _upstream(grpc for _, grpc in behind),
+        "http_servers": _upstream((http for http, _ in behind), settings),
+        "grpc_servers": _upstream((grpc for _, grpc in behind), settings),
         "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
@@ -115,8 +115,9 @@ def render(settings: Settings) -> dict[str, str]:
     }
 
 
-def _upstream(addresses: Iterable[str]) -> str:
-    lines = (f"server {address} max_fails=2 fail_timeout=2s;" for address in addresses)
+def _upstream(addresses: Iterable[str], settings: Settings) -> str:
+    rest = f"max_conns={settings.edge_server_connections} max_fails=2 fail_timeout=2s"
+    lines = (f"server {address} {rest};" for address in addresses)
     return "\n        ".join(lines)
 
 

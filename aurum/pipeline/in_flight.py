@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+# So many requests may wait in Triton's queue before a step when the server is told to stop: what
+# the edge lets through by default, over both protocols.
+WAITING = 128
 FOLDER_VARIABLE = "AURUM_RUN_DIR"  # set by the server for its processes, not a setting
 
 
@@ -31,11 +34,10 @@ class Door(IntEnum):
 class InFlight:
     """A counter and the door, in a file of two numbers; in memory alone, where nobody reads it."""
 
-    def __init__(self, queue: int) -> None:
-        """`queue`: how many requests may wait before this process, in Triton's queue."""
+    def __init__(self) -> None:
         folder = os.environ.get(FOLDER_VARIABLE)
         self._lock = threading.Lock()
-        self._left = queue
+        self._left = WAITING
         self._numbers = (
             np.memmap(Path(folder) / f"in_flight.{os.getpid()}", np.int64, "w+", shape=2)
             if folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
@@ -26,8 +25,7 @@ class EachFace:
         """Read the settings once. Triton calls this when it loads the model."""
         self.settings = Settings.from_env()
         self.versions = Versions(self.settings.rollout)
-        queue = json.loads(args["model_config"])["dynamic_batching"]["default_queue_policy"]
-        self.step = triton.Step(self, self.settings, queue["max_queue_size"])
+        self.step = triton.Step(self, self.settings)
 
     def execute(self, requests: list[Any]) -> None:
         """Hand the requests to the step's threads."""

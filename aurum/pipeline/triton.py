@@ -59,8 +59,7 @@ class Handler(Protocol):
 class Step:
     """Answers requests by `handler`, several at a time, and counts and logs them."""
 
-    def __init__(self, handler: Handler, settings: Settings, queue: int) -> None:
-        """`queue`: the bound of Triton's queue before this step."""
+    def __init__(self, handler: Handler, settings: Settings) -> None:
         self._handler = handler
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
@@ -68,7 +67,7 @@ class Step:
         self._pool = ThreadPoolExecutor(settings.pipeline_threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(settings.pipeline_threads)
-        self._in_flight = InFlight(queue)
+        self._in_flight = InFlight()
 
     def execute(self, requests: list[Any]) -> None:
         """Start on each request as soon as a thread is free, or refuse it while we stop."""
