@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         server = subprocess.Popen(
             ["tritonserver", *runtime.flags(settings), *arguments],  # noqa: S607 - the image's
             env={**os.environ, **settings.to_env(), in_flight.FOLDER_VARIABLE: folder},
+            process_group=0,  # to end its Python processes with it
         )
 
         def drain(door: Door, seconds: float) -> None:
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         if dead:
             print(f"aurum: the process of {', '.join(dead)} died", file=sys.stderr, flush=True)
             drain(Door.CLOSED, RESCUE)
-            server.kill()  # a dead process's requests would outlast any patience
+            # A dead process's requests would outlast any patience.
+            os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
         if server.poll() is None:
