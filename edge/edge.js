@@ -241,6 +241,7 @@ function walk(body, start, stop, visit) {
     return reader.at === stop;
 }
 
+// protobuf's variable-length integer of at most `bytes` bytes; null where there is none.
 function varint(reader, bytes) {
     let value = 0;
     let scale = 1;

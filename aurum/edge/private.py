@@ -44,6 +44,19 @@ def certificate(folder: Path) -> None:
     openssl("x509", "-req", "-in", "tls.csr", "-out", "tls.crt", *signing)
 
 
+def settled(settings: Settings, folder: Path) -> Settings:
+    """The settings of an edge that has its files in `folder`, on a port that nobody uses."""
+    (port,) = free_ports(1)
+    return replace(
+        settings,
+        edge_port=port,
+        edge_certificate=folder / "tls.crt",
+        edge_certificate_key=folder / "tls.key",
+        edge_keys=folder / "keys",
+        edge_folder=folder / "run",
+    )
+
+
 @contextmanager
 def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running]:
     """An edge before these servers; `settings` has its limits, the rest of it is made here."""
@@ -52,17 +65,9 @@ def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running
         folder = Path(name)
         folder.chmod(0o755)
         certificate(folder)
-        (port,) = free_ports(1)
         behind = ",".join(f"{item.host}:{item.http_port}:{item.grpc_port}" for item in servers)
         settings = replace(
-            settings,
-            edge_port=port,
-            edge_servers=behind,
-            edge_certificate=folder / "tls.crt",
-            edge_certificate_key=folder / "tls.key",
-            edge_keys=folder / "keys",
-            edge_folder=folder / "run",
-            edge_log=str(folder / "access.log"),
+            settled(settings, folder), edge_servers=behind, edge_log=str(folder / "access.log")
         )
         key = keys.add(settings.edge_keys, "test")
         with Edge(settings) as edge:

@@ -67,8 +67,9 @@ class Rollout:
             if served and candidate.graphs == served.graphs:
                 raise RolloutError(f"profile {prepared.profile.name} is what is served: {served}")
             state = replace(state, candidate=candidate, newest=number)
-            self.store.save(state.noted("stage", self._by, candidate, prepared.profile.name))
-            self.store.tidy(self.store.load())
+            state = state.noted("stage", self._by, candidate, prepared.profile.name)
+            self.store.save(state)
+            self.store.tidy(state)
             return candidate
 
     def validate(

@@ -98,7 +98,7 @@ def command(settings: Settings, backends: Path) -> list[str]:
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
         "--allow-gpu-metrics=false",
-        f"--backend-config=onnxruntime,shm-region-prefix-name={shared_memory_prefix(settings)}",
+        f"--backend-config=onnxruntime,shm-region-prefix-name={_memory_prefix(settings)}",
         *flags(settings),
     ]
 
@@ -115,7 +115,7 @@ def flags(settings: Settings) -> list[str]:
     # memory a client could read and write that of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
-        f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(settings)}",
+        f"--backend-config=python,shm-region-prefix-name={_memory_prefix(settings)}",
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
@@ -135,14 +135,19 @@ def flags(settings: Settings) -> list[str]:
     ]
 
 
-def shared_memory_prefix(settings: Settings) -> str:
+def _memory_prefix(settings: Settings) -> str:
     """How the names of a server's memory regions begin; Triton's own prefix is each server's."""
     return f"aurum-{settings.http_port}-"
 
 
+def shared_memory(settings: Settings) -> list[Path]:
+    """The memory regions that a server and its Python processes share, as files."""
+    return list(SHARED_MEMORY.glob(_memory_prefix(settings) + "*"))
+
+
 def clear_shared_memory(settings: Settings) -> None:
     """Free the memory that a killed server's processes shared: 1 MB and more each, for ever."""
-    for region in SHARED_MEMORY.glob(shared_memory_prefix(settings) + "*"):
+    for region in shared_memory(settings):
         region.unlink(missing_ok=True)
 
 

@@ -36,15 +36,8 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
     checkout = world.settings.repositories
     (secrets := checkout / ".aurum" / "edge").mkdir(parents=True)
     private.certificate(secrets)
-    (port,) = free_ports(1)
     settings = replace(
-        world.settings,
-        edge_port=port,
-        edge_certificate=secrets / "tls.crt",
-        edge_certificate_key=secrets / "tls.key",
-        edge_keys=secrets / "keys",
-        edge_folder=secrets / "run",
-        edge_log=str(folder / "access.log"),
+        private.settled(world.settings, secrets), edge_log=str(folder / "access.log")
     )
     key = keys.add(settings.edge_keys, "my-app")
     given = {"ca_file": secrets / "ca.crt", "headers": {"Authorization": f"Bearer {key}"}}

@@ -76,16 +76,20 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_ends_triton_or_makes_it_answer_500_is_refused(world, case):
+def refuses(world, content: bytes) -> None:
     made, service = world
     with made.http() as http:
-        answer = http.post(INFER, content=REFUSED[case])
+        answer = http.post(INFER, content=content)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(
         "[bad_request] not a request to these models: the JSON"
     )
     assert service.server.running
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_ends_triton_or_makes_it_answer_500_is_refused(world, case):
+    refuses(world, REFUSED[case])
 
 
 def test_very_many_chunks_arrive_as_one_body(world):
@@ -197,9 +201,4 @@ REFUSED_LARGE = {
 
 @pytest.mark.parametrize("case", REFUSED_LARGE)
 def test_no_large_photo_hides_what_ends_triton(world, case):
-    made, service = world
-    with made.http() as http:
-        answer = http.post(INFER, content=REFUSED_LARGE[case])
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith("[bad_request] not a request to these models")
-    assert service.server.running
+    refuses(world, REFUSED_LARGE[case])

@@ -10,16 +10,17 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
+from up_process import Up
 from waiting import eventually
 
-from aurum.server.runtime import SHARED_MEMORY
-from aurum.settings import CHECKOUT
+from aurum.server import runtime
+from aurum.server.server import Server
 from benchmarks.failures import PARTS, Clients, kill
 
 
@@ -29,12 +30,28 @@ def more(clients: Clients, count: int = 10) -> None:
     eventually(lambda: len(clients.seconds) >= wanted or clients.errors)
 
 
-def log(settings) -> Path:
-    return CHECKOUT / ".aurum" / f"tritonserver-{settings.http_port}.log"
+def told_in_log(settings) -> list[dict]:
+    """The log's lines of JSON."""
+    lines = Server(settings).log.read_text().splitlines()
+    return [json.loads(line) for line in lines if line[0] == "{"]
 
 
 def regions(settings) -> int:
-    return len(list(SHARED_MEMORY.glob(f"aurum-{settings.http_port}-*")))
+    return len(runtime.shared_memory(settings))
+
+
+def kill_servers_until(running: Up, enough: Callable[[int], bool]) -> None:
+    """kill -9 of each tritonserver that comes, until so many killed are `enough`."""
+    killed = set()
+
+    def kill_the_next() -> bool:
+        for child in psutil.Process(running.process.pid).children():
+            if child.pid not in killed:
+                killed.add(child.pid)
+                child.kill()
+        return enough(len(killed))
+
+    eventually(kill_the_next)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +75,7 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
         died = "tritonserver ended (killed by SIGKILL)"
         assert (died if name == "tritonserver" else f"the process of {name} died") in running.text
     assert running.text.count("the server answers again, after ") == len(parts)
-    events = [json.loads(line) for line in log(settings).read_text().splitlines() if line[0] == "{"]
+    events = told_in_log(settings)
     assert "recovered" in [event["event"] for event in events]
     # Nothing of the dead is left: no process, no shared memory.
     assert not psutil.wait_procs(before, timeout=10)[1]
@@ -72,16 +89,7 @@ def test_a_server_that_dies_again_and_again_is_given_up(up, told):
     running = up()
     running.wait_for("Ctrl-C")
     start = time.monotonic()
-    killed = set()
-
-    def kill_the_next() -> bool:
-        for child in psutil.Process(running.process.pid).children():
-            if child.pid not in killed:
-                killed.add(child.pid)
-                child.kill()
-        return len(killed) == 5
-
-    eventually(kill_the_next)
+    kill_servers_until(running, lambda killed: killed == 5)
     assert running.end() == 1
     told("seconds until it was given up", f"{time.monotonic() - start:.1f}")
     assert "starting it anew in 2 s" in running.text
@@ -92,16 +100,7 @@ def test_a_server_that_dies_again_and_again_is_given_up(up, told):
 def test_ctrl_c_works_while_it_recovers(up, settings, moment):
     running = up()
     running.wait_for("Ctrl-C")
-    killed = set()
-
-    def kill_until_the_moment() -> bool:
-        for child in psutil.Process(running.process.pid).children():
-            if child.pid not in killed:
-                killed.add(child.pid)
-                child.kill()
-        return moment in running.text
-
-    eventually(kill_until_the_moment)
+    kill_servers_until(running, lambda killed: moment in running.text)
     running.process.send_signal(signal.SIGINT)
     assert running.end() == 0
     assert "stopped" in running.text
@@ -139,7 +138,7 @@ def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, ast
     for thread in threads:
         thread.join()
     told("answered, of these after SIGTERM", (len(answered), len(answered) - before))
-    lines = [json.loads(line) for line in log(settings).read_text().splitlines() if line[0] == "{"]
+    lines = told_in_log(settings)
     told("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
     begun = {line["request_id"] for line in lines if line["code"] == "ok" and "request_id" in line}
     assert {line["code"] for line in lines} <= {"ok", "unavailable"}

@@ -24,8 +24,7 @@ def untraced(monkeypatch, tmp_path):
 
 def shared_memory(settings):
     """Bytes of the regions that a server and its Python processes share."""
-    regions = runtime.SHARED_MEMORY.glob(runtime.shared_memory_prefix(settings) + "*")
-    return sum(path.stat().st_size for path in regions)
+    return sum(path.stat().st_size for path in runtime.shared_memory(settings))
 
 
 def test_memory_after_a_thousand_requests(untraced, astronaut):
