@@ -13,7 +13,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import decode
+from aurum.imaging.decode import accept
 from aurum.imaging.faces import Faces, select_faces
 from aurum.imaging.letterbox import letterbox, planar
 from aurum.pipeline.embed import Embedded, embed_crops, from_graph
@@ -37,15 +37,16 @@ class Orchestrator:
     def analyze(self, image: bytes) -> Analysis:
         """The faces of an encoded photo, their embeddings and their quality."""
         settings = self._settings
-        photo = decode(image, settings.max_image_bytes, settings.max_image_pixels)
-        boxed = letterbox(photo, settings.detection_size)
+        encoded = accept(image, settings.max_image_bytes, settings.max_image_pixels)
+        photo = encoded.decode()
+        boxed = letterbox(photo.pixels, settings.detection_size)
         names = ["boxes", "landmarks", "scores"]
         boxes, landmarks, scores = self._call(
             "face_detection", "images", planar(boxed.image)[None], names
         )
         candidates = Faces(boxes[0], landmarks[0], scores[0])
         faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
-        found = Found(photo, faces, b"")
+        found = Found(encoded, photo, faces, b"")
         crops = found.crops()
         embedded = embed_crops(crops, self._embed)
         return Analysis(faces, embedded.embeddings, *judge(found, crops, embedded))

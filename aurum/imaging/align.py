@@ -61,12 +61,27 @@ def align(
     """
     crops = np.zeros((len(landmarks), SIDE, SIDE, 3), np.uint8)
     for crop, box, points in zip(crops, boxes, landmarks, strict=True):
-        try:
-            matrix = similarity(points)
-        except ValueError:
-            matrix = _from_box(box)
-        _warp(photo, matrix, crop)
+        _warp(photo, _matrix(box, points), crop)
     return crops
+
+
+def pixels_per_crop_pixel(
+    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """How many of the photo's pixels one of the crop's spans, per side, float64 [F]."""
+    matrices = [_matrix(*face) for face in zip(boxes, landmarks, strict=True)]
+    return np.array([_shrinkage(matrix) for matrix in matrices])
+
+
+def _shrinkage(matrix: NDArray[np.float64]) -> float:
+    return float(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def _matrix(box: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float64]:
+    try:
+        return similarity(points)
+    except ValueError:
+        return _from_box(box)
 
 
 def _from_box(box: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -88,7 +103,7 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     one is first shrunk by a whole factor with area averaging. Only the face's own part of the photo
     is looked at, also because OpenCV warps nothing with a side of 32767 pixels or more.
     """
-    factor = max(1, int(1 / np.hypot(matrix[0, 0], matrix[1, 0])))
+    factor = max(1, int(_shrinkage(matrix)))
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ inverse.T
     height, width = photo.shape[:2]

@@ -7,7 +7,7 @@ import binascii
 import io
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,6 +48,10 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
     8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+# The orientations whose upright left side, and upright top, is stored right or below.
+_STORED_LAST = ((2, 3, 6, 7), (3, 4, 7, 8))
+# JPEG's blocks of 8x8 can be decoded to 4x4, 2x2 and 1x1 pixels, which skips most of the work.
+FACTORS = (8, 4, 2, 1)
 
 
 # Why a photo is refused, for those who count.
@@ -74,22 +78,82 @@ class InvalidImageError(ValueError):
         self.reason = reason
 
 
-def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG or WebP photo.
+class Photo(NamedTuple):
+    """A decoded photo, upright; a pixel stands for `factor` x `factor` of the full photo's."""
 
-    Gray, palette, CMYK, alpha (dropped, not blended) and 16-bit (to 8) photos become RGB.
+    pixels: NDArray[np.uint8]  # RGB [height, width, 3]
+    factor: int
+    # Where the first pixel begins in the full photo, x and y. Below 0 where a last block, which
+    # covers more than was left of the stored photo, is first in the upright one.
+    start: tuple[int, int]
+
+    def here(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points [..., 2] of the full photo, in these pixels."""
+        moved = points - np.array(self.start, np.float32)
+        return np.asarray((moved + 0.5) / self.factor - 0.5, np.float32)
+
+
+class Encoded(NamedTuple):
+    """A photo that was accepted by its header, to be decoded as often as needed."""
+
+    data: bytes  # the file
+    kind: str  # JPEG, PNG or WEBP
+    stored: tuple[int, int]  # width and height in the file
+    orientation: int  # EXIF's, 1..8
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the full photo, upright."""
+        return self.stored[::-1] if self.orientation > 4 else self.stored
+
+    def decode(self, factor: int = 1) -> Photo:
+        """The pixels; of a JPEG at 1 / `factor` of its size, one of FACTORS, rounded up.
+
+        What can't be decoded so (PNG, WebP, a JPEG that TurboJPEG doesn't cover) comes in full,
+        with a factor of 1. The whole file is read and checked at any factor.
+
+        Raises InvalidImageError: corrupt or truncated.
+        """
+        if self.kind == "JPEG":
+            pixels = _decode_jpeg(self.data, self.stored, factor)
+        else:
+            pixels = _decode_other(self.data)
+        if pixels is None:
+            raise _damaged(self.kind)
+        if pixels.shape[1::-1] == self.stored:
+            factor = 1
+        turn = _UPRIGHT.get(self.orientation)
+        if turn is not None:
+            pixels = turn(pixels)
+        x, y = (
+            (full - side * factor) * (self.orientation in last)
+            for full, side, last in zip(self.size, pixels.shape[1::-1], _STORED_LAST, strict=True)
+        )
+        return Photo(pixels, factor, (x, y))
+
+
+def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG or WebP photo in full: uint8 RGB [height, width, 3], upright.
+
+    Arguments and errors are those of `accept` and `Encoded.decode`.
+    """
+    return accept(data, max_bytes, max_pixels).decode().pixels
+
+
+def accept(data: bytes, max_bytes: int, max_pixels: int) -> Encoded:
+    """Read a JPEG's, PNG's or WebP's header, and refuse what must not be decoded.
+
+    Gray, palette, CMYK, alpha (dropped, not blended) and 16-bit (to 8) photos will become RGB, and
+    upright (the EXIF orientation applied).
 
     Args:
         data: the encoded file, as it is, as base64 or as a base64 data URL.
         max_bytes: the most bytes that the file may have.
         max_pixels: the most pixels (width x height) that its header may state.
 
-    Returns:
-        uint8 RGB [height, width, 3], upright (the EXIF orientation applied).
-
     Raises:
-        InvalidImageError: empty, too large, not an image, another format, animated, corrupt or
-            truncated.
+        InvalidImageError: empty, too large, not an image, another format, animated, or corrupt or
+            truncated in a way that shows before decoding.
     """
     if not data:
         raise InvalidImageError("empty", f"the image is empty (0 bytes); {ACCEPTED}")
@@ -109,7 +173,7 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
             f"the image has {width}x{height} = {width * height} pixels; at most {max_pixels} are "
             "allowed (AURUM_MAX_IMAGE_PIXELS)",
         )
-    kind = "JPEG" if header.format == "MPO" else header.format
+    kind = "JPEG" if header.format == "MPO" else str(header.format)
     # A phone's JPEG may hold further pictures (MPO); its first is the photo, so it isn't animated.
     if kind != "JPEG" and getattr(header, "is_animated", False):
         raise InvalidImageError(
@@ -117,16 +181,17 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
             f"the image is an animated {kind} of {header.n_frames} frames; "  # type: ignore[attr-defined]
             "send the one frame that is meant",
         )
-    if kind == "PNG" and not hostile.chunks_fit(data):
-        photo = None
-    else:
-        photo = _decode_jpeg(data) if kind == "JPEG" else _decode_other(data)
-    if photo is None:
-        raise InvalidImageError(
-            "damaged", f"the {kind} image is corrupt or truncated and can't be decoded"
-        )
-    turn = _UPRIGHT.get(_orientation(header))
-    return photo if turn is None else turn(photo)
+    if (kind == "JPEG" and hostile.too_many_scans(data)) or (
+        kind == "PNG" and not hostile.chunks_fit(data)
+    ):
+        raise _damaged(kind)
+    return Encoded(data, kind, (width, height), _orientation(header))
+
+
+def _damaged(kind: str) -> InvalidImageError:
+    return InvalidImageError(
+        "damaged", f"the {kind} image is corrupt or truncated and can't be decoded"
+    )
 
 
 def _from_base64(text: bytes, max_bytes: int) -> bytes:
@@ -165,12 +230,14 @@ def _header(data: bytes) -> Image.Image:
         raise InvalidImageError("damaged", f"{what}; {ACCEPTED}") from None
 
 
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+def _decode_jpeg(data: bytes, stored: tuple[int, int], factor: int) -> NDArray[np.uint8] | None:
     """libjpeg-turbo through simplejpeg, because it reports damage that OpenCV papers over."""
-    if hostile.too_many_scans(data):
-        return None
+    least = {}
+    if factor > 1:
+        # The smallest of TurboJPEG's sizes that is no smaller: exactly this one.
+        least = {"min_width": -(-stored[0] // factor), "min_height": -(-stored[1] // factor)}
     try:
-        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=True))
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=True, **least))
     except ValueError as error:
         text = str(error).lower()
         # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
@@ -202,6 +269,7 @@ def _orientation(header: Image.Image) -> int:
     exif = Image.Exif()
     try:
         exif.load(raw)
-        return int(exif.get(ExifTags.Base.Orientation, 1))
+        orientation = int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF raises many things, and never makes a photo unusable
         return 1
+    return orientation if orientation in _UPRIGHT else 1

@@ -131,7 +131,7 @@ def test_the_detector_sees_the_letterboxed_photo():
     found = find_faces(file(100, 80), options(), SETTINGS, detect)
 
     (image,) = detect.seen
-    assert (image[:80, :100] == found.photo).all()
+    assert (image[:80, :100] == found.photo.pixels).all()
     assert image[80:].sum() == image[:, 100:].sum() == 0
 
 
@@ -142,7 +142,7 @@ def test_find_face_takes_the_largest_even_if_others_are_surer():
 
     assert found.faces.boxes.tolist() == [[100, 0, 60, 60]]
     assert np.array_equal(
-        found.crops(), align(found.photo, found.faces.boxes, found.faces.landmarks)
+        found.crops(), align(found.photo.pixels, found.faces.boxes, found.faces.landmarks)
     )
 
 
@@ -216,4 +216,4 @@ def test_orientation_is_applied_before_the_detector():
     found = find_faces(data, options(), SETTINGS, detect)
 
     assert found.image_size.tolist() == list(size)
-    assert np.array_equal(found.photo, decode(data, 10**7, 10**7))
+    assert np.array_equal(found.photo.pixels, decode(data, 10**7, 10**7))
