@@ -1,0 +1,96 @@
+"""Photos of 12 megapixels, which are decoded at a fraction of their size, against full decoding."""
+
+import cv2
+import images
+import numpy as np
+import pytest
+from aurum_client import FaceClient
+
+from aurum.imaging.align import pixels_per_crop_pixel
+from aurum.imaging.quality import PARTS
+from benchmarks import reduced
+from benchmarks.accuracy.boxes import match
+from benchmarks.gallery import scenes
+from benchmarks.hostile.image_bytes import segment
+from benchmarks.local import LocalService
+
+SIZE = (4000, 3000)
+# The detector's input has this many of the photo's pixels to one.
+SHRUNK = max(SIZE) / 640
+
+
+@pytest.fixture
+def client(real):
+    with FaceClient(real.urls[0], timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def portraits():
+    return [scenes.decode(data) for data in scenes.portraits().values()]
+
+
+def jpeg(upright, orientation=6):
+    """12 megapixels, stored on its side."""
+    height, width = upright.shape[:2]
+    scale = np.sqrt(SIZE[0] * SIZE[1] / (height * width))
+    stored = np.ascontiguousarray(np.rot90(upright)[..., ::-1])
+    data = reduced.enlarged(stored, round(max(height, width) * scale))
+    return data[:2] + segment(0xE1, images.exif(orientation)) + data[2:]
+
+
+def wall(photo, columns):
+    """The astronaut's head and its mirror image in turn, in a photo of 3:4."""
+    head = cv2.resize(photo[30:200, 135:305], (128, 128), interpolation=cv2.INTER_AREA)
+    row = [head[:, :: (-1) ** column] for column in range(columns * 3 // 4)]
+    return np.vstack([np.hstack(row)] * columns)
+
+
+def both(client, real, data):
+    """The service's answer, and that of the same code with full decoding."""
+    service = LocalService(real.prepared.graphs, real.settings)
+    full, _ = reduced.analyze(service, data, reduced.FULL)
+    assert reduced.analyze(service, data, 8)[1] == 4
+    return client.analyze(data), full
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_selfie(client, real, portraits, which):
+    data = jpeg(portraits[which])
+
+    answer, full = both(client, real, data)
+
+    check(answer, full)
+    assert len(answer) == 1
+    assert np.prod(answer.image_size) == pytest.approx(12e6, rel=0.01)
+
+
+@pytest.mark.parametrize(("columns", "enough"), [(4, 4), (8, 2), (16, 1)])
+def test_a_group(client, real, portraits, columns, enough):
+    """Its smallest face's crop has enough pixels in the photo at 1 / `enough`."""
+    data = jpeg(wall(portraits[0], columns))
+
+    answer, full = both(client, real, data)
+
+    assert len(answer) == columns * (columns * 3 // 4)
+    assert enough <= pixels_per_crop_pixel(answer.boxes, answer.landmarks).min() < 2 * enough
+    assert len(client.detect(data)) == len(answer)
+    check(answer, full)
+
+
+def check(answer, full):
+    """The same, but for a few of many tiny faces, whose landmarks move with any resampling."""
+    pairs = match(full.faces.boxes, answer.boxes, np.zeros((0, 4)))
+    assert len(pairs.missed) == len(pairs.extra) == 0
+    theirs, ours = pairs.pairs.T
+    moved = np.abs(answer.landmarks[ours] - full.faces.landmarks[theirs]).max(axis=(1, 2))
+    likeness = (answer.embeddings[ours] * full.embeddings[theirs]).sum(axis=1)
+    worse = np.abs(answer.quality[ours] - full.quality[theirs])
+    assert np.abs(answer.boxes[ours] - full.faces.boxes[theirs]).max() < 2 * SHRUNK
+    assert np.quantile(moved, 0.95) < SHRUNK
+    assert np.quantile(likeness, 0.05) > 0.95
+    assert np.median(likeness) > 0.98
+    assert np.quantile(worse, 0.95) < 0.1
+    eyes = PARTS.index("resolution")  # in pixels of the full photo
+    ratio = answer.quality_parts[ours, eyes] / full.parts[theirs, eyes]
+    assert np.abs(ratio - 1).max() < 0.25
