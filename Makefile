@@ -35,9 +35,10 @@ lock:  ## write constraints.txt anew from the newest versions that fit (needs `m
 
 clean:  ## remove what was made: .venv, built graphs, caches (not the pulled models)
 	rm -rf .venv client/node/node_modules client/node/dist client/node/build .aurum/models/served \
-		model_repository/*/1 .pytest_cache .mypy_cache .ruff_cache .coverage
+		model_repository/*/1 backends/onnxruntime/*.so .pytest_cache .mypy_cache .ruff_cache .coverage
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
-		client/node/package-lock.json constraints.txt scripts/setup.sh
+		client/node/package-lock.json constraints.txt scripts/setup.sh scripts/backend.sh \
+		$(wildcard backends/onnxruntime/*.cc backends/onnxruntime/*.h)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

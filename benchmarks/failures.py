@@ -30,7 +30,7 @@ from benchmarks import machine, processes
 from benchmarks.bench import alternating
 from benchmarks.rows import Failure, Table, read
 
-PARTS = ("each_face", "largest_face", "face_detection", "face_embedding", "tritonserver")
+PARTS = ("each_face", "largest_face", "tritonserver")
 # Clients that outlast a restart: the waits between so many tries are 20 s together, on average.
 RETRIES, TIMEOUT = 25, 60.0
 CALLS = (("grpc", "analyze"), ("http", "analyze"), ("grpc", "embed"), ("http", "detect"))
