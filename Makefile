@@ -18,10 +18,11 @@ test: .venv/.test lint test-node  ## set up, then linters, type checker and all 
 test-node: .venv/.test  ## the tests of the Node client alone
 	@$(NODE) npm test
 
-lint: .venv/.test  ## ruff and mypy; for the Node client Biome and tsc
+lint: .venv/.test  ## ruff, mypy, clang-format; for the Node client Biome and tsc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run -Werror backends/onnxruntime/*.cc backends/onnxruntime/*.h
 	@$(NODE) npm run lint
 
 setup: .venv/.test  ## only make .venv with everything in it

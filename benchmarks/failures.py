@@ -74,7 +74,7 @@ class Clients:
 
 
 def part(up: int, name: str) -> psutil.Process:
-    """The process of tritonserver below `aurum up`, or of the Python stub of a model."""
+    """The process of tritonserver below `aurum up`, or of the Python stub of a step."""
     (server,) = psutil.Process(up).children()
     if name == "tritonserver":
         return server

@@ -17,8 +17,6 @@ from pathlib import Path
 from aurum.errors import OperatorError
 from aurum.settings import CHECKOUT, Settings
 
-# Compiled by scripts/setup.sh.
-ONNX_BACKEND = CHECKOUT / "backends" / "onnxruntime" / "libtriton_onnxruntime.so"
 # Side by side, as they are given to Triton here and on NVIDIA's container.
 REPOSITORIES = ("model_repository", "python_backends", "ensembles")
 
@@ -93,6 +91,14 @@ def onnxruntime_library() -> Path:
     return found[0]
 
 
+def onnx_backend() -> Path:
+    """Our ONNX Runtime backend, compiled."""
+    library = CHECKOUT / "backends" / "onnxruntime" / "libtriton_onnxruntime.so"
+    if not library.is_file():
+        raise RuntimeMissingError(f"{library} is not compiled; run `make setup`")
+    return library
+
+
 def assemble_backends(folder: Path) -> None:
     """Fill `folder` as Triton's backend directory: the Python backend, and ours for ONNX.
 
@@ -101,11 +107,9 @@ def assemble_backends(folder: Path) -> None:
     python = folder / "python"
     shutil.copytree(tritonserver_home() / "backends" / "python", python)
     shutil.copy2(python_stub(), python)
-    if not ONNX_BACKEND.is_file():
-        raise RuntimeMissingError(f"{ONNX_BACKEND} is missing; run `make setup`")
     onnx = folder / "onnxruntime"
     onnx.mkdir()
-    shutil.copy2(ONNX_BACKEND, onnx)
+    shutil.copy2(onnx_backend(), onnx)
     (onnx / "libonnxruntime.so.1").symlink_to(onnxruntime_library())
 
 

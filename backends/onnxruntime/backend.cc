@@ -59,6 +59,12 @@ Names named(const json& tensors) {
   return names;
 }
 
+std::string listed(const Names& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "[" : ", ") + name;
+  return text + "]";
+}
+
 // One version of a model. Its instances share the graph, and so its weights.
 class Model {
  public:
@@ -169,8 +175,8 @@ class Model {
     const std::set<std::string> want(wanted.begin(), wanted.end());
     const bool all = std::includes(have.begin(), have.end(), want.begin(), want.end());
     if (!all || (exactly && have != want)) {
-      throw Failure(path + " has " + what + " " + json(found).dump() + ", its configuration " +
-                    json(wanted).dump());
+      throw Failure(path + " has " + what + " " + listed(found) + ", its configuration " +
+                    listed(wanted));
     }
   }
 

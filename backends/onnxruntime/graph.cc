@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "triton_api.h"
@@ -20,21 +21,31 @@ void check(OrtStatus* status) {
   throw Failure(message);
 }
 
-// What both sides call the same type. Strings (8 and 13) only come out of a graph.
+// What both sides call the same type. Strings only come out of a graph.
 struct Type {
   int ort, triton;
   size_t byte_size;
 };
-constexpr std::array<Type, 13> TYPES{{
-    {1, 11, 4}, {2, 2, 1}, {3, 6, 1}, {4, 3, 2},  {5, 7, 2},  {6, 8, 4},   {7, 9, 8},
-    {9, 1, 1},  {10, 10, 2}, {11, 12, 8}, {12, 4, 4}, {13, 5, 8}, {16, 14, 2},
+constexpr std::array<Type, 12> TYPES{{
+    {1, 11, 4},   // FP32
+    {2, 2, 1},    // UINT8
+    {3, 6, 1},    // INT8
+    {4, 3, 2},    // UINT16
+    {5, 7, 2},    // INT16
+    {6, 8, 4},    // INT32
+    {7, 9, 8},    // INT64
+    {9, 1, 1},    // BOOL
+    {10, 10, 2},  // FP16
+    {11, 12, 8},  // FP64
+    {12, 4, 4},   // UINT32
+    {13, 5, 8},   // UINT64
 }};
 constexpr int ORT_STRING = 8;
 
-template <int Type::*Side>
+template <int Type::* Side>
 const Type& type_of(int type) {
-  const auto found =
-      std::find_if(TYPES.begin(), TYPES.end(), [&](const Type& item) { return item.*Side == type; });
+  const auto found = std::find_if(TYPES.begin(), TYPES.end(),
+                                  [&](const Type& item) { return item.*Side == type; });
   if (found == TYPES.end()) throw Failure("tensors of this type are not served");
   return *found;
 }
@@ -66,7 +77,12 @@ void configure(OrtSessionOptions* options, const nlohmann::json& config) {
   };
   const auto threads = [&](const char* key) {
     const std::string text = given(key);
-    return text.empty() ? 0 : std::stoi(text);
+    char* end = nullptr;
+    const long count = std::strtol(text.c_str(), &end, 10);
+    if (*end != '\0' || count < 0) {
+      throw Failure(std::string(key) + " must be a number, 0 or more, not '" + text + "'");
+    }
+    return static_cast<int>(count);
   };
   check(api().SetIntraOpNumThreads(options, threads("intra_op_thread_count")));
   check(api().SetInterOpNumThreads(options, threads("inter_op_thread_count")));

@@ -34,11 +34,12 @@ struct OrtApi {
   const char* (*GetErrorMessage)(const OrtStatus*);  // 2
   OrtStatus* (*CreateEnv)(int level, const char* name, OrtEnv**);
   Skipped skipped_4[3];
-  OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*, OrtSession**);  // 7
+  OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*,
+                              OrtSession**);  // 7
   Skipped skipped_8;
-  OrtStatus* (*Run)(
-      OrtSession*, const OrtRunOptions*, const char* const* input_names, const OrtValue* const* inputs,
-      size_t input_count, const char* const* output_names, size_t output_count, OrtValue** outputs);  // 9
+  OrtStatus* (*Run)(OrtSession*, const OrtRunOptions*, const char* const* input_names,
+                    const OrtValue* const* inputs, size_t input_count,
+                    const char* const* output_names, size_t output_count, OrtValue** outputs);  // 9
   OrtStatus* (*CreateSessionOptions)(OrtSessionOptions**);
   Skipped skipped_11[2];
   OrtStatus* (*SetSessionExecutionMode)(OrtSessionOptions*, int mode);  // 13
@@ -57,15 +58,15 @@ struct OrtApi {
   OrtStatus* (*SessionGetInputName)(const OrtSession*, size_t index, OrtAllocator*, char**);  // 36
   OrtStatus* (*SessionGetOutputName)(const OrtSession*, size_t index, OrtAllocator*, char**);
   Skipped skipped_38[11];
-  OrtStatus* (*CreateTensorWithDataAsOrtValue)(
-      const OrtMemoryInfo*, void* data, size_t byte_size, const int64_t* shape, size_t dims, int type,
-      OrtValue**);  // 49
+  OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void* data, size_t byte_size,
+                                               const int64_t* shape, size_t dims, int type,
+                                               OrtValue**);  // 49
   Skipped skipped_50;
   OrtStatus* (*GetTensorMutableData)(OrtValue*, void**);  // 51
   Skipped skipped_52;
   OrtStatus* (*GetStringTensorDataLength)(const OrtValue*, size_t*);  // 53
-  OrtStatus* (*GetStringTensorContent)(
-      const OrtValue*, void* text, size_t byte_size, size_t* offsets, size_t offset_count);
+  OrtStatus* (*GetStringTensorContent)(const OrtValue*, void* text, size_t byte_size,
+                                       size_t* offsets, size_t offset_count);
   Skipped skipped_55[5];
   OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo*, int*);  // 60
   OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo*, size_t*);
@@ -87,7 +88,8 @@ struct OrtApi {
   void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo*);  // 99
   void (*ReleaseSessionOptions)(OrtSessionOptions*);
   Skipped skipped_101[29];
-  OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key, const char* value);  // 130
+  OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key,
+                                      const char* value);  // 130
 };
 
 struct OrtApiBase {

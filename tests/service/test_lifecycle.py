@@ -118,7 +118,7 @@ def _detector(embedder: Path) -> bytes:
         (lambda model: b"", "can't load"),
         (lambda model: b"not an ONNX graph", "can't load"),
         (lambda model: model.read_bytes()[: model.stat().st_size // 2], "can't load"),
-        (_detector, r"has inputs \['images'\], its configuration \['crops'\]"),
+        (_detector, r"has inputs \[images\], its configuration \[crops\]"),
     ],
     ids=["empty", "garbage", "truncated", "swapped"],
 )
