@@ -21,8 +21,9 @@ from aurum.server.private import furnish
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 
-TYPES = "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()
-Repository = Path
+INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
+Tensors = dict[str, NDArray[Any]]
+TYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
 
 
 def _onnx(text: str) -> onnx.ModelProto:
@@ -34,7 +35,7 @@ def _tensor(name: str, kind: str, dims: str) -> str:
 
 
 def add(
-    repository: Repository,
+    repository: Path,
     name: str,
     model: onnx.ModelProto,
     inputs: list[str],
@@ -77,7 +78,7 @@ SUM = _onnx("sum (float[A, B] x, float[A, B] y) => (float[A, B] z) { z = Add (x,
 
 
 def kind(name: str) -> str:
-    return str(np_to_triton_dtype(np.dtype(name)).replace("BOOL", "BOOL"))
+    return str(np_to_triton_dtype(np.dtype(name)))
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +122,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-Ask = Callable[..., Any]
-
-
 @pytest.fixture(params=["http", "grpc"])
-def ask(request: pytest.FixtureRequest, server: Server) -> Ask:
+def ask(request: pytest.FixtureRequest, server: Server) -> Callable[..., Any]:
     """Ask a model; gives its answer."""
     module, url = {
         "http": (triton_http, server.settings.http_url),
         "grpc": (triton_grpc, server.settings.grpc_url),
     }[request.param]
 
-    def infer(model: str, tensors: dict[str, NDArray[Any]], outputs: list[str] | None = None) -> Any:
+    def infer(
+        model: str, tensors: dict[str, NDArray[Any]], outputs: list[str] | None = None
+    ) -> Any:
         inputs = []
         for name, value in tensors.items():
             inputs.append(module.InferInput(name, list(value.shape), kind(value.dtype.name)))
@@ -149,7 +149,9 @@ def test_tensors_of_every_type_keep_type_and_value_also_in_a_batch(ask):
 
     def random(rows: int) -> dict[str, NDArray[Any]]:
         return {
-            f"in_{name}": generator.integers(0, 2 if name == "bool" else 100, (rows, 3)).astype(name)
+            f"in_{name}": generator.integers(0, 2 if name == "bool" else 100, (rows, 3)).astype(
+                name
+            )
             for name in TYPES
         }
 
@@ -198,21 +200,23 @@ def test_a_model_without_batches_another_file_and_every_parameter(ask):
 
 
 @pytest.mark.parametrize(
-    ("file", "more", "reason"),
+    ("more", "reason"),
     [
-        ("model.onnx", 'default_model_filename: "none.onnx"', r"no model file at .*/none\.onnx"),
+        ('default_model_filename: "none.onnx"', r"no model file at .*/none\.onnx"),
         (
-            "model.onnx",
             'parameters { key: "intra_op_thread_count" value { string_value: "two" } }',
             "can't load .*: intra_op_thread_count must be a number, 0 or more, not 'two'",
         ),
     ],
     ids=["no file", "no number"],
 )
-def test_what_can_not_be_loaded_fails_the_start_with_its_reason(tmp_path, file, more, reason):
+def test_what_can_not_be_loaded_fails_the_start_with_its_reason(tmp_path, more, reason):
     settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path)
     tensors = [_tensor("x", "FP32", "-1, -1"), _tensor("y", "FP32", "-1, -1")]
     repository = settings.repositories / "model_repository"
-    add(repository, "sum", SUM, tensors, [_tensor("z", "FP32", "-1, -1")], more, file)
-    with pytest.raises(ServerError, match=f"failed to load 'sum'.*{reason}"), Server(settings) as it:
+    add(repository, "sum", SUM, tensors, [_tensor("z", "FP32", "-1, -1")], more)
+    with (
+        pytest.raises(ServerError, match=f"failed to load 'sum'.*{reason}"),
+        Server(settings) as it,
+    ):
         it.wait_ready()
