@@ -18,10 +18,11 @@ test: .venv/.test lint test-node  ## set up, then linters, type checker and all 
 test-node: .venv/.test  ## the tests of the Node client alone
 	@$(NODE) npm test
 
-lint: .venv/.test  ## ruff and mypy; for the Node client Biome and tsc
+lint: .venv/.test  ## ruff, mypy, clang-format; for the Node client Biome and tsc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run -Werror backends/onnxruntime/*.cc backends/onnxruntime/*.h
 	@$(NODE) npm run lint
 
 setup: .venv/.test  ## only make .venv with everything in it
@@ -35,9 +36,10 @@ lock:  ## write constraints.txt anew from the newest versions that fit (needs `m
 
 clean:  ## remove what was made: .venv, built graphs, caches (not the pulled models)
 	rm -rf .venv client/node/node_modules client/node/dist client/node/build .aurum/models/served \
-		model_repository/*/1 .pytest_cache .mypy_cache .ruff_cache .coverage
+		model_repository/*/1 backends/onnxruntime/*.so .pytest_cache .mypy_cache .ruff_cache .coverage
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
-		client/node/package-lock.json constraints.txt scripts/setup.sh
+		client/node/package-lock.json constraints.txt scripts/setup.sh scripts/backend.sh \
+		$(wildcard backends/onnxruntime/*.cc backends/onnxruntime/*.h)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

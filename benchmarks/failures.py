@@ -30,7 +30,7 @@ from benchmarks import machine, processes
 from benchmarks.bench import alternating
 from benchmarks.rows import Failure, Table, read
 
-PARTS = ("each_face", "largest_face", "face_detection", "face_embedding", "tritonserver")
+PARTS = ("each_face", "largest_face", "tritonserver")
 # Clients that outlast a restart: the waits between so many tries are 20 s together, on average.
 RETRIES, TIMEOUT = 25, 60.0
 CALLS = (("grpc", "analyze"), ("http", "analyze"), ("grpc", "embed"), ("http", "detect"))
@@ -74,7 +74,7 @@ class Clients:
 
 
 def part(up: int, name: str) -> psutil.Process:
-    """The process of tritonserver below `aurum up`, or of the Python stub of a model."""
+    """The process of tritonserver below `aurum up`, or of the Python stub of a step."""
     (server,) = psutil.Process(up).children()
     if name == "tritonserver":
         return server

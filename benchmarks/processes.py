@@ -47,11 +47,11 @@ def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]
 
 
 def name(process: psutil.Process) -> str:
-    """`tritonserver`, or the model that a Python stub runs."""
+    """`tritonserver`, or the step that a Python stub runs."""
     command = process.cmdline()
     if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
         return str(process.name())
-    # The last but one argument is the model's instance, such as face_detection_0_0.
+    # The last but one argument is the model's instance, such as each_face_0_0.
     return re.sub(r"(_\d+)+$", "", command[-2])
 
 

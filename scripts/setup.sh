@@ -51,13 +51,18 @@ if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_
     need "libpython$version" "Triton's Python backend needs Python's shared library"
 fi
 
+tool() { # tool COMMAND PACKAGE REASON
+    command -v "$1" >/dev/null || need "$2" "$3"
+}
+tool g++ g++ "Triton's ONNX Runtime backend is compiled"
+[ -e /usr/include/nlohmann/json.hpp ] || need nlohmann-json3-dev "the backend reads Triton's JSON"
+echo "compiling the ONNX Runtime backend"
+scripts/backend.sh
+
 if [ "$purpose" = test ]; then
     # For the classes of its objects alone, which need none of the packages that it asks for.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --no-deps kserve
-    tool() { # tool COMMAND PACKAGE REASON
-        command -v "$1" >/dev/null || need "$2" "$3"
-    }
     tool wrk wrk "the benchmarks load HTTP servers with wrk"
     tool redis-server redis-server "the Node client's queue workers are tested with Redis"
     watch="the tests watch a server with Prometheus"

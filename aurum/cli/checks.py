@@ -102,6 +102,8 @@ def triton(settings: Settings) -> Iterator[Result]:
         "tritonserver": _server_binary,
         "Python backend stub": runtime.python_stub,
         "libpython": runtime.find_libpython,
+        "ONNX Runtime backend": runtime.onnx_backend,
+        "onnxruntime library": runtime.onnxruntime_library,
     }
     for name, part in parts.items():
         try:

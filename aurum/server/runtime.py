@@ -81,15 +81,36 @@ def find_libpython() -> Path:
     )
 
 
+def onnxruntime_library() -> Path:
+    """The shared library of the onnxruntime wheel."""
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = spec.submodule_search_locations if spec else None
+    found = [path for item in folders or () for path in Path(item).glob("capi/libonnxruntime.so.*")]
+    if not found:
+        raise RuntimeMissingError("the package onnxruntime is missing; run `make setup`")
+    return found[0]
+
+
+def onnx_backend() -> Path:
+    """Our ONNX Runtime backend, compiled."""
+    library = CHECKOUT / "backends" / "onnxruntime" / "libtriton_onnxruntime.so"
+    if not library.is_file():
+        raise RuntimeMissingError(f"{library} is not compiled; run `make setup`")
+    return library
+
+
 def assemble_backends(folder: Path) -> None:
     """Fill `folder` as Triton's backend directory: the Python backend, and ours for ONNX.
 
-    Copies, since Triton refuses backend libraries behind symbolic links.
+    Copies, since Triton refuses backends behind symbolic links (what they need may be behind one).
     """
     python = folder / "python"
     shutil.copytree(tritonserver_home() / "backends" / "python", python)
     shutil.copy2(python_stub(), python)
-    shutil.copytree(CHECKOUT / "backends" / "onnxruntime", folder / "onnxruntime")
+    onnx = folder / "onnxruntime"
+    onnx.mkdir()
+    shutil.copy2(onnx_backend(), onnx)
+    (onnx / "libonnxruntime.so.1").symlink_to(onnxruntime_library())
 
 
 def command(settings: Settings, backends: Path) -> list[str]:
@@ -98,7 +119,6 @@ def command(settings: Settings, backends: Path) -> list[str]:
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
         "--allow-gpu-metrics=false",
-        f"--backend-config=onnxruntime,shm-region-prefix-name={_memory_prefix(settings)}",
         *flags(settings),
     ]
 

@@ -26,7 +26,7 @@ class Stubs:
         self._suspects: dict[int, int] = {}  # how many looks in a row found it dead
 
     def dead(self) -> list[str]:
-        """Models whose process is dead for certain. To be asked every LOOK seconds."""
+        """Steps whose process is dead for certain. To be asked every LOOK seconds."""
         zombies = []
         for child in self._children():
             try:
@@ -38,7 +38,7 @@ class Stubs:
                 continue  # buried meanwhile; of a zombie, the next look tells
         self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
         certain = [pid for pid, looks in self._suspects.items() if looks >= CERTAIN]
-        return [self._names.get(pid, "a model") for pid in certain]
+        return [self._names.get(pid, "a step") for pid in certain]
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -49,7 +49,7 @@ class Stubs:
 
 
 def _model(command: list[str]) -> str:
-    """The model that a stub runs; nothing for a process that is none, or not yet.
+    """The step that a stub runs; nothing for a process that is none, or not yet.
 
     A stub's first argument is <repository>/<model>/<version>/<file>.
     """

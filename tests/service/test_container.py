@@ -78,7 +78,7 @@ def test_it_serves_closes_apis_and_finishes_what_is_in_flight(container, astrona
     assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("name", ["each_face", "face_embedding"])
+@pytest.mark.parametrize("name", ["each_face", "largest_face"])
 def test_it_ends_when_a_python_process_dies_so_that_the_engine_starts_it_anew(
     container, tmp_path, name
 ):

@@ -54,9 +54,7 @@ def kill_servers_until(running: Up, enough: Callable[[int], bool]) -> None:
     eventually(kill_the_next)
 
 
-@pytest.mark.parametrize(
-    "parts", [PARTS[:2], PARTS[2:4], PARTS[4:]], ids=["steps", "models", "server"]
-)
+@pytest.mark.parametrize("parts", [PARTS[:2], PARTS[2:]], ids=["steps", "server"])
 def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, told, parts):
     running = up()
     running.wait_for("Ctrl-C")

@@ -130,7 +130,10 @@ def test_missing_parts_of_triton(monkeypatch, settings):
 
     found = {result.name: result for result in checks.triton(settings)}
 
-    assert set(found) == {"tritonserver", "Python backend stub", "libpython"}
+    assert set(found) == {
+        *("tritonserver", "Python backend stub", "libpython"),
+        *("ONNX Runtime backend", "onnxruntime library"),
+    }
     assert found["libpython"] == Result(
         "libpython", "fail", "missing", "apt-get install libpython3.11"
     )

@@ -1,0 +1,101 @@
+// What we call of onnxruntime's C API (onnxruntime_c_api.h of github microsoft/onnxruntime), whose
+// header the wheel leaves out. Its functions stand in one table; a place in it is never changed or
+// taken away, so the number of entries that we skip is as fixed as a name.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+
+struct OrtAllocator;
+struct OrtEnv;
+struct OrtMemoryInfo;
+struct OrtRunOptions;
+struct OrtSession;
+struct OrtSessionOptions;
+struct OrtStatus;
+struct OrtTensorTypeAndShapeInfo;
+struct OrtTypeInfo;
+struct OrtValue;
+
+// The first version that has all of these.
+constexpr uint32_t ORT_API_VERSION = 7;
+constexpr int ORT_LOGGING_LEVEL_WARNING = 2;
+constexpr int ORT_PARALLEL = 1;
+constexpr int ORT_ENABLE_BASIC = 1;
+constexpr int ORT_ARENA_ALLOCATOR = 1;
+constexpr int ORT_MEM_TYPE_DEFAULT = 0;
+
+struct OrtApi {
+  using Skipped = void*;
+
+  Skipped skipped_0[2];
+  const char* (*GetErrorMessage)(const OrtStatus*);  // 2
+  OrtStatus* (*CreateEnv)(int level, const char* name, OrtEnv**);
+  Skipped skipped_4[3];
+  OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*,
+                              OrtSession**);  // 7
+  Skipped skipped_8;
+  OrtStatus* (*Run)(OrtSession*, const OrtRunOptions*, const char* const* input_names,
+                    const OrtValue* const* inputs, size_t input_count,
+                    const char* const* output_names, size_t output_count, OrtValue** outputs);  // 9
+  OrtStatus* (*CreateSessionOptions)(OrtSessionOptions**);
+  Skipped skipped_11[2];
+  OrtStatus* (*SetSessionExecutionMode)(OrtSessionOptions*, int mode);  // 13
+  Skipped skipped_14[3];
+  OrtStatus* (*DisableMemPattern)(OrtSessionOptions*);  // 17
+  Skipped skipped_18;
+  OrtStatus* (*DisableCpuMemArena)(OrtSessionOptions*);  // 19
+  Skipped skipped_20[3];
+  OrtStatus* (*SetSessionGraphOptimizationLevel)(OrtSessionOptions*, int level);  // 23
+  OrtStatus* (*SetIntraOpNumThreads)(OrtSessionOptions*, int threads);
+  OrtStatus* (*SetInterOpNumThreads)(OrtSessionOptions*, int threads);
+  Skipped skipped_26[4];
+  OrtStatus* (*SessionGetInputCount)(const OrtSession*, size_t*);  // 30
+  OrtStatus* (*SessionGetOutputCount)(const OrtSession*, size_t*);
+  Skipped skipped_32[4];
+  OrtStatus* (*SessionGetInputName)(const OrtSession*, size_t index, OrtAllocator*, char**);  // 36
+  OrtStatus* (*SessionGetOutputName)(const OrtSession*, size_t index, OrtAllocator*, char**);
+  Skipped skipped_38[11];
+  OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void* data, size_t byte_size,
+                                               const int64_t* shape, size_t dims, int type,
+                                               OrtValue**);  // 49
+  Skipped skipped_50;
+  OrtStatus* (*GetTensorMutableData)(OrtValue*, void**);  // 51
+  Skipped skipped_52;
+  OrtStatus* (*GetStringTensorDataLength)(const OrtValue*, size_t*);  // 53
+  OrtStatus* (*GetStringTensorContent)(const OrtValue*, void* text, size_t byte_size,
+                                       size_t* offsets, size_t offset_count);
+  Skipped skipped_55[5];
+  OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo*, int*);  // 60
+  OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo*, size_t*);
+  OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t);
+  Skipped skipped_63[2];
+  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo**);  // 65
+  Skipped skipped_66[3];
+  OrtStatus* (*CreateCpuMemoryInfo)(int allocator, int memory, OrtMemoryInfo**);  // 69
+  Skipped skipped_70[6];
+  OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);  // 76
+  Skipped skipped_77;
+  OrtStatus* (*GetAllocatorWithDefaultOptions)(OrtAllocator**);  // 78
+  Skipped skipped_79[14];
+  void (*ReleaseStatus)(OrtStatus*);  // 93
+  Skipped skipped_94;
+  void (*ReleaseSession)(OrtSession*);  // 95
+  void (*ReleaseValue)(OrtValue*);
+  Skipped skipped_97[2];
+  void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo*);  // 99
+  void (*ReleaseSessionOptions)(OrtSessionOptions*);
+  Skipped skipped_101[29];
+  OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key,
+                                      const char* value);  // 130
+};
+
+struct OrtApiBase {
+  const OrtApi* (*GetApi)(uint32_t version);
+  const char* (*GetVersionString)();
+};
+
+const OrtApiBase* OrtGetApiBase();
+}
