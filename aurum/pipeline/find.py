@@ -52,7 +52,9 @@ def find_faces(image: bytes, options: Options, settings: Settings, detect: Detec
     Raises RequestError (``invalid_image``) for a photo that can't be decoded.
     """
     encoded = _accept(image, settings)
-    photo = _decode(encoded, _factor(max(encoded.size) / options.detection_size))
+    # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
+    # cheaply that decoding once more for the crops would cost more than it saves.
+    photo = _decode(encoded, _factor((max(encoded.size) - 1) / options.detection_size))
     faces, detector = _look(photo, options.detection_size, options, settings, detect)
     if not len(faces.scores):
         # A face that fills the frame can be too large for the detector's coarsest cells. It is

@@ -159,16 +159,16 @@ def look(data, detect, monkeypatch, *, detection_size=LOOK):
     ("size", "detection_size", "factor"),
     [
         ((640, 480), 640, 1),
-        ((1279, 900), 640, 1),
-        ((1280, 960), 640, 2),
-        ((900, 2559), 640, 2),
-        ((2560, 20), 640, 4),
+        ((1280, 960), 640, 1),
+        ((1281, 960), 640, 2),
+        ((900, 2560), 640, 2),
+        ((2561, 20), 640, 4),
         ((4000, 30), 640, 4),
-        ((5119, 30), 640, 4),
-        ((5120, 30), 640, 8),
+        ((5120, 30), 640, 4),
+        ((5121, 30), 640, 8),
         ((20_000, 30), 640, 8),
         ((4000, 30), 1280, 2),
-        ((512, 512), 64, 8),
+        ((520, 512), 64, 8),
     ],
 )
 def test_the_detector_always_gets_as_many_pixels_as_it_looks_at(
@@ -222,7 +222,7 @@ def test_crops_never_come_from_fewer_pixels_than_they_have(spans, again, orienta
 
 
 def test_degenerate_landmarks_are_cut_by_their_box(monkeypatch):
-    size = (1280, 960)
+    size = (1300, 960)
     upright = np.asarray(cv2.resize(images.photo(), size, interpolation=cv2.INTER_CUBIC))
     found, factors = look(
         with_orientation(upright, 1), Detector(size, face(9, 640, 480)), monkeypatch
