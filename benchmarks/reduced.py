@@ -36,7 +36,7 @@ from aurum.settings import Settings
 from benchmarks import photos
 from benchmarks.accuracy import lfw, roc
 from benchmarks.accuracy.boxes import match
-from benchmarks.hostile.image_bytes import exif, segment
+from benchmarks.hostile.image_bytes import oriented
 from benchmarks.local import LocalService
 from benchmarks.plain import Analysis
 
@@ -179,7 +179,7 @@ def times(service: LocalService) -> Row:
         # Held upright and stored on its side, as phones have it.
         turned = np.ascontiguousarray(np.rot90(np.vstack([square, square[: len(square) // 3]])))
         plain = enlarged(turned, WIDTHS[megapixels], noise=noise, quality=quality)
-        data = plain[:2] + segment(0xE1, exif(6)) + plain[2:]
+        data = oriented(plain, 6)
         taken: dict[int, list[float]] = {limit: [] for limit in (FULL, *LIMITS)}
         for index in range(ROUNDS + 1):
             for limit in sorted(taken, reverse=bool(index % 2)):

@@ -38,12 +38,14 @@ class Found(NamedTuple):
         Where `photo` has fewer pixels than a crop wants, the file is decoded once more, larger.
         """
         photo, (boxes, landmarks, _) = self.photo, self.faces
-        factor = _factor(pixels_per_crop_pixel(boxes, landmarks).min(initial=photo.factor))
-        if factor < photo.factor:
-            photo = _decode(self.encoded, factor)
-        corners = photo.here(boxes[:, :2])
-        boxes = np.concatenate([corners, boxes[:, 2:] / photo.factor], axis=1)
-        return align(photo.pixels, boxes, photo.here(landmarks))
+        if photo.factor > 1:
+            factor = _factor(pixels_per_crop_pixel(boxes, landmarks).min(initial=photo.factor))
+            if factor < photo.factor:
+                photo = _decode(self.encoded, factor)
+            corners = photo.here(boxes[:, :2])
+            boxes = np.concatenate([corners, boxes[:, 2:] / photo.factor], axis=1)
+            landmarks = photo.here(landmarks)
+        return align(photo.pixels, boxes, landmarks)
 
 
 def find_faces(image: bytes, options: Options, settings: Settings, detect: Detector) -> Found:

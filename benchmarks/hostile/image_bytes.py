@@ -30,6 +30,11 @@ def exif(orientation: int) -> bytes:
     return block.tobytes()
 
 
+def oriented(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with an EXIF block that states an orientation."""
+    return jpeg[:2] + segment(0xE1, exif(orientation)) + jpeg[2:]
+
+
 def start_of_frame(data: bytes) -> int:
     """Where a JPEG's frame header (SOF0 or SOF2) starts."""
     at = 2

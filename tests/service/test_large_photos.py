@@ -1,7 +1,6 @@
 """Photos of 12 megapixels, which are decoded at a fraction of their size, against full decoding."""
 
 import cv2
-import images
 import numpy as np
 import pytest
 from aurum_client import FaceClient
@@ -11,7 +10,7 @@ from aurum.imaging.quality import PARTS
 from benchmarks import reduced
 from benchmarks.accuracy.boxes import match
 from benchmarks.gallery import scenes
-from benchmarks.hostile.image_bytes import segment
+from benchmarks.hostile.image_bytes import oriented
 from benchmarks.local import LocalService
 
 SIZE = (4000, 3000)
@@ -35,8 +34,7 @@ def jpeg(upright, orientation=6):
     height, width = upright.shape[:2]
     scale = np.sqrt(SIZE[0] * SIZE[1] / (height * width))
     stored = np.ascontiguousarray(np.rot90(upright)[..., ::-1])
-    data = reduced.enlarged(stored, round(max(height, width) * scale))
-    return data[:2] + segment(0xE1, images.exif(orientation)) + data[2:]
+    return oriented(reduced.enlarged(stored, round(max(height, width) * scale)), orientation)
 
 
 def wall(photo, columns):
