@@ -18,9 +18,10 @@ export class Deadline {
     return Math.max(0, this.end - performance.now());
   }
 
-  /** Call `work` with a deadline within this one. */
+  /** Call `work` with a deadline within this one: this one itself, where it comes first. */
   within<T>(timeoutMs: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
-    return withDeadline(Math.min(timeoutMs, this.leftMs), this.givenUp, work);
+    if (timeoutMs >= this.leftMs) return work(this);
+    return withDeadline(timeoutMs, this.givenUp, work);
   }
 
   /** @throws the reason of whoever gave the call up, or RequestTimeoutError. */

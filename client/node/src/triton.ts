@@ -1,6 +1,12 @@
 import { withDeadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
-import { type AurumError, isRateLimit, isServersFault, UnavailableError } from "./errors.js";
+import {
+  type AurumError,
+  isRateLimit,
+  isServersFault,
+  RequestTimeoutError,
+  UnavailableError,
+} from "./errors.js";
 import { backoff } from "./retry.js";
 import type { Ask, Rung } from "./rung.js";
 import type { Outputs } from "./tensors.js";
@@ -40,10 +46,13 @@ export class TritonRung implements Rung {
             return await deadline.within(share, (part) => endpoint.infer(ask, part));
           } catch (error) {
             if (!isServersFault(error)) throw error;
-            failure = error;
             const final = round === this.retries || !error.retryable;
             if (!isRateLimit(error) && (this.hasNext || final)) endpoint.suspect();
-            deadline.check(error);
+            const late = error instanceof RequestTimeoutError;
+            // Who was too fast until the time was over is told that, and not only that it is over.
+            if (late && isRateLimit(failure)) continue;
+            deadline.check(late ? (failure ?? error) : error);
+            failure = error;
           }
         }
         if (!failure?.retryable) break;

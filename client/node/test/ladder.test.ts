@@ -14,6 +14,7 @@ import {
   InvalidRequestError,
   ModelMismatchError,
   NoFaceError,
+  RequestTimeoutError,
   UnavailableError,
 } from "../src/index.js";
 import { instrument } from "../src/metrics.js";
@@ -58,10 +59,17 @@ const nobody = async () => `http://127.0.0.1:${await freePort()}`;
 
 /** The address of a server that answers so to some paths, and to others what ours answers. */
 async function proxy(fails: (path: string) => boolean, status = 500): Promise<string> {
+  return front((path) => (fails(path) ? status : 200));
+}
+
+/** The address of a server that answers what it is told: 200 is ours' answer, null none at all. */
+async function front(statusOf: (path: string) => number | null): Promise<string> {
   const front = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    if (fails(request.url!)) {
+    const status = statusOf(request.url!);
+    if (status === null) return;
+    if (status !== 200) {
       response.writeHead(status).end('{"error":"[some_code] why"}');
       return;
     }
@@ -174,9 +182,23 @@ test("who is too fast waits, and is not sent down to made-up answers", async () 
   assert.equal((await client.health()).endpoints[0]!.breaker, "closed");
   assert.deepEqual(client.counters.switches, {});
   const hurried = open({ urls: await proxy(() => true, 429), timeoutMs: 300 });
-  await assert.rejects(hurried.analyze(photo), (error) => {
-    assert.ok(error instanceof UnavailableError);
-    return error.status === 429;
+  await assert.rejects(hurried.analyze(photo), isTooFast);
+});
+
+const isTooFast = (error: unknown) => error instanceof UnavailableError && error.status === 429;
+
+test("what the server said is not lost where the time ends during another attempt", async () => {
+  const once = (status: number) => {
+    let calls = 0;
+    return front(() => (calls++ === 0 ? status : null));
+  };
+  const tooFast = open({ urls: await once(429), timeoutMs: 300 });
+  await assert.rejects(tooFast.analyze(photo), isTooFast);
+  const hangs = open({ urls: await once(503), timeoutMs: 300 });
+  await assert.rejects(hangs.analyze(photo), (error) => {
+    assert.ok(error instanceof RequestTimeoutError);
+    assert.equal(error.message, "no answer within 300 ms");
+    return (error.cause as UnavailableError).status === 503;
   });
 });
 
