@@ -70,9 +70,17 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
     told("slowest request, s", f"{max(clients.seconds):.1f}")
     assert clients.errors == []
     deaths = [line for line in running.text.splitlines() if "died" in line or "ended" in line]
-    for name in parts:
-        died = "tritonserver ended (killed by SIGKILL)"
-        assert (died if name == "tritonserver" else f"the process of {name} died") in deaths
+    assert len(deaths) == len(parts)
+    for name, death in zip(parts, deaths, strict=True):
+        if name == "tritonserver":
+            assert death == "tritonserver ended (killed by SIGKILL)"
+        else:
+            # Killed while it held a lock of the memory it shares with tritonserver, it takes that
+            # along: Triton 2.51 aborts, some one time in 30 (docs/failures.md).
+            assert death in (
+                f"the process of {name} died",
+                "tritonserver ended (killed by SIGABRT)",
+            )
     assert running.text.count("the server answers again, after ") == len(parts)
     events = told_in_log(settings)
     assert "recovered" in [event["event"] for event in events]
