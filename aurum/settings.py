@@ -182,7 +182,10 @@ class Settings:
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
-        8, _between(int, 1, 256), "Photos that one pipeline process works on at the same time."
+        0,
+        _between(int, 0, 256),
+        "Photos that each of a pipeline's two processes works on at the same time. "
+        "0: as many as it has cores, at most 8.",
     )
     # --- the edge (docs/security.md) ---
     edge_host: str = _setting("127.0.0.1", _text, "Address that the edge binds to.")

@@ -9,6 +9,7 @@ of all of them.
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,11 @@ from aurum.pipeline.versions import FIRST
 from aurum.settings import Settings
 
 Answer = Mapping[str, NDArray[Any]]
+
+# Where a model is to compute what we call it for (backends/onnxruntime): a photo that stays on its
+# cores never waits behind another's while they idle.
+HERE = sorted(os.sched_getaffinity(0))
+MOST_THREADS = 8
 
 # What Triton 2.51 says of a model that it stops, or whose process has died.
 PASSING = ("not ready", "is stopping", "is not healthy")
@@ -64,9 +70,10 @@ class Step:
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
         self._log = RequestLog(settings.request_log)
-        self._pool = ThreadPoolExecutor(settings.pipeline_threads, thread_name_prefix="photo")
+        threads = settings.pipeline_threads or min(len(HERE), MOST_THREADS)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
-        self._free = BoundedSemaphore(settings.pipeline_threads)
+        self._free = BoundedSemaphore(threads)
         self._in_flight = InFlight()
 
     def execute(self, requests: list[Any]) -> None:
@@ -191,6 +198,7 @@ def _call(
         model_version=versions.get(model, FIRST),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
         requested_output_names=outputs,
+        parameters={"cores": f"{HERE[0]}-{HERE[-1]}"},
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
     )
     response = request.exec()

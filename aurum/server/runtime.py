@@ -12,6 +12,7 @@ import secrets
 import shutil
 import sys
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 
 from aurum.errors import OperatorError
@@ -119,7 +120,24 @@ def command(settings: Settings, backends: Path) -> list[str]:
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
         "--allow-gpu-metrics=false",
+        *host_policies(os.sched_getaffinity(0)),
         *flags(settings),
+    ]
+
+
+def host_policies(cores: Collection[int]) -> list[str]:
+    """Flags that give each of a step's two processes, and its threads in Triton, half of `cores`.
+
+    None where a half is empty, or not in one piece, which is all that a host policy can name.
+    """
+    ordered = sorted(cores)
+    middle = len(ordered) // 2
+    halves = (ordered[:middle], ordered[middle:])
+    if not all(half and half[-1] - half[0] + 1 == len(half) for half in halves):
+        return []
+    return [
+        f"--host-policy=lane{number},cpu-cores={half[0]}-{half[-1]}"
+        for number, half in enumerate(halves)
     ]
 
 

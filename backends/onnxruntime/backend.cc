@@ -8,8 +8,9 @@
 //   sequential, 1 parallel), enable_mem_arena, enable_mem_pattern, and `optimization { graph {
 //   level } }` (-1 basic, otherwise all);
 // - tensors of numbers as inputs, of numbers and strings as outputs.
-// A batch that the graph refuses is run again, each request for itself, so that none suffers for
-// another.
+// A request's parameter `cores`, "<first>-<last>", says where it is computed, so that a photo stays
+// on the core of the process that works on it. A batch that the graph refuses is run again, each
+// request for itself, so that none suffers for another.
 
 #include <sys/stat.h>
 
@@ -123,7 +124,7 @@ class Model {
     const std::vector<Tensor> tensors =
         batch.size() == 1 ? batch[0]->tensors() : together(batch, joined);
     times.compute_start = now();
-    const std::vector<Result> results = graph_->run(tensors, outputs_);
+    const std::vector<Result> results = run_where_wanted(tensors, batch);
     times.compute_end = now();
     int64_t first = 0;
     for (Request* request : batch) {
@@ -134,6 +135,17 @@ class Model {
     for (Request* request : batch) request->release(instance, times);
     log(TRITONBACKEND_ModelInstanceReportBatchStatistics(
         instance, batches_ ? first : 1, start, times.compute_start, times.compute_end, times.end));
+  }
+
+  std::vector<Result> run_where_wanted(const std::vector<Tensor>& tensors,
+                                       const std::vector<Request*>& batch) const {
+    cpu_set_t cores = batch[0]->cores();
+    for (const Request* request : batch) {
+      const cpu_set_t more = request->cores();
+      CPU_OR(&cores, &cores, &more);
+    }
+    const OnCores here(cores);
+    return graph_->run(tensors, outputs_);
   }
 
   // The tensors of all requests, one after the other. Triton's batcher only joins requests whose

@@ -29,6 +29,21 @@ int64_t Request::rows() const {
   return shape.empty() ? 1 : shape[0];
 }
 
+cpu_set_t Request::cores() const {
+  uint32_t count = 0;
+  check(TRITONBACKEND_RequestParameterCount(request_, &count));
+  for (uint32_t i = 0; i < count; ++i) {
+    const char* key = nullptr;
+    int type = 0;
+    const void* value = nullptr;
+    check(TRITONBACKEND_RequestParameter(request_, i, &key, &type, &value));
+    if (std::string(key) == "cores" && type == TRITONSERVER_PARAMETER_STRING) {
+      return cores_of(static_cast<const char*>(value));
+    }
+  }
+  return all_cores();
+}
+
 void Request::answer(const Names& outputs, const std::vector<Result>& results,
                      std::optional<int64_t> first) {
   try {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cores.h"
 #include "graph.h"
 #include "triton_api.h"
 
@@ -28,6 +29,8 @@ class Request {
   void read(const Names& inputs);
   const std::vector<Tensor>& tensors() const { return tensors_; }
   int64_t rows() const;
+  // Where its parameter `cores` wants it to be computed. Raises Failure.
+  cpu_set_t cores() const;
 
   // Answer with as many rows of the results as it has, from `first` on; without it, with all.
   // What goes wrong is the answer then.

@@ -24,6 +24,7 @@ constexpr int TRITONSERVER_ERROR_INVALID_ARG = 3;
 constexpr int TRITONSERVER_LOG_ERROR = 2;
 constexpr int TRITONSERVER_MEMORY_CPU = 0;
 constexpr int TRITONSERVER_MEMORY_GPU = 2;
+constexpr int TRITONSERVER_PARAMETER_STRING = 0;
 constexpr int TRITONSERVER_TYPE_BYTES = 13;
 constexpr uint32_t TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1;
 constexpr uint32_t TRITONSERVER_REQUEST_RELEASE_ALL = 1;
@@ -57,6 +58,10 @@ TRITONSERVER_Error* TRITONBACKEND_RequestInput(TRITONBACKEND_Request* request, c
 TRITONSERVER_Error* TRITONBACKEND_RequestOutputCount(TRITONBACKEND_Request* request, uint32_t* n);
 TRITONSERVER_Error* TRITONBACKEND_RequestOutputName(TRITONBACKEND_Request* request, uint32_t index,
                                                     const char** name);
+TRITONSERVER_Error* TRITONBACKEND_RequestParameterCount(TRITONBACKEND_Request* request,
+                                                        uint32_t* n);
+TRITONSERVER_Error* TRITONBACKEND_RequestParameter(TRITONBACKEND_Request* request, uint32_t index,
+                                                   const char** key, int* type, const void** value);
 TRITONSERVER_Error* TRITONBACKEND_RequestRelease(TRITONBACKEND_Request* request, uint32_t flags);
 TRITONSERVER_Error* TRITONBACKEND_InputProperties(TRITONBACKEND_Input* input, const char** name,
                                                   int* datatype, const int64_t** shape,

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmarks import triton_stats, wrk
 from benchmarks.bench import Bench
+from benchmarks.parts import models
 from benchmarks.rows import ModelStats
+
+PIPELINE = "analyze_faces"
 
 
 def measure(bench: Bench) -> None:
-    """Write `batching.csv`: every model's counters under load by several numbers of clients."""
+    """Write `batching.csv`: every model's counters under load by several numbers of clients.
+
+    The load is on the pipeline, whose steps call the models, and then on each model by itself.
+    """
     table = bench.table("batching", ModelStats)
-    body = wrk.Body(bench.photo.read_bytes())
-    url = bench.infer("analyze_faces")
-    wrk.post(url, body, max(bench.suite.batching_clients), 1)  # warm
-    for index, clients in bench.rounds("batching", bench.suite.batching_clients):
+    image, crop = models.tensors(bench)
+    bodies = {
+        PIPELINE: wrk.Body(bench.photo.read_bytes()),
+        "face_detection": wrk.body({"images": image}),
+        "face_embedding": wrk.body({"crops": crop}),
+    }
+    steps = [
+        (called, clients)
+        for called in bodies
+        for clients in (
+            bench.suite.batching_clients if called == PIPELINE else bench.suite.side_clients
+        )
+    ]
+    wrk.post(bench.infer(PIPELINE), bodies[PIPELINE], max(bench.suite.batching_clients), 1)  # warm
+    for index, (called, clients) in bench.rounds("batching", steps):
         before = triton_stats.read(bench.http)
-        wrk.post(url, body, clients, bench.suite.seconds)
+        wrk.post(bench.infer(called), bodies[called], clients, bench.suite.seconds)
         for row in triton_stats.between(before, triton_stats.read(bench.http), index, clients):
-            table.add(row)
+            name = row.model if called == PIPELINE else f"{row.model}, by itself"
+            table.add(replace(row, model=name))

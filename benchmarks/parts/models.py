@@ -33,13 +33,19 @@ def measure(bench: Bench) -> None:
         table.add(Run.of(index, what, clients, result, size=size))
 
 
-def _steps(bench: Bench) -> list[Step]:
-    settings, seconds = bench.settings, bench.suite.seconds
+def tensors(bench: Bench) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """What the pipelines would send the detector and the embedder for the photo with one face."""
+    settings = bench.settings
     photo = bench.photo.read_bytes()
     pixels = decode(photo, settings.max_image_bytes, settings.max_image_pixels)
     faces = local.load(local.SERVED, settings).analyze(photo).faces
-    crop = align(pixels, faces.boxes, faces.landmarks)[:1]
     boxed = planar(letterbox(pixels, settings.detection_size).image)[None]
+    return boxed, align(pixels, faces.boxes, faces.landmarks)[:1]
+
+
+def _steps(bench: Bench) -> list[Step]:
+    seconds = bench.suite.seconds
+    boxed, crop = tensors(bench)
     png = cv2.imencode(".png", cv2.cvtColor(crop[0], cv2.COLOR_RGB2BGR))[1].tobytes()
     aligned = wrk.body({"image": np.array([png], np.object_)}, {"aligned": True})
 

@@ -157,7 +157,8 @@ def _faces(raw: Raw) -> Lines:
 def _batching(raw: Raw) -> Lines:
     lines = [
         "By Triton's own counters, before and after each load. Times are means in ms a request; "
-        "those of the pipelines' steps end when the step has handed the photo to a thread.",
+        "those of the pipelines' steps end when the step has handed the photo to a thread. "
+        "The load is on `analyze_faces`, or on the model by itself.",
         *_table("model", "clients", "requests", "mean batch", "queue", "input", "infer", "output"),
     ]
     for model, clients in sorted({(row.model, row.clients) for row in raw.batching}):

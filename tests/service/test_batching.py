@@ -3,10 +3,15 @@
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 from aurum_client import FaceClient
+
+from aurum.server.private import running
+from aurum.settings import Settings
 
 
 def batches(service, model):
@@ -19,17 +24,28 @@ def batches(service, model):
     }
 
 
-def test_sixteen_clients_share_batches_of_both_models_and_get_their_own_answers(best, astronaut):
+@pytest.fixture
+def many_threads(tmp_path):
+    """A server whose steps work on so many photos at once that the models' queues fill."""
+    with running(replace(Settings.from_env(), pipeline_threads=8), tmp_path) as service:
+        yield service
+
+
+def test_sixteen_clients_share_batches_of_both_models_and_get_their_own_answers(
+    many_threads, astronaut
+):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     shifted = [np.roll(photo, 3 * step, axis=1) for step in range(16)]
     photos = [cv2.imencode(".png", image)[1].tobytes() for image in shifted]
-    with FaceClient(best.urls[1], timeout=120) as client:
+    with FaceClient(many_threads.urls[1], timeout=120) as client:
         alone = [client.analyze(image) for image in photos]
-        before = {name: batches(best, name) for name in ("face_detection", "face_embedding")}
+        before = {
+            name: batches(many_threads, name) for name in ("face_detection", "face_embedding")
+        }
         with ThreadPoolExecutor(16) as pool:
             together = list(pool.map(client.analyze, photos * 6))
     for name, earlier in before.items():
-        after = batches(best, name)
+        after = batches(many_threads, name)
         assert any(after[size] > earlier.get(size, 0) for size in after if size > 1), (name, after)
     for one, other in zip(alone * 6, together, strict=True):
         np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)

@@ -199,6 +199,15 @@ def test_a_model_without_batches_another_file_and_every_parameter(ask):
         ask("sum", {"x": np.zeros((2, 3), np.float32), "y": np.zeros((4, 5), np.float32)})
 
 
+@pytest.mark.parametrize("cores", ["0-0", "1-0", "0-4000000000", "4000-4001", "-1-1", "all", "", 7])
+def test_whatever_cores_a_request_names_it_is_answered(server, cores):
+    index = triton_http.InferInput("index", [1, 1], "INT64")
+    index.set_data_from_numpy(np.array([[2]], np.int64))
+    with triton_http.InferenceServerClient(server.settings.http_url.partition("://")[2]) as client:
+        answer = client.infer("words", [index], parameters={"cores": cores})
+    np.testing.assert_array_equal(answer.as_numpy("number"), [[30]])
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -17,6 +17,20 @@ def test_percentiles_of_latency_are_always_measured():
     assert "--metrics-config=summary_latencies=true" in flags(Settings())
 
 
+@pytest.mark.parametrize(
+    ("cores", "lanes"),
+    [
+        ({1, 0}, ["lane0,cpu-cores=0-0", "lane1,cpu-cores=1-1"]),
+        ({4, 5, 6}, ["lane0,cpu-cores=4-4", "lane1,cpu-cores=5-6"]),
+        ({0, 1, 8, 9}, ["lane0,cpu-cores=0-1", "lane1,cpu-cores=8-9"]),
+        ({0, 2, 4, 6}, []),  # a range would name cores that aren't ours
+        ({3}, []),
+    ],
+)
+def test_each_of_a_steps_processes_gets_half_of_the_cores(cores, lanes):
+    assert runtime.host_policies(cores) == [f"--host-policy={lane}" for lane in lanes]
+
+
 def test_traces_are_off_unless_an_address_is_set():
     assert not [flag for flag in flags(Settings()) if "trace-config" in flag]
     traced = flags(replace(Settings(), trace_url="http://collector:4318/v1/traces", trace_rate=10))

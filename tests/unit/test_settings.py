@@ -84,7 +84,7 @@ def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
         ("MAX_DETECTION_SIZE", "4128", "a whole number from 32 to 4096"),
         ("MIN_CONFIDENCE", "1.01", "a number from 0 to 1"),
         ("NMS_IOU", "-0.1", "a number from 0 to 1"),
-        ("PIPELINE_THREADS", "257", "a whole number from 1 to 256"),
+        ("PIPELINE_THREADS", "257", "a whole number from 0 to 256"),
     ],
 )
 def test_an_error_names_the_variable_its_value_and_what_is_allowed(name, text, allowed):
