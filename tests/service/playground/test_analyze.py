@@ -14,6 +14,7 @@ import pytest
 from aurum_client import InvalidImageError, InvalidRequestError
 from browser import DESK, PHONE, SLOW, failed, give, said, serve
 from playwright.sync_api import expect
+from waiting import eventually
 
 from aurum.imaging.align import align
 from aurum.playground.serve import Playground
@@ -98,7 +99,8 @@ def test_boxes_lie_on_the_picture_at_every_size(open_page, client, astronaut):
         picture = page.locator("#analyze .stage img").bounding_box()
         scale = picture["width"] / 512
         assert picture["height"] / 512 == pytest.approx(scale, rel=0.01)
-        drawn = page.locator("#analyze .overlay .target").first.bounding_box()
+        # Drawn anew for a new size: for a moment there may be none.
+        drawn = eventually(page.locator("#analyze .overlay .target").first.bounding_box)
         expected = [picture["x"] + x * scale, picture["y"] + y * scale, width * scale]
         assert [drawn["x"], drawn["y"], drawn["width"]] == pytest.approx(expected, abs=1.5)
         assert drawn["height"] == pytest.approx(height * scale, abs=1.5)
