@@ -184,8 +184,8 @@ class Settings:
     pipeline_threads: int = _setting(
         0,
         _between(int, 0, 256),
-        "Photos that each of a pipeline's two processes works on at the same time. "
-        "0: as many as it has cores, at most 8.",
+        "Photos that each process of a step works on at the same time. 0: 8, or as many as it has "
+        "cores where it was given cores of its own, at most 8.",
     )
     # --- the edge (docs/security.md) ---
     edge_host: str = _setting("127.0.0.1", _text, "Address that the edge binds to.")

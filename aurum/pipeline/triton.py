@@ -36,7 +36,10 @@ Answer = Mapping[str, NDArray[Any]]
 # Where a model is to compute what we call it for (backends/onnxruntime): a photo that stays on its
 # cores never waits behind another's while they idle.
 HERE = sorted(os.sched_getaffinity(0))
-MOST_THREADS = 8
+# Without cores of its own (by a host policy) a process needs more photos at once than it has cores,
+# for none to idle.
+PINNED = set(HERE) != os.sched_getaffinity(os.getppid())
+THREADS = 8
 
 # What Triton 2.51 says of a model that it stops, or whose process has died.
 PASSING = ("not ready", "is stopping", "is not healthy")
@@ -70,7 +73,7 @@ class Step:
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
         self._log = RequestLog(settings.request_log)
-        threads = settings.pipeline_threads or min(len(HERE), MOST_THREADS)
+        threads = settings.pipeline_threads or (min(len(HERE), THREADS) if PINNED else THREADS)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(threads)

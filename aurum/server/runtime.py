@@ -126,7 +126,7 @@ def command(settings: Settings, backends: Path) -> list[str]:
 
 
 def host_policies(cores: Collection[int]) -> list[str]:
-    """Flags that give each of a step's two processes, and its threads in Triton, half of `cores`.
+    """Flags that give each process of `each_face`, with its threads in Triton, half of `cores`.
 
     None where a half is empty, or not in one piece, which is all that a host policy can name.
     """

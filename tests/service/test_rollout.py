@@ -304,7 +304,7 @@ def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
     world.rollout.promote(new_embedding_space=True)
     state = world.settings.rollout / "state.json"
     whole = state.read_bytes()
-    # So many at once reach both processes of the step, each of which keeps what it could read last.
+    # So many at once reach both processes of each_face; each keeps what it could read last.
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: world.ids(), range(16)))
     state.write_bytes(whole[:100])
