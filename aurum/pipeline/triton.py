@@ -35,11 +35,12 @@ Answer = Mapping[str, NDArray[Any]]
 
 # Where a model is to compute what we call it for (backends/onnxruntime): a photo that stays on its
 # cores never waits behind another's while they idle.
-HERE = sorted(os.sched_getaffinity(0))
+CORES = sorted(os.sched_getaffinity(0))
+HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 # Without cores of its own (by a host policy) a process needs more photos at once than it has cores,
 # for none to idle.
-PINNED = set(HERE) != os.sched_getaffinity(os.getppid())
-THREADS = 8
+PINNED = set(CORES) != os.sched_getaffinity(os.getppid())
+THREADS = min(len(CORES), 8) if PINNED else 8
 
 # What Triton 2.51 says of a model that it stops, or whose process has died.
 PASSING = ("not ready", "is stopping", "is not healthy")
@@ -73,7 +74,7 @@ class Step:
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
         self._log = RequestLog(settings.request_log)
-        threads = settings.pipeline_threads or (min(len(HERE), THREADS) if PINNED else THREADS)
+        threads = settings.pipeline_threads or THREADS
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(threads)
@@ -201,7 +202,7 @@ def _call(
         model_version=versions.get(model, FIRST),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
         requested_output_names=outputs,
-        parameters={"cores": f"{HERE[0]}-{HERE[-1]}"},
+        parameters=HERE,
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
     )
     response = request.exec()

@@ -139,7 +139,8 @@ class Model {
 
   std::vector<Result> run_where_wanted(const std::vector<Tensor>& tensors,
                                        const std::vector<Request*>& batch) const {
-    cpu_set_t cores = batch[0]->cores();
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
     for (const Request* request : batch) {
       const cpu_set_t more = request->cores();
       CPU_OR(&cores, &cores, &more);
