@@ -15,6 +15,7 @@ from typing import Any
 from aurum.errors import OperatorError
 
 PREFIX = "AURUM_"
+ORIENTATIONS = ("auto", "exif")
 CHECKOUT = Path(__file__).resolve().parent.parent
 EDGE = CHECKOUT / ".aurum" / "edge"
 
@@ -170,7 +171,7 @@ class Settings:
         640, _detection_side, "Long side of the detector's input in pixels, a multiple of 32."
     )
     max_detection_size: int = _setting(
-        1280,
+        2560,
         _detection_side,
         "Largest `detection_size` that a request may ask for, a multiple of 32.",
     )
@@ -179,6 +180,15 @@ class Settings:
     )
     nms_iou: float = _setting(
         0.3, _between(float, 0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
+    )
+    orientation: str = _setting(
+        "auto",
+        _one_of(*ORIENTATIONS),
+        "`auto`: a photo where no face is found, or none looks upright, is looked at turned, too. "
+        "`exif`: it is upright as its EXIF says.",
+    )
+    refine: bool = _setting(
+        True, _flag, "0: no second look at each face, which makes its landmarks steadier."
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(

@@ -9,12 +9,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from aurum.imaging.faces import Faces
+from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.models import build
-from aurum.pipeline.embed import Embedded, embed_crops, from_graph
+from aurum.pipeline.embed import Embedded, from_graph
 from aurum.pipeline.find import Found, find_faces
-from aurum.pipeline.judge import judge
+from aurum.pipeline.look import Models, Seen
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 from benchmarks import plain
@@ -37,27 +37,31 @@ class LocalService:
         }
         self._settings = settings
         self._options = parse_options("", settings)
+        self.models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> plain.Analysis:
         """The faces of an encoded photo, their embeddings and their quality."""
-        found = self.find(image)
-        crops = found.crops()
-        embedded = embed_crops(crops, self.embed)
-        return plain.Analysis(found.faces, embedded.embeddings, *judge(found, crops, embedded))
+        return plain.analyze(image, self._options, self._settings, self.models)
 
     def find(self, image: bytes) -> Found:
         """The faces of an encoded photo, which can cut their crops."""
-        return find_faces(image, self._options, self._settings, self._detect)
+        return find_faces(image, self._options, self._settings, self.models)
 
-    def _detect(self, image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
-        names = ["boxes", "landmarks", "scores", "model"]
-        boxes, landmarks, scores, model = self._sessions["face_detection"].run(
+    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+        names = ["boxes", "landmarks", "scores", "model", "upright"]
+        boxes, landmarks, scores, model, upright = self._sessions["face_detection"].run(
             names, {"images": planar(image)[None]}
         )
-        return Faces(boxes[0], landmarks[0], scores[0]), str(model[0, 0]).encode()
+        candidates = Candidates(boxes[0], landmarks[0], scores[0])
+        return Seen(candidates, str(model[0, 0]).encode(), float(upright[0, 0]))
 
-    def embed(self, crops: NDArray[np.uint8]) -> Embedded:
-        """The embeddings of crops uint8 RGB [n,112,112,3]."""
+    def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        landmarks, scores = self._sessions["face_landmarks"].run(
+            ["landmarks", "scores"], {"crops": crops}
+        )
+        return landmarks, scores[:, 0]
+
+    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
         embedding, norm, model, calibration = self._sessions["face_embedding"].run(
             ["embedding", "norm", "model", "calibration"], {"crops": crops}
         )

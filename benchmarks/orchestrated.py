@@ -13,14 +13,13 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import accept
-from aurum.imaging.faces import Faces, select_faces
-from aurum.imaging.letterbox import letterbox, planar
-from aurum.pipeline.embed import Embedded, embed_crops, from_graph
-from aurum.pipeline.find import Found
-from aurum.pipeline.judge import judge
+from aurum.imaging.faces import Candidates
+from aurum.imaging.letterbox import planar
+from aurum.pipeline.embed import Embedded, from_graph
+from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
-from benchmarks import floor
+from benchmarks import floor, plain
 from benchmarks.load import Load
 from benchmarks.plain import Analysis
 
@@ -33,23 +32,23 @@ class Orchestrator:
         own = [("grpc.use_local_subchannel_pool", 1)]
         self._client = triton.InferenceServerClient(address, channel_args=own)
         self._settings = settings
+        self._options = parse_options("", settings)
+        self._models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> Analysis:
         """The faces of an encoded photo, their embeddings and their quality."""
-        settings = self._settings
-        encoded = accept(image, settings.max_image_bytes, settings.max_image_pixels)
-        photo = encoded.decode()
-        boxed = letterbox(photo.pixels, settings.detection_size)
-        names = ["boxes", "landmarks", "scores"]
-        boxes, landmarks, scores = self._call(
-            "face_detection", "images", planar(boxed.image)[None], names
+        return plain.analyze(image, self._options, self._settings, self._models)
+
+    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+        names = ["boxes", "landmarks", "scores", "model", "upright"]
+        boxes, landmarks, scores, model, upright = self._call(
+            "face_detection", "images", planar(image)[None], names
         )
-        candidates = Faces(boxes[0], landmarks[0], scores[0])
-        faces = select_faces(candidates, boxed.scale, settings.min_confidence, settings.nms_iou)
-        found = Found(encoded, photo, faces, b"")
-        crops = found.crops()
-        embedded = embed_crops(crops, self._embed)
-        return Analysis(faces, embedded.embeddings, *judge(found, crops, embedded))
+        return Seen(Candidates(boxes[0], landmarks[0], scores[0]), model[0, 0], upright[0, 0])
+
+    def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        landmarks, scores = self._call("face_landmarks", "crops", crops, ["landmarks", "scores"])
+        return landmarks, scores[:, 0]
 
     def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
         names = ["embedding", "norm", "model", "calibration"]

@@ -29,7 +29,7 @@ from aurum.imaging.decode import FACTORS
 from aurum.imaging.quality import PARTS
 from aurum.models import build
 from aurum.models.prove import PHOTO
-from aurum.pipeline import find
+from aurum.pipeline import find, look
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.judge import judge
 from aurum.settings import Settings
@@ -72,7 +72,7 @@ def _noise(shape: tuple[int, ...], seed: int, spread: int) -> NDArray[np.int16]:
 
 def find_and_cut(service: LocalService, data: bytes, limit: int) -> tuple[find.Found, Pixels]:
     """The faces and their crops, with no larger a factor than `limit`."""
-    with mock.patch.object(find, "FACTORS", [f for f in (*LIMITS[::-1], FULL) if f <= limit]):
+    with mock.patch.object(look, "FACTORS", [f for f in (*LIMITS[::-1], FULL) if f <= limit]):
         found = service.find(data)
         return found, found.crops()
 
@@ -80,7 +80,7 @@ def find_and_cut(service: LocalService, data: bytes, limit: int) -> tuple[find.F
 def analyze(service: LocalService, data: bytes, limit: int) -> tuple[Analysis, int]:
     """The answer, and the factor that the detector's photo had."""
     found, crops = find_and_cut(service, data, limit)
-    embedded = embed_crops(crops, service.embed)
+    embedded = embed_crops(crops, service.models.embed)
     judged = judge(found, crops, embedded)
     return Analysis(found.faces, embedded.embeddings, *judged), found.photo.factor
 

@@ -14,13 +14,16 @@ CALIBRATION = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
 LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
 
 
-def faces(path):
+def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
+    """So many that lie at the same place."""
     return Faces(
-        np.array([[20, 30, 40, 45.5]], np.float32),
-        LANDMARKS[None],
-        np.float32([0.9]),
-        (200, 100),
+        np.array([[20, 30, 40, 45.5]] * count, np.float32),
+        np.stack([LANDMARKS] * count),
+        np.full(count, 0.9, np.float32),
+        image_size,
         IDS,
+        rotations=np.full(count, rotation, np.int32),
+        complete=complete,
     )
 
 
@@ -36,6 +39,7 @@ class FakeClient:
 
     def __init__(self):
         self.errors = {}
+        self.faces = {}
         self.embeddings = {}
         self.health_answer = Health(True, True, 0.01, IDS, None)
         self.asked = []
@@ -57,7 +61,7 @@ class FakeClient:
 
     def detect(self, path, **options):
         self._ask(path, **options)
-        return faces(path)
+        return self.faces.get(path.stem, faces())
 
     def embed(self, path, **options):
         self._ask(path, **options)

@@ -10,8 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from aurum.models import manifest
-from aurum.models.families import DETECTORS, EMBEDDERS
+from aurum.models import families, manifest
 from aurum.settings import CHECKOUT
 
 MIRROR = Path(os.environ.get("AURUM_MODEL_MIRROR") or CHECKOUT.parent / "shared" / "models")
@@ -39,12 +38,12 @@ def weights(name):
     return path
 
 
-def built(name):
-    """The served graph of a real model, and a session of its upstream graph."""
+def built(name, served=""):
+    """A served graph of a real model (`served`, or its first), and a session of its upstream."""
     entry = ENTRIES[name]
     path = weights(entry.file)
-    build = (DETECTORS if entry.role == "detector" else EMBEDDERS)[entry.family]
-    return session(build(onnx.load(path), entry, entry.id)), session(path), entry
+    graph = families.build(served or families.SERVED[entry.role][0], entry, onnx.load(path))
+    return session(graph), session(path), entry
 
 
 def textured(count, height, width, seed=0):

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from aurum_client import Faces
     from numpy.typing import NDArray
 
-# RGB.
+# RGB. Left and right are those of the image once the face is upright.
 BOX = (0, 255, 0)
-LEFT = (255, 140, 0)  # of the image: orange
-RIGHT = (0, 170, 255)  # of the image: blue
+LEFT = (255, 140, 0)  # orange
+RIGHT = (0, 170, 255)  # blue
 NOSE = (255, 255, 0)
 LANDMARKS = (LEFT, RIGHT, NOSE, LEFT, RIGHT)
+# Where in the photo the top of a face lies, by its rotation: x, y.
+TOPS = {90: (-1, 0), 180: (0, 1), 270: (1, 0)}
 
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")  # of others, the drawing is a .jpg
 
@@ -72,7 +74,10 @@ def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
 
 
 def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
-    """A copy of the RGB photo with the faces' boxes, landmarks and scores."""
+    """A copy of the RGB photo with the faces' boxes, landmarks and scores.
+
+    In a face that is not upright, an arrow points to its top.
+    """
     import cv2
 
     marked = photo.copy()
@@ -84,6 +89,11 @@ def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
         left, top = round(face.bbox.x), round(face.bbox.y)
         right, bottom = round(face.bbox.x + face.bbox.width), round(face.bbox.y + face.bbox.height)
         cv2.rectangle(marked, (left, top), (right, bottom), BOX, line)
+        if face.rotation:
+            x, y = TOPS[face.rotation]
+            middle = (left + right) // 2, (top + bottom) // 2
+            end = middle[0] + x * (right - left) // 2, middle[1] + y * (bottom - top) // 2
+            cv2.arrowedLine(marked, middle, end, BOX, line, cv2.LINE_AA, tipLength=0.3)
         for (x, y), colour in zip(face.landmarks.tolist(), LANDMARKS, strict=True):
             cv2.circle(marked, (round(x), round(y)), dot, colour, cv2.FILLED, cv2.LINE_AA)
         # Above the box, but always inside the photo.

@@ -12,7 +12,7 @@ import typer
 
 from aurum.cli import FAILED, USAGE, CommandError, draw, service, show
 from aurum.cli.batch import answers, find
-from aurum.settings import Settings
+from aurum.settings import ORIENTATIONS, Settings
 
 if TYPE_CHECKING:
     from aurum_client import Embedding, Faces
@@ -32,6 +32,23 @@ Url = Annotated[
     typer.Option(
         help="The service, as http(s):// or grpc(s)://; without it AURUM_URL, else the one that "
         "`aurum up` starts."
+    ),
+]
+Orientation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(ORIENTATIONS),
+        help="auto: a photo without an upright face is looked at turned, too; exif: it is upright "
+        "as its EXIF says. Without it, as the service is set.",
+    ),
+]
+Refine = Annotated[
+    bool | None,
+    typer.Option(
+        "--refine/--no-refine",
+        help="Look at each face once more, for steadier landmarks. Without it, as the service is "
+        "set.",
+        show_default=False,
     ),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Photos asked about at a time.")]
@@ -57,6 +74,14 @@ def detect(
         int | None,
         typer.Option(min=32, help="Long side for detection in pixels, a multiple of 32."),
     ] = None,
+    orientation: Orientation = None,
+    refine: Refine = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Look at so many parts of a photo as well, for crowds; at most 16."
+        ),
+    ] = None,
     url: Url = None,
     concurrency: Concurrency = 4,
 ) -> None:
@@ -73,6 +98,9 @@ def detect(
                 min_confidence=min_confidence,
                 max_faces=max_faces,
                 detection_size=detection_size,
+                orientation=orientation,
+                refine=refine,
+                tiles=tiles,
             )
             if targets:
                 draw.save(path, faces, targets[path], settings)
@@ -86,7 +114,10 @@ def detect(
                 drawn = {"drawn": str(targets[path])} if targets else {}
                 show.print_json({"path": str(path), **show.faces_record(faces), **drawn})
             else:
-                print(show.faces_text(path, faces), flush=True)
+                # What the service looks at by itself is only known if its settings are ours.
+                size = detection_size or settings.detection_size
+                more = faces.may_miss_some(size, tiles or 0)
+                print(show.faces_text(path, faces, more=more), flush=True)
     raise typer.Exit(FAILED if failed else 0)
 
 
@@ -96,6 +127,8 @@ def embed(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Take the photos for aligned crops, as they are.")
     ] = False,
+    orientation: Orientation = None,
+    refine: Refine = None,
     as_json: AsJson = False,
     out: Annotated[
         Path | None,
@@ -121,7 +154,7 @@ def embed(
         with service(url, settings) as client:
 
             def ask(path: Path) -> Embedding:
-                return client.embed(path, aligned=aligned)
+                return client.embed(path, aligned=aligned, orientation=orientation, refine=refine)
 
             for path, answer in answers(photos, ask, concurrency):
                 embedding = _keep(path, answer, kept) if out else answer
@@ -184,6 +217,8 @@ def compare(
             "it that of the calibration, 0.5."
         ),
     ] = None,
+    orientation: Orientation = None,
+    refine: Refine = None,
     url: Url = None,
 ) -> None:
     """Compare the largest faces of two photos: their similarity, and whether they are one person's.
@@ -201,7 +236,11 @@ def compare(
         raise CommandError(USAGE, f"--{error}") from None
     found = []
     with service(url, Settings.from_env()) as client:
-        for path, embedding in answers([a, b], client.embed, concurrency=2):
+
+        def ask(path: Path) -> Embedding:
+            return client.embed(path, orientation=orientation, refine=refine)
+
+        for path, embedding in answers([a, b], ask, concurrency=2):
             if isinstance(embedding, Exception):
                 show.print_failure(path, embedding, as_json)
             else:

@@ -41,6 +41,7 @@ def faces_record(faces: Faces) -> Record:
     return {
         "image_size": list(faces.image_size),
         "faces": [_face_record(face) for face in faces],
+        "complete": faces.complete,
         "models": _models_record(faces.models),
     }
 
@@ -51,6 +52,7 @@ def embedding_record(embedding: Embedding) -> Record:
         "image_size": list(embedding.image_size),
         "face": _face_record(embedding.face),
         "embedding": embedding.vector.tolist(),
+        "complete": embedding.complete,
         "models": _models_record(embedding.models),
     }
 
@@ -62,6 +64,7 @@ def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
             "path": str(path),
             "image_size": list(side.image_size),
             "face": _face_record(side.face),
+            "complete": side.complete,
         }
         for name, path, side in zip("ab", paths, (comparison.a, comparison.b), strict=True)
     }
@@ -83,6 +86,7 @@ def _face_record(face: Face) -> Record:
             for name, (x, y) in zip(LANDMARKS, face.landmarks.tolist(), strict=True)
         },
         "score": round(face.score, DIGITS),
+        "rotation": face.rotation,
     }
 
 
@@ -90,11 +94,13 @@ def _models_record(models: ModelIds) -> Record:
     return {"detector": models.detector, "embedder": models.embedder}
 
 
-def faces_text(path: Path, faces: Faces) -> str:
-    """A line for the photo and one for each face."""
+def faces_text(path: Path, faces: Faces, *, more: bool) -> str:
+    """A line for the photo and one for each face; `more`: one that there may be more of them."""
     width, height = faces.image_size
     number = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
     lines = [f"  {index:>2}  {_face_text(face)}" for index, face in enumerate(faces, start=1)]
+    if more:
+        lines.append("  more may be found with a larger --detection-size or more --tiles")
     return "\n".join([f"{path}: {number} in {width}x{height}", *lines])
 
 
@@ -130,6 +136,8 @@ def _decision_text(comparison: Comparison) -> str:
 
 def _face_text(face: Face) -> str:
     box = face.bbox
+    turned = f"  turned {face.rotation}" if face.rotation else ""
     return (
-        f"score {face.score:.2f}  at {box.x:.0f},{box.y:.0f}  size {box.width:.0f}x{box.height:.0f}"
+        f"score {face.score:.2f}  at {box.x:.0f},{box.y:.0f}  "
+        f"size {box.width:.0f}x{box.height:.0f}{turned}"
     )

@@ -174,6 +174,16 @@ def variants(
 
 
 @validate.command()
+def finding(folder: Folder, out: Out, url: Urls = None) -> None:
+    """Is every face found, and read right: crowds, close-ups, photos on their side, moved ones?"""
+    with _target(url) as target:
+        from benchmarks.accuracy import finding as judge
+
+        tables = judge.run(target, folder, out)
+        _write(out / "finding.md", judge.report(tables, target, folder.name, _command()))
+
+
+@validate.command()
 def parity(
     paths: Photos,
     out: Out,

@@ -19,6 +19,13 @@ TEMPLATE = np.array(
     ],
     np.float32,
 )
+# What the detector looks at once more is this large, and the template's square spans this share of
+# it, in the middle: measured on LFW (docs/accuracy.md).
+SECOND_SIDE = 96
+_SECOND_SCALE = 0.72 * SECOND_SIDE / SIDE
+_SECOND_SHIFT = (1 - 0.72) / 2 * SECOND_SIDE
+# Where a face's landmarks are expected in it, [5,2].
+SECOND_TEMPLATE = np.asarray(TEMPLATE * _SECOND_SCALE + _SECOND_SHIFT, np.float32)
 # A similarity that maps landmarks closer together than this (pixels) would blow up noise.
 _MIN_SPREAD = 0.5
 
@@ -65,12 +72,44 @@ def align(
     return crops
 
 
+def cut_for_second_look(
+    photo: NDArray[np.uint8], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut every face out with its surroundings, upright, for the detector to look once more.
+
+    Arguments as of `align`.
+
+    Returns:
+        uint8 RGB [F,96,96,3], and the matrices [F,2,3] that map the photo to them.
+    """
+    crops = np.zeros((len(landmarks), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
+    matrices = np.array([_matrix(*face) for face in zip(boxes, landmarks, strict=True)])
+    matrices = matrices.reshape(-1, 2, 3) * _SECOND_SCALE
+    matrices[:, :, 2] += _SECOND_SHIFT
+    for crop, matrix in zip(crops, matrices, strict=True):
+        _warp(photo, matrix, crop)
+    return crops, matrices
+
+
+def map_back(points: NDArray[np.float32], matrices: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Points [F,n,2] of crops in the photo's pixels, by the matrices [F,2,3] of the crops."""
+    inverse = np.linalg.inv(matrices[:, :, :2]).transpose(0, 2, 1)
+    return np.asarray((points - matrices[:, None, :, 2]) @ inverse, np.float32)
+
+
 def pixels_per_crop_pixel(
     boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """How many of the photo's pixels one of the crop's spans, per side, float64 [F]."""
     matrices = [_matrix(*face) for face in zip(boxes, landmarks, strict=True)]
     return np.array([_shrinkage(matrix) for matrix in matrices])
+
+
+def pixels_per_second_look_pixel(
+    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """As `pixels_per_crop_pixel`, of what `cut_for_second_look` cuts."""
+    return pixels_per_crop_pixel(boxes, landmarks) / _SECOND_SCALE
 
 
 def _shrinkage(matrix: NDArray[np.float64]) -> float:
@@ -97,7 +136,7 @@ def _from_box(box: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[np.uint8]) -> None:
-    """Warp by `matrix` (photo -> crop) into `crop`, averaging where the face is shrunk a lot.
+    """Warp by `matrix` (photo -> crop) into a square `crop`, averaging what is shrunk a lot.
 
     Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
     one is first shrunk by a whole factor with area averaging. Only the face's own part of the photo
@@ -105,7 +144,8 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     """
     factor = max(1, int(_shrinkage(matrix)))
     inverse = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ inverse.T
+    side = len(crop)
+    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T
     height, width = photo.shape[:2]
     left, top = np.clip(np.floor(corners.min(axis=0)) - factor, 0, (width - 1, height - 1))
     right, bottom = np.ceil(corners.max(axis=0)) + factor
@@ -121,4 +161,4 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     shift = (left, top) + 0.5 * ratio - 0.5
     linear = matrix[:, :2] * ratio
     moved = np.column_stack([linear, matrix[:, :2] @ shift + matrix[:, 2]])
-    cv2.warpAffine(small, moved, (SIDE, SIDE), dst=crop, flags=cv2.INTER_LINEAR)
+    cv2.warpAffine(small, moved, (side, side), dst=crop, flags=cv2.INTER_LINEAR)

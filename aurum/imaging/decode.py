@@ -92,6 +92,11 @@ class Photo(NamedTuple):
         moved = points - np.array(self.start, np.float32)
         return np.asarray((moved + 0.5) / self.factor - 0.5, np.float32)
 
+    def there(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points [..., 2] of these pixels, in the full photo."""
+        moved = (points + 0.5) * self.factor - 0.5
+        return np.asarray(moved + np.array(self.start, np.float32), np.float32)
+
 
 class Encoded(NamedTuple):
     """A photo that was accepted by its header, to be decoded as often as needed."""

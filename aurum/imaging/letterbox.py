@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELL = 32  # the coarsest stride of the detectors
+# Smaller photos are enlarged to this: of faces a few cells high, more are found.
+SMALLEST = 320
 
 
 class Letterbox(NamedTuple):
@@ -21,7 +23,7 @@ class Letterbox(NamedTuple):
 def letterbox(photo: NDArray[np.uint8], long_side: int) -> Letterbox:
     """Fit `photo` into `long_side` pixels; the rest, right and below, is black.
 
-    A smaller photo keeps its size: enlarging finds no more faces. The sides are multiples of 32,
+    A smaller photo keeps its size, but for those below SMALLEST. The sides are multiples of 32,
     so that photos of like shape make equal inputs, which Triton can batch.
 
     Args:
@@ -32,18 +34,23 @@ def letterbox(photo: NDArray[np.uint8], long_side: int) -> Letterbox:
         Letterbox with image uint8 [H, W, 3] and scale float32 [2].
     """
     height, width = photo.shape[:2]
-    shrink = min(1.0, long_side / max(height, width))
-    inner_width = max(1, round(width * shrink))
-    inner_height = max(1, round(height * shrink))
-    image = np.zeros((_whole(inner_height), _whole(inner_width), 3), np.uint8)
+    factor = fitted(max(height, width), long_side) / max(height, width)
+    inner_width = max(1, round(width * factor))
+    inner_height = max(1, round(height * factor))
+    image = np.zeros((whole_cells(inner_height), whole_cells(inner_width), 3), np.uint8)
     inner = image[:inner_height, :inner_width]
-    if shrink == 1.0:
+    if factor == 1.0:
         inner[:] = photo
     else:
         # Beyond a factor of two linear interpolation would skip pixels.
-        method = cv2.INTER_LINEAR if shrink >= 0.5 else cv2.INTER_AREA
+        method = cv2.INTER_LINEAR if factor >= 0.5 else cv2.INTER_AREA
         cv2.resize(photo, (inner_width, inner_height), dst=inner, interpolation=method)
     return Letterbox(image, np.array([inner_width / width, inner_height / height], np.float32))
+
+
+def fitted(side: int, long_side: int) -> int:
+    """How many pixels of the input a photo's longer side gets."""
+    return min(long_side, max(side, SMALLEST))
 
 
 def planar(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -53,5 +60,6 @@ def planar(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return planes
 
 
-def _whole(side: int) -> int:
-    return -(-side // CELL) * CELL
+def whole_cells(side: float) -> int:
+    """`side` as a multiple of CELL, rounded up."""
+    return -(-int(np.ceil(side)) // CELL) * CELL

@@ -29,6 +29,7 @@ PARTS = (
 )  # fmt: skip
 # The last of them are of one embedder, and mean nothing for another.
 OF_ANY = PARTS.index("norm")
+_ROLL = PARTS.index("roll")
 # Both as the total's model sees them; the other parts it takes as they are.
 _LOGARITHMIC = [PARTS.index(name) for name in ("resolution", "noise", "contrast")]
 _SIGNED = [PARTS.index(name) for name in ("yaw", "pitch", "roll")]
@@ -127,7 +128,7 @@ def _bounded(values: Column, least: float = -_FAR, most: float = _FAR) -> Column
 
 
 def quality(parts: NDArray[np.float32], embedder: str = "") -> NDArray[np.float32]:
-    """The total float32 [F], 0..1, of parts [F,16].
+    """The total float32 [F], 0..1, of parts [F,16] of upright faces (`as_upright`).
 
     A logistic model of the standardized parts and their squares, fitted by benchmarks/quality:
     the chance that the photo, beside a good one of the same person, is recognized at FAR 1e-3.
@@ -135,6 +136,17 @@ def quality(parts: NDArray[np.float32], embedder: str = "") -> NDArray[np.float3
     that the weights are of: neither norms nor embeddings of two embedders compare.
     """
     return total(parts, LEARNT.of_embedder if embedder == LEARNT.embedder else LEARNT.of_any)
+
+
+def as_upright(parts: NDArray[np.float32], rotations: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Parts [F,16] as if each face's photo were turned clockwise by its `rotations` [F], degrees.
+
+    Only `roll` is of the photo and not of the aligned crop, or of directions that turn with it.
+    """
+    if rotations.any():
+        parts = parts.copy()
+        parts[:, _ROLL] = (parts[:, _ROLL] + rotations + 180) % 360 - 180
+    return parts
 
 
 def total(parts: NDArray[np.float32], model: Model) -> NDArray[np.float32]:

@@ -10,11 +10,12 @@ from pathlib import Path
 import onnx
 
 from aurum import files
+from aurum.imaging import align, faces
 from aurum.models import families, manifest, prove, pull
+from aurum.models.families import SERVED
 from aurum.models.manifest import Model, Profile
 from aurum.settings import Settings
 
-SERVED = {"detector": "face_detection", "embedder": "face_embedding"}
 SIMULATED = "simulated"
 
 
@@ -49,32 +50,29 @@ def prepare(
     profile = choice.profile or models.profile(SIMULATED)
     graphs, ids = {}, {}
     for model in profile.models:
-        name = SERVED[model.role]
-        graphs[name], ids[name] = build(model, choice.paths.get(model.name), settings, say)
+        for name in SERVED[model.role]:
+            path = choice.paths.get(model.name)
+            graphs[name], ids[name] = build(name, model, path, settings, say)
     return Prepared(profile, graphs, ids, choice.failures)
 
 
 def build(
-    entry: Model, upstream: Path | None, settings: Settings, say: Callable[[str], None]
+    name: str, entry: Model, upstream: Path | None, settings: Settings, say: Callable[[str], None]
 ) -> tuple[Path, str]:
-    """The served graph of one model, from the cache if it was built by this very code before.
+    """The graph that is served as `name`, from the cache if it was built by this very code before.
 
     Returns its path and the id that its answers carry.
     """
     folder = settings.model_cache / "served"
     version = entry.sha256[:12] if entry.sha256 else "none"
-    path = folder / f"{entry.name}-{version}-{_recipe(entry)}.onnx"
+    path = folder / f"{entry.name}-{name}-{version}-{_recipe(entry)}.onnx"
     if path.is_file():
         return path, identity(path)
-    say(f"building {SERVED[entry.role]} from {entry.name}")
-    if upstream is None:
-        graph = families.SIMULATED[entry.role]()
-    else:
-        original = onnx.load(str(upstream))
-        adapters = families.DETECTORS if entry.role == "detector" else families.EMBEDDERS
-        graph = adapters[entry.family](original, entry, str(entry.id))
+    say(f"building {name} from {entry.name}")
+    graph = families.build(name, entry, onnx.load(str(upstream)) if upstream else None)
+    if upstream:
         say(f"proving it equal to {upstream.name}")
-        prove.prove(graph, onnx.load(str(upstream)), entry)
+        prove.prove(name, graph, onnx.load(str(upstream)), entry)
     folder.mkdir(parents=True, exist_ok=True)
     files.write(path, graph.SerializeToString(deterministic=True))
     return path, identity(path)
@@ -104,6 +102,7 @@ def identity(path: Path) -> str:
 def _recipe(entry: Model) -> str:
     """A digest of all that a graph is built from, but for its weights: code and manifest entry."""
     digest = hashlib.sha256(f"{onnx.__version__} {entry}".encode())
-    for source in sorted(Path(families.__file__).parent.glob("*.py")):
+    sources = sorted(Path(families.__file__).parent.glob("*.py"))
+    for source in (*sources, Path(align.__file__), Path(faces.__file__)):  # their constants
         digest.update(source.read_bytes())
     return digest.hexdigest()[:8]

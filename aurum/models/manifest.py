@@ -86,6 +86,8 @@ class Model:
     urls: tuple[str, ...] = ()
     input: InputFacts | None = None
     calibration: Calibration | None = None  # of an embedder that was calibrated
+    # Of a detector: a photo whose best face fits worse may be turned. 0: it reads turned faces too.
+    upright_fit: float = 0.0
 
     @property
     def id(self) -> str | None:
@@ -189,9 +191,11 @@ class _Table:
         what = f"one of {', '.join(allowed)}"
         return self.text(field, "|".join(map(re.escape, allowed)), what)
 
-    def number(self, field: str, low: float, high: float = sys.float_info.max) -> float:
+    def number(
+        self, field: str, low: float, high: float = sys.float_info.max, default: Any = ...
+    ) -> float:
         what = f"a number from {low:g}" + (f" to {high:g}" if high < sys.float_info.max else "")
-        value: float = self.take(field, float, what)
+        value: float = self.take(field, float, what, default)
         if not low <= value <= high:
             raise self.error(field, f"is {value!r}; must be {what}")
         return value
@@ -249,6 +253,8 @@ def _model(value: object, number: int) -> Model:
     )
     if role == "embedder" and family != "simulated":
         model = replace(model, calibration=_calibration(table, model))
+    elif family != "simulated":
+        model = replace(model, upright_fit=table.number("upright_fit", 0, 1, 0.0))
     table.done()
     return model
 

@@ -19,7 +19,7 @@ from aurum import files
 from aurum.errors import OperatorError
 from aurum.pipeline.versions import FILE
 
-FORMAT = 1
+FORMAT = 2
 
 
 class StateError(OperatorError, ValueError):
@@ -75,7 +75,8 @@ class Release:
         return {name: graph.id for name, graph in self.graphs.items()}
 
     def __str__(self) -> str:
-        return f"release {self.number} ({', '.join(self.ids.values())})"
+        ids = dict.fromkeys(self.ids.values())  # two graphs may be of one model
+        return f"release {self.number} ({', '.join(ids)})"
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,9 @@ def now() -> str:
 
 
 def _state(document: dict[str, Any]) -> State:
-    if document.pop("format") != FORMAT:
-        raise ValueError(f"its format is not {FORMAT}")
+    found = document.pop("format")
+    if found != FORMAT:
+        raise ValueError(f"its format is {found}, of another version of Aurum; {FORMAT} is needed")
     for name in ("current", "previous", "candidate"):
         document[name] = _release(document[name])
     document["history"] = tuple(Event(**event) for event in document["history"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import quality, quality_parts
+from aurum.imaging.quality import as_upright, quality, quality_parts
 from aurum.pipeline.embed import Embedded
 from aurum.pipeline.find import Found
 
@@ -15,7 +15,15 @@ def judge(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Quality [F], 0..1, and its parts [F,K], columns as in aurum.imaging.quality.PARTS."""
     embedder = embedded.embedder.decode()
+    boxes, landmarks, scores, rotations, _ = found.faces
     parts = quality_parts(
-        found.image_size, crops, *found.faces, embedded.norms, embedded.embeddings, embedder
+        found.image_size,
+        crops,
+        boxes,
+        landmarks,
+        scores,
+        embedded.norms,
+        embedded.embeddings,
+        embedder,
     )
-    return quality(parts, embedder), parts
+    return quality(as_upright(parts, rotations), embedder), parts

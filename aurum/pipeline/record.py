@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.faces import Faces
-from aurum.pipeline.find import Detector
+from aurum.pipeline.look import Detector, Seen
 
 # How a request ended. These are the sender's doing (docs/contract.md) ...
 CLIENT_FAULTS = ("invalid_image", "invalid_parameter", "no_face", "not_aligned", "cancelled")
@@ -44,7 +43,7 @@ class Record:
     def watch(self, detect: Detector) -> Detector:
         """`detect`, noting the sizes that it is given."""
 
-        def detect_and_note(image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
+        def detect_and_note(image: NDArray[np.uint8]) -> Seen:
             self.sides.append(max(image.shape[:2]))
             return detect(image)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aurum.settings import Settings
+from aurum.imaging.views import MAX_TILES
+from aurum.settings import ORIENTATIONS, Settings
 
 MAX_SHOWN = 500  # characters of the sender's in a message
 
@@ -34,6 +35,9 @@ class Options:
     max_faces: int
     detection_size: int
     aligned: bool
+    orientation: str  # one of settings.ORIENTATIONS
+    refine: bool
+    tiles: int
 
 
 def parse_options(parameters: str, settings: Settings) -> Options:
@@ -52,12 +56,18 @@ def parse_options(parameters: str, settings: Settings) -> Options:
         "max_faces": _max_faces,
         "detection_size": lambda value: _detection_size(value, settings.max_detection_size),
         "aligned": _boolean,
+        "orientation": _orientation,
+        "refine": _boolean,
+        "tiles": _tiles,
     }
     values: dict[str, Any] = {
         "min_confidence": settings.min_confidence,
         "max_faces": 0,
         "detection_size": settings.detection_size,
         "aligned": False,
+        "orientation": settings.orientation,
+        "refine": settings.refine,
+        "tiles": 0,
     }
     for name, value in given.items():
         if name in known:
@@ -98,6 +108,19 @@ def _detection_size(value: Any, limit: int) -> int:
     number = _number(value)
     if number is None or number % 32 or not 32 <= number <= limit:
         raise ValueError(f"must be a multiple of 32 from 32 to {limit} (AURUM_MAX_DETECTION_SIZE)")
+    return int(number)
+
+
+def _orientation(value: Any) -> str:
+    if value not in ORIENTATIONS:
+        raise ValueError(f"must be one of {', '.join(ORIENTATIONS)}")
+    return str(value)
+
+
+def _tiles(value: Any) -> int:
+    number = _number(value)
+    if number is None or number != int(number) or not 0 <= number <= MAX_TILES:
+        raise ValueError(f"must be a whole number from 0 to {MAX_TILES}")
     return int(number)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from aurum.pipeline import find, request, triton
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.judge import judge
+from aurum.pipeline.look import Models
 from aurum.pipeline.record import Record
 from aurum.pipeline.versions import Versions
 from aurum.settings import Settings
@@ -43,20 +44,26 @@ class EachFace:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
         options = request.parse_options(triton.parameters_of(call), self.settings)
         versions = self.versions.now()  # the whole answer comes from one release
-        detect = record.watch(partial(triton.detect, versions))
-        found = self.find(triton.image_of(call), options, self.settings, detect)
+        models = Models(
+            record.watch(partial(triton.detect, versions)),
+            partial(triton.refine, versions),
+            partial(triton.embed, versions),
+        )
+        found = self.find(triton.image_of(call), options, self.settings, models)
         record.faces = len(found.faces.scores)
         outputs = {
             "boxes": found.faces.boxes,
             "landmarks": found.faces.landmarks,
             "scores": found.faces.scores,
+            "rotations": found.faces.rotations,
+            "complete": np.array([found.complete]),
             "image_size": found.image_size,
         }
         embedder = b""
         wanted = call.requested_output_names()
         if "embeddings" in wanted:
             crops = found.crops()
-            embedded = embed_crops(crops, partial(triton.embed, versions))
+            embedded = embed_crops(crops, models.embed)
             embedder = embedded.embedder
             outputs["embeddings"] = embedded.embeddings
             outputs["calibration"] = embedded.calibration

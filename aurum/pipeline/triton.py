@@ -20,11 +20,12 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from aurum.imaging.faces import Faces
+from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
 from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.log import RequestLog
+from aurum.pipeline.look import Seen
 from aurum.pipeline.metrics import Counts, Publisher
 from aurum.pipeline.record import Record
 from aurum.pipeline.request import RequestError
@@ -169,16 +170,24 @@ def image_of(request: Any) -> bytes:
     return bytes(value.reshape(-1)[0])
 
 
-def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> tuple[Faces, bytes]:
+def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> Seen:
     """Call `face_detection` for one letterboxed image [H,W,3]; Triton batches it with others'."""
     outputs = _call(
         "face_detection",
         versions,
         {"images": planar(image)[None]},
-        ["boxes", "landmarks", "scores", "model"],
+        ["boxes", "landmarks", "scores", "model", "upright"],
     )
-    faces = Faces(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
-    return faces, _bytes(outputs["model"])
+    candidates = Candidates(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
+    return Seen(candidates, _bytes(outputs["model"]), float(outputs["upright"][0, 0]))
+
+
+def refine(
+    versions: Mapping[str, int], crops: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Call `face_landmarks` for at most its max_batch_size crops [n,96,96,3]."""
+    outputs = _call("face_landmarks", versions, {"crops": crops}, ["landmarks", "scores"])
+    return outputs["landmarks"], outputs["scores"][:, 0]
 
 
 def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embedded:

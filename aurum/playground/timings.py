@@ -2,7 +2,7 @@
 
 Triton (2.51) counts by model, not by request, and only what is finished. So the counters are read
 before and after, and told only where no pipeline answered anybody else in between. Not seen are a
-request that was under way all the while, and direct calls of the two models.
+request that was under way all the while, and direct calls of the models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import httpx
 
 from aurum import PIPELINES
 
-DETECTION, EMBEDDING = "face_detection", "face_embedding"
+# What a step calls, in the order in which it does.
+MODELS = ("face_detection", "face_landmarks", "face_embedding")
 # Triton counts a request just after its answer has left.
 _TRIES = 5
 _PAUSE = 0.004  # seconds
@@ -59,7 +60,7 @@ def header(received: float, spent: float, pipeline: str, before: Counters, after
     answered = {name: _more(before, after, name) for name in after}
     if sum(answered.get(name, (0, 0))[0] for name in PIPELINES) == 1 and answered[pipeline][0]:
         whole = answered[pipeline][1] / 1e6
-        models = {name: answered.get(name, (0, 0)) for name in (DETECTION, EMBEDDING)}
+        models = {name: answered.get(name, (0, 0)) for name in MODELS}
         inner = sum(nanoseconds for _, nanoseconds in models.values()) / 1e6
         metrics += [
             (name, nanoseconds / 1e6, f"{count}") for name, (count, nanoseconds) in models.items()

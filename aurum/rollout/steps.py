@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from aurum import files
 from aurum.errors import OperatorError
-from aurum.models import build, manifest, prove, pull
+from aurum.models import build, families, manifest, prove, pull
 from aurum.models.build import Prepared
 from aurum.models.releases import Graph, Release, State, Store, Validation, now
 from aurum.pipeline.versions import FIRST
@@ -150,10 +150,10 @@ class Rollout:
             for model in prepared.profile.models:
                 # Again, as the built graph may be years old, and this is its last way to the users.
                 if model.file:
-                    name = build.SERVED[model.role]
-                    self._say(f"proving {name} equal to {model.file}")
-                    upstream = onnx.load(str(settings.model_cache / model.file))
-                    prove.prove(onnx.load(str(prepared.graphs[name])), upstream, model)
+                    for name in families.SERVED[model.role]:
+                        self._say(f"proving {name} equal to {model.file}")
+                        upstream = onnx.load(str(settings.model_cache / model.file))
+                        prove.prove(name, onnx.load(str(prepared.graphs[name])), upstream, model)
             return prepared
         except (DecodeError, StopIteration) as error:
             raise RolloutError(
@@ -175,8 +175,7 @@ class Rollout:
             name: Graph(build.identity(path), self.store.keep(path), FIRST)
             for name, path in graphs.items()
         }
-        ids = [found[name].id for name in live.MODELS]
-        profile = manifest.load().profile_of(*ids)
+        profile = manifest.load().profile_of(found["face_detection"].id, found["face_embedding"].id)
         return Release(FIRST, profile.name if profile else "", found, now(), self._by)
 
     def _drop(self, running: list[Running], state: State, served: Release) -> None:

@@ -34,10 +34,11 @@ from aurum.settings import Settings
 POLL = 1  # seconds
 FLAGS = ("--model-control-mode=poll", f"--repository-poll-secs={POLL}")
 
-MODELS = ("face_detection", "face_embedding")
+MODELS = ("face_detection", "face_landmarks", "face_embedding")
 # The smallest inputs that they take.
 _PROBES = {
     "face_detection": ("images", (1, 3, 64, 64)),
+    "face_landmarks": ("crops", (1, 96, 96, 3)),
     "face_embedding": ("crops", (1, 112, 112, 3)),
 }
 

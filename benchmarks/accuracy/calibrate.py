@@ -33,11 +33,12 @@ def report(found: calibration.Calibration, table: str, embedder: str, without_fa
         f"left out): {found.genuine} pairs of one person, each person weighing the same, and "
         f"{found.impostors} of two.",
         "",
-        "| FAR | threshold | pairs of two people above it | TAR |",
-        "| --- | --- | --- | --- |",
+        "| FAR | threshold | pairs of two people above it | TAR, by people | TAR, by pairs |",
+        "| --- | --- | --- | --- | --- |",
         *(
-            f"| {item.far:g} | {item.threshold:.4f} | {item.accepted} | {item.tar:.2%} |"
-            for item in found.thresholds
+            f"| {item.far:g} | {item.threshold:.4f} | {item.accepted} | {item.tar:.2%} "
+            f"| {tar:.2%} |"
+            for item, tar in zip(found.thresholds, found.tars, strict=True)
         ),
         "",
         f"Probability of one person at a prior of {calibration.PRIOR}: "

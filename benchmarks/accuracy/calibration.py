@@ -124,7 +124,8 @@ def _newton(
 class Calibration(NamedTuple):
     """What one embedder's similarities mean, on one data set."""
 
-    thresholds: tuple[AtFar, ...]
+    thresholds: tuple[AtFar, ...]  # with TARs in which each person weighs the same
+    tars: tuple[float, ...]  # at those, with TARs in which each pair does
     logistic: Logistic
     genuine: int
     impostors: int
@@ -135,16 +136,23 @@ class Calibration(NamedTuple):
 def calibrate(pairs: Pairs, photos: int, people: int) -> Calibration:
     """Thresholds at FARS from all pairs of two people, TAR there (weighted), and the logistic."""
     logistic = fit(pairs)
-    thresholds = []
+    thresholds, tars = [], []
     for far in FARS:
         exact, _ = threshold_at_far(pairs.impostors, far)
         # Rounded up to what the table shows, which keeps to the FAR.
         threshold = math.ceil(exact * 10**DIGITS) / 10**DIGITS
         accepted = int(np.count_nonzero(pairs.impostors >= threshold))
         tar = pairs.weights @ (pairs.genuine >= threshold) / pairs.weights.sum()
+        tars.append(float(np.mean(pairs.genuine >= threshold)))
         thresholds.append(AtFar(far, threshold, accepted, len(pairs.impostors), float(tar)))
     return Calibration(
-        tuple(thresholds), logistic, len(pairs.genuine), len(pairs.impostors), people, photos
+        tuple(thresholds),
+        tuple(tars),
+        logistic,
+        len(pairs.genuine),
+        len(pairs.impostors),
+        people,
+        photos,
     )
 
 

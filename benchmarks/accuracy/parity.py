@@ -1,7 +1,9 @@
 """Does the service say what its upstream models say, for both clients, protocols, and batches?
 
-Photos are sent as PNG and are no larger than the detection size, so both sides see the same
-pixels, and decoding and resizing are not what differs. The service's resizing is tested elsewhere.
+Photos are sent as PNG and are as large as the detector sees them, so both sides see the same
+pixels, and decoding and resizing are not what differs. For the same reason the service looks once:
+not turned, not at each face again, and at a size that needs no second scale. All of that is tested
+elsewhere.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,11 +19,15 @@ from aurum_client import Analysis, AsyncFaceClient, AurumError
 from numpy.typing import NDArray
 
 from aurum.imaging.decode import decode
+from aurum.imaging.faces import WHOLE
+from aurum.imaging.letterbox import fitted
 from benchmarks.accuracy import boxes
 from benchmarks.accuracy.reference import OpenCv, Reference, Upstream
 from benchmarks.accuracy.target import TIMEOUT, Target
 
 CLIENTS = ("sync", "async")
+# One look of the detector, at the largest size that needs no second scale.
+ONCE: dict[str, Any] = {"detection_size": WHOLE, "orientation": "exif", "refine": False}
 LEAST_COSINE = 0.9999
 LEAST_IOU = 0.95
 MOST_PIXELS = 1.0  # of a landmark
@@ -38,25 +44,27 @@ class Row(NamedTuple):
     faces: int  # of the reference
     unmatched: int  # faces that only one side has
     least_iou: float
-    most_pixels: float  # the largest distance of two landmarks
+    most_pixels: float  # the largest distance of two landmarks; NaN: not the same ones
     least_cosine: float  # NaN where the reference has no embeddings
 
     @property
     def same(self) -> bool:
         """Whether everything is within the tolerances."""
         embeddings = np.isnan(self.least_cosine) or self.least_cosine >= LEAST_COSINE
-        close = self.least_iou >= LEAST_IOU and self.most_pixels <= MOST_PIXELS
-        return bool(self.faces > 0 and not self.unmatched and close and embeddings)
+        landmarks = np.isnan(self.most_pixels) or self.most_pixels <= MOST_PIXELS
+        found = self.faces > 0 and not self.unmatched and self.least_iou >= LEAST_IOU
+        return bool(found and landmarks and embeddings)
 
 
 def prepare(paths: Sequence[Path], side: int) -> tuple[dict[str, NDArray[np.uint8]], list[bytes]]:
-    """The photos, shrunk to `side` where they are larger, by name, and each as PNG."""
+    """The photos, resized to what the detector sees of them, by name, and each as PNG."""
     photos = {}
     for path in paths:
         photo = decode(path.read_bytes(), 1 << 31, 1 << 31)
-        shrink = side / max(photo.shape[:2])
-        if shrink < 1:
-            size = [max(1, round(length * shrink)) for length in photo.shape[1::-1]]
+        longest = max(photo.shape[:2])
+        scale = fitted(longest, side) / longest
+        if scale != 1:
+            size = [max(1, round(length * scale)) for length in photo.shape[1::-1]]
             photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         photos[str(path)] = photo
     return photos, [
@@ -77,10 +85,12 @@ def compare(
         overlaps += match.overlaps.tolist()
         for one, other in match.pairs:
             points = wanted.landmarks[one]
+            if not points.size:
+                continue
             shift = np.linalg.norm(points - answer.landmarks[other], axis=1)
             pixels.append(float(shift.max()))
             eyes = float(np.linalg.norm(points[0] - points[1]))
-            if wanted.embeddings.shape[1] and eyes < LARGEST_EYES:
+            if wanted.embeddings.size and eyes < LARGEST_EYES:
                 cosines.append(float(wanted.embeddings[one] @ answer.embeddings[other]))
     return Row(
         name,
@@ -88,7 +98,7 @@ def compare(
         faces,
         unmatched,
         min(overlaps, default=0.0),
-        max(pixels, default=np.inf),
+        max(pixels, default=np.nan),
         min(cosines, default=np.nan),
     )
 
@@ -100,12 +110,13 @@ def ask(
     if client == "sync":
         with target.client(index) as sync:
             if batch == 1:
-                return [sync.analyze(photo) for photo in data]
-            return [_sound(answer) for answer in sync.analyze_many(data, concurrency=batch)]
+                return [sync.analyze(photo, **ONCE) for photo in data]
+            answers = sync.analyze_many(data, concurrency=batch, **ONCE)
+            return [_sound(answer) for answer in answers]
 
     async def gather() -> list[Analysis]:
         async with AsyncFaceClient(target.urls[index], timeout=TIMEOUT) as asynchronous:
-            answers = await asynchronous.analyze_many(data, concurrency=batch)
+            answers = await asynchronous.analyze_many(data, concurrency=batch, **ONCE)
         return [_sound(answer) for answer in answers]
 
     return asyncio.run(gather())
@@ -119,7 +130,7 @@ def _sound(answer: Analysis | AurumError) -> Analysis:
 
 def run(target: Target, paths: Sequence[Path], batches: Sequence[int]) -> list[Row]:
     """Every client, address and number of requests in flight, against every reference."""
-    photos, data = prepare(paths, target.settings.detection_size)
+    photos, data = prepare(paths, WHOLE)
     wanted: Mapping[str, list[Reference]] = {
         "onnxruntime": [Upstream(target)(photo) for photo in photos.values()],
     }
@@ -158,9 +169,10 @@ def report(rows: Sequence[Row], target: Target, photos: int, command: str) -> st
     ]
     for row in rows:
         cosine = "-" if np.isnan(row.least_cosine) else f"{row.least_cosine:.6f}"
+        pixels = "-" if np.isnan(row.most_pixels) else f"{row.most_pixels:.3f}"
         lines.append(
             f"| {row.reference} | {row.way} | {row.faces} | {row.unmatched} | "
-            f"{row.least_iou:.5f} | {row.most_pixels:.3f} | {cosine} | "
+            f"{row.least_iou:.5f} | {pixels} | {cosine} | "
             f"{'yes' if row.same else '**no**'} |"
         )
     return "\n".join([*lines, ""])

@@ -9,7 +9,7 @@ import numpy as np
 import tritonclient.http as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import PARTS
+from aurum.imaging.quality import PARTS, as_upright
 from aurum.models import build
 from aurum.models.prove import PHOTO
 from aurum.settings import Settings
@@ -20,7 +20,7 @@ class Measured(NamedTuple):
     """The F faces of a photo."""
 
     boxes: NDArray[np.float32]  # [F,4] pixels
-    parts: NDArray[np.float32]  # [F,K], columns as in PARTS
+    parts: NDArray[np.float32]  # [F,K], columns as in PARTS, of upright faces
     embeddings: NDArray[np.float32]  # [F,512]
 
 
@@ -41,7 +41,7 @@ class Local(LocalService):
     def __call__(self, image: bytes) -> Measured:
         """Measure one photo."""
         faces, embeddings, _, parts = self.analyze(image)
-        return Measured(faces.boxes, parts, embeddings)
+        return Measured(faces.boxes, as_upright(parts, faces.rotations), embeddings)
 
 
 def service(url: str) -> tuple[Source, str]:
@@ -59,6 +59,7 @@ def service(url: str) -> tuple[Source, str]:
         parts = answer.as_numpy("quality_parts")
         if parts is None or parts.shape[1:] != (len(PARTS),):
             raise RuntimeError(f"{url} has no quality_parts of {len(PARTS)} columns")
+        parts = as_upright(parts, answer.as_numpy("rotations"))
         return Measured(answer.as_numpy("boxes"), parts, answer.as_numpy("embeddings"))
 
     return ask, str(infer(PHOTO.read_bytes()).as_numpy("models")[1].decode())

@@ -22,6 +22,7 @@ def make_outputs(
     embedder: str = EMBEDDER,
     axis: int = 0,
     embeddings: bool = True,
+    complete: bool = True,
 ) -> dict[str, np.ndarray]:
     """The outputs of a pipeline; every embedding is the unit vector of ``axis``."""
     vectors = np.zeros((faces, 512), np.float32)
@@ -30,6 +31,8 @@ def make_outputs(
         "boxes": np.arange(faces * 4, dtype=np.float32).reshape(faces, 4),
         "landmarks": np.arange(faces * 10, dtype=np.float32).reshape(faces, 5, 2),
         "scores": np.linspace(0.9, 0.5, faces, dtype=np.float32),
+        "rotations": np.arange(90, 90 * (faces + 1), 90, np.int32) % 360,
+        "complete": np.array([complete]),
         "image_size": np.array([640, 480], np.int32),
         "models": np.array([detector.encode(), embedder.encode()], np.object_),
     }

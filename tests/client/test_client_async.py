@@ -41,7 +41,13 @@ def test_calls_reach_their_pipelines_with_their_options(fake):
             await client.embed(b"b", aligned=True, request_id="r")
             await client.embed(b"c", min_confidence=0.25)
             await client.analyze(b"d")
+            await client.detect(b"e", **looks)
+            await client.embed(b"f", **looks)
+            await client.analyze(b"g", **looks)
+            await client.compare(b"h", b"h", **looks)
+            await client.analyze_many([b"i"], **looks)
 
+    looks = {"orientation": "exif", "refine": False, "tiles": 4}
     asyncio.run(main())
     options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
     assert transport.calls == [
@@ -49,6 +55,11 @@ def test_calls_reach_their_pipelines_with_their_options(fake):
         ("embed_face", b"b", {"aligned": True}, "r"),
         ("embed_face", b"c", {"min_confidence": 0.25}, None),
         ("analyze_faces", b"d", {}, None),
+        ("detect_faces", b"e", looks, None),
+        ("embed_face", b"f", looks, None),
+        ("analyze_faces", b"g", looks, None),
+        *[("embed_face", b"h", looks, None)] * 2,
+        ("analyze_faces", b"i", looks, None),
     ]
 
 

@@ -16,7 +16,7 @@ from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, pa
 from aurum_client._probe import gray_png
 from aurum_client.calibration import Calibration
 from aurum_client.images import read_image
-from aurum_client.results import Box, Comparison, ModelIds, TensorInfo
+from aurum_client.results import Box, Comparison, Faces, ModelIds, TensorInfo
 
 
 def test_an_option_left_out_is_not_sent():
@@ -27,13 +27,32 @@ def test_an_option_left_out_is_not_sent():
         "detection_size": 0,
     }
     assert build_parameters(aligned=True) == {"aligned": True}
+    assert build_parameters(orientation="exif", refine=False, tiles=0) == {
+        "orientation": "exif",
+        "refine": False,
+        "tiles": 0,
+    }
 
 
 def test_parameters_have_the_types_that_go_over_the_wire():
-    sent = build_parameters(min_confidence=np.float32(0.5), max_faces=np.int64(3))
-    assert [type(value) for value in sent.values()] == [float, int]
-    with pytest.raises(TypeError):
-        build_parameters(max_faces=2.5)
+    sent = build_parameters(
+        min_confidence=np.float32(0.5),
+        max_faces=np.int64(3),
+        orientation=np.str_("auto"),
+        refine=np.True_,
+        tiles=np.int64(4),
+    )
+    assert [type(value) for value in sent.values()] == [float, int, str, bool, int]
+    for wrong in (
+        {"max_faces": 2.5},
+        {"tiles": 2.5},
+        {"tiles": "4"},
+        {"refine": 1},
+        {"refine": "no"},
+        {"orientation": 90},
+    ):
+        with pytest.raises(TypeError):
+            build_parameters(**wrong)
 
 
 def test_faces_hold_what_the_server_sent(outputs):
@@ -50,10 +69,73 @@ def test_faces_hold_what_the_server_sent(outputs):
     assert face.quality_parts == tuple(range(16, 32))
     assert face.quality_parts.resolution == 16
     assert face.quality_parts.norm == 30
+    assert [f.rotation for f in analysis] == analysis.rotations.tolist() == [90, 180, 270]
+    assert type(face.rotation) is int
     assert [f.bbox.x for f in analysis[1:]] == [4, 8]
     assert analysis[-1].bbox == analysis[2].bbox
     with pytest.raises(IndexError):
         analysis[3]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_answer_says_whether_it_is_complete(outputs, complete):
+    sent = outputs(1, complete=complete)
+    for parse in (parse_faces, parse_analysis, parse_embedding):
+        assert parse(sent).complete is complete
+
+
+@pytest.mark.parametrize("faces", [0, 1, 2])
+def test_a_server_of_0_1_tells_neither_turns_nor_completeness(outputs, faces):
+    sent = outputs(faces)
+    del sent["rotations"], sent["complete"]
+    for parse in (parse_faces, parse_analysis):
+        found = parse(sent)
+        assert found.rotations.tolist() == [face.rotation for face in found] == [0] * faces
+        assert found.rotations.dtype == np.int32
+        assert not found.rotations.flags.writeable
+        assert found.complete is True
+    if faces == 1:
+        embedding = parse_embedding(sent)
+        assert (embedding.face.rotation, embedding.complete) == (0, True)
+
+
+def crowd(faces, side, image_size=(4000, 3000), **other):
+    """So many faces, of which each is `side` pixels wide, and no two of the same height."""
+    boxes = np.zeros((faces, 4), np.float32)
+    boxes[:, 2] = side
+    boxes[:, 3] = np.linspace(side / 4, side / 2, faces)
+    scores = np.ones(faces, np.float32)
+    points = np.zeros((faces, 5, 2), np.float32)
+    return Faces(boxes, points, scores, image_size, ModelIds("d@1", None), **other)
+
+
+def test_more_faces_are_likely_where_a_crowd_is_small():
+    # 640 / 4000: a face of 250 pixels has 40 of the detector's input.
+    assert crowd(20, 249).may_miss_some(640)
+    assert not crowd(20, 251).may_miss_some(640)
+    assert not crowd(19, 249).may_miss_some(640)
+    assert crowd(20, 249, (3000, 4000)).may_miss_some(640)
+    # What the hint asks for ends it.
+    assert not crowd(20, 249).may_miss_some(672)
+    assert crowd(20, 249).may_miss_some(640, tiles=1)
+    assert not crowd(20, 249).may_miss_some(640, tiles=2)
+    # A photo that was not shrunk shows no more in a larger input.
+    assert crowd(20, 20, (641, 480)).may_miss_some(640)
+    assert not crowd(20, 20, (640, 480)).may_miss_some(640)
+
+
+def test_half_of_the_crowd_decides():
+    boxes = crowd(21, 100).boxes.copy()
+    boxes[:10, 2] = 1000
+    assert replace(crowd(21, 100), boxes=boxes).may_miss_some(640)
+    boxes[:11, 2] = 1000
+    assert not replace(crowd(21, 100), boxes=boxes).may_miss_some(640)
+
+
+@pytest.mark.parametrize("faces", [0, 1])
+def test_more_faces_are_likely_where_the_answer_is_not_complete(faces):
+    assert crowd(faces, 600, complete=False).may_miss_some(640)
+    assert not crowd(faces, 600).may_miss_some(640)
 
 
 def test_detection_has_no_embeddings(outputs):
@@ -70,6 +152,7 @@ def test_a_photo_without_faces_has_empty_arrays(outputs):
     assert (analysis.boxes.shape, analysis.landmarks.shape) == ((0, 4), (0, 5, 2))
     assert (analysis.scores.shape, analysis.embeddings.shape) == ((0,), (0, 512))
     assert (analysis.quality.shape, analysis.quality_parts.shape) == ((0,), (0, 16))
+    assert analysis.rotations.shape == (0,)
     assert analysis.calibration is None
 
 
@@ -79,6 +162,8 @@ def test_results_cannot_be_changed(outputs):
         analysis.boxes[0, 0] = 1
     with pytest.raises(ValueError, match="read-only"):
         analysis[0].embedding[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        analysis.rotations[0] = 90
     with pytest.raises(AttributeError):
         analysis.boxes = None
 
@@ -105,6 +190,10 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("calibration", np.zeros(5, np.float32), "5 numbers, not 6 or 0"),
         ("calibration", None, "no output 'calibration'"),
         ("image_size", np.zeros(3, np.int32), "image_size"),
+        ("rotations", np.zeros(3, np.int32), r"int32 \[3\], expected int32 \[2\]"),
+        ("rotations", np.zeros(2, np.float32), "is float32"),
+        ("complete", np.ones(2, bool), r"expected bool \[1\]"),
+        ("complete", np.ones(1, np.int32), "is int32"),
         ("models", np.array([b"a"], np.object_), "models"),
         ("models", np.array([b"\xff", b""], np.object_), "not text"),
         ("models", np.array([1, 2], np.object_), "not text"),
@@ -125,6 +214,7 @@ def test_an_embedding_is_of_one_face_and_of_a_named_model(outputs):
     assert embedding.vector.shape == (512,)
     assert embedding.models == ModelIds(None, "edgeface@ba9876543210")
     np.testing.assert_array_equal(embedding.face.embedding, embedding.vector)
+    assert embedding.face.rotation == 90
     for broken in (outputs(0), outputs(2), outputs(1, embedder="")):
         with pytest.raises(errors.ProtocolError):
             parse_embedding(broken)

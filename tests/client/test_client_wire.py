@@ -29,7 +29,12 @@ from tritonclient.grpc.service_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 
-DATATYPES = {np.dtype("float32"): "FP32", np.dtype("int32"): "INT32", np.dtype("O"): "BYTES"}
+DATATYPES = {
+    np.dtype("float32"): "FP32",
+    np.dtype("int32"): "INT32",
+    np.dtype("bool"): "BOOL",
+    np.dtype("O"): "BYTES",
+}
 ERRORS = {
     b"bad": (400, grpc.StatusCode.INVALID_ARGUMENT, "[invalid_image] cannot be decoded"),
     b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[overloaded] too many requests"),
@@ -51,11 +56,12 @@ class Server:
         self.make_outputs = make_outputs
         self.seen: dict = {}
         self.garbled = False
+        self.complete = True
 
     async def outputs(self, image: bytes) -> dict[str, np.ndarray]:
         if image == b"hang":
             await asyncio.Event().wait()
-        outputs = self.make_outputs(int(image) if image.isdigit() else 1)
+        outputs = self.make_outputs(int(image) if image.isdigit() else 1, complete=self.complete)
         return {**outputs, "of_a_later_server": np.zeros(1, np.float32)}
 
     def note(self, image, parameters, request_id, key) -> None:
@@ -194,7 +200,7 @@ def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
             b"3", min_confidence=0.5, max_faces=7, detection_size=640, request_id="r-1"
         )
         sent = outputs(3)
-        for name in ("boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts"):
+        for name in set(sent) - {"complete", "image_size", "models", "calibration"}:
             np.testing.assert_array_equal(getattr(analysis, name), sent[name])
         assert analysis.models.detector == "yunet@0123456789ab"
         assert server.seen == {
@@ -210,8 +216,21 @@ def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
         }
         await client.embed(b"1", aligned=True)
         assert server.seen["parameters"] == {"aligned": True}
+        looks = {"orientation": "exif", "refine": False, "tiles": 4}
+        await client.detect(b"1", **looks)
+        assert server.seen["parameters"] == looks
+        for name, value in looks.items():
+            assert type(server.seen["parameters"][name]) is type(value)
 
     talk(server, conversation, headers={"X-Key": "secret"})
+
+
+def test_a_truth_value_arrives_over_both(server):
+    async def conversation(client):
+        for server.complete in (True, False):
+            assert (await client.detect(b"1")).complete is server.complete
+
+    talk(server, conversation)
 
 
 def test_empty_tensors_have_their_types_and_shapes(server):

@@ -9,6 +9,7 @@ from skimage.transform import SimilarityTransform
 
 from aurum.imaging.align import SIDE, TEMPLATE
 from aurum.imaging.decode import decode
+from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import letterbox
 from aurum.imaging.quality import recognizability
 from aurum.models import manifest
@@ -79,8 +80,8 @@ def test_a_spoilt_photo_is_of_less_quality(client, astronaut, spoil):
     ("spoil", "strengths"),
     [
         (lambda x, sigma: cv2.GaussianBlur(x, (0, 0), sigma), (8, 10, 12)),
-        (lambda x, sigma: x + np.random.default_rng(0).normal(0, sigma, x.shape), (140, 170, 200)),
-        (lambda x, light: x * light, (0.03, 0.02, 0.01)),
+        (lambda x, sigma: x + np.random.default_rng(0).normal(0, sigma, x.shape), (170, 200, 240)),
+        (lambda x, light: x * light, (0.02, 0.015, 0.01)),
         (lambda x, share: 128 + share * (x - 128), (0.03, 0.02, 0.01)),
         (lambda x, share: np.where(share > ROWS, 128, x), (0.7, 0.85, 1)),
     ],
@@ -92,7 +93,7 @@ def test_what_is_beyond_recognition_is_less_recognizable(real, astronaut, spoil,
     crop = service.find(astronaut).crops()[0].astype(float)
     worse = [crop, *(spoil(crop, strength) for strength in strengths)]
     crops = np.clip(np.rint(worse), 0, 255).astype(np.uint8)
-    found = recognizability(service.embed(crops).embeddings)
+    found = recognizability(service.models.embed(crops).embeddings)
     assert (np.diff(found) < -0.02).all(), found
 
 
@@ -115,18 +116,20 @@ def test_the_detector_agrees_with_opencv(client, photos, real):
     compared = 0
     for path in sorted(photos.iterdir()):
         photo = decode(path.read_bytes(), 10**8, 10**8)
-        boxed = letterbox(photo, real.settings.detection_size)
+        boxed = letterbox(photo, WHOLE)
         detector.setInputSize(boxed.image.shape[1::-1])
         _, rows = detector.detect(boxed.image[..., ::-1].copy())
         # As PNG, which is always decoded in full.
-        found = client.detect(cv2.imencode(".png", photo[..., ::-1])[1].tobytes())
+        png = cv2.imencode(".png", photo[..., ::-1])[1].tobytes()
+        found = client.detect(png, detection_size=WHOLE, orientation="exif", refine=False)
         assert len(found) == len(rows)
         for row in rows:
             box, points = row[:4] / np.tile(boxed.scale, 2), row[4:14].reshape(5, 2) / boxed.scale
             overlaps = [iou(box, other) for other in found.boxes]
             best = int(np.argmax(overlaps))
             assert overlaps[best] > 0.95
-            assert np.abs(found.landmarks[best] - points).max() < 1
+            # OpenCV's are the best candidate's, ours the mean of all.
+            assert np.abs(found.landmarks[best] - points).max() < 0.15 * max(box[2:])
             compared += 1
     assert compared > 100
 

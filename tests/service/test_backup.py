@@ -51,6 +51,8 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
             world.old.graphs["face_embedding"], tmp_path / "other.onnx", projection=-1
         ), "face_detection": altered(
             world.old.graphs["face_detection"], tmp_path / "detector.onnx", unit_boxes=0.9
+        ), "face_landmarks": altered(
+            world.old.graphs["face_landmarks"], tmp_path / "landmarks.onnx"
         )})  # fmt: skip
         world.passed()
         promoted = world.rollout.promote(new_embedding_space=True)

@@ -56,8 +56,8 @@ BAD_PARAMETERS = [
     ({"max_faces": -1}, r"max_faces=-1: must be a whole number, 0 \(all faces\) or more"),
     ({"max_faces": "two"}, "max_faces='two': must be a whole number"),
     ({"max_faces": 1.5}, r"max_faces=1\.5: must be a whole number"),
-    ({"detection_size": 100}, "detection_size=100: must be a multiple of 32 from 32 to 1280"),
-    ({"detection_size": 9600}, "detection_size=9600: must be a multiple of 32 from 32 to 1280"),
+    ({"detection_size": 100}, "detection_size=100: must be a multiple of 32 from 32 to 2560"),
+    ({"detection_size": 9600}, "detection_size=9600: must be a multiple of 32 from 32 to 2560"),
     ({"min_confidense": 0.5}, "unknown parameter 'min_confidense'; known: min_confidence,"),
     ({"aligned": "perhaps"}, "aligned='perhaps': must be true or false"),
 ]

@@ -17,16 +17,12 @@ from aurum.models.pull import PullError
 from aurum.server.private import Service, running
 from aurum.settings import Settings
 
+COMMON = {"boxes", "landmarks", "scores", "rotations", "complete", "image_size", "models"}
 PIPELINES = {
-    "detect_faces": {"boxes", "landmarks", "scores", "image_size", "models"},
-    "embed_face": {
-        "boxes", "landmarks", "scores", "embeddings", "calibration", "image_size", "models",
-    },
-    "analyze_faces": {
-        "boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts", "calibration",
-        "image_size", "models",
-    },
-}  # fmt: skip
+    "detect_faces": COMMON,
+    "embed_face": COMMON | {"embeddings", "calibration"},
+    "analyze_faces": COMMON | {"embeddings", "quality", "quality_parts", "calibration"},
+}
 DTYPES = {
     "boxes": ("FP32", (4,)),
     "landmarks": ("FP32", (5, 2)),
@@ -34,6 +30,7 @@ DTYPES = {
     "embeddings": ("FP32", (512,)),
     "quality": ("FP32", ()),
     "quality_parts": ("FP32", (16,)),
+    "rotations": ("INT32", ()),
 }
 FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
 
@@ -84,6 +81,9 @@ def test_outputs_have_their_names_types_and_shapes(service, transport, pipeline,
     assert got["image_size"]["datatype"] == "INT32"
     assert result.as_numpy("image_size").tolist() == [512, 512]
     assert got["models"] | {"datatype": "BYTES", "shape": [2]} == got["models"]
+    assert got["complete"] | {"datatype": "BOOL", "shape": [1]} == got["complete"]
+    assert result.as_numpy("rotations").tolist() == [0]
+    assert result.as_numpy("complete").tolist() == [True]
 
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
@@ -93,6 +93,8 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
     assert result.as_numpy("boxes").shape == (0, 4)
     assert result.as_numpy("landmarks").shape == (0, 5, 2)
     assert result.as_numpy("scores").shape == (0,)
+    assert result.as_numpy("rotations").shape == (0,)
+    assert result.as_numpy("complete").tolist() == [True]
     assert result.as_numpy("image_size").tolist() == [400, 300]
     if pipeline == "analyze_faces":
         assert result.as_numpy("embeddings").shape == (0, 512)
@@ -180,7 +182,7 @@ def test_more_faces_than_one_batch_of_the_embedder(simulated, astronaut):
         assert len(crowd) > 32
         largest = client.analyze(astronaut)
     assert crowd.embeddings.shape == (len(crowd), 512)
-    np.testing.assert_allclose(crowd.embeddings[0], largest.embeddings[0], atol=1e-4)
+    np.testing.assert_allclose(crowd.embeddings[0], largest.embeddings[0], atol=1e-3)
     assert len(np.unique(crowd.embeddings.round(4), axis=0)) > 32
 
 
@@ -231,7 +233,8 @@ def test_health_and_models(service, client):
     assert set(models) == {"face_detection", "face_embedding", *PIPELINES}
     assert all(model.ready for model in models.values())
     for name, model_id in service.prepared.ids.items():
-        assert models[name].id == model_id
+        if name != "face_landmarks":  # a part of looking, which clients don't call
+            assert models[name].id == model_id
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def test_your_own_photos_go_where_you_say(real, tmp_path, astronaut, capsys):
     main(["--url", real.urls[0], *arguments])
     text = (out / "gallery.md").read_text(encoding="utf-8")
     assert [row[1:] for row in ROW.findall(text)] == [
-        ("a.jpg", "1 face, quality 0.98", "right"),
-        ("b.JPG", "1 face, quality 0.98", "**wrong**: there are 2"),
+        ("a.jpg", "1 face, quality 0.97", "right"),
+        ("b.JPG", "1 face, quality 0.97", "**wrong**: there are 2"),
     ]
     assert re.search(r"\|  \| c.png \| .*not an image.* \|  \|", text)
     assert "d.txt" not in text

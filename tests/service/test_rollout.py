@@ -42,6 +42,7 @@ def others(tmp_path_factory):
         "face_detection": altered(
             prepared.graphs["face_detection"], folder / "detector.onnx", unit_boxes=0.9
         ),
+        "face_landmarks": altered(prepared.graphs["face_landmarks"], folder / "landmarks.onnx"),
         "face_embedding": altered(
             prepared.graphs["face_embedding"], folder / "embedder.onnx", projection=-1
         ),
@@ -62,10 +63,15 @@ def world(shared):
     return shared
 
 
+def answers_of(ids):
+    """Detector and embedder, as answers name them; two graphs are the detector's."""
+    return tuple(dict.fromkeys(ids.values()))
+
+
 def test_promote_and_roll_back_under_load_without_a_failed_or_mixed_answer(world, others):
     """Each photo has 64 faces, that is eight calls of the embedder after one of the detector."""
-    old = tuple(world.old.ids.values())
-    new = tuple(said for _, said in others.values())
+    old = answers_of(world.old.ids)
+    new = answers_of({name: said for name, (_, said) in others.items()})
     whole = {"min_confidence": 0.0}
     truth = {old: world.answer(**whole)}
     with Load(world.settings, **whole) as load:
@@ -98,7 +104,7 @@ def test_promote_and_roll_back_under_load_without_a_failed_or_mixed_answer(world
 
 
 def test_it_survives_restarts(world, others):
-    new = tuple(said for _, said in others.values())
+    new = answers_of({name: said for name, (_, said) in others.items()})
     stage(world.settings, others)
     world.passed()
     promoted = world.rollout.promote(new_embedding_space=True)
@@ -107,7 +113,7 @@ def test_it_survives_restarts(world, others):
     assert in_force(world.settings).ids == promoted.ids
     assert world.loaded() == [2]  # what a rollback needs is loaded when it is asked for
     world.rollout.rollback()
-    assert world.ids() == tuple(world.old.ids.values())
+    assert world.ids() == answers_of(world.old.ids)
     assert [event.what for event in world.store.load().history] == ["promote", "rollback"]
 
 
@@ -160,7 +166,7 @@ def test_at_most_two_releases_are_loaded_after_a_promotion(world, others, tmp_pa
 
 
 def served_still(world) -> None:
-    assert world.ids() == tuple(world.old.ids.values())
+    assert world.ids() == answers_of(world.old.ids)
     assert world.store.load().current is None
 
 
@@ -237,7 +243,7 @@ steps.Rollout(Settings.from_env(), "a test", print).promote(True)
     environment = {**os.environ, **world.settings.to_env()}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
     assert ended.returncode == 9
-    new = tuple(said for _, said in others.values())
+    new = answers_of({name: said for name, (_, said) in others.items()})
     if moment == "_see":  # it was in force by then
         assert world.ids() == new
     else:
@@ -308,14 +314,14 @@ def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: world.ids(), range(16)))
     state.write_bytes(whole[:100])
-    assert world.ids() == tuple(said for _, said in others.values())
+    assert world.ids() == answers_of({name: said for name, (_, said) in others.items()})
     with pytest.raises(StateError, match=r"state\.json can't be read"):
         world.rollout.rollback()
     with pytest.raises(StateError, match="To mend"):
         in_force(world.settings)
     state.write_bytes(whole)
     world.rollout.rollback()
-    assert world.ids() == tuple(world.old.ids.values())
+    assert world.ids() == answers_of(world.old.ids)
 
 
 def test_triton_s_own_ways_to_change_models_are_closed(world):
@@ -365,7 +371,7 @@ def test_the_commands_with_real_models(tmp_path, real, people):
         assert [event["what"] for event in state["history"]] == ["stage", "validate", "promote"]
         assert state["history"][-1]["previous"] == 1
         # The detector stayed what it is, so it was not loaded again.
-        versions = {"face_detection": [1], "face_embedding": [1, 2]}
+        versions = {"face_detection": [1], "face_landmarks": [1], "face_embedding": [1, 2]}
         assert state["servers"] == {world.settings.http_url: versions}
         done = command(world.settings, "rollback")
         assert done.returncode == 0, done.stderr

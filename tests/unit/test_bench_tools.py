@@ -7,7 +7,6 @@ from images import ASTRONAUT
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.settings import Settings
 from benchmarks import floor, gpu, photos, plain, triton_stats, wrk
 from benchmarks.rows import ModelStats
 
@@ -77,15 +76,14 @@ def test_a_load_of_several_workers_adds_their_rates():
 
 
 def test_yunet_s_heads_become_candidates():
-    settings = Settings(min_confidence=0.6)
-    image = np.zeros((16, 24, 3), np.uint8)  # 2 rows of 3 cells at stride 8
+    # 2 rows of 3 cells at stride 8
     cls, obj = np.zeros((2, 6, 1), np.float32)
     cls[4], obj[4] = 0.81, 1.5  # row 1, column 1; beyond 1 is clipped
     cls[0], obj[0] = 0.5, 0.5  # score 0.5: not sure enough
     bbox, kps = np.zeros((6, 4), np.float32), np.zeros((6, 10), np.float32)
     bbox[4] = 0.5, 0.25, np.log(2), np.log(4)
     kps[4, :2] = 0.5, -1
-    found = plain.decode_yunet([cls, obj, bbox, kps], 8, image, settings)
+    found = plain.decode_yunet([cls, obj, bbox, kps], stride=8, width=24, min_confidence=0.6)
     # Centre ((1 + 0.5) * 8, (1 + 0.25) * 8) = (12, 10), size 16 x 32.
     np.testing.assert_allclose(found.boxes, [[4, -6, 16, 32]], rtol=1e-6)
     np.testing.assert_allclose(found.landmarks[0, :2], [[12, 0], [8, 8]])

@@ -12,7 +12,7 @@ from aurum_client import (
     InvalidRequestError,
     ModelIds,
 )
-from cli_fakes import IDS, fake_client, photo_folder, records, run
+from cli_fakes import IDS, faces, fake_client, photo_folder, records, run
 
 from aurum.cli import batch
 
@@ -57,8 +57,10 @@ def test_detect_json(client, folder):
                         "image_right_mouth": {"x": 48.0, "y": 60.0},
                     },
                     "score": 0.9,
+                    "rotation": 0,
                 }
             ],
+            "complete": True,
             "models": {"detector": IDS.detector, "embedder": IDS.embedder},
         }
     ]
@@ -77,11 +79,66 @@ def test_detect_passes_its_options_on(client, folder):
     run(
         *("detect", folder / "b.jpg", "--url", "grpc://far:1", "--min-confidence", 0.5),
         *("--max-faces", 2, "--detection-size", 320),
+        *("--orientation", "exif", "--no-refine", "--tiles", 4),
     )
 
     assert client.url == "grpc://far:1"
-    options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
+    options = {
+        "min_confidence": 0.5,
+        "max_faces": 2,
+        "detection_size": 320,
+        "orientation": "exif",
+        "refine": False,
+        "tiles": 4,
+    }
     assert client.asked == [(folder / "b.jpg", options)]
+
+
+def test_what_is_not_said_is_the_services_to_choose(client, folder):
+    run("detect", folder / "b.jpg")
+    run("detect", folder / "b.jpg", "--refine")
+
+    (_, first), (_, second) = client.asked
+    assert set(first.values()) == {None}
+    assert second["refine"] is True
+
+
+def test_detect_tells_a_turn_and_that_there_may_be_more(client, folder):
+    client.faces["b"] = faces(rotation=90, complete=False)
+
+    text = run("detect", folder / "b.jpg").stdout
+    (record,) = records(run("detect", folder / "b.jpg", "--json"))
+
+    assert text.splitlines()[1:] == [
+        "   1  score 0.90  at 20,30  size 40x46  turned 90",
+        "  more may be found with a larger --detection-size or more --tiles",
+    ]
+    assert record["faces"][0]["rotation"] == 90
+    assert record["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ((), True),  # a face of 45.5 pixels in 800, of which the detector sees 640: 36.4
+        (("--detection-size", 704), False),
+        (("--detection-size", 672, "--tiles", 0), True),
+        (("--tiles", 2), False),
+    ],
+)
+def test_a_crowd_of_small_faces_may_have_more(client, folder, options, more):
+    client.faces["b"] = faces(20, (800, 600))
+
+    text = run("detect", folder / "b.jpg", *options).stdout
+
+    assert text.endswith("--tiles\n") is more
+
+
+def test_the_services_own_size_is_taken_from_its_setting(client, folder, monkeypatch):
+    client.faces["b"] = faces(20, (800, 600))
+    monkeypatch.setenv("AURUM_DETECTION_SIZE", "704")
+
+    assert "--tiles" not in run("detect", folder / "b.jpg").stdout
 
 
 def test_detect_draws(client, folder, tmp_path):

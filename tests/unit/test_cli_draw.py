@@ -11,13 +11,14 @@ from aurum.settings import Settings
 LANDMARKS = np.array([[70, 60], [100, 60], [85, 75], [75, 90], [95, 90]], np.float32)
 
 
-def faces(box=(60, 40, 50, 60)):
+def faces(box=(60, 40, 50, 60), rotation=0):
     return Faces(
         np.array([box], np.float32),
         LANDMARKS[None],
         np.float32([0.87]),
         (200, 150),
         ModelIds("detector@1", None),
+        rotations=np.int32([rotation]),
     )
 
 
@@ -41,6 +42,16 @@ def test_marks_the_box_the_landmarks_and_the_score(gray):
     assert changed(marked)[25:39, 60:110].any()  # the score, above the box
     assert not changed(marked)[110:].any()
     assert not changed(marked)[:, :55].any()
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_an_arrow_points_to_the_top_of_a_turned_face(gray, rotation):
+    marked = draw.mark(gray, faces(rotation=rotation))
+
+    # Between the middle and each of the sides, where there is no landmark.
+    points = {90: (70, 70), 180: (85, 93), 270: (100, 70), "upright": (85, 50)}
+    drawn = [turn for turn, (x, y) in points.items() if changed(marked)[y, x]]
+    assert drawn == ([rotation] if rotation else [])
 
 
 def test_image_left_and_right_have_their_own_colours():

@@ -23,7 +23,8 @@ def test_embed_for_people(client, folder):
     numbers = "[+1.0000 +0.0000 +0.0000 +0.0000 ...]"
     line = f"{folder / 'b.jpg'}: {numbers} norm 1.0000  {IDS.embedder}\n"
     assert result.stdout == line
-    assert client.asked == [(folder / "b.jpg", {"aligned": True})]
+    options = {"aligned": True, "orientation": None, "refine": None}
+    assert client.asked == [(folder / "b.jpg", options)]
 
 
 def test_embed_json(client, folder):
@@ -31,7 +32,32 @@ def test_embed_json(client, folder):
 
     assert record["embedding"] == embedding(0).vector.tolist()
     assert record["face"]["bbox"]["height"] == 45.5
+    assert record["face"]["rotation"] == 0
+    assert record["complete"] is True
     assert record["models"]["embedder"] == IDS.embedder
+
+
+@pytest.mark.parametrize("command", ["embed", "compare"])
+def test_how_the_photos_are_looked_at(client, folder, command):
+    run(command, folder / "a.PNG", folder / "b.jpg", "--orientation", "exif", "--no-refine")
+
+    assert len(client.asked) == 2
+    for _, options in client.asked:
+        assert (options["orientation"], options["refine"]) == ("exif", False)
+
+
+def test_embed_and_compare_tell_a_turn(client, folder):
+    flat = embedding(0)
+    client.embeddings["a"] = replace(flat, face=replace(flat.face, rotation=270), complete=False)
+
+    (kept,) = records(run("embed", folder / "a.PNG", "--json"))
+    (pair,) = records(run("compare", folder / "a.PNG", folder / "b.jpg", "--json"))
+    text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
+
+    assert (kept["face"]["rotation"], kept["complete"]) == (270, False)
+    assert (pair["a"]["face"]["rotation"], pair["a"]["complete"]) == (270, False)
+    assert (pair["b"]["face"]["rotation"], pair["b"]["complete"]) == (0, True)
+    assert text.count("turned 270") == text.count("turned") == 1
 
 
 def test_embed_keeps_the_embeddings(client, folder, tmp_path):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from graphs import FLOAT, STRING, UINT8, answer, built, session, textured, weights
 
-from aurum.imaging.faces import Faces, select_faces
+from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE, cut_for_second_look, map_back
+from aurum.imaging.faces import LISTED, LISTED_SCORE, Candidates, select_faces
 from aurum.imaging.letterbox import letterbox
-from aurum.models.families import graph, simulated
+from aurum.models.families import simulated
 
 STRIDES = (8, 16, 32)
 
@@ -35,21 +36,21 @@ def planes(batch):
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
-def assert_detector(served, count, height, width, most):
+def assert_detector(served, count, height, width, listed):
     (images_in,) = served.get_inputs()
     assert (images_in.name, images_in.type, images_in.shape[1]) == ("images", UINT8, 3)
     outputs = {output.name: output for output in served.get_outputs()}
-    assert list(outputs) == ["boxes", "landmarks", "scores", "model"]
-    assert [outputs[name].type for name in outputs] == [FLOAT, FLOAT, FLOAT, STRING]
+    assert list(outputs) == ["boxes", "landmarks", "scores", "upright", "model"]
+    assert [outputs[name].type for name in outputs] == [FLOAT, FLOAT, FLOAT, FLOAT, STRING]
 
     found = answer(served, images=planes(textured(count, height, width)))
 
     k = found["scores"].shape[1]
-    assert k == most
+    assert k == listed
     assert found["boxes"].shape == (count, k, 4)
     assert found["landmarks"].shape == (count, k, 5, 2)
     assert found["scores"].shape == (count, k)
-    assert found["model"].shape == (count, 1)
+    assert found["model"].shape == found["upright"].shape == (count, 1)
     assert (np.diff(found["scores"], axis=1) <= 0).all(), "candidates come best first"
     assert found["scores"].min() >= 0
     assert found["scores"].max() <= 1
@@ -62,7 +63,7 @@ def assert_detector(served, count, height, width, most):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("size", [(64, 96), (480, 640)])
 def test_the_simulated_detector_keeps_the_contract(fake, count, size):
-    found = assert_detector(fake, count, *size, most=64)
+    found = assert_detector(fake, count, *size, listed=64)
 
     assert found["model"][0, 0].startswith("simulated_detector@")
 
@@ -74,10 +75,121 @@ def test_a_detector_keeps_the_contract(name, count, request):
     anchors = {"yunet": 1, "scrfd": 2}[name]
     cells = sum(64 // stride * (96 // stride) for stride in STRIDES) * anchors
 
-    found = assert_detector(served, count, 64, 96, most=min(cells, 1024))
-    assert_detector(served, count, 480, 640, most=1024)
+    found = assert_detector(served, count, 64, 96, listed=min(cells, LISTED))
+    assert_detector(served, count, 480, 640, listed=LISTED)
 
     assert (found["model"] == entry.id).all()
+    assert (found["upright"] == np.float32(entry.upright_fit)).all()
+
+
+def crowd(faces, side):
+    """A photo of the astronaut's face in rows, with `faces` of them."""
+    across = int(faces**0.5)
+    cell = side // across
+    face = cv2.resize(images.photo()[30:220, 120:310], (cell, cell), interpolation=cv2.INTER_AREA)
+    return np.tile(face, (across, across, 1))
+
+
+@pytest.mark.parametrize("name", ["yunet", "scrfd"])
+def test_the_list_grows_with_the_crowd_and_ends_below_any_face(name, request):
+    served, _, _ = request.getfixturevalue(name)
+
+    found = answer(served, images=planes(crowd(400, 1280)[None]))
+
+    scores = found["scores"][0]
+    assert len(scores) > 1024
+    assert scores[-2] >= LISTED_SCORE > scores[-1]
+
+
+def test_a_list_is_the_same_whatever_is_in_the_batch(yunet):
+    lone = np.zeros((1280, 1280, 3), np.uint8)
+    lone[:256, :320] = images.photo()
+    alone = answer(yunet[0], images=planes(lone[None]))
+    beside = answer(yunet[0], images=planes(np.stack([lone, crowd(400, 1280)])))
+
+    lists = [
+        Candidates(*(found[key][0] for key in ("boxes", "landmarks", "scores"))).promised()
+        for found in (alone, beside)
+    ]
+
+    assert len(beside["scores"][0]) > len(lists[1].scores) == len(lists[0].scores) == LISTED
+    assert all(np.allclose(*pair, atol=1e-3) for pair in zip(*lists, strict=True))
+
+
+# --- the second look ---
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    """The astronaut's landmarks and box, as YuNet sees them at first."""
+    photo = images.photo()
+    found = answer(built("yunet_s_dynamic")[0], images=planes(photo[None]))
+    candidates = Candidates(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    return photo, select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
+
+
+@pytest.mark.parametrize("name", ["yunet_s_dynamic", "scrfd_2.5g_bnkps"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_second_look_keeps_the_contract(name, count):
+    served, _, entry = built(name, "face_landmarks")
+    crops = textured(count, SECOND_SIDE, SECOND_SIDE)
+
+    found = answer(served, crops=crops)
+
+    assert {key: value.shape for key, value in found.items()} == {
+        "landmarks": (count, 5, 2),
+        "scores": (count, 1),
+        "model": (count, 1),
+    }
+    assert (found["model"] == entry.id).all()
+
+
+def test_a_second_look_brings_moved_landmarks_back(astronaut):
+    photo, face = astronaut
+    served, _, _ = built("yunet_s_dynamic", "face_landmarks")
+    eyes = np.linalg.norm(face.landmarks[0, 1] - face.landmarks[0, 0])
+
+    seen = []
+    for move in ((0, 0), (0.1, -0.1), (-0.15, 0.05)):
+        moved = face.landmarks + np.array(move, np.float32) * eyes
+        crops, matrices = cut_for_second_look(photo, face.boxes, moved)
+        found = answer(served, crops=crops)
+        assert found["scores"].min() > 0.85
+        seen.append(map_back(found["landmarks"], matrices)[0])
+
+    assert np.abs(np.array(seen) - seen[0]).max() < 0.1 * eyes
+
+
+def test_a_second_look_at_a_mirror_image_is_the_mirror_image(astronaut):
+    photo, face = astronaut
+    served, _, _ = built("yunet_s_dynamic", "face_landmarks")
+    crop = cut_for_second_look(photo, face.boxes, face.landmarks)[0][0]
+
+    found = answer(served, crops=np.stack([crop, crop[:, ::-1]]))
+
+    straight, mirrored = found["landmarks"]
+    assert np.allclose(
+        straight, (SECOND_SIDE - 1, 0) + mirrored[[1, 0, 2, 4, 3]] * (-1, 1), atol=0.01
+    )
+    assert np.ptp(found["scores"]) < 1e-4
+
+
+def test_where_no_face_is_in_the_middle_the_score_is_zero():
+    served, _, _ = built("yunet_s_dynamic", "face_landmarks")
+
+    found = answer(served, crops=np.full((1, SECOND_SIDE, SECOND_SIDE, 3), 90, np.uint8))
+
+    assert found["scores"].tolist() == [[0]]
+    assert np.isfinite(found["landmarks"]).all()
+
+
+def test_the_simulated_second_look_sees_what_the_first_saw():
+    served = session(simulated.build_landmarks())
+
+    found = answer(served, crops=np.zeros((2, SECOND_SIDE, SECOND_SIDE, 3), np.uint8))
+
+    assert np.array_equal(found["landmarks"], np.stack([SECOND_TEMPLATE] * 2))
+    assert found["model"][0, 0].startswith("simulated_detector@")
 
 
 # --- the simulated graph ---
@@ -94,7 +206,7 @@ def test_a_textured_photo_has_one_simulated_face_and_a_flat_one_none(fake, size)
     for boxes, landmarks, scores in zip(
         found["boxes"], found["landmarks"], found["scores"], strict=True
     ):
-        faces = select_faces(Faces(boxes, landmarks, scores), np.ones(2, np.float32), 0.6, 0.3)
+        faces = select_faces(Candidates(boxes, landmarks, scores), np.ones(2, np.float32), 0.6, 0.3)
         counts.append(len(faces.scores))
         x, y, width, height = faces.boxes[0] if len(faces.scores) else (0, 0, 1, 1)
         points = (faces.landmarks - (x, y)) / (width, height)
@@ -112,7 +224,7 @@ def test_padding_alone_is_no_texture(fake, size):
 def test_a_low_threshold_gives_a_simulated_crowd(fake):
     found = answer(fake, images=planes(textured(1, 512, 512)))
 
-    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    candidates = Candidates(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.1, 0.3)
     assert len(faces.scores) > 40
 
@@ -184,7 +296,7 @@ def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, reque
     for n, image in enumerate(batch):
         boxes, points, scores = (np.array(x, np.float32) for x in zip(*decode(upstream, image)))  # noqa: B905
         k = found["scores"].shape[1]
-        assert k == min(len(scores), graph.MAX_CANDIDATES)
+        assert k == min(len(scores), LISTED)
         # Squared, because YuNet's root enlarges what is nothing but rounding near 0.
         assert np.allclose(found["scores"][n] ** 2, np.sort(scores)[::-1][:k] ** 2, atol=1e-5)
         # Each served candidate is one of the decoded ones: boxes, landmarks and score together.
@@ -203,7 +315,7 @@ def test_a_detector_sees_rgb_and_finds_the_astronaut(name, request):
 
     found = answer(served, images=planes(photo[None]))
 
-    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    candidates = Candidates(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
     assert len(faces.scores) == 1
     right_eye, left_eye, nose, right_mouth, left_mouth = faces.landmarks[0]
@@ -223,7 +335,7 @@ def test_yunet_agrees_with_opencv(yunet, size):
 
     found = answer(yunet[0], images=planes(boxed.image[None]))
 
-    candidates = Faces(found["boxes"][0], found["landmarks"][0], found["scores"][0])
+    candidates = Candidates(found["boxes"][0], found["landmarks"][0], found["scores"][0])
     faces = select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
     assert len(expected) == len(faces.scores) == 1
     x, y, w, h = expected[0, :4]
@@ -231,5 +343,6 @@ def test_yunet_agrees_with_opencv(yunet, size):
     across = min(x + w, left + wide) - max(x, left)
     down = min(y + h, top + high) - max(y, top)
     assert across * down / (w * h + wide * high - across * down) > 0.95
-    assert np.abs(faces.landmarks[0] - expected[0, 4:14].reshape(5, 2)).max() < 1
+    # OpenCV has those of the best candidate, select_faces the mean of all.
+    assert np.abs(candidates.landmarks[0] - expected[0, 4:14].reshape(5, 2)).max() < 1
     assert faces.scores[0] == pytest.approx(expected[0, 14], abs=0.01)

@@ -2,10 +2,11 @@ import images
 import numpy as np
 import pytest
 
-from aurum.imaging.align import TEMPLATE, align
+from aurum.imaging.align import SECOND_TEMPLATE, TEMPLATE, align
 from aurum.imaging.decode import decode
-from aurum.imaging.faces import Faces
+from aurum.imaging.faces import LISTED, Candidates
 from aurum.pipeline.find import find_face, find_faces
+from aurum.pipeline.look import MAX_SECOND_LOOKS, Models, Seen
 from aurum.pipeline.request import Options, RequestError
 from aurum.settings import Settings
 
@@ -13,8 +14,18 @@ SETTINGS = Settings()
 LANDMARKS = np.array([[3, 4], [7, 4], [5, 6], [4, 8], [6, 8]], np.float32) / 10
 
 
-def options(*, min_confidence=0.5, max_faces=0, detection_size=640, aligned=False):
-    return Options(min_confidence, max_faces, detection_size, aligned)
+def options(**changed):
+    """Without looks that the test does not ask for."""
+    plain = {
+        "min_confidence": 0.5,
+        "max_faces": 0,
+        "detection_size": 512,
+        "aligned": False,
+        "orientation": "exif",
+        "refine": False,
+        "tiles": 0,
+    }
+    return Options(**{**plain, **changed})
 
 
 def faces(*boxes, scores=None):
@@ -23,23 +34,42 @@ def faces(*boxes, scores=None):
     landmarks = array[:, None, :2] + array[:, None, 2:] * LANDMARKS
     if scores is None:
         scores = np.linspace(0.95, 0.9, len(array))
-    return Faces(array, landmarks.astype(np.float32), np.array(scores, np.float32))
+    return Candidates(array, landmarks.astype(np.float32), np.array(scores, np.float32))
 
 
 class Detector:
-    """Answers one look after the other with what it was given, and keeps what it was shown."""
+    """Answers one look after the other with what it was given, and keeps what it was shown.
 
-    def __init__(self, *looks):
+    As a `Models` its second looks are what `second` says: scores, by the order of the crops.
+    """
+
+    def __init__(self, *looks, upright=0.0, second=()):
         self.looks = list(looks)
+        self.upright = upright
+        self.second = list(second)
         self.seen = []
+        self.crops = 0
 
     def __call__(self, image):
         self.seen.append(image.copy())
-        return self.looks.pop(0), f"detector{len(self.seen)}".encode()
+        return Seen(self.looks.pop(0), f"detector{len(self.seen)}".encode(), self.upright)
+
+    def refine(self, crops):
+        self.crops += len(crops)
+        scores = np.array([self.second.pop(0) for _ in crops], np.float32)
+        return np.stack([SECOND_TEMPLATE + 1] * len(crops)), scores
+
+    @property
+    def models(self):
+        return Models(self, self.refine, None)
 
     @property
     def shapes(self):
         return [image.shape[:2] for image in self.seen]
+
+
+def find(data, wanted, detect, settings=SETTINGS):
+    return find_faces(data, wanted, settings, detect.models)
 
 
 def file(width, height):
@@ -49,22 +79,22 @@ def file(width, height):
 def test_faces_are_found_in_the_pixels_of_the_photo():
     detect = Detector(faces([10, 20, 40, 60]))
 
-    found = find_faces(file(1280, 960), options(), SETTINGS, detect)
+    found = find(file(1024, 768), options(), detect)
 
-    assert detect.shapes == [(480, 640)]
+    assert detect.shapes == [(384, 512)]
     assert found.faces.boxes.tolist() == [[20, 40, 80, 120]]
     assert found.faces.landmarks[0, 0].tolist() == pytest.approx([2 * 22, 2 * 44])
     assert found.detector == b"detector1"
-    assert found.image_size.tolist() == [1280, 960]
+    assert found.image_size.tolist() == [1024, 768]
     assert found.image_size.dtype == np.int32
 
 
 def test_they_come_largest_first_and_no_more_than_wanted():
     candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], [200, 0, 40, 40])
-    photo = file(640, 480)
+    photo = file(500, 400)
 
     for wanted, sizes in ((0, [60, 40, 20]), (1, [60]), (2, [60, 40]), (9, [60, 40, 20])):
-        found = find_faces(photo, options(max_faces=wanted), SETTINGS, Detector(candidates))
+        found = find(photo, options(max_faces=wanted), Detector(candidates))
         assert found.faces.boxes[:, 2].tolist() == sizes
         assert len(found.faces.landmarks) == len(found.faces.scores) == len(sizes)
         assert found.crops().shape == (len(sizes), 112, 112, 3)
@@ -76,7 +106,7 @@ def test_the_options_and_settings_reach_the_selection():
 
     def count(nms_iou, **changed):
         settings = Settings(nms_iou=nms_iou)
-        found = find_faces(photo, options(**changed), settings, Detector(candidates))
+        found = find(photo, options(**changed), Detector(candidates), settings)
         return len(found.faces.scores)
 
     assert count(0.3) == 2
@@ -84,61 +114,223 @@ def test_the_options_and_settings_reach_the_selection():
     assert count(0.9, min_confidence=0.75) == 2
 
 
-def test_when_nothing_is_found_it_looks_again_at_half_the_size():
-    detect = Detector(faces(), faces([10, 20, 40, 60]))
-
-    found = find_faces(file(1280, 960), options(), SETTINGS, detect)
-
-    assert detect.shapes == [(480, 640), (256, 320)]
-    assert found.faces.boxes.tolist() == [[40, 80, 160, 240]]
-    assert found.detector == b"detector2"
-
-
 def test_doubtful_candidates_alone_are_nothing():
-    detect = Detector(faces([0, 0, 9, 9], scores=[0.4]), faces([0, 0, 9, 9], scores=[0.4]))
+    found = find(file(640, 480), options(), Detector(faces([0, 0, 9, 9], scores=[0.4])))
 
-    found = find_faces(file(640, 480), options(), SETTINGS, detect)
-
-    assert len(detect.seen) == 2
     assert len(found.faces.scores) == 0
-    assert found.detector == b"detector2"
+    assert found.detector == b"detector1"
     assert found.crops().shape == (0, 112, 112, 3)
+    assert found.complete
+
+
+def test_a_list_that_filled_up_is_said():
+    boxes = [[x, 0, 9, 9] for x in range(LISTED)]
+
+    found = find(file(640, 480), options(), Detector(faces(*boxes, scores=[0.7] * LISTED)))
+
+    assert not found.complete
+
+
+# --- several scales ---
 
 
 @pytest.mark.parametrize(
     ("size", "detection_size", "shapes"),
     [
-        ((100, 80), 640, [(96, 128), (32, 32)]),  # half of the photo's size, not of the limit
-        ((640, 100), 640, [(128, 640), (64, 320)]),
-        ((700, 700), 352, [(352, 352), (160, 160)]),  # half of it in whole cells
-        ((63, 63), 640, [(64, 64)]),  # half would be less than a cell
+        ((100, 80), 640, [(256, 320)]),  # enlarged
+        ((512, 300), 640, [(320, 512)]),  # held by one look
+        ((2000, 1000), 512, [(256, 512)]),
+        ((640, 480), 640, [(480, 640), (256, 320)]),
+        ((2000, 1500), 1280, [(960, 1280), (256, 320)]),
         ((500, 500), 32, [(32, 32)]),
-        ((64, 64), 64, [(64, 64), (32, 32)]),
-        ((1, 1), 640, [(32, 32)]),
+        ((1, 1), 640, [(320, 320)]),
+        # More than the detector's memory is meant for: in parts, and once as a whole between.
+        ((2560, 1400), 2560, [(1408, 1408)] * 2 + [(704, 1280), (192, 320)]),
     ],
 )
-def test_the_size_of_the_second_look(size, detection_size, shapes):
-    detect = Detector(faces(), faces())
+def test_the_scales_that_a_size_makes_necessary(size, detection_size, shapes):
+    detect = Detector(*[faces()] * len(shapes))
 
-    find_faces(file(*size), options(detection_size=detection_size), SETTINGS, detect)
+    find(file(*size), options(detection_size=detection_size), detect)
 
     assert detect.shapes == shapes
+
+
+def test_the_coarse_look_finds_the_large_face_and_the_fine_one_the_small():
+    # A photo of 1280x960 at 640: the coarse look has a quarter of its pixels on each side.
+    torn, small = [150, 150, 200, 200], [600, 20, 30, 30]
+    large = [10, 0, 300, 240]
+    detect = Detector(faces(torn, small, scores=[0.7, 0.9]), faces(large, scores=[0.92]))
+
+    found = find(file(1280, 960), options(detection_size=640), detect)
+
+    assert found.faces.boxes.tolist() == [[40, 0, 1200, 960], [1200, 40, 60, 60]]
+
+
+# --- tiles ---
+
+
+def test_a_long_photo_is_looked_at_in_tiles():
+    detect = Detector(*[faces([100, 50, 40, 40])] * 13, faces())
+
+    found = find(file(12000, 800), options(detection_size=640), detect)
+
+    assert detect.shapes == [(352, 640)] * 12 + [(64, 640), (32, 320)]
+    assert len(found.faces.scores) == 13
+    assert found.complete
+
+
+@pytest.mark.parametrize(("size", "looks"), [((500, 100), 1), ((2000, 800), 1), ((1000, 390), 3)])
+def test_no_tiles_where_they_would_show_no_more(size, looks):
+    detect = Detector(*[faces()] * looks)
+
+    find(file(*size), options(detection_size=256 if looks > 1 else 512), detect)
+
+    assert len(detect.seen) == looks
+
+
+def test_tiles_that_a_photo_is_too_long_for_are_said():
+    detect = Detector(*[faces()] * 17)
+
+    found = find(file(20000, 64), options(detection_size=256), detect)
+
+    assert len(detect.seen) == 17
+    assert not found.complete
+
+
+def test_tiles_can_be_asked_for():
+    detect = Detector(*[faces()] * 5)
+
+    find(file(1600, 1200), options(tiles=4), detect)
+
+    assert detect.shapes == [(416, 512)] * 4 + [(384, 512)]
+
+
+def test_a_face_that_a_tile_cuts_is_taken_from_the_one_that_has_it_whole():
+    # Tiles of 1000 pixels at 512: the first one's right border cuts a face in two.
+    cut, whole = [480, 100, 32, 60], [300, 100, 60, 60]
+    detect = Detector(*[faces(cut), faces(whole), faces(), faces(), faces()])
+
+    found = find(file(1600, 1600), options(tiles=4), detect)
+
+    assert len(found.faces.scores) == 1
+
+
+# --- a second look at each face ---
+
+
+def test_a_second_look_moves_the_landmarks_and_tells_how_well_they_fit():
+    wanted = options(refine=True)
+    face = [100, 100, 80, 80]
+    first = find(file(400, 400), options(), Detector(faces(face, scores=[0.9])))
+
+    found, unseen = (
+        find(file(400, 400), wanted, Detector(faces(face, scores=[0.9]), second=[score]))
+        for score in (0.8, 0)
+    )
+
+    assert np.abs(found.faces.landmarks - first.faces.landmarks).max() > 0.3
+    assert np.array_equal(unseen.faces.landmarks, first.faces.landmarks)
+    assert found.faces.fits.tolist() == pytest.approx([0.85])
+    assert unseen.faces.fits.tolist() == pytest.approx([0.45])
+    assert found.faces.scores.tolist() == pytest.approx([0.9])
+
+
+def test_a_crowd_has_so_many_second_looks_and_no_more():
+    crowd = [[12 * (n % 40), 12 * (n // 40), 10, 10] for n in range(300)]
+    detect = Detector(faces(*crowd, scores=[0.9] * 300), second=[0.9] * MAX_SECOND_LOOKS)
+
+    found = find(file(500, 500), options(refine=True), detect)
+
+    assert len(found.faces.scores) == 300
+    assert detect.crops == MAX_SECOND_LOOKS
+
+
+# --- turned photos ---
+
+AUTO = {"orientation": "auto", "refine": True}
+
+
+def test_an_upright_photo_is_not_turned():
+    detect = Detector(faces([100, 100, 80, 80], scores=[0.95]), upright=0.9, second=[0.9])
+
+    found = find(file(500, 500), options(**AUTO), detect)
+
+    assert len(detect.seen) == 1
+    assert found.faces.rotations.tolist() == [0]
+
+
+def shrunk(look):
+    """As a coarse look of 224 pixels sees what is seen at 500."""
+    return Candidates(look.boxes * 0.448, look.landmarks * 0.448, look.scores)
+
+
+def test_a_face_keeps_the_reading_that_fits_best():
+    face = [100, 100, 128, 128]
+    # In a photo of 500x400, a box in the photo turned clockwise by 90 degrees: x is 400 - y - h.
+    turned = [400 - 100 - 128, 100, 128, 128]
+    better = faces(turned, scores=[0.95])
+    looks = [faces(face, scores=[0.7]), shrunk(better), faces(), faces(), better]
+    detect = Detector(*looks, upright=0.9, second=[0.3, 0.95, 0.95])
+
+    found = find(file(500, 400), options(**AUTO), detect)
+
+    assert detect.shapes == [(416, 512), (224, 192), (192, 224), (224, 192), (512, 416)]
+    assert found.faces.rotations.tolist() == [90]
+    assert found.faces.boxes[0].tolist() == pytest.approx(face, abs=2)
+    assert found.faces.scores.tolist() == pytest.approx([0.95])
+
+
+def test_a_photo_without_faces_costs_three_coarse_looks_more():
+    detect = Detector(*[faces()] * 5)
+
+    found = find(file(1280, 960), options(detection_size=640, **AUTO), detect)
+
+    assert detect.shapes == [(480, 640), (256, 320), (320, 256), (256, 320), (320, 256)]
+    assert len(found.faces.scores) == 0
+
+
+@pytest.mark.parametrize("size", [320, 512, 640, 960, 1280])
+@pytest.mark.parametrize("score", [0.61, 0.7, 0.8])
+def test_no_photo_costs_more_than_four_looks(size, score):
+    def anything(image):
+        pixels.append(image.shape[0] * image.shape[1])
+        # Each turned look sees something better than those before it.
+        best = min(score + 0.02 * len(pixels), 1)
+        return Seen(faces([10, 10, 30, 30], scores=[best]), b"detector", 1.0)
+
+    def second(crops):
+        return np.stack([SECOND_TEMPLATE] * len(crops)), np.full(len(crops), 0.99, np.float32)
+
+    pixels = []
+    wanted = options(detection_size=size, **AUTO)
+    find_faces(file(size, size), wanted, SETTINGS, Models(anything, second, None))
+
+    assert sum(pixels) <= 4 * size * size
+
+
+def test_with_exif_alone_nothing_is_turned():
+    detect = Detector(faces(), upright=0.9)
+
+    find(file(500, 500), options(orientation="exif"), detect)
+
+    assert len(detect.seen) == 1
 
 
 def test_the_detector_sees_the_letterboxed_photo():
     detect = Detector(faces([0, 0, 9, 9]))
 
-    found = find_faces(file(100, 80), options(), SETTINGS, detect)
+    found = find(file(400, 330), options(), detect)
 
     (image,) = detect.seen
-    assert (image[:80, :100] == found.photo.pixels).all()
-    assert image[80:].sum() == image[:, 100:].sum() == 0
+    assert (image[:330, :400] == found.photo.pixels).all()
+    assert image[330:].sum() == image[:, 400:].sum() == 0
 
 
 def test_find_face_takes_the_largest_even_if_others_are_surer():
     candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], scores=[0.99, 0.6])
 
-    found = find_face(file(640, 480), options(), SETTINGS, Detector(candidates))
+    found = find_face(file(500, 400), options(), SETTINGS, Detector(candidates).models)
 
     assert found.faces.boxes.tolist() == [[100, 0, 60, 60]]
     assert np.array_equal(
@@ -152,7 +344,7 @@ def test_find_face_says_when_there_is_none():
             file(640, 480),
             options(min_confidence=0.75, detection_size=320),
             SETTINGS,
-            Detector(faces(), faces()),
+            Detector(faces()).models,
         )
 
     assert caught.value.code == "no_face"
@@ -163,7 +355,7 @@ def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
     pixels = np.random.default_rng(3).integers(0, 256, (112, 112, 3), np.uint8)
     data = images.opencv(".png", pixels)
 
-    found = find_face(data, options(aligned=True), SETTINGS, Detector())
+    found = find_face(data, options(aligned=True), SETTINGS, Detector().models)
 
     assert found.detector == b""
     assert found.faces.boxes.tolist() == [[0, 0, 112, 112]]
@@ -176,17 +368,17 @@ def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
 @pytest.mark.parametrize("size", [(112, 111), (111, 112), (224, 224), (1, 1)])
 def test_what_is_said_to_be_aligned_must_have_that_size(size):
     with pytest.raises(RequestError) as caught:
-        find_face(file(*size), options(aligned=True), SETTINGS, Detector())
+        find_face(file(*size), options(aligned=True), SETTINGS, Detector().models)
 
     assert caught.value.code == "not_aligned"
     assert f"the image is {size[0]}x{size[1]};" in str(caught.value)
 
 
-@pytest.mark.parametrize("find", [find_face, find_faces])
+@pytest.mark.parametrize("step", [find_face, find_faces])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_a_bad_photo_is_an_invalid_image(find, aligned):
+def test_a_bad_photo_is_an_invalid_image(step, aligned):
     with pytest.raises(RequestError) as caught:
-        find(b"no photo", options(aligned=aligned), SETTINGS, Detector())
+        step(b"no photo", options(aligned=aligned), SETTINGS, Detector().models)
 
     assert caught.value.code == "invalid_image"
     assert "not an image" in str(caught.value)
@@ -196,9 +388,9 @@ def test_the_limits_of_the_settings_apply():
     photo = file(64, 64)
 
     with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_BYTES"):
-        find_faces(photo, options(), Settings(max_image_bytes=len(photo) - 1), Detector())
+        find(photo, options(), Detector(), Settings(max_image_bytes=len(photo) - 1))
     with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_PIXELS"):
-        find_faces(photo, options(), Settings(max_image_pixels=64 * 64 - 1), Detector())
+        find(photo, options(), Detector(), Settings(max_image_pixels=64 * 64 - 1))
 
 
 def test_an_error_of_the_detector_is_passed_on():
@@ -206,14 +398,14 @@ def test_an_error_of_the_detector_is_passed_on():
         raise RuntimeError("the detector is away")
 
     with pytest.raises(RuntimeError, match="is away"):
-        find_faces(file(64, 64), options(), SETTINGS, broken)
+        find_faces(file(64, 64), options(), SETTINGS, Models(broken, None, None))
 
 
 def test_orientation_is_applied_before_the_detector():
     detect = Detector(faces([0, 0, 9, 9]))
     data, size = images.good()["jpeg orientation 6"]
 
-    found = find_faces(data, options(), SETTINGS, detect)
+    found = find(data, options(), detect)
 
     assert found.image_size.tolist() == list(size)
     assert np.array_equal(found.photo.pixels, decode(data, 10**7, 10**7))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aurum.imaging.letterbox import CELL, letterbox
+from aurum.imaging.letterbox import CELL, SMALLEST, letterbox
 
 sides = st.integers(1, 700)
 targets = st.integers(1, 20).map(lambda cells: cells * CELL)
@@ -16,14 +16,15 @@ def white(height, width):
 
 @settings(deadline=None, max_examples=150)
 @given(height=sides, width=sides, long_side=targets)
-def test_any_photo_fits_without_being_enlarged_or_stretched(height, width, long_side):
+def test_any_photo_fits_without_being_stretched(height, width, long_side):
     image, scale = letterbox(white(height, width), long_side)
 
     assert image.dtype == np.uint8
     assert image.shape[0] % CELL == image.shape[1] % CELL == 0
     assert max(image.shape) <= max(long_side, CELL)
     assert scale.dtype == np.float32
-    assert (scale <= 1).all()
+    if max(height, width) >= SMALLEST:
+        assert (scale <= 1).all()
     inner_width, inner_height = np.round(scale * (width, height)).astype(int)
     assert (image[:inner_height, :inner_width] == 255).all()
     assert image[inner_height:].sum() == image[:, inner_width:].sum() == 0
@@ -31,26 +32,36 @@ def test_any_photo_fits_without_being_enlarged_or_stretched(height, width, long_
     assert image.shape[0] - inner_height < CELL
     assert image.shape[1] - inner_width < CELL
     # The photo's far corner comes back to where it was, to half a pixel of the input.
-    ideal = min(1, long_side / max(height, width))
+    ideal = min(long_side, max(height, width, SMALLEST)) / max(height, width)
     corner = np.array([inner_width, inner_height]) / ideal
     off = np.abs(corner - (width, height)) * ideal
     assert (off[np.array([width, height]) * ideal >= 1] <= 0.5 + 1e-6).all()
 
 
-def test_a_small_photo_is_kept_as_it_is():
-    photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+def test_a_photo_that_fits_is_kept_as_it_is():
+    photo = np.random.default_rng(0).integers(0, 256, (250, 330, 3), np.uint8)
 
     image, scale = letterbox(photo, 640)
 
-    assert image.shape == (64, 96, 3)
-    assert (image[:50, :70] == photo).all()
+    assert image.shape == (256, 352, 3)
+    assert (image[:250, :330] == photo).all()
     assert scale.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
+    ("long_side", "shape"), [(640, (256, 320, 3)), (320, (256, 320, 3)), (160, (128, 160, 3))]
+)
+def test_a_smaller_one_is_enlarged_to_320_where_the_size_allows(long_side, shape):
+    image, scale = letterbox(white(80, 100), long_side)
+
+    assert image.shape == shape
+    assert scale.tolist() == pytest.approx([shape[1] / 100] * 2)
+
+
+@pytest.mark.parametrize(
     ("height", "width", "shape"),
-    [(1, 1, (32, 32)), (1, 5000, (32, 320)), (5000, 1, (320, 32)), (8, 3000, (32, 320)),
-     (32, 32, (32, 32)), (320, 640, (160, 320)), (333, 641, (192, 320))],
+    [(1, 1, (320, 320)), (1, 5000, (32, 320)), (5000, 1, (320, 32)), (8, 3000, (32, 320)),
+     (32, 32, (320, 320)), (320, 640, (160, 320)), (333, 641, (192, 320))],
 )  # fmt: skip
 def test_odd_shapes(height, width, shape):
     image, scale = letterbox(white(height, width), 320)

@@ -7,9 +7,7 @@ import pytest
 
 from aurum.playground import timings
 
-NOTHING = dict.fromkeys(
-    ("analyze_faces", "detect_faces", "face_detection", "face_embedding"), (0, 0)
-)
+NOTHING = dict.fromkeys(("analyze_faces", "detect_faces", *timings.MODELS), (0, 0))
 
 
 def told(after, before=NOTHING):
@@ -22,13 +20,15 @@ def test_a_lone_request():
         {
             "analyze_faces": (1, 20_000_000),
             "face_detection": (2, 9_000_000),
+            "face_landmarks": (3, 2_000_000),
             "face_embedding": (1, 5_000_000),
         }
     )
-    assert names == ["receive", "triton", "face_detection", "face_embedding", "step"]
+    steps = ["face_detection", "face_landmarks", "face_embedding", "step"]
+    assert names == ["receive", "triton", *steps]
     assert text == (
         'receive;dur=1.00, triton;dur=30.00, face_detection;dur=9.00;desc="2", '
-        'face_embedding;dur=5.00;desc="1", step;dur=6.00'
+        'face_landmarks;dur=2.00;desc="3", face_embedding;dur=5.00;desc="1", step;dur=4.00'
     )
 
 
@@ -54,7 +54,7 @@ def test_what_may_be_another_request_s_is_not_told(after):
 
 def test_overlapping_calls_have_no_rest():
     names, _ = told({"analyze_faces": (1, 20_000_000), "face_embedding": (5, 30_000_000)})
-    assert names == ["receive", "triton", "face_detection", "face_embedding"]
+    assert names == ["receive", "triton", *timings.MODELS]
 
 
 def test_without_counters_only_what_was_measured_is_told():

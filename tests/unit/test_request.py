@@ -23,19 +23,42 @@ def message(**parameters):
 def test_without_parameters_the_settings_apply(parameters):
     options = parse_options(parameters, SETTINGS)
 
-    assert options == Options(min_confidence=0.55, max_faces=0, detection_size=416, aligned=False)
+    assert options == Options(
+        min_confidence=0.55,
+        max_faces=0,
+        detection_size=416,
+        aligned=False,
+        orientation="auto",
+        refine=True,
+        tiles=0,
+    )
+
+
+def test_the_settings_say_how_photos_are_looked_at():
+    options = parse_options("", Settings(orientation="exif", refine=False))
+
+    assert (options.orientation, options.refine) == ("exif", False)
+
+
+EVERY = {
+    "min_confidence": 0.25,
+    "max_faces": 3,
+    "detection_size": 640,
+    "aligned": True,
+    "orientation": "exif",
+    "refine": False,
+    "tiles": 9,
+}
 
 
 def test_every_parameter_is_read():
-    options = parse(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
-
-    assert options == Options(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
+    assert parse(**EVERY) == Options(**EVERY)
 
 
 def test_numbers_and_booleans_may_come_as_text():
-    options = parse(min_confidence="0.25", max_faces="3", detection_size="640", aligned="True")
+    options = parse(**{name: str(value) for name, value in EVERY.items()})
 
-    assert options == Options(min_confidence=0.25, max_faces=3, detection_size=640, aligned=True)
+    assert options == Options(**EVERY)
     assert type(options.max_faces) is type(options.detection_size) is int
 
 
@@ -95,6 +118,25 @@ def test_a_bad_aligned(value):
     )
 
 
+@pytest.mark.parametrize("value", [*NO_NUMBERS, -1, 17, 1.5, "2.5"])
+def test_a_bad_number_of_tiles(value):
+    assert message(tiles=value) == (
+        f"[invalid_parameter] tiles={value!r}: must be a whole number from 0 to 16"
+    )
+
+
+@pytest.mark.parametrize("value", ["", "Auto", "90", 90, None, True, ["auto"]])
+def test_a_bad_orientation(value):
+    assert message(orientation=value) == (
+        f"[invalid_parameter] orientation={value!r}: must be one of auto, exif"
+    )
+
+
+@pytest.mark.parametrize("value", [0, "no", None])
+def test_a_bad_refine(value):
+    assert message(refine=value) == f"[invalid_parameter] refine={value!r}: must be true or false"
+
+
 @pytest.mark.parametrize("value", [False, "false", "FALSE"])
 def test_aligned_may_be_said_to_be_false(value):
     assert parse(aligned=value).aligned is False
@@ -104,7 +146,7 @@ def test_aligned_may_be_said_to_be_false(value):
 def test_an_unknown_name_is_an_error_that_lists_the_known(name):
     assert message(**{name: 1}) == (
         f"[invalid_parameter] unknown parameter {name!r}; known: min_confidence, max_faces, "
-        "detection_size, aligned"
+        "detection_size, aligned, orientation, refine, tiles"
     )
 
 

@@ -4,8 +4,34 @@ Every detector is served under one contract, and so is every embedder (docs/cont
 pipelines never know which family answers. A new family is one module here and one line below.
 """
 
-from aurum.models.families import arcface, scrfd, simulated, yunet
+from onnx import ModelProto
 
-DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build}
-EMBEDDERS = {"arcface": arcface.build}
-SIMULATED = {"detector": simulated.build_detector, "embedder": simulated.build_embedder}
+from aurum.models.families import arcface, detector, scrfd, simulated, yunet
+from aurum.models.manifest import Model
+
+# What each role serves, by name.
+SERVED = {"detector": ("face_detection", "face_landmarks"), "embedder": ("face_embedding",)}
+# From the upstream graph to a graph of candidates.
+_DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build}
+_EMBEDDERS = {"arcface": arcface.build}
+_SIMULATED = {
+    "face_detection": simulated.build_detector,
+    "face_landmarks": simulated.build_landmarks,
+    "face_embedding": simulated.build_embedder,
+}
+
+
+def build(name: str, entry: Model, upstream: ModelProto | None) -> ModelProto:
+    """The graph served as `name`, of a model and its upstream graph; None: it is simulated.
+
+    Raises BuildError for a model that breaks the contract.
+    """
+    if upstream is None:
+        return _SIMULATED[name]()
+    model_id = str(entry.id)
+    if entry.role == "embedder":
+        return _EMBEDDERS[entry.family](upstream, entry, model_id)
+    candidates = _DETECTORS[entry.family](upstream)
+    if name == "face_landmarks":
+        return detector.landmarks(candidates, model_id)
+    return detector.finish(candidates, model_id, entry.upright_fit)

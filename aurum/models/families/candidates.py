@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import ModelProto
 
+from aurum.imaging.faces import LISTED, LISTED_SCORE
 from aurum.models.families import graph
 
 STRIDES = (8, 16, 32)
@@ -66,9 +67,10 @@ def before(scale: float, mean: float) -> ModelProto:
 def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
     """Raw heads -> `boxes` [N,K,4] x,y,width,height, `landmarks` [N,K,5,2], `scores` [N,K].
 
-    K = min(MAX_CANDIDATES, A), best first. Only what survives the top-k is decoded, and candidates
-    lie along the last axis until the very end: onnxruntime is slow where a broadcast runs over an
-    inner axis of two.
+    Best first. K is one more than have a score of LISTED_SCORE, so that no crowd fills the list; at
+    least LISTED, and at most half of all A, as far as there are so many. Only what survives the
+    top-k is decoded, and candidates lie along the last axis until the very end: onnxruntime is slow
+    where a broadcast runs over an inner axis of two.
 
     `inputs` declares the heads; `gather` makes of them `likely` [N,A], the scores, and `values`
     [N,14,A], four box and ten landmark values. `box` makes `box_rows` [N,4,K] from `raw_box`
@@ -81,7 +83,15 @@ def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
             => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {{
             {gather}
             count = Shape <start=1, end=2> (likely)
-            k = Min (count, limit)
+            is_sure = GreaterOrEqual (likely, sure)
+            one_if_sure = Cast <to=7> (is_sure)
+            each_sure = ReduceSum <keepdims=0> (one_if_sure, i1)
+            most_sure = ReduceMax <axes=[0], keepdims=1> (each_sure)
+            and_one = Add (most_sure, i1)
+            wanted = Max (and_one, least)
+            part = Div (count, i2)
+            allowed = Max (part, least)
+            k = Min (wanted, allowed, count)
             scores, index = TopK <axis=1> (likely, k)
 
             # where each candidate's cell lies: level, row and column from the flat index
@@ -130,7 +140,8 @@ def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
         {
             **{f"i{n}": np.array([n], np.int64) for n in (0, 1, 2, 3, 4, 14, 16)},
             **{f"s{n}": np.array([n], np.int64) for n in STRIDES},
-            "limit": np.array([graph.MAX_CANDIDATES], np.int64),
+            "sure": np.float32(LISTED_SCORE),
+            "least": np.array([LISTED], np.int64),
             "anchors": np.array([anchors], np.int64),
             "rows": np.array([1, 14, 1], np.int64),
             "pairs": np.array([0, 0, 5, 2], np.int64),  # 0: that size as it is
@@ -144,7 +155,6 @@ def served(
     net: ModelProto,
     heads: Sequence[tuple[str, str]],
     decode: ModelProto,
-    model_id: str,
     *,
     scale: float = 1.0,
     mean: float = 0.0,
@@ -152,5 +162,4 @@ def served(
     """Join preprocessing, net and decoder; `heads`: (output of net, input of decode)."""
     pre = before(scale, mean)
     whole = graph.join(pre, net, [("pixels", "net_input")])
-    whole = graph.join(whole, decode, [*heads, ("size", "size")])
-    return graph.finish(whole, "face_detection", model_id)
+    return graph.join(whole, decode, [*heads, ("size", "size")])

@@ -17,9 +17,6 @@ from aurum.errors import OperatorError
 
 IR_VERSION = 8
 OPSET = 17
-# Candidates a detector hands on for each photo, best first. A face leaves some 5-10 of them above
-# the usual threshold, so this is room for well over a hundred faces even before NMS.
-MAX_CANDIDATES = 1024
 
 
 class BuildError(OperatorError, ValueError):
@@ -54,9 +51,23 @@ def upstream(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
     return model
 
 
-def join(first: ModelProto, second: ModelProto, names: Sequence[tuple[str, str]]) -> ModelProto:
-    """Feed outputs of `first` into inputs of `second`: pairs (output name, input name)."""
-    return compose.merge_models(first, second, io_map=list(names))
+def join(
+    first: ModelProto,
+    second: ModelProto,
+    names: Sequence[tuple[str, str]],
+    outputs: Sequence[str] | None = None,
+) -> ModelProto:
+    """Feed outputs of `first` into inputs of `second`: pairs (output name, input name).
+
+    The whole gives `outputs`; None: all that are not fed on.
+    """
+    kept = None if outputs is None else list(outputs)
+    return compose.merge_models(first, second, io_map=list(names), outputs=kept)
+
+
+def prefixed(model: ModelProto) -> ModelProto:
+    """A copy whose names all begin with ``look/``, to be a part of another graph."""
+    return compose.add_prefix(model, "look/")
 
 
 def keep_outputs(model: ModelProto, names: Sequence[str], rank: int) -> None:
@@ -112,6 +123,11 @@ def add_constant(model: ModelProto, name: str, value: onnx.TensorProto) -> None:
     model.graph.node.extend(part.graph.node)
     model.graph.initializer.extend(part.graph.initializer)
     model.graph.output.extend(part.graph.output)
+
+
+def add_number(model: ModelProto, name: str, value: float) -> None:
+    """Add an output `name` [N,1] that says `value`."""
+    add_constant(model, name, numpy_helper.from_array(np.array([value], np.float32)))
 
 
 def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:

@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE
+from aurum.models.families import detector
 from aurum.models.families.candidates import STRIDES
 from aurum.models.manifest import Model
 
@@ -34,6 +36,28 @@ def detect(session: ort.InferenceSession, entry: Model, image: NDArray[np.uint8]
     joined = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
     order = np.argsort(-joined["scores"], kind="stable")
     return {name: value[order] for name, value in joined.items()}
+
+
+def landmarks(
+    session: ort.InferenceSession, entry: Model, crop: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], float]:
+    """What `face_landmarks` says of one crop RGB [96,96,3]: landmarks [5,2] and their score."""
+    seen: list[tuple[NDArray[np.float32], float]] = []
+    for image in (crop, crop[:, ::-1]):
+        found = detect(session, entry, image)
+        points = found["landmarks"]
+        if image is not crop:
+            points = (points * (-1, 1) + (SECOND_SIDE - 1, 0))[:, detector.MIRRORED]
+        near = np.abs(points - SECOND_TEMPLATE).max(axis=(1, 2)) < detector.NEAR
+        taken = np.flatnonzero(near & (found["scores"] >= detector.LEAST_SCORE))
+        if len(taken):
+            scores = found["scores"][taken].astype(np.float64)
+            mean = np.average(points[taken], axis=0, weights=scores**detector.POWER)
+            seen.append((mean, float(scores.max())))
+    if not seen:
+        return np.zeros((5, 2), np.float32), 0.0
+    mean = np.mean([points for points, _ in seen], axis=0)
+    return np.asarray(mean, np.float32), sum(score for _, score in seen) / 2
 
 
 def embed(

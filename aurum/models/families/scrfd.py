@@ -10,7 +10,6 @@ import numpy as np
 from onnx import ModelProto, numpy_helper
 
 from aurum.models.families import candidates, graph
-from aurum.models.manifest import Model
 
 LEVELS = 3
 HEADS = ("score", "bbox", "kps")
@@ -34,7 +33,7 @@ BOX = """
 """
 
 
-def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
+def build(model: ModelProto) -> ModelProto:
     """Fold preprocessing and decoding into the upstream graph, and give it a batch dimension.
 
     `model` takes RGB float32 [1,3,H,W], (x - 127.5) / 128, and gives scores, boxes and landmarks
@@ -48,7 +47,7 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     declared = ", ".join(f"float[N, A, {columns[name[:-2]]}] {name}" for name in inputs)
     heads = [(f"net/{name}", head) for name, head in zip(names, inputs, strict=True)]
     decode = candidates.decoder(declared, GATHER, BOX, anchors=2)
-    return candidates.served(net, heads, decode, model_id, scale=1 / 128, mean=127.5)
+    return candidates.served(net, heads, decode, scale=1 / 128, mean=127.5)
 
 
 def _batch(model: ModelProto) -> None:

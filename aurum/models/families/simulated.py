@@ -11,7 +11,8 @@ import hashlib
 import numpy as np
 from onnx import ModelProto
 
-from aurum.models.families import arcface, candidates, graph
+from aurum.imaging.align import SECOND_TEMPLATE
+from aurum.models.families import arcface, candidates, detector, graph
 
 CELLS = 8
 # One face of three quarters of the photo, at the middle; landmarks where a frontal face has them.
@@ -22,6 +23,12 @@ LANDMARKS = np.array(
 
 
 def build_detector() -> ModelProto:
+    """`face_detection`, which finds what `_candidates` says."""
+    model = _candidates()
+    return detector.finish(model, _identity("simulated_detector", model), 0.0)
+
+
+def _candidates() -> ModelProto:
     """One sure face (score 0.9) in any photo with contrast, and 63 doubtful ones (below 0.6).
 
     A photo of one colour has none. The doubtful ones lie on an 8 x 8 grid, so that a low
@@ -79,8 +86,30 @@ def build_detector() -> ModelProto:
             "unit_landmarks": landmarks[None].astype(np.float32),
         },
     )
-    candidates.name_check(model)
-    return graph.finish(model, "face_detection", _identity("simulated_detector", model))
+    return candidates.name_check(model)
+
+
+def build_landmarks() -> ModelProto:
+    """Sees a face just where it is looked for, whatever the crop shows."""
+    model = graph.fragment(
+        """
+        landmarks (uint8[N, 96, 96, 3] crops)
+            => (float[N, 5, 2] landmarks, float[N, 1] scores) {
+            batch = Shape <start=0, end=1> (crops)
+            all_points = Concat <axis=0> (batch, points)
+            all_scores = Concat <axis=0> (batch, i1)
+            landmarks = Expand (expected, all_points)
+            scores = Expand (score, all_scores)
+        }
+        """,
+        {
+            "points": np.array([5, 2], np.int64),
+            "i1": np.array([1], np.int64),
+            "expected": SECOND_TEMPLATE[None],
+            "score": np.array([[0.9]], np.float32),
+        },
+    )
+    return graph.finish(model, "face_landmarks", _identity("simulated_detector", _candidates()))
 
 
 def build_embedder() -> ModelProto:

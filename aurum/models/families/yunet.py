@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from aurum.models.families import candidates, graph
-from aurum.models.manifest import Model
 
 HEADS = ("cls", "obj", "bbox", "kps")  # of 1 + 1 + 4 + 10 channels
 
@@ -44,7 +43,7 @@ BOX = """
 """
 
 
-def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
+def build(model: ModelProto) -> ModelProto:
     """Fold preprocessing and decoding into the upstream graph (contract: docs/contract.md).
 
     `model` takes BGR float32 [N,3,H,W] in 0..255 and gives 12 raw heads.
@@ -57,7 +56,7 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     graph.keep_outputs(net, names, rank=4)
     declared = ", ".join(f"float[N, 16, H_{name}, W_{name}] {name}" for name in names)
     decode = candidates.decoder(declared, GATHER, BOX, anchors=1)
-    return candidates.served(net, [(name, name) for name in names], decode, model_id)
+    return candidates.served(net, [(name, name) for name in names], decode)
 
 
 def _read_rgb(net: ModelProto) -> None:

@@ -4,7 +4,7 @@ import { el, milliseconds, Notice } from "./dom.js";
 import { FaceView, rawAnswer, summary } from "./faces.js";
 import { photoInput } from "./photo.js";
 import { snippets } from "./snippets.js";
-import { infer } from "./triton.js";
+import { infer, mayMissSome } from "./triton.js";
 
 export function analyze(panel, { onanswer }) {
   const notice = new Notice();
@@ -67,7 +67,8 @@ export function analyze(panel, { onanswer }) {
     const anew = current?.blob !== blob || found.hidden;
     const controller = new AbortController();
     current = { blob, name, controller };
-    code.show(name, options.values());
+    const asked = options.values();
+    code.show(name, asked);
     notice.say(`Asking about ${name} …`);
     if (anew) hide();
     const seen = anew
@@ -77,7 +78,7 @@ export function analyze(panel, { onanswer }) {
         )
       : !view.stage.hidden;
     try {
-      const result = await infer("analyze_faces", blob, options.values(), controller.signal);
+      const result = await infer("analyze_faces", blob, asked, controller.signal);
       const visible = await seen;
       if (controller.signal.aborted) return;
       onanswer(result);
@@ -89,7 +90,7 @@ export function analyze(panel, { onanswer }) {
         .filter(Boolean)
         .join(" and ");
       times.replaceChildren(...timeRows(result.times));
-      notice.say(said(result, visible && view.fits, visible));
+      notice.say(said(result, asked, visible && view.fits, visible));
     } catch (error) {
       if (error.name === "AbortError") return;
       await seen;
@@ -107,8 +108,10 @@ export function analyze(panel, { onanswer }) {
   return input;
 }
 
-function said(result, fits, visible) {
+function said(result, asked, fits, visible) {
   const notes = [`${result.faces.length === 0 ? "No face found: " : ""}${summary(result)}.`];
+  if (mayMissSome(result, asked))
+    notes.push("More may be found with a larger long side for the detector, or more tiles.");
   if (!visible) notes.push("This browser can't show the photo, so nothing is drawn.");
   else if (!fits)
     notes.push(
@@ -124,7 +127,8 @@ function requestOptions(onchange) {
   const fields = [
     ["lowest score", number("min_confidence", { min: 0, max: 1, step: 0.05 })],
     ["most faces", number("max_faces", { min: 0, step: 1 })],
-    ["detector's long side, pixels", number("detection_size", { min: 32, step: 32 })],
+    ["detector's long side, pixels", number("detection_size", { min: 32, max: 2560, step: 32 })],
+    ["tiles, for crowds", number("tiles", { min: 0, max: 16, step: 1 })],
   ];
   const element = el(
     "details",
@@ -154,6 +158,11 @@ function timeRows({ read, exchange, decode, server }) {
     ["receive it at the pass-through", server.receive?.duration, 1],
     ["ask Triton, until its whole answer is there", server.triton?.duration, 1],
     [`face_detection${calls(server.face_detection?.note)}`, server.face_detection?.duration, 2],
+    [
+      `second look (face_landmarks)${calls(server.face_landmarks?.note)}`,
+      server.face_landmarks?.duration,
+      2,
+    ],
     [`face_embedding${calls(server.face_embedding?.note)}`, server.face_embedding?.duration, 2],
     ["decode, letterbox, NMS, align, quality", server.step?.duration, 2],
     ["read the answer's tensors", decode, 0],

@@ -82,3 +82,8 @@ export function counted(faces) {
   if (faces.length === 0) return "no face";
   return faces.length === 1 ? "1 face" : `${faces.length} faces`;
 }
+
+/** How far, clockwise, the photo is to be turned to make a face upright. */
+export function turned(face) {
+  return `turned ${face.rotation}°`;
+}

@@ -1,7 +1,7 @@
 // A photo with its marks, and the list of its faces with their crops: one lights up the other.
 
 import { crop } from "./align.js";
-import { copyButton, counted, el } from "./dom.js";
+import { copyButton, counted, el, turned } from "./dom.js";
 import { Overlay } from "./overlay.js";
 import { parts } from "./quality.js";
 
@@ -98,6 +98,7 @@ export class FaceView {
           {},
           face.quality === null ? "quality: not given" : `quality ${face.quality.toFixed(2)}`,
         ),
+        face.rotation ? el("span", {}, turned(face)) : null,
       ),
       qualityTable(face, index),
     );

@@ -3,9 +3,8 @@
 import { counted, el, milliseconds, Notice } from "./dom.js";
 import { Overlay } from "./overlay.js";
 import { cameraTrouble, openCamera, toJpeg } from "./photo.js";
-import { infer } from "./triton.js";
+import { DETECTION_SIZE, infer } from "./triton.js";
 
-const SIDE = 640; // pixels: what the detector looks at by default
 const KEPT = 30; // frames that the rate and the median are of
 
 export function live(panel, { onanswer }) {
@@ -119,7 +118,7 @@ export function live(panel, { onanswer }) {
       video,
       video.videoWidth,
       video.videoHeight,
-      SIDE,
+      DETECTION_SIZE,
       0.85,
     );
     const result = await infer(pipeline.value, blob, {}, run.controller.signal);

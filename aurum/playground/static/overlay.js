@@ -1,6 +1,6 @@
 // Boxes, landmarks, scores and quality parts over a picture, in the picture's own pixels.
 
-import { counted, svg } from "./dom.js";
+import { counted, svg, turned } from "./dom.js";
 import { parts } from "./quality.js";
 
 const FONT = 13; // CSS pixels, whatever size the picture is shown at
@@ -146,5 +146,6 @@ export class Overlay {
 
 function label(face, index) {
   const quality = face.quality === null ? "" : ` · quality ${face.quality.toFixed(2)}`;
-  return `${index + 1} · ${face.score.toFixed(2)}${quality}`;
+  const turn = face.rotation ? ` · ${turned(face)}` : "";
+  return `${index + 1} · ${face.score.toFixed(2)}${quality}${turn}`;
 }

@@ -1,6 +1,9 @@
 // The service's protocol from a browser: a photo's bytes out, tensors back.
 // Triton's HTTP protocol with its binary tensor extension; outputs as in docs/contract.md.
 
+/** The long side of the detector's input, in pixels, where a request names none (a server's default). */
+export const DETECTION_SIZE = 640;
+
 const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
 
 let key = null; // in memory alone: gone with the page
@@ -22,7 +25,7 @@ export class ServiceError extends Error {
  * Ask a pipeline about a photo.
  *
  * `photo` is a Blob, `options` the request parameters (left out: the service's defaults). Gives
- * { size, faces, models, calibration, raw, times }. Throws ServiceError, or AbortError.
+ * { size, faces, complete, models, calibration, raw, times }. Throws ServiceError, or AbortError.
  */
 export async function infer(pipeline, photo, options = {}, signal = undefined) {
   const started = performance.now();
@@ -141,6 +144,7 @@ function numbers(datatype, buffer) {
   // browsers run today.
   if (datatype === "FP32") return Array.from(new Float32Array(buffer));
   if (datatype === "INT32") return Array.from(new Int32Array(buffer));
+  if (datatype === "BOOL") return Array.from(new Uint8Array(buffer), Boolean);
   if (datatype !== "BYTES") throw new ServiceError(`this page can't read ${datatype}`, 0);
   const view = new DataView(buffer);
   const texts = [];
@@ -161,6 +165,8 @@ function interpret(answer) {
   };
   const embeddings = rows("embeddings");
   const quality = outputs.quality?.data;
+  // Servers of version 0.1.0 tell neither turns nor whether the answer is complete.
+  const rotations = outputs.rotations?.data;
   const parts = rows("quality_parts");
   const landmarks = rows("landmarks");
   const boxes = rows("boxes");
@@ -174,7 +180,9 @@ function interpret(answer) {
       embedding: embeddings[i] ?? null,
       quality: quality?.[i] ?? null,
       parts: parts[i] ?? null,
+      rotation: rotations?.[i] ?? 0,
     })),
+    complete: outputs.complete?.data[0] ?? true,
     models: { detector, embedder },
     simulated: [detector, embedder].some((id) => id.startsWith("simulated")),
     calibration: calibration(outputs.calibration?.data ?? []),
@@ -228,4 +236,18 @@ export function compare(a, b, far, prior = null) {
     match: similarity >= known.thresholds[far],
     probability: 1 / (1 + Math.exp(-(known.slope * similarity + known.intercept + shift))),
   };
+}
+
+/**
+ * Whether a larger `detection_size` or more `tiles` may well find more faces, by the rule of the
+ * Python client's `may_miss_some`; both are of the request's options.
+ */
+export function mayMissSome(result, { detection_size: side = DETECTION_SIZE, tiles = 0 }) {
+  if (!result.complete) return true;
+  const scale = (side * Math.sqrt(Math.max(tiles, 1))) / Math.max(...result.size);
+  if (scale >= 1 || result.faces.length < 20) return false;
+  const sides = result.faces.map(({ box }) => Math.max(box[2], box[3])).sort((a, b) => a - b);
+  const half = Math.floor(sides.length / 2);
+  const median = sides.length % 2 ? sides[half] : (sides[half - 1] + sides[half]) / 2;
+  return median * scale < 40;
 }

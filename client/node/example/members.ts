@@ -93,11 +93,9 @@ app.use(onError);
 
 /** Each face of a photo, as `Comparison` takes it. */
 function embeddings(photo: Analysis): Embedding[] {
-  const { source, models, imageSize, calibration } = photo;
-  return photo.faces.map(
-    (face) =>
-      new Embedding({ source, models, imageSize, calibration, face, vector: face.embedding! }),
-  );
+  const { source, models, imageSize, complete, calibration } = photo;
+  const made = { source, models, imageSize, complete, calibration };
+  return photo.faces.map((face) => new Embedding({ ...made, face, vector: face.embedding! }));
 }
 
 function kept({ params }: Request<{ id: string }>): Embedding {

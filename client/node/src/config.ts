@@ -1,4 +1,5 @@
 import type { FaceClientOptions } from "./client.js";
+import { ORIENTATIONS } from "./contract.js";
 
 type Environment = Record<string, string | undefined>;
 
@@ -35,6 +36,8 @@ function localOptions(models: string, read: Reader) {
     nmsIou: read.number("AURUM_NMS_IOU", 0, 1),
     detectionSize: read.number("AURUM_DETECTION_SIZE", 32, 4096),
     maxDetectionSize: read.number("AURUM_MAX_DETECTION_SIZE", 32, 4096),
+    orientation: read.oneOf("AURUM_ORIENTATION", ORIENTATIONS),
+    refine: read.boolean("AURUM_REFINE"),
     maxImageBytes: read.number("AURUM_MAX_IMAGE_BYTES", 1, 1e12),
     maxImagePixels: read.number("AURUM_MAX_IMAGE_PIXELS", 1, 1e12),
   };
@@ -56,6 +59,13 @@ class Reader {
       throw new RangeError(`${name}='${text}': must be a number from ${low} to ${high}`);
     }
     return value;
+  }
+
+  oneOf<T extends string>(name: string, allowed: readonly T[]): T | undefined {
+    const text = this.text(name);
+    const value = allowed.find((one) => one === text);
+    if (text === undefined || value !== undefined) return value;
+    throw new RangeError(`${name}='${text}': must be one of ${allowed.join(", ")}`);
   }
 
   boolean(name: string): boolean | undefined {

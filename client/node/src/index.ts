@@ -8,7 +8,7 @@ export {
   type FaceClientOptions,
 } from "./client.js";
 export { optionsFromEnv } from "./config.js";
-export type { FaceOptions, Source } from "./contract.js";
+export type { FaceOptions, Orientation, Source } from "./contract.js";
 export type { BreakerOptions } from "./endpoint.js";
 export {
   AccessDeniedError,

@@ -1,21 +1,33 @@
 /** The server's checks of request parameters, for the rungs that do without a server. */
 
-import type { FaceOptions } from "./contract.js";
+import { type FaceOptions, ORIENTATIONS, type Orientation } from "./contract.js";
 import { InvalidRequestError } from "./errors.js";
 
 export interface Limits {
   minConfidence: number;
   detectionSize: number;
   maxDetectionSize: number;
+  orientation: Orientation;
+  refine: boolean;
 }
 
 /** The server's own defaults (aurum/settings.py). */
-export const LIMITS: Limits = { minConfidence: 0.6, detectionSize: 640, maxDetectionSize: 1280 };
+export const LIMITS: Limits = {
+  minConfidence: 0.6,
+  detectionSize: 640,
+  maxDetectionSize: 2560,
+  orientation: "auto",
+  refine: true,
+};
+const MAX_TILES = 16;
 
 export interface Checked {
   minConfidence: number;
   maxFaces: number;
   detectionSize: number;
+  orientation: Orientation;
+  refine: boolean;
+  tiles: number;
   aligned: boolean;
 }
 
@@ -25,6 +37,9 @@ export function checkOptions(options: FaceOptions, limits: Limits): Checked {
     minConfidence = limits.minConfidence,
     maxFaces = 0,
     detectionSize = limits.detectionSize,
+    orientation = limits.orientation,
+    refine = limits.refine,
+    tiles = 0,
     aligned = false,
   } = options;
   if (!(minConfidence >= 0 && minConfidence <= 1)) {
@@ -35,11 +50,19 @@ export function checkOptions(options: FaceOptions, limits: Limits): Checked {
   }
   const largest = limits.maxDetectionSize;
   if (!(detectionSize % 32 === 0 && detectionSize >= 32 && detectionSize <= largest)) {
-    refuse("detection_size", detectionSize, `must be a multiple of 32 from 32 to ${largest}`);
+    const allowed = `must be a multiple of 32 from 32 to ${largest} (AURUM_MAX_DETECTION_SIZE)`;
+    refuse("detection_size", detectionSize, allowed);
   }
-  return { minConfidence, maxFaces, detectionSize, aligned };
+  if (!ORIENTATIONS.includes(orientation)) {
+    refuse("orientation", `'${orientation}'`, `must be one of ${ORIENTATIONS.join(", ")}`);
+  }
+  if (typeof refine !== "boolean") refuse("refine", refine, "must be true or false");
+  if (!(Number.isSafeInteger(tiles) && tiles >= 0 && tiles <= MAX_TILES)) {
+    refuse("tiles", tiles, `must be a whole number from 0 to ${MAX_TILES}`);
+  }
+  return { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned };
 }
 
-function refuse(name: string, value: number, allowed: string): never {
+function refuse(name: string, value: unknown, allowed: string): never {
   throw new InvalidRequestError(`${name}=${value}: ${allowed}`, { code: "invalid_parameter" });
 }

@@ -50,10 +50,12 @@ export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
   // Without it, embeddings of different models could be compared unnoticed.
   if (!faces.models.embedder) throw new ProtocolError("the answer does not name its embedder");
   const vector = floats(outputs, "embeddings", [1, EMBEDDING_SIZE]);
+  const { models, imageSize, complete } = faces;
   return new Embedding({
     source,
-    models: faces.models,
-    imageSize: faces.imageSize,
+    models,
+    imageSize,
+    complete,
     vector,
     face: new Face({ ...face, embedding: vector }),
     calibration: calibration(outputs),
@@ -79,10 +81,19 @@ function common(outputs: Outputs, source: Source): FacesFields {
   const scores = floats(outputs, "scores", [null]);
   const faces = scores.length;
   const [width, height] = tensor(outputs, "image_size", "INT32", [2]) as Int32Array;
+  // Servers of version 0.1.0 take every face for upright, and have no word for the rest.
+  const rotations = outputs.has("rotations")
+    ? (tensor(outputs, "rotations", "INT32", [faces]) as Int32Array)
+    : new Int32Array(faces);
+  const [complete] = outputs.has("complete")
+    ? (tensor(outputs, "complete", "BOOL", [1]) as boolean[])
+    : [true];
   return {
     boxes: floats(outputs, "boxes", [faces, 4]),
     landmarks: floats(outputs, "landmarks", [faces, LANDMARKS, 2]),
     scores,
+    rotations,
+    complete: complete!,
     imageSize: [width!, height!],
     models: parseModelIds(outputs),
     source,

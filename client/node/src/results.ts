@@ -70,10 +70,15 @@ class Result {
 /** One face. */
 export class Face extends Result {
   readonly bbox: Box;
-  /** x and y of: image-left eye, image-right eye, nose, image-left and image-right mouth corner. */
+  /**
+   * x and y of: image-left eye, image-right eye, nose, image-left and image-right mouth corner;
+   * left and right as they are once the face is upright.
+   */
   readonly landmarks: [x: number, y: number][];
   /** The detector's confidence, 0 to 1. */
   readonly score: number;
+  /** The clockwise degrees that make the face upright: 0, 90, 180 or 270. */
+  readonly rotation: number;
   /** 512 numbers of length 1; null after `detect`. */
   readonly embedding: Float32Array | null;
   /** How fit for recognition, 0 to 1; null but after `analyze` by the service. */
@@ -82,12 +87,13 @@ export class Face extends Result {
 
   constructor(
     face: Pick<Face, "bbox" | "landmarks" | "score"> &
-      Partial<Pick<Face, "embedding" | "quality" | "qualityParts">>,
+      Partial<Pick<Face, "rotation" | "embedding" | "quality" | "qualityParts">>,
   ) {
     super();
     this.bbox = face.bbox;
     this.landmarks = face.landmarks;
     this.score = face.score;
+    this.rotation = face.rotation ?? 0;
     this.embedding = face.embedding ?? null;
     this.quality = face.quality ?? null;
     this.qualityParts = face.qualityParts ?? null;
@@ -103,8 +109,10 @@ export class Answer extends Result {
   readonly simulated: boolean;
   /** Width and height of the upright photo. */
   readonly imageSize: [width: number, height: number];
+  /** False: faces may be missing, as there are too many, or the photo is too long for its tiles. */
+  readonly complete: boolean;
 
-  constructor(answer: Pick<Answer, "source" | "models" | "imageSize">) {
+  constructor(answer: AnswerFields) {
     super();
     this.source = answer.source;
     this.models = answer.models;
@@ -112,13 +120,18 @@ export class Answer extends Result {
       answer.source === "simulated" ||
       Object.values(answer.models).some((id) => id?.startsWith("simulated"));
     this.imageSize = answer.imageSize;
+    this.complete = answer.complete ?? true;
   }
 }
 
-export interface FacesFields extends Pick<Answer, "source" | "models" | "imageSize"> {
+type AnswerFields = Pick<Answer, "source" | "models" | "imageSize"> &
+  Partial<Pick<Answer, "complete">>;
+
+export interface FacesFields extends AnswerFields {
   boxes: Float32Array;
   landmarks: Float32Array;
   scores: Float32Array;
+  rotations: Int32Array;
 }
 
 /** The faces of one photo, the largest first, maybe none; iterate over it, or use `faces`. */
@@ -129,12 +142,15 @@ export class Faces extends Answer implements Iterable<Face> {
   readonly landmarks: Float32Array;
   /** [F], 0 to 1. */
   readonly scores: Float32Array;
+  /** [F]: the clockwise degrees that make each face upright. */
+  readonly rotations: Int32Array;
 
   constructor(fields: FacesFields) {
     super(fields);
     this.boxes = fields.boxes;
     this.landmarks = fields.landmarks;
     this.scores = fields.scores;
+    this.rotations = fields.rotations;
   }
 
   get length(): number {
@@ -156,12 +172,13 @@ export class Faces extends Answer implements Iterable<Face> {
       bbox: { x: x!, y: y!, width: width!, height: height! },
       landmarks: Array.from({ length: LANDMARKS }, (_, i) => [points[2 * i]!, points[2 * i + 1]!]),
       score: this.scores[index]!,
+      rotation: this.rotations[index]!,
     });
   }
 
   override toJSON(): Record<string, unknown> {
-    const { source, simulated, models, imageSize, faces } = this;
-    return { source, simulated, models, imageSize, faces };
+    const { source, simulated, models, imageSize, complete, faces } = this;
+    return { source, simulated, models, imageSize, complete, faces };
   }
 }
 
@@ -209,7 +226,8 @@ export class Embedding extends Answer {
   readonly calibration: Calibration | null;
 
   constructor(
-    embedding: Pick<Embedding, "source" | "models" | "imageSize" | "face" | "vector"> &
+    embedding: AnswerFields &
+      Pick<Embedding, "face" | "vector"> &
       Partial<Pick<Embedding, "calibration">>,
   ) {
     super(embedding);

@@ -60,6 +60,8 @@ export class SimulatedRung implements Rung {
       ["boxes", floats([faces, 4], box)],
       ["landmarks", floats([faces, LANDMARKS, 2], landmarks)],
       ["scores", floats([faces], [score])],
+      ["rotations", { datatype: "INT32", shape: [faces], data: new Int32Array(faces) }],
+      ["complete", { datatype: "BOOL", shape: [1], data: [true] }],
       ["image_size", { datatype: "INT32", shape: [2], data: Int32Array.of(width, height) }],
       ["models", { datatype: "BYTES", shape: [2], data: [DETECTOR, embeds ? EMBEDDER : ""] }],
     ]);

@@ -7,7 +7,7 @@ import { endianness } from "node:os";
 import type { Parameters } from "./contract.js";
 import { ProtocolError } from "./errors.js";
 
-export type TensorData = Float32Array | Int32Array | string[];
+export type TensorData = Float32Array | Int32Array | boolean[] | string[];
 
 /** An output: its elements in row-major order. */
 export interface Tensor {
@@ -108,11 +108,13 @@ function readHeader(body: ArrayBuffer, length: number): OutputHeader[] {
 function fromJson(datatype: string, data: unknown[]): TensorData {
   if (datatype === "FP32") return Float32Array.from(data as number[]);
   if (datatype === "INT32") return Int32Array.from(data as number[]);
+  if (datatype === "BOOL") return data.map(Boolean);
   return data.map(String);
 }
 
 function fromBytes(name: string, datatype: string, bytes: Uint8Array<ArrayBuffer>): TensorData {
   if (datatype === "BYTES") return readStrings(name, bytes);
+  if (datatype === "BOOL") return Array.from(bytes, Boolean);
   if (datatype !== "FP32" && datatype !== "INT32") {
     throw new ProtocolError(`output '${name}' is ${datatype}, which no output of ours is`);
   }

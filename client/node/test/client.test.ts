@@ -17,6 +17,7 @@ import {
   NoFaceError,
   RequestTimeoutError,
 } from "../src/index.js";
+import { checkOptions, LIMITS } from "../src/options.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { ASTRONAUT, TritonServer } from "./support.js";
 
@@ -110,6 +111,11 @@ test("options reach the server, which checks their ranges", async () => {
     { maxFaces: 1.5 },
     { detectionSize: 33 },
     { detectionSize: 99_968 },
+    { orientation: "sideways" as "auto" },
+    { tiles: 17 },
+    { tiles: -1 },
+    { tiles: 1.5 },
+    { refine: "yes" as unknown as boolean },
   ]) {
     await assert.rejects(client.detect(photo, options), (error) => {
       assert.ok(error instanceof InvalidRequestError);
@@ -117,6 +123,32 @@ test("options reach the server, which checks their ranges", async () => {
       return true;
     });
   }
+});
+
+test("what the server refuses, the rungs below refuse in its words", async () => {
+  for (const options of [
+    { minConfidence: 2 },
+    { maxFaces: -1 },
+    { detectionSize: 33 },
+    { detectionSize: 2592 },
+    { orientation: "sideways" as "auto" },
+    { tiles: 17 },
+  ]) {
+    const words = await client.detect(photo, options).catch((error) => error.message);
+    assert.throws(
+      () => checkOptions(options, LIMITS),
+      (error) => {
+        assert.equal((error as Error).message, words);
+        return error instanceof InvalidRequestError;
+      },
+    );
+  }
+  for (const options of [{ detectionSize: 2560, tiles: 16, orientation: "exif" as const }]) {
+    checkOptions(options, LIMITS);
+    assert.equal((await client.detect(GRAY_PNG, options)).length, 0);
+  }
+  const text = { refine: "yes" as unknown as boolean };
+  assert.throws(() => checkOptions(text, LIMITS), /refine=yes: must be true or false/);
 });
 
 test("a photo without a face: none to detect, an error to embed", async () => {

@@ -30,6 +30,8 @@ test("every variable has its effect", () => {
     AURUM_NMS_IOU: "0.4",
     AURUM_DETECTION_SIZE: "320",
     AURUM_MAX_DETECTION_SIZE: "960",
+    AURUM_ORIENTATION: "exif",
+    AURUM_REFINE: "0",
     AURUM_MAX_IMAGE_BYTES: "1000",
     AURUM_MAX_IMAGE_PIXELS: "2000",
   });
@@ -46,6 +48,8 @@ test("every variable has its effect", () => {
       nmsIou: 0.4,
       detectionSize: 320,
       maxDetectionSize: 960,
+      orientation: "exif",
+      refine: false,
       maxImageBytes: 1000,
       maxImagePixels: 2000,
     },
@@ -59,9 +63,11 @@ test("a wrong variable is named, with what is allowed", () => {
     ["USE_REAL_ML", "maybe"],
     ["FALLBACK_TO_SIMULATED", "2"],
     ["SIMULATED_ML_THRESHOLD", "1.5"],
+    ["AURUM_ORIENTATION", "EXIF"],
+    ["AURUM_REFINE", "no"],
   ]) {
     assert.throws(
-      () => optionsFromEnv({ [name!]: value }),
+      () => optionsFromEnv({ AURUM_LOCAL_MODELS: "/models", [name!]: value }),
       (error) =>
         error instanceof RangeError && error.message.startsWith(`${name}='${value}': must`),
     );

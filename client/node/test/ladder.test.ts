@@ -208,6 +208,7 @@ test("simulated answers only where they are allowed, and marked", async () => {
   const client = open({ urls, simulated: { maxConfidence: 0.4 } });
   const [one, two] = [await client.analyze(photo), await client.analyze(photo)];
   assert.equal(one.source, "simulated");
+  assert.deepEqual([...one.rotations, one.complete], [0, true]);
   assert.equal(one.simulated, true);
   assert.deepEqual(JSON.stringify(one), JSON.stringify(two));
   assert.equal(one.length, 1);

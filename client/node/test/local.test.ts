@@ -1,18 +1,16 @@
 /** The local rung's own parts, where photos alone would not show a mistake. */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import sharp from "sharp";
-import { align, similarity, TEMPLATE } from "../src/local/align.js";
+import { align, cutForSecondLook, mapBack, similarity, TEMPLATE } from "../src/local/align.js";
 import { decode } from "../src/local/decode.js";
-import { type Found, selectFaces } from "../src/local/faces.js";
-import { letterbox } from "../src/local/letterbox.js";
+import { type Candidate, selectFaces } from "../src/local/faces.js";
+import { fit, letterbox } from "../src/local/letterbox.js";
 import type { Photo } from "../src/local/photo.js";
 import { resizeArea, resizeLinear, warp } from "../src/local/resize.js";
-import { ASTRONAUT, CHECKOUT } from "./support.js";
+import { ASTRONAUT, python } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
 const decoded = (bytes: Buffer) => decode(sharp, bytes, 1e7, 5e7);
@@ -24,11 +22,7 @@ import sys, numpy as np, cv2
 photo = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(${height}, ${width}, 3)
 ${code}
 sys.stdout.buffer.write(np.ascontiguousarray(result).tobytes())`;
-  return execFileSync(join(CHECKOUT, ".venv", "bin", "python"), ["-c", script], {
-    input: data,
-    cwd: CHECKOUT,
-    maxBuffer: 1e9,
-  });
+  return python(script, data);
 }
 
 function largest(a: Uint8Array, b: Uint8Array): number {
@@ -42,6 +36,8 @@ test("resizing is OpenCV's", async () => {
     [320, 320],
     [500, 333],
     [511, 257],
+    [600, 777], // enlarged
+    [1400, 1400],
   ] as const) {
     const want = opencv(image, `result = cv2.resize(photo, (${width}, ${height}))`);
     assert.equal(largest(resizeLinear(image, width, height).data, want), 0, `${width}x${height}`);
@@ -55,7 +51,10 @@ test("resizing is OpenCV's", async () => {
   ] as const) {
     const code = `result = cv2.resize(photo, (${width}, ${height}), interpolation=cv2.INTER_AREA)`;
     const got = resizeArea(image, width, height).data;
-    assert.ok(largest(got, opencv(image, code)) <= 1, `${width}x${height}`);
+    const want = opencv(image, code);
+    assert.ok(largest(got, want) <= 1, `${width}x${height}`);
+    const others = got.filter((value, i) => value !== want[i]).length;
+    assert.ok(others <= got.length / 500, `${width}x${height}: ${others} of ${got.length}`);
   }
 });
 
@@ -74,7 +73,7 @@ test("warping is OpenCV's, also beyond the border", async () => {
 
 test("crops are the service's, large faces and degenerate ones too", async () => {
   const image = await decoded(photo);
-  const cases: Found[] = [
+  const cases: Candidate[] = [
     {
       box: [170, 60, 110, 150],
       landmarks: [202, 114, 247, 110, 225, 145, 206, 165, 247, 160],
@@ -96,14 +95,30 @@ test("crops are the service's, large faces and degenerate ones too", async () =>
     { box: [100, 120, 90, 120], landmarks: Array(10).fill(140), score: 1 },
   ];
   for (const face of cases) {
-    const want = opencv(
-      image,
-      `from aurum.imaging.align import align
+    const want = (call: string) =>
+      opencv(
+        image,
+        `from aurum.imaging.align import align, cut_for_second_look
 points = np.array(${JSON.stringify(face.landmarks)}, np.float32).reshape(1, 5, 2)
-result = align(photo, np.array([${JSON.stringify(face.box)}], np.float32), points)[0]`,
-    );
-    assert.ok(largest(align(image, face).data, want) <= 1, JSON.stringify(face.box));
+boxes = np.array([${JSON.stringify(face.box)}], np.float32)
+result = ${call}`,
+      );
+    const crop = want("align(photo, boxes, points)[0]");
+    assert.ok(largest(align(image, face).data, crop) <= 1, JSON.stringify(face.box));
+    const again = cutForSecondLook(image, face);
+    const wanted = want("cut_for_second_look(photo, boxes, points)[0][0]");
+    assert.ok(largest(again.crop.data, wanted) <= 1, JSON.stringify(face.box));
   }
+});
+
+test("points of a second look come back to where they are in the photo", () => {
+  const photo = { width: 1, height: 1, data: new Uint8Array(3) };
+  const turned = [30, 120, 31, 85, 10, 101, -10, 117, -10, 89]; // onto its side
+  const { matrix } = cutForSecondLook(photo, { box: [0, 0, 9, 9], landmarks: turned, score: 1 });
+  const [a, b, c, d, e, f] = matrix;
+  const there = [a * 30 + b * 120 + c, d * 30 + e * 120 + f, 0, 0];
+  const [x, y] = mapBack(there, matrix);
+  assert.ok(Math.abs(x! - 30) < 1e-9 && Math.abs(y! - 120) < 1e-9);
 });
 
 test("the similarity of the template is the identity", () => {
@@ -114,20 +129,24 @@ test("the similarity of the template is the identity", () => {
   assert.equal(similarity(Array(10).fill(3)), null);
 });
 
-test("a letterbox shrinks, never stretches, and pads right and below", () => {
-  const wide: Photo = { width: 1000, height: 300, data: new Uint8Array(900_000).fill(200) };
-  const box = letterbox(wide, 640);
-  assert.deepEqual([box.width, box.height], [640, 192]);
-  assert.deepEqual(box.scale, [0.64, 0.64].map(Math.fround));
-  assert.equal(box.planes[640 * 191 + 639], 200);
-  const small = letterbox({ width: 33, height: 20, data: new Uint8Array(1980).fill(9) }, 640);
-  assert.deepEqual([small.width, small.height, ...small.scale], [64, 32, 1, 1]);
-  assert.equal(small.planes[33], 0);
-  assert.equal(small.planes[64 * 20], 0);
+test("a letterbox shrinks what is large, enlarges what is small, and pads right and below", () => {
+  const gray = (width: number, height: number): Photo => {
+    return { width, height, data: new Uint8Array(width * height * 3).fill(200) };
+  };
+  const size = ({ width, height }: Photo) => [width, height];
+  const wide = fit(gray(1000, 300), 640);
+  assert.deepEqual(size(wide), [640, 192]);
+  assert.equal(letterbox(wide).planes[640 * 191 + 639], 200);
+  assert.deepEqual(size(fit(gray(33, 20), 640)), [320, 194]);
+  assert.deepEqual(size(fit(gray(33, 20), 64)), [64, 39]);
+  assert.deepEqual(size(fit(gray(330, 200), 640)), [330, 200]);
+  const padded = letterbox(gray(33, 20));
+  assert.deepEqual([padded.width, padded.height], [64, 32]);
+  assert.deepEqual([padded.planes[32], padded.planes[33], padded.planes[64 * 20]], [200, 0, 0]);
 });
 
 test("NMS keeps the best of those that overlap; what is no number is no face", () => {
-  const at = (x: number, side: number, score: number): Found => ({
+  const at = (x: number, side: number, score: number): Candidate => ({
     box: [x, 0, side, side],
     landmarks: Array(10).fill(x),
     score,
@@ -149,7 +168,7 @@ test("NMS keeps the best of those that overlap; what is no number is no face", (
   );
   assert.deepEqual(
     faces.map((face) => face.box[0]),
-    [600, 20],
+    [20, 600],
   );
   assert.deepEqual(selectFaces([at(0, 10, 0)], [1, 1], 0, 0.3), []);
 });
@@ -194,13 +213,8 @@ for text in json.load(sys.stdin):
     photo = decode(base64.b64decode(text), 10**7, 10**8)
     width = photo.shape[1]
     print(json.dumps({"width": width, "data": base64.b64encode(photo.tobytes()).decode()}))`;
-  const lines = execFileSync(join(CHECKOUT, ".venv", "bin", "python"), ["-c", script], {
-    input: JSON.stringify(photos.map((photo) => photo.toString("base64"))),
-    cwd: CHECKOUT,
-    maxBuffer: 1e9,
-    encoding: "utf8",
-  });
-  return lines
+  return python(script, JSON.stringify(photos.map((photo) => photo.toString("base64"))))
+    .toString()
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line))

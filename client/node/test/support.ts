@@ -1,6 +1,6 @@
 /** Real servers for the tests and benchmarks, and the photos to send. */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,6 +12,11 @@ export const PACKAGE = join(__dirname, "..", "..");
 export const CHECKOUT = join(PACKAGE, "..", "..");
 export const ASTRONAUT = join(CHECKOUT, "aurum", "assets", "astronaut.jpg");
 const PYTHON = join(CHECKOUT, ".venv", "bin", "python");
+
+/** What a script of Python's writes to stdout; the service's own modules are there. */
+export function python(script: string, input: string | Uint8Array): Buffer {
+  return execFileSync(PYTHON, ["-c", script], { input, cwd: CHECKOUT, maxBuffer: 1e9 });
+}
 
 export interface Facts {
   url: string;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, test } from "node:test";
+import { buildParameters } from "../src/contract.js";
 import {
   AccessDeniedError,
   ConnectionFailedError,
@@ -97,6 +98,37 @@ test("a request is a JSON header, a length and the photo", () => {
   assert.deepEqual(Buffer.from(body.subarray(headerLength + 4)), photo);
 });
 
+test("every option has its name on the wire, and must be of its kind", () => {
+  assert.deepEqual(buildParameters({}), {});
+  const options = {
+    minConfidence: 0.5,
+    maxFaces: 2,
+    detectionSize: 320,
+    orientation: "exif" as const,
+    refine: false,
+    tiles: 0,
+    aligned: true,
+  };
+  assert.deepEqual(buildParameters(options), {
+    min_confidence: 0.5,
+    max_faces: 2,
+    detection_size: 320,
+    orientation: "exif",
+    refine: false,
+    tiles: 0,
+    aligned: true,
+  });
+  for (const [wrong, message] of [
+    [{ minConfidence: "1" }, "minConfidence=1: must be a number"],
+    [{ maxFaces: 0.5 }, "maxFaces=0.5: must be a whole number"],
+    [{ orientation: 90 }, "orientation=90: must be text"],
+    [{ refine: 1 }, "refine=1: must be true or false"],
+    [{ tiles: "4" }, "tiles=4: must be a whole number"],
+  ] as const) {
+    assert.throws(() => buildParameters(wrong as never), { message, code: "invalid_parameter" });
+  }
+});
+
 test("tensors are read at any address", () => {
   const addresses = new Set<number>();
   for (let pad = 0; pad < 4; pad++) {
@@ -119,8 +151,46 @@ test("words are turned where the machine is big-endian", () => {
   assert.deepEqual(new Uint8Array(readWords(bytes, false)), bytes);
 });
 
+/** What servers of version 0.1.0 don't tell. */
+function turnedFaces(outputs: Record<string, unknown>[]): void {
+  const turns = Buffer.alloc(8);
+  turns.writeInt32LE(270, 4);
+  outputs.push(
+    { name: "complete", datatype: "BOOL", shape: [1], data: Buffer.from([0]) },
+    { name: "rotations", datatype: "INT32", shape: [2], data: turns },
+  );
+}
+
+test("an answer tells how its faces are turned, and whether there may be more", async () => {
+  const client = new FaceClient({ urls: await answering(turnedFaces as never) });
+  const analysis = await client.analyze(photo);
+  assert.deepEqual(analysis.rotations, Int32Array.of(0, 270));
+  assert.deepEqual(
+    analysis.faces.map(({ rotation }) => rotation),
+    [0, 270],
+  );
+  assert.equal(analysis.complete, false);
+  const json = JSON.parse(JSON.stringify(analysis));
+  assert.deepEqual([json.complete, json.faces[1].rotation], [false, 270]);
+  await client.close();
+});
+
+test("a server of version 0.1.0 tells neither: upright, and complete", async () => {
+  const { header, body } = answer(1);
+  const url = await serve((_, response) => {
+    response.setHeader("inference-header-content-length", header.length).end(body);
+  });
+  const client = new FaceClient({ urls: url });
+  const faces = await client.detect(photo);
+  assert.deepEqual([faces.faces[0]!.rotation, faces.complete], [0, true]);
+  assert.deepEqual(faces.rotations, Int32Array.of(0));
+  const embedding = await client.embed(photo);
+  assert.deepEqual([embedding.face.rotation, embedding.complete], [0, true]);
+  await client.close();
+});
+
 test("a whole answer in JSON is read as well", async () => {
-  const { body, header } = answer(1);
+  const { body, header } = answer(2, turnedFaces);
   const outputs = decodeResponse(new Uint8Array(body).buffer, header.length);
   const json = [...outputs].map(([name, { datatype, shape, data }]) => ({
     name,
@@ -167,6 +237,12 @@ const broken: Record<string, (outputs: { name: string; [key: string]: unknown }[
   "has another length": (outputs) => {
     const calibration = outputs.find(({ name }) => name === "calibration")!;
     Object.assign(calibration, { shape: [5], data: Buffer.alloc(20) });
+  },
+  "has a turn for each of other faces": (outputs) => {
+    outputs.push({ name: "rotations", datatype: "INT32", shape: [3], data: Buffer.alloc(12) });
+  },
+  "has numbers for a yes or no": (outputs) => {
+    outputs.push({ name: "complete", datatype: "INT32", shape: [1], data: Buffer.alloc(4) });
   },
   "has fewer bytes than its shape": (outputs) => {
     outputs[0]!.data = Buffer.alloc(8);

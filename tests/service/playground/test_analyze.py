@@ -1,6 +1,7 @@
 """Analyze: one photo on the page in Debian's Chromium, before the real server."""
 
 import base64
+import itertools
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ import cv2
 import images
 import numpy as np
 import pytest
-from aurum_client import InvalidImageError, InvalidRequestError
+from aurum_client import Faces, InvalidImageError, InvalidRequestError, ModelIds
 from browser import DESK, PHONE, SLOW, failed, give, said, serve
 from playwright.sync_api import expect
 from waiting import eventually
@@ -123,6 +124,61 @@ def test_a_photo_that_is_stored_on_its_side_is_drawn_upright(open_page, client):
     assert picture["width"] / picture["height"] == pytest.approx(width / height, rel=0.02)
 
 
+def test_a_turned_face_is_told_and_shown_upright(open_page, real, client, astronaut):
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    data = cv2.imencode(".png", cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE))[1].tobytes()
+    page = open_page()
+    card, mark = page.locator("#analyze .faces li").first, page.locator("#analyze .overlay text")
+    look = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 224, 224).data)"
+    looks = []
+    for file in (data, astronaut):
+        give(page, file)
+        said(page, "1 face in")
+        looks.append(np.array(card.locator("canvas").evaluate(look)))
+        assert boxes(page) == pytest.approx(client.detect(file).boxes, abs=1e-3)
+        if file is data:
+            expect(card).to_contain_text("turned 270°")
+            expect(mark).to_contain_text("turned 270°")
+    expect(card).not_to_contain_text("turned")
+    expect(mark).not_to_contain_text("turned")
+    assert np.abs(np.subtract(*looks)).mean() < 8
+
+
+def test_an_answer_that_is_not_complete_says_so(open_page, astronaut):
+    hint = "More may be found with a larger long side for the detector, or more tiles."
+    page = open_page()
+    page.get_by_text("Options of the request").click()
+    field = page.locator("[name=min_confidence]")
+    field.fill("0")  # so many candidates fill any list
+    field.blur()
+    give(page, astronaut)
+    said(page, hint)
+    field.fill("")
+    field.blur()
+    said(page, "1 face in 512 x 512 pixels.")
+    expect(page.locator("#analyze .status")).not_to_contain_text(hint)
+
+
+@pytest.mark.parametrize("options", [{}, {"detection_size": 960}, {"tiles": 2}])
+def test_the_page_hints_at_more_faces_where_the_client_does(open_page, options):
+    page = open_page()
+    rng = np.random.default_rng(5)
+    told = set()
+    for count, side in itertools.product((19, 20, 21), range(100, 300, 20)):
+        boxes = np.zeros((count, 4), np.float32)
+        boxes[:, 2:] = side * rng.uniform(0.7, 1.3, (count, 2))
+        for size in ((4000, 3000), (3000, 4000), (600, 600)):
+            points, scores = np.zeros((count, 5, 2), np.float32), np.ones(count, np.float32)
+            faces = Faces(boxes, points, scores, size, ModelIds("d@1", None))
+            result = {"size": size, "complete": True, "faces": [{"box": b} for b in boxes.tolist()]}
+            more = page.evaluate(
+                "async all => (await import('./triton.js')).mayMissSome(...all)", [result, options]
+            )
+            assert more is faces.may_miss_some(**{"detection_size": 640, **options})
+            told.add(more)
+    assert told == {True, False}
+
+
 def test_list_and_picture_light_each_other_up(open_page, astronaut):
     page = open_page()
     give(page, astronaut)
@@ -230,7 +286,7 @@ def test_the_raw_answer_can_be_copied_whole(open_page, client, astronaut):
     assert data["models"].tolist() == [answer.models.detector, answer.models.embedder]
 
 
-@pytest.mark.parametrize("options", [{}, {"max_faces": 1, "min_confidence": 0.25}])
+@pytest.mark.parametrize("options", [{}, {"max_faces": 1, "min_confidence": 0.25, "tiles": 2}])
 def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
     name = "it's a photo.jpg"
     (tmp_path / name).write_bytes(astronaut)
@@ -270,7 +326,7 @@ def test_times_are_shown_by_step(open_page, astronaut):
         )
     )
     times = {name: float(re.fullmatch(r"([\d.]+) ms", value)[1]) for name, value in rows.items()}
-    assert "face_detection, 1 call" in times
+    assert {"face_detection, 1 call", "second look (face_landmarks), 1 call"} <= set(times)
     whole = times["send it, until the whole answer is here"]
     assert times["ask Triton, until its whole answer is there"] <= whole
 

@@ -1,7 +1,7 @@
 /** Faces to the aligned crops that embedders are trained on, as aurum/imaging/align.py. */
 
-import type { Found } from "./faces.js";
-import type { Photo } from "./photo.js";
+import type { Candidate } from "./faces.js";
+import { cut, type Photo } from "./photo.js";
 import { type Affine, invert, resizeArea, warp } from "./resize.js";
 
 export const SIDE = 112;
@@ -9,18 +9,52 @@ export const SIDE = 112;
 export const TEMPLATE = [
   38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041,
 ].map(Math.fround);
+/**
+ * What the detector looks at once more is this large, and the template's square spans this share
+ * of it, in the middle.
+ */
+export const SECOND_SIDE = 96;
+const SECOND_SHARE = 0.72;
 /** A similarity that maps landmarks closer together than this (pixels) would blow up noise. */
 const MIN_SPREAD = 0.5;
 
 /** Cut a face out, turned and scaled to the template; black beyond the photo's border. */
-export function align(photo: Photo, face: Found): Photo {
-  const matrix = similarity(face.landmarks) ?? fromBox(face.box);
+export function align(photo: Photo, face: Candidate): Photo {
+  return warpSquare(photo, matrixOf(face), SIDE);
+}
+
+/**
+ * Cut a face out with its surroundings, upright, for the detector to look once more; with the
+ * matrix that takes the photo there.
+ */
+export function cutForSecondLook(photo: Photo, face: Candidate): { crop: Photo; matrix: Affine } {
+  const scale = (SECOND_SHARE * SECOND_SIDE) / SIDE;
+  const shift = ((1 - SECOND_SHARE) / 2) * SECOND_SIDE;
+  const [a, b, c, d, e, f] = matrixOf(face).map((value) => value * scale) as Affine;
+  const matrix: Affine = [a, b, c + shift, d, e, f + shift];
+  return { crop: warpSquare(photo, matrix, SECOND_SIDE), matrix };
+}
+
+/** Points of a crop (x, y, x, y ...) in the photo's pixels, by the crop's matrix. */
+export function mapBack(points: readonly number[], matrix: Affine): number[] {
+  const [a, b, c, d, e, f] = invert(matrix);
+  return points.flatMap((x, i) => {
+    const y = points[i + 1]!;
+    return i % 2 ? [] : [a * x + b * y + c, d * x + e * y + f];
+  });
+}
+
+function matrixOf(face: Candidate): Affine {
+  return similarity(face.landmarks) ?? fromBox(face.box);
+}
+
+function warpSquare(photo: Photo, matrix: Affine, side: number): Photo {
   // Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
   // one is first shrunk by a whole factor with area averaging; only the face's part of the photo.
   const factor = Math.max(1, Math.trunc(1 / Math.hypot(matrix[0], matrix[3])));
   const [a, b, c, d, e, f] = invert(matrix);
-  const xs = [c, a * SIDE + c, b * SIDE + c, (a + b) * SIDE + c];
-  const ys = [f, d * SIDE + f, e * SIDE + f, (d + e) * SIDE + f];
+  const xs = [c, a * side + c, b * side + c, (a + b) * side + c];
+  const ys = [f, d * side + f, e * side + f, (d + e) * side + f];
   const [left, right] = span(xs, factor, photo.width);
   const [top, bottom] = span(ys, factor, photo.height);
   const part = cut(photo, left, top, right - left, bottom - top);
@@ -41,7 +75,7 @@ export function align(photo: Photo, face: Found): Photo {
     me * ratioY,
     md * shiftX + me * shiftY + mf,
   ];
-  return warp(small, moved, SIDE, SIDE);
+  return warp(small, moved, side, side);
 }
 
 /**
@@ -75,7 +109,7 @@ function mean(points: readonly number[]): [number, number] {
 }
 
 /** The box's centre square, without rotation. */
-function fromBox([x, y, width, height]: Found["box"]): Affine {
+function fromBox([x, y, width, height]: Candidate["box"]): Affine {
   const scale = SIDE / Math.max(width, height, 1);
   const shift = (at: number, side: number) => SIDE / 2 - scale * (at + side / 2);
   return [scale, 0, shift(x, width), 0, scale, shift(y, height)];
@@ -87,13 +121,4 @@ function span(corners: number[], margin: number, side: number): [number, number]
   const start = clip(Math.floor(Math.min(...corners)) - margin, 0, side - 1);
   const end = clip(Math.ceil(Math.max(...corners)) + margin, start + 1, side);
   return [start, end];
-}
-
-function cut(photo: Photo, left: number, top: number, width: number, height: number): Photo {
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    const at = ((top + y) * photo.width + left) * 3;
-    data.set(photo.data.subarray(at, at + width * 3), y * width * 3);
-  }
-  return { width, height, data };
 }

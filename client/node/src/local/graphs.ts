@@ -1,10 +1,10 @@
-/** The two served graphs in onnxruntime-node; their contract is in docs/contract.md. */
+/** The served graphs in onnxruntime-node; their contract is in docs/contract.md. */
 
 import { join } from "node:path";
-import type { InferenceSession } from "onnxruntime-node";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS } from "../contract.js";
-import { SIDE } from "./align.js";
-import type { Found } from "./faces.js";
+import { SECOND_SIDE, SIDE } from "./align.js";
+import type { Candidate } from "./faces.js";
 import type { Letterbox } from "./letterbox.js";
 import type { Photo } from "./photo.js";
 
@@ -12,6 +12,14 @@ type Runtime = typeof import("onnxruntime-node");
 
 /** The service's max_batch_size. */
 const CHUNK = 8;
+
+export interface Seen {
+  /** All candidates, best first, in pixels of the letterbox. */
+  candidates: Candidate[];
+  detector: string;
+  /** Where no face fits this well, the photo may be turned. 0: it reads turned faces rightly. */
+  upright: number;
+}
 
 export interface Embedded {
   /** [F,512] */
@@ -25,6 +33,7 @@ export class Graphs {
   private constructor(
     private readonly runtime: Runtime,
     private readonly detector: InferenceSession,
+    private readonly refiner: InferenceSession,
     private readonly embedder: InferenceSession,
   ) {}
 
@@ -37,37 +46,50 @@ export class Graphs {
         intraOpNumThreads: 1,
         interOpNumThreads: 1,
       });
-    return new Graphs(runtime, await open("face_detection"), await open("face_embedding"));
+    return new Graphs(
+      runtime,
+      await open("face_detection"),
+      await open("face_landmarks"),
+      await open("face_embedding"),
+    );
   }
 
-  /** All candidates, best first, in pixels of the letterbox. */
-  async detect(input: Letterbox): Promise<{ candidates: Found[]; detector: string }> {
+  async detect(input: Letterbox): Promise<Seen> {
     const { Tensor } = this.runtime;
     const images = new Tensor("uint8", input.planes, [1, 3, input.height, input.width]);
     const answer = await this.detector.run({ images });
     const boxes = floats(answer, "boxes");
-    const landmarks = floats(answer, "landmarks");
-    const candidates = Array.from(floats(answer, "scores"), (score, i) => ({
-      box: Array.from(boxes.subarray(4 * i, 4 * i + 4)) as Found["box"],
-      landmarks: Array.from(landmarks.subarray(2 * LANDMARKS * i, 2 * LANDMARKS * (i + 1))),
-      score,
+    const candidates = pointsOf(answer).map((point, i) => ({
+      box: Array.from(boxes.subarray(4 * i, 4 * i + 4)) as Candidate["box"],
+      ...point,
     }));
-    return { candidates, detector: text(answer, "model") };
+    const [upright] = floats(answer, "upright");
+    return { candidates, detector: text(answer, "model"), upright: upright! };
+  }
+
+  /**
+   * Look once more at faces that are cut out: landmarks in the crop's pixels, and a score of 0
+   * where no face is seen in the middle.
+   */
+  async refine(crops: Photo[]): Promise<Pick<Candidate, "landmarks" | "score">[]> {
+    const seen = [];
+    for (const chunk of this.chunks(crops, SECOND_SIDE)) {
+      seen.push(...pointsOf(await this.refiner.run({ crops: chunk })));
+    }
+    return seen;
   }
 
   /** Embed at least one aligned crop. */
   async embed(crops: Photo[]): Promise<Embedded> {
     const embeddings = new Float32Array(crops.length * EMBEDDING_SIZE);
+    let filled = 0;
     let embedder = "";
     let calibration: Float32Array = new Float32Array();
-    for (let start = 0; start < crops.length; start += CHUNK) {
-      const chunk = crops.slice(start, start + CHUNK);
-      const pixels = new Uint8Array(Buffer.concat(chunk.map((crop) => crop.data)));
-      const { Tensor } = this.runtime;
-      const answer = await this.embedder.run({
-        crops: new Tensor("uint8", pixels, [chunk.length, SIDE, SIDE, 3]),
-      });
-      embeddings.set(floats(answer, "embedding"), start * EMBEDDING_SIZE);
+    for (const chunk of this.chunks(crops, SIDE)) {
+      const answer = await this.embedder.run({ crops: chunk });
+      const vectors = floats(answer, "embedding");
+      embeddings.set(vectors, filled);
+      filled += vectors.length;
       embedder = text(answer, "model");
       calibration = floats(answer, "calibration").slice(0, CALIBRATED);
     }
@@ -75,9 +97,26 @@ export class Graphs {
     const known = calibration.some(Number.isNaN) ? new Float32Array() : calibration;
     return { embeddings, embedder, calibration: known };
   }
+
+  private *chunks(crops: Photo[], side: number): Generator<Tensor> {
+    for (let start = 0; start < crops.length; start += CHUNK) {
+      const chunk = crops.slice(start, start + CHUNK);
+      const pixels = new Uint8Array(Buffer.concat(chunk.map((crop) => crop.data)));
+      yield new this.runtime.Tensor("uint8", pixels, [chunk.length, side, side, 3]);
+    }
+  }
 }
 
 type Answer = InferenceSession.OnnxValueMapType;
+
+/** Landmarks and score of each thing seen. */
+function pointsOf(answer: Answer): Pick<Candidate, "landmarks" | "score">[] {
+  const landmarks = floats(answer, "landmarks");
+  return Array.from(floats(answer, "scores"), (score, i) => ({
+    landmarks: Array.from(landmarks.subarray(2 * LANDMARKS * i, 2 * LANDMARKS * (i + 1))),
+    score,
+  }));
+}
 
 function floats(answer: Answer, name: string): Float32Array {
   return output(answer, name).data as Float32Array;

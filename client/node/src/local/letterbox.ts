@@ -5,22 +5,41 @@ import { resizeArea, resizeLinear, roundHalfEven } from "./resize.js";
 
 /** The coarsest stride of the detectors. */
 export const CELL = 32;
+/** Smaller photos are enlarged to this: of faces a few cells high, more are found. */
+export const SMALLEST = 320;
 
 export interface Letterbox {
   width: number;
   height: number;
   /** uint8 [3,height,width]: R, then G, then B. */
   planes: Uint8Array;
-  /** Pixels of the input for one of the photo's, x and y. */
-  scale: [number, number];
 }
 
-/** Fit `photo` into `longSide` pixels, never enlarged; the rest, right and below, is black. */
-export function letterbox(photo: Photo, longSide: number): Letterbox {
-  const shrink = Math.min(1, longSide / Math.max(photo.width, photo.height));
-  const inner = shrunk(photo, shrink);
-  const width = Math.ceil(inner.width / CELL) * CELL;
-  const height = Math.ceil(inner.height / CELL) * CELL;
+/** How many pixels of the input a photo's longer side gets. */
+export function fitted(side: number, longSide: number): number {
+  return Math.min(longSide, Math.max(side, SMALLEST));
+}
+
+/** `side` as a multiple of CELL, rounded up. */
+export function wholeCells(side: number): number {
+  return Math.ceil(side / CELL) * CELL;
+}
+
+/** `photo` as large as the detector sees it within `longSide` pixels; never stretched. */
+export function fit(photo: Photo, longSide: number): Photo {
+  const side = Math.max(photo.width, photo.height);
+  const factor = fitted(side, longSide) / side;
+  if (factor === 1) return photo;
+  const width = Math.max(1, roundHalfEven(photo.width * factor));
+  const height = Math.max(1, roundHalfEven(photo.height * factor));
+  // Beyond a factor of two linear interpolation would skip pixels.
+  return factor >= 0.5 ? resizeLinear(photo, width, height) : resizeArea(photo, width, height);
+}
+
+/** Pad to whole cells; the rest, right and below, is black. */
+export function letterbox(inner: Photo): Letterbox {
+  const width = wholeCells(inner.width);
+  const height = wholeCells(inner.height);
   const area = width * height;
   const planes = new Uint8Array(3 * area);
   for (let y = 0, at = 0; y < inner.height; y++) {
@@ -30,14 +49,5 @@ export function letterbox(photo: Photo, longSide: number): Letterbox {
       planes[out + 2 * area] = inner.data[at + 2]!;
     }
   }
-  const scale = [inner.width / photo.width, inner.height / photo.height].map(Math.fround);
-  return { width, height, planes, scale: scale as [number, number] };
-}
-
-function shrunk(photo: Photo, shrink: number): Photo {
-  if (shrink === 1) return photo;
-  const width = Math.max(1, roundHalfEven(photo.width * shrink));
-  const height = Math.max(1, roundHalfEven(photo.height * shrink));
-  // Beyond a factor of two linear interpolation would skip pixels.
-  return shrink >= 0.5 ? resizeLinear(photo, width, height) : resizeArea(photo, width, height);
+  return { width, height, planes };
 }

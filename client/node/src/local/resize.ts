@@ -12,18 +12,17 @@ interface Taps {
   weights: Float32Array[];
 }
 
-/** INTER_LINEAR: two neighbours on each axis; for shrinking to half at most. */
+/** INTER_LINEAR: two neighbours on each axis; to no less than half. */
 export function resizeLinear(photo: Photo, width: number, height: number): Photo {
   const result = blank(width, height);
-  const across = linearTaps(photo.width, width);
-  const down = linearTaps(photo.height, height);
+  const across = linearTaps(photo.width, width, true);
+  const down = linearTaps(photo.height, height, false);
   const above = new Int32Array(width * 3);
   const below = new Int32Array(width * 3);
   for (let y = 0, out = 0; y < height; y++) {
     const row = down.start[y]!;
-    const next = Math.min(row + 1, photo.height - 1);
-    linearRow(photo, row, across, above);
-    linearRow(photo, next, across, below);
+    linearRow(photo, Math.max(row, 0), across, above);
+    linearRow(photo, Math.min(row + 1, photo.height - 1), across, below);
     const first = down.first[y]!;
     const second = down.second[y]!;
     for (let i = 0; i < above.length; i++, out++) {
@@ -42,15 +41,16 @@ interface Pair {
   second: Int32Array;
 }
 
-function linearTaps(from: number, to: number): Pair {
+/** @param inside whether what reaches past the border has one neighbour: in a row, not a column */
+function linearTaps(from: number, to: number, inside: boolean): Pair {
   const taps = { start: new Int32Array(to), first: new Int32Array(to), second: new Int32Array(to) };
   const scale = from / to;
   for (let i = 0; i < to; i++) {
     const at = Math.fround((i + 0.5) * scale - 0.5);
     const whole = Math.floor(at);
-    const inside = whole >= 0 && whole < from - 1;
-    const rest = inside ? Math.fround(at - whole) : 0;
-    taps.start[i] = Math.min(Math.max(whole, 0), from - 1);
+    const single = inside && (whole < 0 || whole >= from - 1);
+    const rest = single ? 0 : Math.fround(at - whole);
+    taps.start[i] = inside ? Math.min(Math.max(whole, 0), from - 1) : whole;
     // Each rounded by itself: their sum may be 2049.
     taps.first[i] = roundHalfEven(Math.fround(1 - rest) * 2048);
     taps.second[i] = roundHalfEven(rest * 2048);
@@ -84,6 +84,9 @@ export function resizeArea(photo: Photo, width: number, height: number): Photo {
   const down = areaTaps(photo.height, height);
   const sums = new Float32Array(width * 3);
   const row = new Float32Array(width * 3);
+  // OpenCV has a shortcut for just a half, which rounds otherwise.
+  const half = photo.width === 2 * width && photo.height === 2 * height;
+  const round = half ? Math.round : roundHalfEven;
   let known = -1; // the row of the photo that `row` was made of: two results may share one
   for (let y = 0; y < height; y++) {
     sums.fill(0);
@@ -95,7 +98,7 @@ export function resizeArea(photo: Photo, width: number, height: number): Photo {
       for (let i = 0; i < row.length; i++) sums[i]! += weight * row[i]!;
     }
     const out = y * width * 3;
-    for (let i = 0; i < sums.length; i++) result.data[out + i] = Math.round(sums[i]!);
+    for (let i = 0; i < sums.length; i++) result.data[out + i] = round(sums[i]!);
   }
   return result;
 }

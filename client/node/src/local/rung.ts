@@ -22,7 +22,7 @@ import type { Outputs } from "../tensors.js";
 export interface LocalOptions extends Partial<{ [K in keyof Limits]: Limits[K] | undefined }> {
   /** The service's `model_repository`, as `aurum models build` fills it. */
   models: string;
-  /** Threads, each with both graphs. Default: one a core, at most 4. */
+  /** Threads, each with all graphs. Default: one a core, at most 4. */
   threads?: number | undefined;
   /** Photos that may wait for a thread; beyond it a call fails. Default: 256. */
   maxQueue?: number | undefined;
@@ -140,11 +140,11 @@ export class LocalRung implements Rung {
 
   private async run({ pipeline, image, options }: LocalTask): Promise<Outputs> {
     // Not the whole of `options`: signals can't go to a thread.
-    const { minConfidence, maxFaces, detectionSize, aligned } = options;
+    const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned } = options;
     const task: LocalTask = {
       pipeline,
       image,
-      options: { minConfidence, maxFaces, detectionSize, aligned },
+      options: { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned },
     };
     let answer: LocalAnswer;
     try {

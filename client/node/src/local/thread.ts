@@ -7,15 +7,16 @@ import { type Checked, checkOptions } from "../options.js";
 import type { Outputs, Tensor } from "../tensors.js";
 import { align, SIDE, TEMPLATE } from "./align.js";
 import { decode } from "./decode.js";
-import { type Found, selectFaces } from "./faces.js";
+import type { Found } from "./faces.js";
 import { Graphs } from "./graphs.js";
-import { letterbox } from "./letterbox.js";
+import { Looks } from "./looks.js";
 import type { Photo } from "./photo.js";
 import type { LocalAnswer, LocalSettings, LocalTask } from "./rung.js";
 
 interface Finding {
   faces: Found[];
   detector: string;
+  complete: boolean;
 }
 
 const settings = workerData as LocalSettings;
@@ -43,45 +44,46 @@ export default async function answer(task: LocalTask): Promise<LocalAnswer> {
 async function work({ pipeline, image, options }: LocalTask): Promise<Outputs> {
   engine ??= start();
   const { sharp, graphs } = await engine;
-  const checked = checkOptions(options, settings);
-  const photo = await decode(sharp, image, settings.maxImageBytes, settings.maxImagePixels);
   const single = pipeline === "embed_face";
-  const { faces, detector } =
+  const given = checkOptions(options, settings);
+  const checked = single ? { ...given, maxFaces: 1 } : given;
+  const photo = await decode(sharp, image, settings.maxImageBytes, settings.maxImagePixels);
+  const { faces, detector, complete } =
     single && checked.aligned ? whole(photo) : await find(graphs, photo, checked);
   if (single && faces.length === 0) throw noFace(checked);
-  const count = single ? 1 : checked.maxFaces || faces.length;
-  const taken = faces.slice(0, count);
   const outputs: Outputs = new Map([
     [
       "boxes",
       floats(
-        [taken.length, 4],
-        taken.flatMap((face) => face.box),
+        [faces.length, 4],
+        faces.flatMap((face) => face.box),
       ),
     ],
     [
       "landmarks",
       floats(
-        [taken.length, LANDMARKS, 2],
-        taken.flatMap((face) => face.landmarks),
+        [faces.length, LANDMARKS, 2],
+        faces.flatMap((face) => face.landmarks),
       ),
     ],
     [
       "scores",
       floats(
-        [taken.length],
-        taken.map((face) => face.score),
+        [faces.length],
+        faces.map((face) => face.score),
       ),
     ],
+    ["rotations", int32s(faces.map((face) => face.rotation))],
+    ["complete", { datatype: "BOOL", shape: [1], data: [complete] }],
     ["image_size", int32s([photo.width, photo.height])],
   ]);
   let embedder = "";
   if (pipeline !== "detect_faces") {
-    const crops = taken.map((face) => (checked.aligned && single ? photo : align(photo, face)));
+    const crops = faces.map((face) => (checked.aligned && single ? photo : align(photo, face)));
     const embedded = crops.length > 0 ? await graphs.embed(crops) : null;
     embedder = embedded?.embedder ?? "";
     const vectors = embedded?.embeddings ?? new Float32Array();
-    outputs.set("embeddings", floats([taken.length, EMBEDDING_SIZE], vectors));
+    outputs.set("embeddings", floats([faces.length, EMBEDDING_SIZE], vectors));
     const calibration = embedded?.calibration ?? new Float32Array();
     outputs.set("calibration", floats([calibration.length], calibration));
   }
@@ -90,19 +92,9 @@ async function work({ pipeline, image, options }: LocalTask): Promise<Outputs> {
 }
 
 async function find(graphs: Graphs, photo: Photo, options: Checked): Promise<Finding> {
-  const found = await look(graphs, photo, options.detectionSize, options);
-  if (found.faces.length > 0) return found;
-  // A face that fills the frame can be too large for the detector's coarsest cells.
-  const side = Math.min(options.detectionSize, Math.max(photo.width, photo.height));
-  const half = Math.floor(side / 64) * 32;
-  return half > 0 ? look(graphs, photo, half, options) : found;
-}
-
-async function look(graphs: Graphs, photo: Photo, size: number, options: Checked) {
-  const boxed = letterbox(photo, size);
-  const { candidates, detector } = await graphs.detect(boxed);
-  const { minConfidence } = options;
-  return { faces: selectFaces(candidates, boxed.scale, minConfidence, settings.nmsIou), detector };
+  const looks = new Looks(photo, options, settings.nmsIou, graphs);
+  const faces = await looks.faces();
+  return { faces, detector: looks.detector, complete: looks.complete };
 }
 
 /** By the caller's word its landmarks lie at the template, and its score is 1. */
@@ -114,7 +106,9 @@ function whole({ width, height }: Photo): Finding {
       { code: "not_aligned" },
     );
   }
-  return { faces: [{ box: [0, 0, SIDE, SIDE], landmarks: TEMPLATE, score: 1 }], detector: "" };
+  const box: Found["box"] = [0, 0, SIDE, SIDE];
+  const face: Found = { box, landmarks: TEMPLATE, score: 1, rotation: 0, fit: 1 };
+  return { faces: [face], detector: "", complete: true };
 }
 
 function noFace({ minConfidence, detectionSize }: Checked): NoFaceError {

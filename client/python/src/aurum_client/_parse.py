@@ -60,7 +60,9 @@ def parse_embedding(outputs: Outputs) -> Embedding:
         raise ProtocolError("the answer does not name its embedder")
     vector = _embeddings(outputs, 1)[0]
     face = replace(faces[0], embedding=vector)
-    return Embedding(vector, face, faces.image_size, faces.models, _calibration(outputs))
+    return Embedding(
+        vector, face, faces.image_size, faces.models, _calibration(outputs), faces.complete
+    )
 
 
 def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
@@ -85,12 +87,19 @@ def _common(outputs: Outputs) -> dict[str, Any]:
     scores = _floats(outputs, "scores", (None,))
     faces = len(scores)
     width, height = _tensor(outputs, "image_size", np.int32, (2,)).tolist()
+    # What servers of version 0.1.0 don't say, the results' own defaults do.
+    later: dict[str, Any] = {}
+    if "rotations" in outputs:
+        later["rotations"] = _tensor(outputs, "rotations", np.int32, (faces,))
+    if "complete" in outputs:
+        (later["complete"],) = _tensor(outputs, "complete", np.bool_, (1,)).tolist()
     return {
         "boxes": _floats(outputs, "boxes", (faces, 4)),
         "landmarks": _floats(outputs, "landmarks", (faces, LANDMARKS, 2)),
         "scores": scores,
         "image_size": (width, height),
         "models": _model_ids(outputs),
+        **later,
     }
 
 

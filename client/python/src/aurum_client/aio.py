@@ -54,7 +54,13 @@ class AsyncFaceClient:
 
     - ``min_confidence``: the least score of a face, 0 to 1;
     - ``max_faces``: at most this many, the largest;
-    - ``detection_size``: the side in pixels that the photo is scaled to for detection;
+    - ``detection_size``: the long side, in pixels, that the photo is shrunk to for detection;
+    - ``orientation``: ``"auto"``, so that a photo without an upright face is looked at turned by
+      90, 180 and 270 degrees, too, or ``"exif"``, upright as its EXIF says;
+    - ``refine``: look once more at each of the 256 largest faces, which makes their landmarks, and
+      so the embeddings, steadier;
+    - ``tiles``: for crowds, look at this many overlapping parts of the photo besides the whole,
+      each at ``detection_size``, 0 to 16;
     - ``timeout``: seconds for this call, None for the client's;
     - ``request_id``: a name for the server's logs and traces.
 
@@ -90,6 +96,9 @@ class AsyncFaceClient:
         min_confidence: float | None = None,
         max_faces: int | None = None,
         detection_size: int | None = None,
+        orientation: str | None = None,
+        refine: bool | None = None,
+        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Faces:
@@ -100,7 +109,12 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of its range.
         """
         parameters = build_parameters(
-            min_confidence=min_confidence, max_faces=max_faces, detection_size=detection_size
+            min_confidence=min_confidence,
+            max_faces=max_faces,
+            detection_size=detection_size,
+            orientation=orientation,
+            refine=refine,
+            tiles=tiles,
         )
         outputs = await self._infer(contract.DETECT, image, parameters, timeout, request_id)
         return parse_faces(outputs)
@@ -112,6 +126,9 @@ class AsyncFaceClient:
         min_confidence: float | None = None,
         max_faces: int | None = None,
         detection_size: int | None = None,
+        orientation: str | None = None,
+        refine: bool | None = None,
+        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Analysis:
@@ -122,7 +139,12 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of its range.
         """
         parameters = build_parameters(
-            min_confidence=min_confidence, max_faces=max_faces, detection_size=detection_size
+            min_confidence=min_confidence,
+            max_faces=max_faces,
+            detection_size=detection_size,
+            orientation=orientation,
+            refine=refine,
+            tiles=tiles,
         )
         outputs = await self._infer(contract.ANALYZE, image, parameters, timeout, request_id)
         return parse_analysis(outputs)
@@ -134,6 +156,9 @@ class AsyncFaceClient:
         aligned: bool = False,
         min_confidence: float | None = None,
         detection_size: int | None = None,
+        orientation: str | None = None,
+        refine: bool | None = None,
+        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Embedding:
@@ -145,7 +170,12 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of its range.
         """
         parameters = build_parameters(
-            min_confidence=min_confidence, detection_size=detection_size, aligned=aligned
+            min_confidence=min_confidence,
+            detection_size=detection_size,
+            aligned=aligned,
+            orientation=orientation,
+            refine=refine,
+            tiles=tiles,
         )
         outputs = await self._infer(contract.EMBED, image, parameters, timeout, request_id)
         return parse_embedding(outputs)
@@ -160,6 +190,9 @@ class AsyncFaceClient:
         aligned: bool = False,
         min_confidence: float | None = None,
         detection_size: int | None = None,
+        orientation: str | None = None,
+        refine: bool | None = None,
+        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> Comparison:
@@ -186,6 +219,9 @@ class AsyncFaceClient:
                     aligned=aligned,
                     min_confidence=min_confidence,
                     detection_size=detection_size,
+                    orientation=orientation,
+                    refine=refine,
+                    tiles=tiles,
                     timeout=timeout,
                     request_id=_numbered(request_id, index),
                 )
@@ -205,6 +241,9 @@ class AsyncFaceClient:
         min_confidence: float | None = None,
         max_faces: int | None = None,
         detection_size: int | None = None,
+        orientation: str | None = None,
+        refine: bool | None = None,
+        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
     ) -> list[Analysis | AurumError]:
@@ -218,7 +257,8 @@ class AsyncFaceClient:
             concurrency: 1 or more; over HTTP at most 100 are on the wire at once.
             progress: called with (done, of how many) after each image, in the client's event
                 loop: it must be quick. What it raises ends the call.
-            min_confidence, max_faces, detection_size: as above, for every image.
+            min_confidence, max_faces, detection_size, orientation, refine, tiles: as above, for
+                every image.
             timeout: seconds for each image, not for all.
             request_id: followed by ``-<index>`` for each image.
 
@@ -232,7 +272,12 @@ class AsyncFaceClient:
         todo = list(images)
         answers: list[Analysis | AurumError | None] = [None] * len(todo)
         parameters = build_parameters(
-            min_confidence=min_confidence, max_faces=max_faces, detection_size=detection_size
+            min_confidence=min_confidence,
+            max_faces=max_faces,
+            detection_size=detection_size,
+            orientation=orientation,
+            refine=refine,
+            tiles=tiles,
         )
         queue = iter(enumerate(todo))
         done = 0

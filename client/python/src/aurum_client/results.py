@@ -17,6 +17,11 @@ from aurum_client.calibration import DEFAULT_FAR, Calibration, check_far, check_
 from aurum_client.errors import AurumError, ModelMismatchError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int32]
+
+_NOT_TOLD: Ints = np.zeros(0, np.int32)
+_CROWD = 20  # faces
+_SMALL = 40  # pixels of the detector's input: smaller faces are often missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,11 @@ class Face:
     """One face.
 
     ``landmarks``: float32 [5, 2], x and y of the image-left eye, image-right eye, nose,
-    image-left and image-right corner of the mouth. ``score``: the detector's confidence, 0 to 1.
-    ``embedding``: float32 [512] of length 1, or None after ``detect``. ``quality``: how fit for
-    recognition it is, 0 to 1, and what that is made of; both None but after ``analyze``.
+    image-left and image-right corner of the mouth, with left and right as the upright face has
+    them. ``score``: the detector's confidence, 0 to 1. ``embedding``: float32 [512] of length 1,
+    or None after ``detect``. ``quality``: how fit for recognition it is, 0 to 1, and what that is
+    made of; both None but after ``analyze``. ``rotation``: 0, 90, 180 or 270, the degrees
+    clockwise by which to turn the photo so that the face is upright.
     """
 
     bbox: Box
@@ -89,6 +96,7 @@ class Face:
     embedding: Floats | None = field(default=None, repr=False)
     quality: float | None = None
     quality_parts: QualityParts | None = field(default=None, repr=False)
+    rotation: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +105,8 @@ class Faces(Sequence[Face]):
 
     ``boxes``: float32 [F, 4], x, y, width, height. ``landmarks``: float32 [F, 5, 2].
     ``scores``: float32 [F], 0 to 1. ``image_size``: width and height of the upright photo.
+    ``rotations``: int32 [F], as :attr:`Face.rotation`. ``complete``: False where the server knows
+    that it may have left out faces. Servers of version 0.1.0 tell neither: 0 and True.
     """
 
     boxes: Floats
@@ -104,6 +114,14 @@ class Faces(Sequence[Face]):
     scores: Floats
     image_size: tuple[int, int]
     models: ModelIds
+    rotations: Ints = field(default_factory=lambda: _NOT_TOLD, kw_only=True)
+    complete: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.rotations is _NOT_TOLD:
+            upright = np.zeros(len(self.scores), np.int32)
+            upright.flags.writeable = False
+            object.__setattr__(self, "rotations", upright)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -120,9 +138,29 @@ class Faces(Sequence[Face]):
     def __iter__(self) -> Iterator[Face]:
         return (self._face(i) for i in range(len(self)))
 
+    def may_miss_some(self, detection_size: int, tiles: int = 0) -> bool:
+        """Whether a larger ``detection_size`` or more ``tiles`` may well find more faces.
+
+        Both as they were asked for, in pixels and 0 to 16. True where the answer is not
+        ``complete``, and for a crowd: 20 faces or more, in a photo that was shrunk for the
+        detector, half of them smaller than 40 pixels of its input.
+        """
+        if not self.complete:
+            return True
+        # So many tiles show the photo enlarged by about their root.
+        scale = detection_size * max(tiles, 1) ** 0.5 / max(self.image_size)
+        if scale >= 1 or len(self) < _CROWD:
+            return False
+        return bool(np.median(self.boxes[:, 2:].max(axis=1)) * scale < _SMALL)
+
     def _face(self, index: int) -> Face:
         box = Box(*self.boxes[index].tolist())
-        return Face(box, self.landmarks[index], float(self.scores[index]))
+        return Face(
+            box,
+            self.landmarks[index],
+            float(self.scores[index]),
+            rotation=int(self.rotations[index]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +194,8 @@ class Embedding:
 
     ``vector``: float32 [512] of length 1. ``face``: where that face is (for an aligned crop, the
     whole crop), with the same vector as its embedding. ``image_size``: width, height.
-    ``calibration``: what similarities to it mean, None where that is not known.
+    ``calibration``: what similarities to it mean, None where that is not known. ``complete``: as
+    :attr:`Faces.complete`.
     """
 
     vector: Floats = field(repr=False)
@@ -164,6 +203,7 @@ class Embedding:
     image_size: tuple[int, int]
     models: ModelIds
     calibration: Calibration | None = field(default=None, repr=False)
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,236 @@
+"""All looks of the detector at one photo: at several scales, at each face again, and turned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurum.imaging.align import cut_for_second_look, map_back, pixels_per_second_look_pixel
+from aurum.imaging.decode import FACTORS, Photo
+from aurum.imaging.faces import (
+    NO_FACES,
+    WHOLE,
+    Candidates,
+    Faces,
+    best_apart,
+    join,
+    without_fragments,
+)
+from aurum.imaging.letterbox import SMALLEST, fitted
+from aurum.imaging.views import TURNS, Plan, look, plan
+from aurum.pipeline.embed import Embedder
+from aurum.pipeline.request import Options
+
+# face_landmarks' max_batch_size.
+CHUNK = 8
+# So many of a photo's largest faces are looked at once more.
+MAX_SECOND_LOOKS = 256
+# How high, in pixels of the detector's input, a face is looked at to learn which turn it has.
+_TELLING = 64
+# What has fewer pixels than this in a coarser look's input, the finer one sees better. Tiles
+# overlap by more.
+_LEAST_COARSE = 24
+# All that a photo costs, in looks at the size that was asked for, whatever is in it.
+_MOST_WORK = 4
+# What only a turned look sees is a face where it fits so well.
+_TURNED_FIT = 0.75
+
+
+class Seen(NamedTuple):
+    """What a detector says of one image, and of itself."""
+
+    candidates: Candidates
+    detector: bytes  # its id
+    # Where no face fits this well, the photo may be turned. 0: it reads turned faces rightly.
+    upright: float
+
+
+# One letterboxed image uint8 RGB [H,W,3] -> what the detector sees in it.
+Detector = Callable[[NDArray[np.uint8]], Seen]
+# At most CHUNK crops uint8 RGB [n,96,96,3] -> landmarks [n,5,2] in the crops' pixels, and scores
+# [n], 0 where no face is seen in the middle.
+Refiner = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+class Models(NamedTuple):
+    """The models that a photo meets, as functions."""
+
+    detect: Detector
+    refine: Refiner
+    embed: Embedder
+
+
+class Sight:
+    """An encoded photo, decoded as large as its faces need it; no size twice.
+
+    `coarse` is as large as the detector needs it.
+    """
+
+    def __init__(self, decode: Callable[[int], Photo], factor: float) -> None:
+        """`decode` makes the pixels at 1 / n of the size, one of FACTORS."""
+        self._decode = decode
+        self.coarse = self._finest = decode(_whole(factor))
+
+    def at(self, factor: float) -> Photo:
+        """With at least the pixels that it has at 1 / `factor` of its size."""
+        if factor >= self.coarse.factor:
+            return self.coarse
+        if factor < self._finest.factor > 1:
+            self._finest = self._decode(_whole(factor))
+        return self._finest
+
+
+def _whole(most: float) -> int:
+    """The largest of FACTORS that is at most `most`; at least 1."""
+    return next((factor for factor in FACTORS if factor <= most), 1)
+
+
+class Looks:
+    """One photo, looked at as often as its faces need."""
+
+    def __init__(self, sight: Sight, options: Options, nms_iou: float, models: Models) -> None:
+        photo = self._photo = sight.coarse
+        self._sight = sight
+        pixels = self._pixels = photo.pixels
+        # The detector's pixels are shares of the photo's sides, however it was decoded. In a photo
+        # of 1 / n of its size a point in the middle of n pixels is at 0, not at (n - 1) / 2.
+        self._shift = (1 - 1 / photo.factor) / 2
+        self._options = options
+        self._nms_iou = nms_iou
+        self._models = models
+        self._upright = 0.0
+        self._plan = plan((pixels.shape[1], pixels.shape[0]), options.detection_size, options.tiles)
+        self._work_left = _MOST_WORK * sum(view.work for view in self._plan.levels[0])
+        self.detector = b""
+        # False: a list of candidates filled up, or the photo's shape asks for more tiles.
+        self.complete = self._plan.complete
+
+    def faces(self) -> Faces:
+        """The photo's faces in its own pixels, largest first, as many as the options want."""
+        faces = self._refined(self._first(self._see(self._plan)))
+        if self._options.orientation == "auto":
+            best = faces.fits.max(initial=0)
+            if not len(faces.fits) or best < self._upright:
+                faces = self._first(self._with_turned(faces, float(best)))
+        return faces
+
+    def _first(self, faces: Faces) -> Faces:
+        return faces.take(slice(self._options.max_faces or None))
+
+    def _see(self, planned: Plan) -> Faces:
+        """The faces of all levels, each once, largest first."""
+        self._work_left -= planned.work
+        faces, finer = NO_FACES, 0.0
+        for level in planned.levels:
+            parts = [
+                look(self._pixels, view, self._detect, self._options.min_confidence, self._nms_iou)
+                for view in level
+            ]
+            found = join(parts)
+            found.landmarks[:] -= self._shift
+            if finer:
+                long_sides = found.boxes[:, 2:].max(axis=1, initial=0) * level[0].scale
+                found = found.take(long_sides >= _LEAST_COARSE)
+                found = join([without_fragments(faces, found, WHOLE / finer), found])
+            finer = level[0].scale
+            faces = found
+            if len(planned.levels) > 1 or len(level) > 1:
+                faces = found.take(best_apart(found.boxes, found.scores, self._nms_iou))
+        return faces.largest_first()
+
+    def _detect(self, image: NDArray[np.uint8]) -> Candidates:
+        seen = self._models.detect(image)
+        self.detector, self._upright = seen.detector, seen.upright
+        candidates = seen.candidates.promised()
+        self.complete &= candidates.complete(self._options.min_confidence)
+        return candidates
+
+    def _refined(self, faces: Faces) -> Faces:
+        """The largest faces' landmarks from a second look at each; fits tell how sure it is."""
+        count = min(len(faces.scores), MAX_SECOND_LOOKS)
+        if not (count and self._options.refine):
+            return faces
+        largest = faces.take(slice(count))
+        wanted = pixels_per_second_look_pixel(largest.boxes, largest.landmarks).min()
+        sharp = self._sight.at(float(wanted) * self._photo.factor)
+        boxes, points = largest.boxes, largest.landmarks
+        if sharp is not self._photo:
+            boxes, points = moved(boxes, points, self._photo, sharp)
+        crops, matrices = cut_for_second_look(sharp.pixels, boxes, points)
+        answers = [
+            self._models.refine(crops[start : start + CHUNK]) for start in range(0, count, CHUNK)
+        ]
+        points, scores = (np.concatenate(part) for part in zip(*answers, strict=True))
+        seen = np.flatnonzero(scores > 0)
+        landmarks, fits = faces.landmarks.copy(), faces.fits.copy()
+        again = map_back(points[seen], matrices[seen])
+        landmarks[seen] = again if sharp is self._photo else self._photo.here(sharp.there(again))
+        fits[:count] = (fits[:count] + scores) / 2
+        return faces._replace(landmarks=landmarks, fits=fits)
+
+    def _with_turned(self, faces: Faces, best: float) -> Faces:
+        """What three turned looks see better, or see alone, beside the faces found so far."""
+        shrink = self._telling(faces)
+        found: list[tuple[float, int, Faces]] = []
+        for turn in TURNS:
+            seen = self._refined(self._see(self._plan.turned(turn, shrink)))
+            found.append((float(seen.fits.max(initial=0)), turn, seen))
+        readings = [faces]
+        for fit, turn, coarse in sorted(found, key=lambda item: -item[0]):
+            if fit <= best or fit < _TURNED_FIT:
+                break
+            seen, again = coarse, self._plan.turned(turn, 1.0)
+            if shrink < 1 and again.work <= self._work_left:
+                both = join([self._see(again), coarse])
+                apart = best_apart(both.boxes, both.scores, self._nms_iou)
+                seen = self._refined(both.take(apart).largest_first())
+            readings.append(seen.take(seen.fits >= _TURNED_FIT))
+        return best_readings(join(readings), self._nms_iou).largest_first()
+
+    def _telling(self, faces: Faces) -> float:
+        """At what share of the finest look's size the turned looks are enough."""
+        finest = self._plan.finest
+        side = fitted(finest.side, finest.long_side)
+        least = min(SMALLEST / side, 0.5)
+        if not len(faces.scores):
+            return least
+        best = faces.boxes[int(faces.fits.argmax()), 2:].max() * finest.scale
+        share = min(max(_TELLING / float(best), least), 1.0)
+        # Turned looks at full size still have to leave the photo within its work.
+        whole = sum(view.work for view in self._plan.levels[0])
+        return float(min(share, (self._work_left / (len(TURNS) * whole)) ** 0.5))
+
+
+def moved(
+    boxes: NDArray[np.float32], landmarks: NDArray[np.float32], of: Photo, to: Photo
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes [F,4] and landmarks [F,5,2] in the pixels of one decoding, in those of another."""
+    corners = to.here(of.there(boxes[:, :2]))
+    boxes = np.concatenate([corners, boxes[:, 2:] * (of.factor / to.factor)], axis=1)
+    return boxes.astype(np.float32), to.here(of.there(landmarks))
+
+
+def best_readings(faces: Faces, iou: float) -> Faces:
+    """Of readings of one face in several turns the one that fits best.
+
+    Two readings are of one face where their boxes overlap by more than `iou`, or the middle of one
+    lies in the other.
+    """
+    order = np.argsort(-faces.fits, kind="stable")
+    start, size = faces.boxes[:, :2], faces.boxes[:, 2:]
+    kept: list[int] = []
+    for index in order:
+        others = np.array(kept, np.intp)[faces.rotations[kept] != faces.rotations[index]]
+        middle = start[index] + size[index] / 2
+        inside = (middle >= start[others]) & (middle <= start[others] + size[others])
+        both = np.minimum(start[others] + size[others], start[index] + size[index]) - np.maximum(
+            start[others], start[index]
+        )
+        shared = np.maximum(both, 0).prod(axis=1)
+        union = faces.areas[others] + faces.areas[index] - shared
+        if not (inside.all(axis=1) | (shared > iou * union)).any():
+            kept.append(int(index))
+    return faces.take(np.array(kept, np.intp))
