@@ -18,6 +18,7 @@ LISTED = 256
 # same face. The weight is steep: of two the surer one decides.
 _NEAR = 0.25
 _VOTE_POWER = 8
+_CROWD = 64  # candidates
 # A look of this many pixels holds any face that fits into it; a larger look tears larger faces
 # apart. Measured: none is torn below 700.
 WHOLE = 512
@@ -32,7 +33,7 @@ class Candidates(NamedTuple):
 
     def take(self, index: NDArray[np.intp] | slice) -> Candidates:
         """The candidates at `index`, in that order."""
-        return Candidates(*(column[index] for column in self))
+        return Candidates(self.boxes[index], self.landmarks[index], self.scores[index])
 
     def promised(self) -> Candidates:
         """Without those that are only there because of another image in the same batch."""
@@ -72,10 +73,9 @@ class Faces(NamedTuple):
         return self.take(np.argsort(-self.areas, kind="stable"))
 
 
-def as_faces(found: Candidates, rotation: int = 0) -> Faces:
-    """Candidates that were chosen, as faces that one look has seen."""
-    rotations = np.full(len(found.scores), rotation, np.int32)
-    return Faces(*found, rotations, found.scores)
+def as_faces(found: Candidates) -> Faces:
+    """Candidates that were chosen, as upright faces that one look has seen."""
+    return Faces(*found, np.zeros(len(found.scores), np.int32), found.scores)
 
 
 NO_FACES = as_faces(
@@ -149,16 +149,19 @@ def without_fragments(fine: Faces, whole: Faces, limit: float) -> Faces:
 
 def _voted(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
     """The faces' landmarks, averaged over the candidates that tell of the same face."""
-    landmarks = faces.landmarks.copy()
+    everyone = candidates.landmarks.reshape(-1, 10)
     weights = candidates.scores.astype(np.float64) ** _VOTE_POWER  # of tiny scores, too
-    for points, best, box in zip(landmarks, faces.landmarks, faces.boxes, strict=True):
-        reach = _NEAR * float(box[2:].max())
-        # The first landmark alone sorts out nearly all of a crowd's other faces.
-        around = np.flatnonzero(np.abs(candidates.landmarks[:, 0, 0] - best[0, 0]) < reach)
-        apart = np.abs(candidates.landmarks[around] - best).max(axis=(1, 2))
-        same = around[apart < reach]
-        points[:] = np.average(candidates.landmarks[same], axis=0, weights=weights[same])
-    return landmarks
+    landmarks = np.empty((len(faces.scores), 10), np.float32)
+    sides = faces.boxes[:, 2:].max(axis=1, initial=0)
+    for index, best in enumerate(faces.landmarks.reshape(-1, 10)):
+        reach = _NEAR * sides[index]
+        points, weight = everyone, weights
+        if len(points) > _CROWD:  # one coordinate sorts out nearly all other faces
+            around = np.flatnonzero(np.abs(points[:, 0] - best[0]) < reach)
+            points, weight = points[around], weights[around]
+        weight = weight * (np.abs(points - best).max(axis=1) < reach)
+        landmarks[index] = weight @ points / weight.sum()
+    return landmarks.reshape(-1, 5, 2)
 
 
 def _plausible(found: Candidates) -> NDArray[np.bool_]:

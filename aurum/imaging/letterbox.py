@@ -28,24 +28,38 @@ def letterbox(photo: NDArray[np.uint8], long_side: int) -> Letterbox:
 
     Args:
         photo: uint8 [height, width, 3].
-        long_side: the most pixels of the longer side, a multiple of 32.
+        long_side: the most pixels of the longer side.
 
     Returns:
-        Letterbox with image uint8 [H, W, 3] and scale float32 [2].
+        Letterbox with image uint8 [H, W, 3] and scale float32 [2]. The image is `photo` itself
+        where nothing has to be done.
     """
+    inner = fit(photo, long_side)
+    scale = np.array(inner.shape[1::-1], np.float32) / photo.shape[1::-1]
+    return Letterbox(pad(inner), scale.astype(np.float32))
+
+
+def fit(photo: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+    """`photo` uint8 [height,width,3] as large as the detector sees it; itself where it is so."""
     height, width = photo.shape[:2]
     factor = fitted(max(height, width), long_side) / max(height, width)
-    inner_width = max(1, round(width * factor))
-    inner_height = max(1, round(height * factor))
-    image = np.zeros((whole_cells(inner_height), whole_cells(inner_width), 3), np.uint8)
-    inner = image[:inner_height, :inner_width]
     if factor == 1.0:
-        inner[:] = photo
-    else:
-        # Beyond a factor of two linear interpolation would skip pixels.
-        method = cv2.INTER_LINEAR if factor >= 0.5 else cv2.INTER_AREA
-        cv2.resize(photo, (inner_width, inner_height), dst=inner, interpolation=method)
-    return Letterbox(image, np.array([inner_width / width, inner_height / height], np.float32))
+        return photo
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Beyond a factor of two linear interpolation would skip pixels.
+    method = cv2.INTER_LINEAR if factor >= 0.5 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(photo, size, interpolation=method), np.uint8)
+
+
+def pad(inner: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`inner` uint8 [height,width,3] in whole cells, black to the right and below."""
+    height, width = inner.shape[:2]
+    shape = (whole_cells(height), whole_cells(width), 3)
+    if shape == inner.shape:
+        return inner
+    image = np.zeros(shape, np.uint8)
+    image[:height, :width] = inner
+    return image
 
 
 def fitted(side: int, long_side: int) -> int:
@@ -62,4 +76,4 @@ def planar(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def whole_cells(side: float) -> int:
     """`side` as a multiple of CELL, rounded up."""
-    return -(-int(np.ceil(side)) // CELL) * CELL
+    return -(-int(np.ceil(side - 1e-6)) // CELL) * CELL

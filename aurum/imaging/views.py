@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.faces import WHOLE, Candidates, Faces, as_faces, select_faces
-from aurum.imaging.letterbox import CELL, SMALLEST, fitted, letterbox, whole_cells
+from aurum.imaging.faces import WHOLE, Candidates, Faces, select_faces
+from aurum.imaging.letterbox import CELL, SMALLEST, fit, fitted, pad, whole_cells
 
 TURNS = (90, 180, 270)
 MAX_TILES = 16
@@ -22,7 +22,7 @@ MAX_TILES = 16
 LONG = 2.5
 # The detector's memory grows with its input. A finer look is made in parts of this many pixels,
 # which overlap by a fifth where it is the finest that is allowed.
-LARGEST = 1408
+LARGEST = 1280
 _OVERLAP = 256
 # Faces of this many pixels in the whole photo's look are found there, so tiles overlap by as much.
 _SEEN = 32
@@ -113,8 +113,33 @@ def plan(size: tuple[int, int], detection_size: int, tiles: int) -> Plan:
     return Plan([[part for view in level for part in _split(view)] for level in levels], complete)
 
 
+class Picture:
+    """A decoded photo, and what looks at the whole of it have shrunk it to.
+
+    The next smaller look starts from that: shrinking a photo of a million pixels by a factor that
+    is no whole number takes as long as a small look itself.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        """`pixels` is uint8 RGB [height,width,3]."""
+        self.pixels = pixels
+        self._whole = [pixels]  # smallest first
+
+    def shrunk(self, view: View) -> NDArray[np.uint8]:
+        """The view's part as the detector sees it, neither turned nor padded."""
+        part = self.pixels[view.top : view.bottom, view.left : view.right]
+        if part.shape != self.pixels.shape:
+            return fit(part, view.long_side)
+        target = fitted(view.side, view.long_side)
+        large = (copy for copy in self._whole if max(copy.shape) >= target)
+        inner = fit(next(large, part), target)
+        if max(inner.shape) < max(self._whole[0].shape):
+            self._whole.insert(0, inner)
+        return inner
+
+
 def look(
-    pixels: NDArray[np.uint8],
+    picture: Picture,
     view: View,
     detect: Callable[[NDArray[np.uint8]], Candidates],
     min_confidence: float,
@@ -124,21 +149,23 @@ def look(
 
     A face that the view's border cuts is left out where the photo goes on behind it.
     """
-    region = pixels[view.top : view.bottom, view.left : view.right]
-    boxed = letterbox(region, view.long_side)
-    height, width = (round(n) for n in region.shape[:2] * boxed.scale[::-1])
-    image = boxed.image
-    if view.turn:
-        turned = _ROTATE[view.turn](image[:height, :width])
-        image = letterbox(turned, view.long_side).image
-    found = detect(image)
+    inner = picture.shrunk(view)
+    height, width = inner.shape[:2]
+    seen = inner if view.turn == 0 else _ROTATE[view.turn](inner)
+    found = detect(pad(seen))
     if view.turn:
         found = _turn_back(found, view.turn, width, height)
-    faces = select_faces(found, boxed.scale, min_confidence, nms_iou)
-    faces = as_faces(Candidates(*faces[:3]), view.turn)
+    across, down = view.right - view.left, view.bottom - view.top
+    scale = np.array([width / across, height / down], np.float32)
+    faces = select_faces(found, scale, min_confidence, nms_iou)
+    if view.turn:
+        faces.rotations[:] = view.turn
+    high, wide = picture.pixels.shape[:2]
+    if (across, down) == (wide, high):
+        return faces
     faces.boxes[:, :2] += (view.left, view.top)
     faces.landmarks[:] += (view.left, view.top)
-    return faces.take(_uncut(faces.boxes, view, pixels.shape[1], pixels.shape[0]))
+    return faces.take(_uncut(faces.boxes, view, wide, high))
 
 
 def _uncut(boxes: NDArray[np.float32], view: View, width: int, height: int) -> NDArray[np.bool_]:

@@ -59,16 +59,21 @@ def find_faces(image: bytes, options: Options, settings: Settings, models: Model
     Raises RequestError (``invalid_image``) for a photo that can't be decoded.
     """
     encoded = _accept(image, settings)
-    finest = plan(encoded.size, options.detection_size, options.tiles).finest
+    planned = plan(encoded.size, options.detection_size, options.tiles)
+    finest = planned.finest
     # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
     # cheaply that decoding once more for the crops would cost more than it saves.
     sight = Sight(partial(_decode, encoded), (finest.side - 1) / finest.long_side)
-    looks = Looks(sight, options, settings.nms_iou, models)
-    faces, photo = looks.faces(), sight.coarse
-    boxes = np.concatenate(
-        [faces.boxes[:, :2] * photo.factor + photo.start, faces.boxes[:, 2:] * photo.factor], axis=1
-    )
-    faces = faces._replace(boxes=boxes.astype(np.float32), landmarks=photo.there(faces.landmarks))
+    photo = sight.coarse
+    if photo.factor > 1:
+        height, width = photo.pixels.shape[:2]
+        planned = plan((width, height), options.detection_size, options.tiles)
+    looks = Looks(sight, planned, options, settings.nms_iou, models)
+    faces = looks.faces()
+    if photo.factor > 1:
+        faces.boxes[:] *= photo.factor
+        faces.boxes[:, :2] += photo.start
+        faces = faces._replace(landmarks=photo.there(faces.landmarks))
     return Found(encoded, sight, faces, looks.detector, looks.complete)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from aurum.imaging.align import cut_for_second_look, map_back, pixels_per_second_look_pixel
 from aurum.imaging.decode import FACTORS, Photo
 from aurum.imaging.faces import (
-    NO_FACES,
     WHOLE,
     Candidates,
     Faces,
@@ -20,7 +20,7 @@ from aurum.imaging.faces import (
     without_fragments,
 )
 from aurum.imaging.letterbox import SMALLEST, fitted
-from aurum.imaging.views import TURNS, Plan, look, plan
+from aurum.imaging.views import TURNS, Picture, Plan, View, look
 from aurum.pipeline.embed import Embedder
 from aurum.pipeline.request import Options
 
@@ -91,10 +91,13 @@ def _whole(most: float) -> int:
 class Looks:
     """One photo, looked at as often as its faces need."""
 
-    def __init__(self, sight: Sight, options: Options, nms_iou: float, models: Models) -> None:
+    def __init__(
+        self, sight: Sight, planned: Plan, options: Options, nms_iou: float, models: Models
+    ) -> None:
+        """`planned` is of the pixels of `sight.coarse`."""
         photo = self._photo = sight.coarse
         self._sight = sight
-        pixels = self._pixels = photo.pixels
+        self._picture = Picture(photo.pixels)
         # The detector's pixels are shares of the photo's sides, however it was decoded. In a photo
         # of 1 / n of its size a point in the middle of n pixels is at 0, not at (n - 1) / 2.
         self._shift = (1 - 1 / photo.factor) / 2
@@ -102,7 +105,7 @@ class Looks:
         self._nms_iou = nms_iou
         self._models = models
         self._upright = 0.0
-        self._plan = plan((pixels.shape[1], pixels.shape[0]), options.detection_size, options.tiles)
+        self._plan = planned
         self._work_left = _MOST_WORK * sum(view.work for view in self._plan.levels[0])
         self.detector = b""
         # False: a list of candidates filled up, or the photo's shape asks for more tiles.
@@ -123,23 +126,29 @@ class Looks:
     def _see(self, planned: Plan) -> Faces:
         """The faces of all levels, each once, largest first."""
         self._work_left -= planned.work
-        faces, finer = NO_FACES, 0.0
-        for level in planned.levels:
-            parts = [
-                look(self._pixels, view, self._detect, self._options.min_confidence, self._nms_iou)
-                for view in level
-            ]
-            found = join(parts)
-            found.landmarks[:] -= self._shift
-            if finer:
-                long_sides = found.boxes[:, 2:].max(axis=1, initial=0) * level[0].scale
-                found = found.take(long_sides >= _LEAST_COARSE)
-                found = join([without_fragments(faces, found, WHOLE / finer), found])
-            finer = level[0].scale
-            faces = found
-            if len(planned.levels) > 1 or len(level) > 1:
-                faces = found.take(best_apart(found.boxes, found.scores, self._nms_iou))
-        return faces.largest_first()
+        faces = self._level(planned.levels[0])
+        for finer, level in pairwise(planned.levels):
+            found = self._level(level)
+            long_sides = found.boxes[:, 2:].max(axis=1, initial=0) * level[0].scale
+            found = found.take(long_sides >= _LEAST_COARSE)
+            kept = without_fragments(faces, found, WHOLE / finer[0].scale)
+            faces = self._once([kept, found])
+        return faces
+
+    def _level(self, views: list[View]) -> Faces:
+        parts = [
+            look(self._picture, view, self._detect, self._options.min_confidence, self._nms_iou)
+            for view in views
+        ]
+        faces = parts[0] if len(parts) == 1 else self._once(parts)
+        if self._shift:
+            faces.landmarks[:] -= self._shift
+        return faces
+
+    def _once(self, parts: list[Faces]) -> Faces:
+        """The faces of several looks, each by its surest one, largest first."""
+        faces = join(parts)
+        return faces.take(best_apart(faces.boxes, faces.scores, self._nms_iou)).largest_first()
 
     def _detect(self, image: NDArray[np.uint8]) -> Candidates:
         seen = self._models.detect(image)
@@ -184,9 +193,7 @@ class Looks:
                 break
             seen, again = coarse, self._plan.turned(turn, 1.0)
             if shrink < 1 and again.work <= self._work_left:
-                both = join([self._see(again), coarse])
-                apart = best_apart(both.boxes, both.scores, self._nms_iou)
-                seen = self._refined(both.take(apart).largest_first())
+                seen = self._refined(self._once([self._see(again), coarse]))
             readings.append(seen.take(seen.fits >= _TURNED_FIT))
         return best_readings(join(readings), self._nms_iou).largest_first()
 

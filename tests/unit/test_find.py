@@ -145,7 +145,7 @@ def test_a_list_that_filled_up_is_said():
         ((500, 500), 32, [(32, 32)]),
         ((1, 1), 640, [(320, 320)]),
         # More than the detector's memory is meant for: in parts, and once as a whole between.
-        ((2560, 1400), 2560, [(1408, 1408)] * 2 + [(704, 1280), (192, 320)]),
+        ((2560, 1400), 2560, [(832, 1024)] * 6 + [(704, 1280), (192, 320)]),
     ],
 )
 def test_the_scales_that_a_size_makes_necessary(size, detection_size, shapes):

@@ -94,9 +94,16 @@ def test_fine_detail_is_averaged_when_shrunk_a_lot():
     assert image.max() < 160
 
 
-def test_the_photo_is_not_changed():
-    photo = np.full((10, 10, 3), 7, np.uint8)
+@pytest.mark.parametrize("side", [10, 320, 330, 700])
+def test_the_photo_is_not_changed(side):
+    photo = np.full((side, side, 3), 7, np.uint8)
 
-    letterbox(photo, 320).image[:] = 0
+    letterbox(photo, 640)
 
     assert (photo == 7).all()
+
+
+def test_a_photo_of_whole_cells_is_not_copied():
+    photo = white(320, 640)
+
+    assert letterbox(photo, 640).image is photo

@@ -13,7 +13,7 @@ import {
   type Turn,
   withoutFragments,
 } from "../src/local/faces.js";
-import { look, turned } from "../src/local/look.js";
+import { look, Picture, turned } from "../src/local/look.js";
 import { Looks } from "../src/local/looks.js";
 import type { Photo } from "../src/local/photo.js";
 import { plan, type View } from "../src/local/views.js";
@@ -173,7 +173,7 @@ test("a photo is turned clockwise, and what is seen in it is turned back", async
     [270, [339, 10, 40, 30]],
   ] as const) {
     const view = whole!.turned(turn, 1);
-    const [found] = await look(black, view, async () => [face], 0.5, 0.3);
+    const [found] = await look(new Picture(black), view, async () => [face], 0.5, 0.3);
     assert.deepEqual(found!.box, box);
     assert.equal(found!.rotation, turn);
   }
@@ -188,7 +188,7 @@ test("a face that a tile cuts is another tile's", async () => {
     landmarks: Array(10).fill(x),
     score: 1,
   });
-  const found = await look(black, tile, async () => [face(0), face(291)], 0.5, 0.3);
+  const found = await look(new Picture(black), tile, async () => [face(0), face(291)], 0.5, 0.3);
   assert.deepEqual(
     found.map(({ box }) => box[0]),
     [0],

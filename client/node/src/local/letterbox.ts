@@ -20,9 +20,9 @@ export function fitted(side: number, longSide: number): number {
   return Math.min(longSide, Math.max(side, SMALLEST));
 }
 
-/** `side` as a multiple of CELL, rounded up. */
+/** `side` as a multiple of CELL, rounded up, but not for an error of rounding. */
 export function wholeCells(side: number): number {
-  return Math.ceil(side / CELL) * CELL;
+  return Math.ceil(Math.ceil(side - 1e-6) / CELL) * CELL;
 }
 
 /** `photo` as large as the detector sees it within `longSide` pixels; never stretched. */

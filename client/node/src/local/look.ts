@@ -1,7 +1,7 @@
 /** One look of the detector at a part of a photo, as aurum/imaging/views.py. */
 
 import { type Candidate, type Found, selectFaces, type Turn } from "./faces.js";
-import { fit, type Letterbox, letterbox } from "./letterbox.js";
+import { fit, fitted, type Letterbox, letterbox } from "./letterbox.js";
 import { blank, cut, type Photo } from "./photo.js";
 import type { View } from "./views.js";
 
@@ -9,20 +9,50 @@ import type { View } from "./views.js";
 const CUT = 4;
 
 /**
+ * A photo, and what looks at the whole of it have shrunk it to; the next smaller look starts from
+ * that, as the service's does.
+ */
+export class Picture {
+  private readonly whole: Photo[]; // smallest first
+
+  constructor(readonly photo: Photo) {
+    this.whole = [photo];
+  }
+
+  /** The view's part as the detector sees it, neither turned nor padded. */
+  shrunk(view: View): Photo {
+    const { photo, whole } = this;
+    if (view.width !== photo.width || view.height !== photo.height) {
+      return fit(
+        cut(photo, view.place.left, view.place.top, view.width, view.height),
+        view.longSide,
+      );
+    }
+    const target = fitted(view.side, view.longSide);
+    const inner = fit(whole.find((copy) => longSide(copy) >= target) ?? photo, target);
+    if (longSide(inner) < longSide(whole[0]!)) whole.unshift(inner);
+    return inner;
+  }
+}
+
+function longSide({ width, height }: Photo): number {
+  return Math.max(width, height);
+}
+
+/**
  * The faces that one view shows, in the photo's pixels. A face that the view's border cuts is left
  * out where the photo goes on behind it.
  */
 export async function look(
-  photo: Photo,
+  picture: Picture,
   view: View,
   detect: (input: Letterbox) => Promise<Candidate[]>,
   minConfidence: number,
   nmsIou: number,
 ): Promise<Found[]> {
   const { left, top } = view.place;
-  const part = cut(photo, left, top, view.width, view.height);
-  const inner = fit(part, view.longSide);
-  const scale = [inner.width / part.width, inner.height / part.height].map(Math.fround);
+  const inner = picture.shrunk(view);
+  const scale = [inner.width / view.width, inner.height / view.height].map(Math.fround);
   const seen = await detect(letterbox(turned(inner, view.turn)));
   const found = seen.map((candidate) => turnedBack(candidate, view.turn, inner));
   return selectFaces(found, scale as [number, number], minConfidence, nmsIou)
@@ -33,7 +63,7 @@ export async function look(
       rotation: view.turn,
       fit: score,
     }))
-    .filter((face) => !isCut(face, view, photo));
+    .filter((face) => !isCut(face, view, picture.photo));
 }
 
 function isCut({ box: [x, y, width, height] }: Found, view: View, photo: Photo): boolean {

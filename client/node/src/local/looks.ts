@@ -19,7 +19,7 @@ import {
 } from "./faces.js";
 import type { Graphs } from "./graphs.js";
 import { fitted, type Letterbox, SMALLEST } from "./letterbox.js";
-import { look } from "./look.js";
+import { look, Picture } from "./look.js";
 import type { Photo } from "./photo.js";
 import { type Plan, plan, workOf } from "./views.js";
 
@@ -44,6 +44,7 @@ export class Looks {
   private upright = 0;
   private workLeft: number;
   private readonly plan: Plan;
+  private readonly picture: Picture;
   private readonly minConfidence: number;
 
   constructor(
@@ -52,6 +53,7 @@ export class Looks {
     private readonly nmsIou: number,
     private readonly graphs: Pick<Graphs, "detect" | "refine">,
   ) {
+    this.picture = new Picture(photo);
     this.plan = plan(photo.width, photo.height, options.detectionSize, options.tiles);
     this.workLeft = MOST_WORK * workOf(this.plan.levels[0]!);
     this.complete = this.plan.complete;
@@ -80,7 +82,7 @@ export class Looks {
     for (const views of planned.levels) {
       let found: Found[] = [];
       for (const view of views) {
-        found.push(...(await look(this.photo, view, detect, this.minConfidence, this.nmsIou)));
+        found.push(...(await look(this.picture, view, detect, this.minConfidence, this.nmsIou)));
       }
       if (views !== planned.levels[0]) {
         const { scale } = views[0]!;

@@ -14,7 +14,7 @@ const LONG = 2.5;
  * The detector's memory grows with its input. A finer look is made in parts of this many pixels,
  * which overlap by a fifth where it is the finest that is allowed.
  */
-const LARGEST = 1408;
+const LARGEST = 1280;
 const OVERLAP = 256;
 /** Faces of this many pixels in the whole photo's look are found there: tiles overlap by as much. */
 const SEEN = 32;
