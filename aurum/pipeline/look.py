@@ -33,6 +33,7 @@ _TELLING = 64
 # What has fewer pixels than this in a coarser look's input, the finer one sees better. Tiles
 # overlap by more.
 _LEAST_COARSE = 24
+_AVERAGED = 0.3  # of the size: what noise hides is seen where it is averaged
 # All that a photo costs, in looks at the size that was asked for, whatever is in it.
 _MOST_WORK = 4
 # What only a turned look sees is a face where it fits so well.
@@ -113,7 +114,10 @@ class Looks:
 
     def faces(self) -> Faces:
         """The photo's faces in its own pixels, largest first, as many as the options want."""
-        faces = self._refined(self._first(self._see(self._plan)))
+        faces = self._see(self._plan)
+        if not len(faces.fits):
+            faces = self._see(self._plan.turned(0, _AVERAGED))
+        faces = self._refined(self._first(faces))
         if self._options.orientation == "auto":
             best = faces.fits.max(initial=0)
             if not len(faces.fits) or best < self._upright:

@@ -30,6 +30,8 @@ const MAX_SECOND_LOOKS = 256;
 const TELLING = 64;
 /** What has fewer pixels in a coarser look's input, the finer one sees better. */
 const LEAST_COARSE = 24;
+/** Of the size: what noise hides is seen where it is averaged. */
+const AVERAGED = 0.3;
 /** All that a photo costs, in looks at the size that was asked for, whatever is in it. */
 const MOST_WORK = 4;
 /** What only a turned look sees is a face where it fits so well. */
@@ -62,7 +64,9 @@ export class Looks {
 
   /** The photo's faces, largest first, as many as the options want. */
   async faces(): Promise<Found[]> {
-    const faces = await this.refined(this.first(await this.see(this.plan)));
+    let found = await this.see(this.plan);
+    if (found.length === 0) found = await this.see(this.plan.turned(0, AVERAGED));
+    const faces = await this.refined(this.first(found));
     const best = bestFit(faces);
     const doubtful = faces.length === 0 || best < this.upright;
     if (this.options.orientation !== "auto" || !doubtful) return faces;
