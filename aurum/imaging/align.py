@@ -22,8 +22,9 @@ TEMPLATE = np.array(
 # What the detector looks at once more is this large, and the template's square spans this share of
 # it, in the middle: measured on LFW (docs/accuracy.md).
 SECOND_SIDE = 96
-_SECOND_SCALE = 0.72 * SECOND_SIDE / SIDE
-_SECOND_SHIFT = (1 - 0.72) / 2 * SECOND_SIDE
+_SECOND_SHARE = 0.72
+_SECOND_SCALE = _SECOND_SHARE * SECOND_SIDE / SIDE
+_SECOND_SHIFT = (1 - _SECOND_SHARE) / 2 * SECOND_SIDE
 # Where a face's landmarks are expected in it, [5,2].
 SECOND_TEMPLATE = np.asarray(TEMPLATE * _SECOND_SCALE + _SECOND_SHIFT, np.float32)
 # A similarity that maps landmarks closer together than this (pixels) would blow up noise.

@@ -97,6 +97,14 @@ class Photo(NamedTuple):
         moved = (points + 0.5) * self.factor - 0.5
         return np.asarray(moved + np.array(self.start, np.float32), np.float32)
 
+    def boxes_here(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes [F,4] of the full photo, in these pixels."""
+        return np.concatenate([self.here(boxes[:, :2]), boxes[:, 2:] / self.factor], axis=1)
+
+    def boxes_there(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes [F,4] of these pixels, in the full photo."""
+        return np.concatenate([self.there(boxes[:, :2]), boxes[:, 2:] * self.factor], axis=1)
+
 
 class Encoded(NamedTuple):
     """A photo that was accepted by its header, to be decoded as often as needed."""

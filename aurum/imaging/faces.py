@@ -78,13 +78,6 @@ def as_faces(found: Candidates) -> Faces:
     return Faces(*found, np.zeros(len(found.scores), np.int32), found.scores)
 
 
-NO_FACES = as_faces(
-    Candidates(
-        np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
-    )
-)
-
-
 def join(parts: Sequence[Faces]) -> Faces:
     """All faces of several looks, as they come."""
     return Faces(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
@@ -145,6 +138,29 @@ def without_fragments(fine: Faces, whole: Faces, limit: float) -> Faces:
     share = np.sqrt(fine.areas[:, None] / large.areas[None])
     piece &= (share > 0.2) & (share < 0.8)
     return fine.take(~piece.any(axis=1))
+
+
+def best_readings(faces: Faces, iou: float) -> Faces:
+    """Of readings of one face in several turns the one that fits best.
+
+    Two readings are of one face where their boxes overlap by more than `iou`, or the middle of one
+    lies in the other.
+    """
+    order = np.argsort(-faces.fits, kind="stable")
+    start, size = faces.boxes[:, :2], faces.boxes[:, 2:]
+    kept: list[int] = []
+    for index in order:
+        others = np.array(kept, np.intp)[faces.rotations[kept] != faces.rotations[index]]
+        middle = start[index] + size[index] / 2
+        inside = (middle >= start[others]) & (middle <= start[others] + size[others])
+        both = np.minimum(start[others] + size[others], start[index] + size[index]) - np.maximum(
+            start[others], start[index]
+        )
+        shared = np.maximum(both, 0).prod(axis=1)
+        union = faces.areas[others] + faces.areas[index] - shared
+        if not (inside.all(axis=1) | (shared > iou * union)).any():
+            kept.append(int(index))
+    return faces.take(np.array(kept, np.intp))
 
 
 def _voted(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:

@@ -53,9 +53,14 @@ class View(NamedTuple):
         return max(self.right - self.left, self.bottom - self.top)
 
     @property
+    def input_side(self) -> int:
+        """The longer side, pixels of the detector's input."""
+        return fitted(self.side, self.long_side)
+
+    @property
     def scale(self) -> float:
         """Pixels of the input for one of the photo's."""
-        return fitted(self.side, self.long_side) / self.side
+        return self.input_side / self.side
 
     @property
     def work(self) -> float:
@@ -63,12 +68,12 @@ class View(NamedTuple):
         width, height = self.right - self.left, self.bottom - self.top
         return whole_cells(width * self.scale) * whole_cells(height * self.scale)
 
-    def turned(self, turn: int, shrink: float = 1.0) -> View:
+    def turned(self, turn: int, shrink: float) -> View:
         """The same part, turned, at no more than `shrink` times the size."""
         if shrink == 1:
             return self._replace(turn=turn)
-        side = fitted(self.side, self.long_side)
-        return self._replace(long_side=max(CELL, int(side * shrink) // CELL * CELL), turn=turn)
+        long_side = int(self.input_side * shrink) // CELL * CELL
+        return self._replace(long_side=max(CELL, long_side), turn=turn)
 
 
 class Plan(NamedTuple):
@@ -101,7 +106,7 @@ def plan(size: tuple[int, int], detection_size: int, tiles: int) -> Plan:
     """
     width, height = size
     whole = View(0, 0, width, height, detection_size)
-    side = fitted(max(size), detection_size)
+    side = whole.input_side
     levels = [[whole]]
     if side > LARGEST:
         levels.append([whole._replace(long_side=whole_cells(side / 2))])
@@ -130,7 +135,7 @@ class Picture:
         part = self.pixels[view.top : view.bottom, view.left : view.right]
         if part.shape != self.pixels.shape:
             return fit(part, view.long_side)
-        target = fitted(view.side, view.long_side)
+        target = view.input_side
         large = (copy for copy in self._whole if max(copy.shape) >= target)
         inner = fit(next(large, part), target)
         if max(inner.shape) < max(self._whole[0].shape):

@@ -47,9 +47,7 @@ class Found(NamedTuple):
         if photo.factor > 1:
             wanted = pixels_per_crop_pixel(boxes, landmarks).min(initial=photo.factor)
             photo = self.sight.at(float(wanted))
-            corners = photo.here(boxes[:, :2])
-            boxes = np.concatenate([corners, boxes[:, 2:] / photo.factor], axis=1)
-            landmarks = photo.here(landmarks)
+            boxes, landmarks = photo.boxes_here(boxes), photo.here(landmarks)
         return align(photo.pixels, boxes, landmarks)
 
 
@@ -117,7 +115,7 @@ def _accept(image: bytes, settings: Settings) -> Encoded:
         raise RequestError("invalid_image", str(error), error.reason) from None
 
 
-def _decode(encoded: Encoded, factor: int = 1) -> Photo:
+def _decode(encoded: Encoded, factor: int) -> Photo:
     try:
         return encoded.decode(factor)
     except InvalidImageError as error:

@@ -16,10 +16,11 @@ from aurum.imaging.faces import (
     Candidates,
     Faces,
     best_apart,
+    best_readings,
     join,
     without_fragments,
 )
-from aurum.imaging.letterbox import SMALLEST, fitted
+from aurum.imaging.letterbox import SMALLEST
 from aurum.imaging.views import TURNS, Picture, Plan, View, look
 from aurum.pipeline.embed import Embedder
 from aurum.pipeline.request import Options
@@ -107,7 +108,8 @@ class Looks:
         self._models = models
         self._upright = 0.0
         self._plan = planned
-        self._work_left = _MOST_WORK * sum(view.work for view in self._plan.levels[0])
+        self._look_work = sum(view.work for view in planned.levels[0])
+        self._work_left = _MOST_WORK * self._look_work
         self.detector = b""
         # False: a list of candidates filled up, or the photo's shape asks for more tiles.
         self.complete = self._plan.complete
@@ -166,12 +168,14 @@ class Looks:
         count = min(len(faces.scores), MAX_SECOND_LOOKS)
         if not (count and self._options.refine):
             return faces
-        largest = faces.take(slice(count))
-        wanted = pixels_per_second_look_pixel(largest.boxes, largest.landmarks).min()
-        sharp = self._sight.at(float(wanted) * self._photo.factor)
-        boxes, points = largest.boxes, largest.landmarks
-        if sharp is not self._photo:
-            boxes, points = moved(boxes, points, self._photo, sharp)
+        photo = sharp = self._photo
+        boxes, points = faces.boxes[:count], faces.landmarks[:count]
+        if photo.factor > 1:
+            wanted = pixels_per_second_look_pixel(boxes, points).min()
+            sharp = self._sight.at(float(wanted) * photo.factor)
+        if sharp is not photo:
+            boxes = sharp.boxes_here(photo.boxes_there(boxes))
+            points = sharp.here(photo.there(points))
         crops, matrices = cut_for_second_look(sharp.pixels, boxes, points)
         answers = [
             self._models.refine(crops[start : start + CHUNK]) for start in range(0, count, CHUNK)
@@ -180,7 +184,7 @@ class Looks:
         seen = np.flatnonzero(scores > 0)
         landmarks, fits = faces.landmarks.copy(), faces.fits.copy()
         again = map_back(points[seen], matrices[seen])
-        landmarks[seen] = again if sharp is self._photo else self._photo.here(sharp.there(again))
+        landmarks[seen] = again if sharp is photo else photo.here(sharp.there(again))
         fits[:count] = (fits[:count] + scores) / 2
         return faces._replace(landmarks=landmarks, fits=fits)
 
@@ -204,44 +208,10 @@ class Looks:
     def _telling(self, faces: Faces) -> float:
         """At what share of the finest look's size the turned looks are enough."""
         finest = self._plan.finest
-        side = fitted(finest.side, finest.long_side)
-        least = min(SMALLEST / side, 0.5)
+        least = min(SMALLEST / finest.input_side, 0.5)
         if not len(faces.scores):
             return least
         best = faces.boxes[int(faces.fits.argmax()), 2:].max() * finest.scale
         share = min(max(_TELLING / float(best), least), 1.0)
         # Turned looks at full size still have to leave the photo within its work.
-        whole = sum(view.work for view in self._plan.levels[0])
-        return float(min(share, (self._work_left / (len(TURNS) * whole)) ** 0.5))
-
-
-def moved(
-    boxes: NDArray[np.float32], landmarks: NDArray[np.float32], of: Photo, to: Photo
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Boxes [F,4] and landmarks [F,5,2] in the pixels of one decoding, in those of another."""
-    corners = to.here(of.there(boxes[:, :2]))
-    boxes = np.concatenate([corners, boxes[:, 2:] * (of.factor / to.factor)], axis=1)
-    return boxes.astype(np.float32), to.here(of.there(landmarks))
-
-
-def best_readings(faces: Faces, iou: float) -> Faces:
-    """Of readings of one face in several turns the one that fits best.
-
-    Two readings are of one face where their boxes overlap by more than `iou`, or the middle of one
-    lies in the other.
-    """
-    order = np.argsort(-faces.fits, kind="stable")
-    start, size = faces.boxes[:, :2], faces.boxes[:, 2:]
-    kept: list[int] = []
-    for index in order:
-        others = np.array(kept, np.intp)[faces.rotations[kept] != faces.rotations[index]]
-        middle = start[index] + size[index] / 2
-        inside = (middle >= start[others]) & (middle <= start[others] + size[others])
-        both = np.minimum(start[others] + size[others], start[index] + size[index]) - np.maximum(
-            start[others], start[index]
-        )
-        shared = np.maximum(both, 0).prod(axis=1)
-        union = faces.areas[others] + faces.areas[index] - shared
-        if not (inside.all(axis=1) | (shared > iou * union)).any():
-            kept.append(int(index))
-    return faces.take(np.array(kept, np.intp))
+        return float(min(share, (self._work_left / (len(TURNS) * self._look_work)) ** 0.5))

@@ -7,7 +7,7 @@ where the one face in the middle has its landmarks: the mean of both, which is s
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE
 from aurum.models.families import graph
@@ -26,7 +26,7 @@ def finish(model: ModelProto, model_id: str, upright: float) -> ModelProto:
 
     `upright` is the manifest's `upright_fit`.
     """
-    graph.add_number(model, "upright", upright)
+    graph.add_constant(model, "upright", numpy_helper.from_array(np.array([upright], np.float32)))
     return graph.finish(model, "face_detection", model_id)
 
 

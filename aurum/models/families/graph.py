@@ -125,11 +125,6 @@ def add_constant(model: ModelProto, name: str, value: onnx.TensorProto) -> None:
     model.graph.output.extend(part.graph.output)
 
 
-def add_number(model: ModelProto, name: str, value: float) -> None:
-    """Add an output `name` [N,1] that says `value`."""
-    add_constant(model, name, numpy_helper.from_array(np.array([value], np.float32)))
-
-
 def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
     """Add the `model` output, which names the weights on every answer, and check the graph.
 
