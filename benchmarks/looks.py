@@ -11,13 +11,11 @@ import argparse
 import json
 import statistics
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +27,7 @@ from aurum.models.prove import PHOTO
 from aurum.server import private
 from aurum.settings import Settings
 from benchmarks import processes, wrk
+from benchmarks.photos import HEAD, jpeg
 
 ONCE = {"orientation": "exif", "refine": False}
 # Parameters by what they are called; the first is what others are held against.
@@ -39,6 +38,8 @@ WAYS: Mapping[str, Mapping[str, object]] = {
 }
 OTHER = "the other version"
 EVERY = {"max_faces": 0}  # which every version knows: a parameter costs something by itself
+QUALITY = 90  # of the JPEGs
+PERIOD = 0.1  # seconds between two samples of the memory
 LARGEST = 8  # clients that ask for the largest detection size
 
 
@@ -53,16 +54,16 @@ def photos() -> dict[str, bytes]:
     """By what they are, encoded."""
     selfie = PHOTO.read_bytes()
     pixels = decode(selfie, 1 << 31, 1 << 31)
-    face = pixels[30:200, 135:305]
+    face = pixels[HEAD]
     phone = cv2.resize(pixels, (3464, 3464), interpolation=cv2.INTER_CUBIC)
     crowd = np.tile(cv2.resize(face, (80, 80), interpolation=cv2.INTER_AREA), (16, 16, 1))
     return {
         "512x512, one face": selfie,
-        "12 megapixels, one face": _jpeg(phone),
-        "512x512, no face": _jpeg(_empty(512)),
-        "12 megapixels, no face": _jpeg(_empty(3464)),
-        "512x512, turned by 90 degrees": _jpeg(np.rot90(pixels)),
-        "1280x1280, 256 faces": _jpeg(crowd),
+        "12 megapixels, one face": jpeg(phone, QUALITY),
+        "512x512, no face": jpeg(_empty(512), QUALITY),
+        "12 megapixels, no face": jpeg(_empty(3464), QUALITY),
+        "512x512, turned by 90 degrees": jpeg(np.rot90(pixels), QUALITY),
+        "1280x1280, 256 faces": jpeg(crowd, QUALITY),
     }
 
 
@@ -70,11 +71,6 @@ def _empty(side: int) -> NDArray[np.uint8]:
     """Clouds."""
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     return np.asarray(cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _jpeg(photo: NDArray[Any]) -> bytes:
-    bgr = np.ascontiguousarray(photo[..., ::-1])
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def measure(
@@ -99,33 +95,15 @@ def measure(
     return found
 
 
-@contextmanager
-def peak(pid: int) -> Iterator[list[float]]:
-    """The largest PSS of a server's processes meanwhile, in MB."""
-    most, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            most[0] = max(most[0], sum(processes.pss(pid).values()))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        thread.join()
-
-
 def memory(url: str, pid: int, calls: int) -> dict[str, float]:
     """MB before, at the most, and after `calls` requests of the largest size, LARGEST at a time."""
     photo = photos()["12 megapixels, one face"]
-    before = sum(processes.pss(pid).values())
-    with FaceClient(url, timeout=300) as client, peak(pid) as most:
+    before = processes.memory(pid)
+    with FaceClient(url, timeout=300) as client, processes.sampled(pid, PERIOD) as samples:
         size = Settings.from_env().max_detection_size
         with ThreadPoolExecutor(LARGEST) as pool:
             list(pool.map(lambda _: client.analyze(photo, detection_size=size), range(calls)))
-    return {"before": before, "most": most[0], "after": sum(processes.pss(pid).values())}
+    return {"before": before, "most": max(samples), "after": processes.memory(pid)}
 
 
 def report(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ SIDE = 640  # pixels: the detector's default input, so nothing is shrunk
 TILE = SIDE // GRID
 _BLOCK = 13  # pixels; in larger ones YuNet still sees faces
 # The head in aurum/assets/astronaut.jpg.
-_HEAD = (slice(30, 200), slice(135, 305))
+HEAD = (slice(30, 200), slice(135, 305))
 
 
 def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
@@ -24,7 +25,7 @@ def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
     The other tiles are the same head cut into blocks and shuffled: no face, but as much to decode.
     """
     astronaut = np.asarray(cv2.imread(str(photo), cv2.IMREAD_COLOR), np.uint8)
-    head = cv2.resize(astronaut[_HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
+    head = cv2.resize(astronaut[HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
     rest = _shuffled(np.asarray(head, np.uint8))
     photos = {}
     for count in counts:
@@ -34,6 +35,11 @@ def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
             canvas[top : top + TILE, left : left + TILE] = head if index < count else rest
         photos[count] = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     return photos
+
+
+def jpeg(photo: NDArray[Any], quality: int) -> bytes:
+    """An RGB photo [height,width,3] as a JPEG file."""
+    return cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _shuffled(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:

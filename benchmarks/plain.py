@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE
-from aurum.imaging.faces import LISTED_SCORE, Candidates, Faces
+from aurum.imaging.faces import Candidates, Faces
 from aurum.models import manifest, pull
 from aurum.models.families import detector
 from aurum.models.manifest import Profile
@@ -63,7 +63,7 @@ class PlainService:
 
     def _detect(self, image: NDArray[np.uint8]) -> Seen:
         blob = cv2.dnn.blobFromImage(image, swapRB=True)
-        least = min(self._options.min_confidence, LISTED_SCORE)
+        least = self._options.min_confidence
         candidates = self._candidates(blob, image.shape[1], least)[0]
         best = np.argsort(-candidates.scores, kind="stable")
         return Seen(candidates.take(best), self._detector_id, self._upright)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 
@@ -27,6 +29,32 @@ def pss(pid: int) -> dict[str, float]:
         unique = _unique(name(process), sizes)
         sizes[unique] = process.memory_full_info().pss / MEGABYTE
     return sizes
+
+
+def memory(pid: int) -> float:
+    """Proportional set size of all of them together, in 10^6 bytes."""
+    return sum(pss(pid).values())
+
+
+@contextmanager
+def sampled(pid: int, period: float) -> Iterator[list[float]]:
+    """`memory` now and every `period` seconds meanwhile, until a process ends."""
+    samples, stop = [memory(pid)], threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(period):
+            try:
+                samples.append(memory(pid))
+            except psutil.NoSuchProcess:
+                return
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield samples
+    finally:
+        stop.set()
+        sampler.join()
 
 
 def cpu_seconds(pid: int) -> float:

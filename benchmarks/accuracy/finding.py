@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from benchmarks.accuracy import ask, boxes, lfw, verification
 from benchmarks.accuracy.ask import Answer, Photo
 from benchmarks.accuracy.target import Target
+from benchmarks.accuracy.variants import QUALITY
+from benchmarks.photos import jpeg
 
 Pixels = NDArray[np.uint8]
 GRIDS = (8, 12, 16, 20)  # faces on either side
@@ -156,7 +158,7 @@ def close_ups(source: Source) -> Table:
                     if what != "alone":
                         photo[10 : 10 + PORTRAIT, 10 : 10 + PORTRAIT] = portrait
                     truth[name] = box
-                    photos.append(Photo(name, partial(_jpeg, photo)))
+                    photos.append(Photo(name, partial(jpeg, photo, QUALITY)))
                 found = first = 0
                 for name, answer in source.ask(photos, detection_size=size):
                     if answer is not None and answer.faces:
@@ -266,17 +268,19 @@ def _embeddings(
 def _turn(source: Source, name: str, degrees: float, move: tuple[int, int]) -> bytes:
     photo = source.pixels(name)
     if degrees % 90 == 0 and move == (0, 0):
-        return _jpeg(np.rot90(photo, int(degrees) // 90))
+        return jpeg(np.rot90(photo, int(degrees) // 90), QUALITY)
     height, width = photo.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     matrix[:, 2] = matrix[:, 2] + move
     # Without corners of another brightness, which no photo has.
     turned = cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    return _jpeg(np.asarray(turned, np.uint8))
+    return jpeg(np.asarray(turned, np.uint8), QUALITY)
 
 
 def _shrunk(source: Source, name: str, side: int) -> bytes:
-    return _jpeg(cv2.resize(source.pixels(name), (side, side), interpolation=cv2.INTER_AREA))
+    return jpeg(
+        cv2.resize(source.pixels(name), (side, side), interpolation=cv2.INTER_AREA), QUALITY
+    )
 
 
 def _threshold(source: Source) -> float:
@@ -330,7 +334,7 @@ def _close_up(source: Source, name: str, share: float) -> tuple[Pixels, NDArray[
 
 def _one(source: Source, photo: Pixels, **options: Any) -> Answer | None:
     try:
-        ((_, answer),) = source.ask([Photo("one", partial(_jpeg, photo))], **options)
+        ((_, answer),) = source.ask([Photo("one", partial(jpeg, photo, QUALITY))], **options)
     except InvalidRequestError:  # an older service, which does not know the option
         return None
     return answer
@@ -355,8 +359,3 @@ def _of(answer: Answer | None, truth: NDArray[np.floating[Any]]) -> str:
 
 def _share(count: int, of: int) -> str:
     return f"{count} of {of}" if of < 100 else f"{count / of:.1%}"
-
-
-def _jpeg(photo: Pixels | NDArray[Any]) -> bytes:
-    bgr = np.ascontiguousarray(photo[..., ::-1])
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.accuracy.annotations import Marked
+from benchmarks.photos import jpeg
 
 Pixels = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -43,10 +44,6 @@ class Variant(NamedTuple):
 
     data: bytes
     marked: Marked
-
-
-def _jpeg(photo: Pixels, quality: int = QUALITY) -> bytes:
-    return cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def moved(marked: Marked, matrix: Matrix) -> Marked:
@@ -107,7 +104,7 @@ def close_up(scene: Scene, share: float, side: int) -> Variant:
     frame = np.concatenate([box[:2] + box[2:] / 2 - whole / 2, whole])
     width, height = (round(float(length) * side / float(whole.max())) for length in whole)
     result = _frame(scene, frame, width, height)
-    return Variant(_jpeg(result.photo), result.marked)
+    return Variant(jpeg(result.photo, QUALITY), result.marked)
 
 
 def small(scene: Scene, pixels: float) -> Variant:
@@ -117,7 +114,7 @@ def small(scene: Scene, pixels: float) -> Variant:
     shift = (SIDE - np.array([width, height]) * scale) / 2
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     result = cut(scene, matrix, SIDE, SIDE, GRAY)
-    return Variant(_jpeg(result.photo), result.marked)
+    return Variant(jpeg(result.photo, QUALITY), result.marked)
 
 
 def rotated(scene: Scene, degrees: float) -> Variant:
@@ -129,7 +126,7 @@ def rotated(scene: Scene, degrees: float) -> Variant:
     result = cut(
         scene, np.asarray(matrix, np.float64), round(float(new[0])), round(float(new[1])), GRAY
     )
-    return Variant(_jpeg(result.photo), result.marked)
+    return Variant(jpeg(result.photo, QUALITY), result.marked)
 
 
 def at_border(scene: Scene, side: str, lost: float) -> Variant:
@@ -148,7 +145,7 @@ def at_border(scene: Scene, side: str, lost: float) -> Variant:
     left, top, right, bottom = (round(value) for value in (left, top, right, bottom))
     frame = np.array([left, top, right - left, bottom - top], np.float64)
     result = _frame(scene, frame, right - left, bottom - top)
-    return Variant(_jpeg(result.photo), result.marked)
+    return Variant(jpeg(result.photo, QUALITY), result.marked)
 
 
 def low_light(scene: Scene, light: float) -> Variant:
@@ -184,7 +181,7 @@ def noisy(scene: Scene, sigma: float) -> Variant:
 
 def compressed(scene: Scene, quality: int) -> Variant:
     """JPEG of a low quality."""
-    return Variant(_jpeg(scene.photo, quality), scene.marked)
+    return Variant(jpeg(scene.photo, quality), scene.marked)
 
 
 def grayscale(scene: Scene) -> Variant:
@@ -217,7 +214,7 @@ def oriented(scene: Scene, orientation: int) -> Variant:
 
 
 def _plain(scene: Scene, photo: Any) -> Variant:
-    return Variant(_jpeg(photo), scene.marked)
+    return Variant(jpeg(photo, QUALITY), scene.marked)
 
 
 VARIANTS: dict[str, Callable[[Scene], Variant]] = {

@@ -24,6 +24,7 @@ from benchmarks.accuracy import variants
 from benchmarks.accuracy.annotations import Marked
 from benchmarks.accuracy.variants import Scene, Variant
 from benchmarks.gallery import disguise
+from benchmarks.photos import jpeg
 
 Pixels = NDArray[np.uint8]
 HIDDEN, WORSE = "Masks and occlusions", "Black and white, and worse"
@@ -138,8 +139,7 @@ def pictures(find: Callable[[bytes], Find]) -> Iterator[Picture]:
 
 def encode(photo: Pixels) -> bytes:
     """As a JPEG of high quality."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, variants.QUALITY]
-    return cv2.imencode(".jpg", photo[..., ::-1], quality)[1].tobytes()
+    return jpeg(photo, variants.QUALITY)
 
 
 def decode(data: bytes) -> Pixels:

@@ -173,30 +173,16 @@ def _watched(pid: int | None, result: Result) -> Iterator[None]:
     if pid is None:
         yield
         return
-    before, stop = _alive(pid), threading.Event()
-
-    def sample() -> None:
-        while not stop.wait(PERIOD):
-            try:
-                result.memory.append(sum(processes.pss(pid).values()))
-            except psutil.NoSuchProcess:
-                return
-
-    result.memory.append(sum(processes.pss(pid).values()))
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
+    before = _alive(pid)
+    with processes.sampled(pid, PERIOD) as result.memory:
         yield
-    finally:
-        stop.set()
-        sampler.join()
     after = _alive(pid)
     result.processes = f"{len(before)} of the server, all the same before and after"
     if before != after:
         result.processes = f"before {sorted(before)}, after {sorted(after)}"
         result.wrong.append(f"processes of the server ended: {result.processes}")
     else:
-        result.memory.append(sum(processes.pss(pid).values()))
+        result.memory.append(processes.memory(pid))
 
 
 def _alive(pid: int) -> set[tuple[int, float]]:
