@@ -6,29 +6,22 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aurum_client import _contract as contract
 from aurum_client._address import open_transport
 from aurum_client._contract import Outputs, Parameters, build_parameters
-from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
+from aurum_client._describe import describe
+from aurum_client._parse import parse_analysis, parse_embedding, parse_faces
 from aurum_client._probe import gray_png
 from aurum_client._retry import attempts
 from aurum_client._tasks import side_by_side
 from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
-from aurum_client.errors import AurumError, ClientClosedError, ModelNotFoundError
+from aurum_client.errors import AurumError, ClientClosedError
 from aurum_client.images import Image, read_image
-from aurum_client.results import (
-    Analysis,
-    Comparison,
-    Embedding,
-    Faces,
-    Health,
-    ModelIds,
-    ModelInfo,
-)
+from aurum_client.results import Analysis, Comparison, Embedding, Faces, Health, ModelIds, ModelInfo
 from aurum_client.transport import Transport
 
 T = TypeVar("T")
@@ -208,7 +201,6 @@ class AsyncFaceClient:
             NoFaceError, InvalidImageError: for either; a note of the error says which.
             InvalidRequestError: an option is out of its range.
         """
-
         check_far(far)
         check_prior(prior)
 
@@ -257,8 +249,7 @@ class AsyncFaceClient:
             concurrency: 1 or more; over HTTP at most 100 are on the wire at once.
             progress: called with (done, of how many) after each image, in the client's event
                 loop: it must be quick. What it raises ends the call.
-            min_confidence, max_faces, detection_size, orientation, refine, tiles: as above, for
-                every image.
+            min_confidence, max_faces, detection_size, orientation, refine, tiles: as above.
             timeout: seconds for each image, not for all.
             request_id: followed by ``-<index>`` for each image.
 
@@ -335,7 +326,8 @@ class AsyncFaceClient:
         A model that the server does not have is listed as not ready; an id that could not be
         found out is None.
         """
-        return await side_by_side(self._describe(name, timeout) for name in contract.PUBLIC_MODELS)
+        asked = (partial(describe, self._transport, name) for name in contract.PUBLIC_MODELS)
+        return await side_by_side(self._attempts(ask, timeout) for ask in asked)
 
     async def close(self) -> None:
         """Close the connections; calls under way raise ClientClosedError. Harmless twice."""
@@ -402,31 +394,6 @@ class AsyncFaceClient:
             timeout=self._timeout if timeout is None else timeout,
             retries=self._retries if retries is None else retries,
         )
-
-    async def _describe(self, name: str, timeout: float | None) -> ModelInfo:
-        async def ask(time_left: float) -> ModelInfo:
-            try:
-                metadata = await self._transport.metadata(name)
-            except ModelNotFoundError:
-                return ModelInfo(name, (), False, (), ())
-            model = parse_metadata(metadata, ready=await self._transport.is_ready(name))
-            return replace(model, id=await self._answering_id(name, time_left))
-
-        return await self._attempts(ask, timeout)
-
-    async def _answering_id(self, name: str, time_left: float) -> str | None:
-        infer = self._transport.infer
-        try:
-            if name == contract.DETECTOR:
-                outputs = await infer(contract.DETECT, gray_png(), {}, None, time_left)
-                return parse_faces(outputs).models.detector
-            if name == contract.EMBEDDER:
-                parameters = build_parameters(aligned=True)
-                outputs = await infer(contract.EMBED, gray_png(), parameters, None, time_left)
-                return parse_embedding(outputs).models.embedder
-        except AurumError:
-            return None  # the rest of the description is worth having all the same
-        return None
 
 
 def _numbered(request_id: str | None, index: int) -> str | None:

@@ -1,0 +1,36 @@
+"""What a server says of one of its models, asked over a transport."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aurum_client import _contract as contract
+from aurum_client._parse import parse_embedding, parse_faces, parse_metadata
+from aurum_client._probe import gray_png
+from aurum_client.errors import AurumError, ModelNotFoundError
+from aurum_client.results import ModelInfo
+from aurum_client.transport import Transport
+
+
+async def describe(transport: Transport, name: str, time_left: float) -> ModelInfo:
+    """Describe the model ``name``, within ``time_left`` seconds; a missing one is not ready."""
+    try:
+        metadata = await transport.metadata(name)
+    except ModelNotFoundError:
+        return ModelInfo(name, (), False, (), ())
+    model = parse_metadata(metadata, ready=await transport.is_ready(name))
+    return replace(model, id=await _answering_id(transport, name, time_left))
+
+
+async def _answering_id(transport: Transport, name: str, time_left: float) -> str | None:
+    try:
+        if name == contract.DETECTOR:
+            outputs = await transport.infer(contract.DETECT, gray_png(), {}, None, time_left)
+            return parse_faces(outputs).models.detector
+        if name == contract.EMBEDDER:
+            parameters = contract.build_parameters(aligned=True)
+            outputs = await transport.infer(contract.EMBED, gray_png(), parameters, None, time_left)
+            return parse_embedding(outputs).models.embedder
+    except AurumError:
+        return None  # the rest of the description is worth having all the same
+    return None
