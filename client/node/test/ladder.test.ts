@@ -276,7 +276,7 @@ test("local inference that can't be had says why, in health and in errors", asyn
 });
 
 test("the local rung refuses more photos than may wait, and no others", async () => {
-  const client = open({ urls: await nobody(), local: { ...local(), maxQueue: 4 } });
+  const client = open({ urls: await nobody(), local: { ...local(), threads: 1, maxQueue: 2 } });
   await client.warmUp();
   const answers = await client.analyzeMany(Array(12).fill(photo), { concurrency: 12 });
   const refused = answers.filter((answer) => answer instanceof UnavailableError);
