@@ -50,4 +50,5 @@ def test_sixteen_clients_share_batches_of_both_models_and_get_their_own_answers(
     for one, other in zip(alone * 6, together, strict=True):
         np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)
         np.testing.assert_allclose(other.scores, one.scores, atol=1e-4)
-        np.testing.assert_allclose(other.embeddings, one.embeddings, atol=1e-4)
+        # Batches of other sizes round otherwise, by some 1e-4.
+        np.testing.assert_allclose(other.embeddings, one.embeddings, atol=1e-3)
