@@ -3,7 +3,7 @@ FROM nvcr.io/nvidia/tritonserver:25.10-py3
 
 COPY constraints.txt /opt/aurum/
 RUN pip install --no-cache-dir --constraint /opt/aurum/constraints.txt \
-        numpy opencv-python-headless psutil simplejpeg pillow \
+        numpy opencv-python-headless pi-heif psutil simplejpeg pillow \
     && echo /opt/aurum > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/aurum.pth"
 COPY aurum /opt/aurum/aurum
 COPY model_repository /opt/aurum/model_repository

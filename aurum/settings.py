@@ -73,6 +73,10 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
 
+def _as_base64(size: int) -> int:
+    return -(-size // 3) * 4
+
+
 def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
@@ -161,11 +165,30 @@ class Settings:
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
-        10_000_000, _between(int, 1, 1 << 31), "Largest encoded photo, in bytes."
+        25_000_000, _between(int, 1, 1 << 31), "Largest encoded photo, in bytes."
+    )
+    max_base64_bytes: int = _setting(
+        10_000_000,
+        _between(int, 1, 1 << 31),
+        "Largest encoded photo that may come as base64, in bytes of what it stands for.",
     )
     max_image_pixels: int = _setting(
-        50_000_000, _between(int, 1, 1 << 31), "Largest photo, in pixels; read from its header."
+        50_000_000,
+        _between(int, 1, 1 << 31),
+        "Largest photo but for JPEG, in pixels; read from its header.",
     )
+    max_jpeg_pixels: int = _setting(
+        110_000_000,
+        _between(int, 1, 1 << 31),
+        "Largest JPEG, in pixels; read from its header. It is decoded no larger than needed.",
+    )
+    max_photo_memory: int = _setting(
+        500_000_000,
+        _between(int, 1 << 20, 1 << 40),
+        "Most memory that one photo's pixels may take while it is decoded, in bytes; told from its "
+        "header.",
+    )
+    heic: bool = _setting(True, _flag, "0: HEIC photos are refused, as other formats are.")
     # --- detection ---
     detection_size: int = _setting(
         640, _detection_side, "Long side of the detector's input in pixels, a multiple of 32."
@@ -281,11 +304,24 @@ class Settings:
 
     @property
     def max_body_bytes(self) -> int:
-        """Largest body that is passed on: the largest photo as base64 in JSON, and what is around.
+        """Largest body that is passed on: the largest photo, in binary or as base64 in JSON.
 
         64 KiB are for its options, the names, and the frames of the protocol.
         """
-        return -(-self.max_image_bytes // 3) * 4 + 65_536
+        return max(self.max_image_bytes, _as_base64(self._base64_bytes)) + 65_536
+
+    @property
+    def max_json_bytes(self) -> int:
+        """Largest body without a binary part: the largest photo as base64, and what is around.
+
+        A sixteenth more is for the line breaks of the base64, as the shortest usual lines (64
+        characters, RFC 7468) have them, each `\\r\\n` in JSON.
+        """
+        return _as_base64(self._base64_bytes) * 17 // 16 + 65_536
+
+    @property
+    def _base64_bytes(self) -> int:
+        return min(self.max_base64_bytes, self.max_image_bytes)
 
     @property
     def rollout(self) -> Path:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from aurum.errors import OperatorError
 from aurum.imaging.align import align
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
 

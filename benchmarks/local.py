@@ -25,10 +25,13 @@ PLAIN, SERVED = "plain", "served"
 class LocalService:
     """What `analyze_faces` does, with one thread and no server.
 
-    `graphs` are the served graphs by name, as `aurum.models.build.prepare` gives them.
+    `graphs` are the served graphs by name, as `aurum.models.build.prepare` gives them; `parameters`
+    are a request's, as JSON.
     """
 
-    def __init__(self, graphs: Mapping[str, Path], settings: Settings) -> None:
+    def __init__(
+        self, graphs: Mapping[str, Path], settings: Settings, parameters: str = ""
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self._sessions = {
@@ -36,7 +39,7 @@ class LocalService:
             for name, path in graphs.items()
         }
         self._settings = settings
-        self._options = parse_options("", settings)
+        self._options = parse_options(parameters, settings)
         self.models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> plain.Analysis:

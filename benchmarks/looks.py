@@ -22,7 +22,7 @@ import numpy as np
 from aurum_client import FaceClient
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.models.prove import PHOTO
 from aurum.server import private
 from aurum.settings import Settings

@@ -54,15 +54,15 @@ def _service() -> local.LocalService | PlainService:
 
 
 def _answer(image: bytes) -> bytes:
-    faces, embeddings, quality, parts = _service().analyze(image)
+    faces, embeddings, judged = _service().analyze(image)
     return orjson.dumps(
         {
             "boxes": faces.boxes,
             "landmarks": faces.landmarks,
             "scores": faces.scores,
             "embeddings": embeddings,
-            "quality": quality,
-            "quality_parts": parts,
+            "quality": judged.quality,
+            "quality_parts": judged.parts,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )

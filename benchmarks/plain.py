@@ -22,7 +22,7 @@ from aurum.models.families import detector
 from aurum.models.manifest import Profile
 from aurum.pipeline.embed import Embedded, embed_crops
 from aurum.pipeline.find import find_faces
-from aurum.pipeline.judge import judge
+from aurum.pipeline.judge import Judged, judge
 from aurum.pipeline.look import Models, Seen
 from aurum.pipeline.request import Options, parse_options
 from aurum.settings import Settings
@@ -35,8 +35,7 @@ class Analysis(NamedTuple):
 
     faces: Faces
     embeddings: NDArray[np.float32]  # [F,512]
-    quality: NDArray[np.float32]  # [F]
-    parts: NDArray[np.float32]  # [F,K]
+    judged: Judged
 
 
 class PlainService:
@@ -119,7 +118,7 @@ def analyze(image: bytes, options: Options, settings: Settings, models: Models) 
     found = find_faces(image, options, settings, models)
     crops = found.crops()
     embedded = embed_crops(crops, models.embed)
-    return Analysis(found.faces, embedded.embeddings, *judge(found, crops, embedded))
+    return Analysis(found.faces, embedded.embeddings, judge(found, crops, embedded))
 
 
 def decode_yunet(

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import FACTORS
+from aurum.imaging.decoding.decode import FACTORS
 from aurum.imaging.quality import PARTS
 from aurum.models import build
 from aurum.models.prove import PHOTO
@@ -81,8 +81,8 @@ def analyze(service: LocalService, data: bytes, limit: int) -> tuple[Analysis, i
     """The answer, and the factor that the detector's photo had."""
     found, crops = find_and_cut(service, data, limit)
     embedded = embed_crops(crops, service.models.embed)
-    judged = judge(found, crops, embedded)
-    return Analysis(found.faces, embedded.embeddings, *judged), found.photo.factor
+    answer = Analysis(found.faces, embedded.embeddings, judge(found, crops, embedded))
+    return answer, found.photo.factor
 
 
 def compare(one: Analysis, other: Analysis, scale: float = 1) -> Iterator[Row]:
@@ -91,10 +91,11 @@ def compare(one: Analysis, other: Analysis, scale: float = 1) -> Iterator[Row]:
     yield from ({"face": "missed"} for _ in pairs.missed)
     yield from ({"face": "extra"} for _ in pairs.extra)
     for (a, b), overlap in zip(pairs.pairs, pairs.overlaps, strict=True):
-        parts = dict(zip(PARTS, other.parts[b] - one.parts[a], strict=True))
+        here, there = one.judged, other.judged
+        parts = dict(zip(PARTS, there.parts[b] - here.parts[a], strict=True))
         cosine = one.embeddings[a] @ other.embeddings[b]
         row = {"face": "same", "iou": overlap, "cosine": cosine}
-        yield row | {"quality": other.quality[b] - one.quality[a]} | parts
+        yield row | {"quality": there.quality[b] - here.quality[a]} | parts
 
 
 def summary(rows: Sequence[Row]) -> Row:

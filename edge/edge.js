@@ -7,7 +7,11 @@ const BEARER = /^Bearer ([\x21-\x7e]{16,256})$/i;
 const LINE = /^([A-Za-z0-9._-]{1,64})\s+([0-9a-f]{64})$/;
 const MODELS = ['detect_faces', 'embed_face', 'analyze_faces'];
 const MAX_JSON = 65536; // bytes: njs would need a second for 13 MB
-const QUOTE = 0x22, BACKSLASH = 0x5c, SLASH = 0x2f;
+const QUOTE = 0x22, BACKSLASH = 0x5c;
+// What encoders escape in base64: PHP the slash, all of them line breaks, .NET what HTML could take
+// amiss.
+const LETTERS = [0x2f, 0x6e, 0x72, 0x74]; // / n r t
+const CODES = /^u00(?:2[bf]|3d)$/i; // + / =
 // Bytes of a gRPC field that is no tensor: Triton repeats names in its errors, and those must fit a
 // header of HTTP/2.
 const MAX_NAME = 1024;
@@ -75,11 +79,18 @@ function grpc(r) {
 function infer(r) {
     // The header as it is sent on, should there be two.
     const given = r.variables.http_inference_header_content_length;
-    if (given && Number(given) === 0 || sound(json(r, given))) {
+    if (!given && bodyLength(r) > Number(r.variables.json_limit)) {
+        r.internalRedirect('/_edge/http/large_json');
+    } else if (given && Number(given) === 0 || sound(json(r, given))) {
         r.internalRedirect('@triton_http');
     } else {
         r.internalRedirect('/_edge/http/json');
     }
+}
+
+// Of the body, which for JSON alone has a limit of its own: it takes its size in memory twice.
+function bodyLength(r) {
+    return Number(r.headersIn['Content-Length'] || (r.requestBuffer || '').length);
 }
 
 // The JSON of a request: what its header says, or the whole body; of a long one what is around the
@@ -103,12 +114,15 @@ function json(r, given) {
     if (body.slice(0, start).toString() !== head[0] || body.length - end > MAX_JSON / 2) {
         return '';
     }
-    let at = start; // the only escape in base64, which PHP writes, is that of a slash
+    let at = start;
     while ((at = body.indexOf(BACKSLASH, at)) >= 0 && at < end) {
-        if (body[at + 1] !== SLASH) {
+        if (LETTERS.indexOf(body[at + 1]) >= 0) {
+            at += 2;
+        } else if (CODES.test(body.toString('utf8', at + 1, at + 6))) {
+            at += 6;
+        } else {
             return '';
         }
-        at += 2;
     }
     return head[0] + body.slice(end).toString();
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "service"))
 
 import images
-from test_bad_input import BAD_PARAMETERS, LIMITS
+from test_bad_input import BAD, BAD_PARAMETERS, LIMITS
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
@@ -23,7 +23,8 @@ HEAD = """# Bad input, and what came back
 Made by `.venv/bin/python tests/bad_input_table.py`, which sends everything to a real server with
 the simulated profile, over HTTP and over gRPC. Each was refused with 400 over HTTP and
 INVALID_ARGUMENT over gRPC, and with the same message over both. To keep the files small the limits
-were {max_image_bytes} bytes and {max_image_pixels} pixels. The same inputs are tests:
+were {max_image_bytes} bytes ({max_base64_bytes} as base64), {max_image_pixels} pixels and
+{max_photo_memory} bytes of memory. The same inputs are tests:
 `tests/service/test_bad_input.py`.
 
 | sent | bytes | answer |
@@ -50,7 +51,7 @@ def main():
     settings = replace(Settings.from_env(), profile="simulated", **LIMITS)
     rows = []
     with tempfile.TemporaryDirectory() as folder, running(settings, Path(folder)) as service:
-        for name, (data, _) in images.bad(*LIMITS.values()).items():
+        for name, (data, _) in BAD.items():
             rows.append((name, len(data), answer(service, data, {})))
         good = images.good()["jpeg"][0]
         for parameters, _ in BAD_PARAMETERS:

@@ -3,7 +3,16 @@
 import json
 
 import numpy as np
-from aurum_client import Box, Calibration, Embedding, Face, Faces, Health, ModelIds
+from aurum_client import (
+    Box,
+    Calibration,
+    Embedding,
+    Face,
+    Faces,
+    Health,
+    ModelIds,
+    QualityParts,
+)
 from typer.testing import CliRunner
 
 from aurum import cli
@@ -11,6 +20,7 @@ from aurum.cli.app import app
 
 IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
 CALIBRATION = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
+PARTS = QualityParts(*[0.25] * 16)
 LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.float32)
 
 
@@ -27,10 +37,12 @@ def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
     )
 
 
-def embedding(axis, models=IDS):
+def embedding(axis, models=IDS, **judged):
+    """Of a good face, or as it was `judged`."""
     vector = np.zeros(512, np.float32)
     vector[axis] = 1
-    face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector)
+    good = {"quality": 0.75, "quality_parts": PARTS, "recognizable": True}
+    face = Face(Box(20.0, 30.0, 40.0, 45.5), LANDMARKS, 0.9, vector, **good | judged)
     return Embedding(vector, face, (200, 100), models, CALIBRATION)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,6 +24,7 @@ from benchmarks.hostile.image_bytes import (
     png_of,
     segment,
     start_of_frame,
+    with_precision,
     with_size,
 )
 
@@ -40,7 +42,6 @@ STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-GRAY = {"jpeg gray", "png gray", "png gray 16-bit", "png gray alpha", "webp gray"}
 
 
 @cache
@@ -62,6 +63,24 @@ def save(image: Image.Image, kind: str, **options: object) -> bytes:
     """`image` as a file of PIL's format `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def heic(image: Image.Image, **options: object) -> bytes:
+    """`image` as HEIC."""
+    return _heif(pillow_heif.from_pillow(image), **options)
+
+
+def deep_heic(pixels: NDArray[np.uint8], **options: object) -> bytes:
+    """RGB as HEIC of 10 bits."""
+    height, width = pixels.shape[:2]
+    deep = (pixels.astype(np.uint16) * 257).tobytes()
+    return _heif(pillow_heif.from_bytes("RGB;16", (width, height), deep), **options)
+
+
+def _heif(file: pillow_heif.HeifFile, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    file.save(buffer, quality=90, **options)
     return buffer.getvalue()
 
 
@@ -92,6 +111,7 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
     alpha = np.dstack([pixels, np.full((HEIGHT, WIDTH), 128, np.uint8)])
     gray = image.convert("L")
     plain = save(image, "JPEG", quality=92)
+    turned = save(image.transpose(Image.Transpose.ROTATE_90), "PNG")
     files = {
         "jpeg": plain,
         "jpeg progressive": save(image, "JPEG", quality=92, progressive=True),
@@ -122,6 +142,27 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
             image.transpose(Image.Transpose.ROTATE_90), "WEBP", quality=90, exif=exif(6)
         ),
         "png orientation 8": save(image.transpose(Image.Transpose.ROTATE_270), "PNG", exif=exif(8)),
+        "png orientation 6 behind": _behind(turned, chunk(b"eXIf", exif(6)[6:])),
+        "png orientation 6 profile": _behind(turned, chunk(b"zTXt", _raw_profile(exif(6)))),
+        "png orientation damaged": _behind(save(image, "PNG"), chunk(b"eXIf", exif(6))[:-1] + b"x"),
+        "jpeg without its end": plain[:-2],
+        "jpeg with half of its end": plain[:-1],
+        "jpeg progressive without its end": save(image, "JPEG", quality=92, progressive=True)[:-2],
+        "jpeg cmyk without its end": save(image.convert("CMYK"), "JPEG", quality=92)[:-2],
+        "jpeg restarts without its end": opencv(".jpg", pixels, cv2.IMWRITE_JPEG_RST_INTERVAL, 3)[
+            :-2
+        ],
+        "heic": heic(image),
+        "heic gray": heic(gray),
+        "heic alpha": heic(Image.fromarray(alpha)),
+        "heic 4:4:4": heic(image, chroma=444),
+        "heic 10-bit": deep_heic(pixels),
+        "heic tiles": heic(image, tile_size=128),
+        "heic two": _two_heics(image),
+        "avif": save(image, "AVIF", quality=90),
+        "avif gray": save(gray, "AVIF", quality=90),
+        "avif alpha": save(Image.fromarray(alpha), "AVIF", quality=90),
+        "avif 4:4:4": save(image, "AVIF", quality=90, subsampling="4:4:4"),
     }
     for subsampling in ("411", "420", "422", "440", "444"):
         value = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{subsampling}")
@@ -132,6 +173,10 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
         stored = image if way is None else image.transpose(way)
         files[f"jpeg orientation {orientation}"] = save(
             stored, "JPEG", quality=92, exif=exif(orientation)
+        )
+        files[f"heic orientation {orientation}"] = heic(stored, exif=exif(orientation))
+        files[f"avif orientation {orientation}"] = save(
+            stored, "AVIF", quality=90, exif=exif(orientation)
         )
     sized = {name: (data, whole) for name, data in files.items()}
     sized["astronaut"] = (astronaut(), (512, 512))
@@ -146,6 +191,26 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
     return sized
 
 
+def _behind(png: bytes, chunks: bytes) -> bytes:
+    """A PNG with more behind its pixels, where ImageMagick writes EXIF."""
+    return png[:-12] + chunks + png[-12:]
+
+
+def _raw_profile(block: bytes) -> bytes:
+    """EXIF as ImageMagick wrote it before eXIf came."""
+    digits = block.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\nexif\n{len(block):8}\n{lines}\n".encode()
+    return b"Raw profile type exif\0\0" + zlib.compress(text)
+
+
+def _two_heics(image: Image.Image) -> bytes:
+    """Two images, each by itself; the second is said to be the photo."""
+    file = pillow_heif.from_pillow(image.rotate(180))
+    file.add_frombytes("RGB", image.size, image.tobytes())
+    return _heif(file, primary_index=1)
+
+
 @cache
 def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, tuple[bytes, str]]:
     """Name -> a file that is refused, and a pattern that the message matches.
@@ -155,7 +220,7 @@ def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, 
     """
     files = {name: data for name, (data, _) in good().items()}
     random = np.random.default_rng(7)
-    no_image = "the bytes are not an image; accepted are JPEG, PNG and WebP"
+    no_image = "the bytes are not an image; accepted are JPEG, PNG, WebP, HEIC and AVIF"
     cases: dict[str, tuple[bytes, str]] = {
         "empty": (b"", r"the image is empty \(0 bytes\)"),
         "zero byte": (b"\0", no_image),
@@ -165,7 +230,7 @@ def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, 
         "zip": (b"PK\3\4" + random.bytes(200), no_image),
     }
     cases |= {
-        f"other format {name}": (data, f"{name} images are not supported; accepted are JPEG")
+        f"other format {name}": (data, f"{name.split(',')[0]} images are not supported; accepted")
         for name, data in _other_formats().items()
     }
     cases |= {f"damaged {name}": case for name, case in _damaged(files).items()}
@@ -180,6 +245,14 @@ def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, 
         "animated png": (
             save(image, "PNG", save_all=True, append_images=frames, duration=100),
             animated.format("PNG"),
+        ),
+        "animated avif sequence": (
+            save(image, "AVIF", save_all=True, append_images=frames, duration=100),
+            r"the image is a sequence \(AVIF\); send the one frame that is meant",
+        ),
+        "animated heic sequence": (
+            files["heic"].replace(b"ftypheic", b"ftypmsf1"),
+            r"the image is a sequence \(HEIC\); send the one frame that is meant",
         ),
         "polyglot gif": (b"GIF89a" + files["jpeg"], "GIF images are not supported"),
         "polyglot text": (b"#!/bin/sh\n" + files["jpeg"], no_image),
@@ -197,16 +270,17 @@ def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, 
 
 def _other_formats() -> dict[str, bytes]:
     image = Image.fromarray(photo()).resize((32, 24))
-    box = b"\0\0\0\x1cftyp%s\0\0\0\0mif1miaf" + bytes(64)
     return {
         "GIF": save(image.convert("P"), "GIF"),
         "BMP": save(image, "BMP"),
         "TIFF": save(image, "TIFF"),
         "PDF": b"%PDF-1.7\n" + bytes(64),
         "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
-        "HEIC": box % b"heic",
-        "AVIF": box % b"avif",
         "JPEG XL": b"\xff\x0a" + bytes(64),
+        "JPEG XL, in a container": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64),
+        "12-bit JPEG": with_precision(save(image, "JPEG"), 12),
+        "JPEG 2000": save(image, "JPEG2000"),
+        "JPEG 2000, codestream": save(image, "JPEG2000", no_jp2=True),
     }
 
 
@@ -216,7 +290,8 @@ def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
     cases: dict[str, tuple[bytes, str]] = {}
     for name in (
         "jpeg", "jpeg progressive", "jpeg cmyk", "jpeg gray", "jpeg 411", "jpeg stray bytes", "png",
-        "png palette", "png 16-bit", "webp", "webp lossless", "webp alpha",
+        "png palette", "png 16-bit", "webp", "webp lossless", "webp alpha", "heic", "heic tiles",
+        "avif",
     ):  # fmt: skip
         data = files[name]
         kind = name.split()[0].upper()
@@ -268,6 +343,8 @@ def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, s
             ("png", 100_000, 100_000),
             ("webp", 16_383, 16_383),
             ("webp lossless", 16_383, 16_383),
+            ("heic", 20_000, 20_000),
+            ("avif", 20_000, 20_000),
         )
     }
     cases["bomb of scans"] = (

@@ -24,6 +24,7 @@ def options(**changed):
         "orientation": "exif",
         "refine": False,
         "tiles": 0,
+        "min_quality": 0,
     }
     return Options(**{**plain, **changed})
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
+UNRECOGNIZABLE = 4
 
 TIMEOUT = 30.0  # seconds for one photo, which may have to wait for others on a busy server
 HEALTH_TIMEOUT = 5.0  # seconds

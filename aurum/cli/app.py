@@ -32,6 +32,11 @@ PHOTO_CODES = (
     "Exit codes: 0 all photos are fine; 1 some photo failed (the others are answered all the "
     "same); 2 wrong usage, or no photo found; 3 the service cannot be reached or used."
 )
+COMPARE_CODES = (
+    "Exit codes: 0 the photos were compared, whatever came out; 1 some photo failed; 2 wrong "
+    "usage; 3 the service cannot be reached or used; 4 a face is not recognizable, so there is no "
+    "decision."
+)
 DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 some check failed."
 
 
@@ -59,7 +64,7 @@ app = typer.Typer(
 )
 app.command(epilog=PHOTO_CODES)(photos.detect)
 app.command(epilog=PHOTO_CODES)(photos.embed)
-app.command(epilog=PHOTO_CODES)(photos.compare)
+app.command(epilog=COMPARE_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(modelcmds.models, name="models")
 app.add_typer(bench.bench, name="bench")

@@ -18,7 +18,7 @@ from aurum.cli.draw import DrawError
 P = TypeVar("P")  # a photo: a path, or what stands for one
 T = TypeVar("T")
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif")
 
 
 def find(paths: Sequence[Path]) -> list[Path]:

@@ -63,10 +63,12 @@ def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
     """Write the photo with its faces marked. Raises DrawError."""
     import cv2
 
-    from aurum.imaging.decode import InvalidImageError, decode
+    from aurum.imaging.decoding.decode import decode
+    from aurum.imaging.decoding.refusal import InvalidImageError
 
+    most = max(settings.max_image_pixels, settings.max_jpeg_pixels)
     try:
-        photo = decode(path.read_bytes(), settings.max_image_bytes, settings.max_image_pixels)
+        photo = decode(path.read_bytes(), settings.max_image_bytes, most)
         marked = cv2.cvtColor(mark(photo, faces), cv2.COLOR_RGB2BGR)
         target.write_bytes(cv2.imencode(target.suffix, marked)[1].tobytes())
     except (InvalidImageError, OSError) as error:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, draw, service, show
-from aurum.cli.batch import answers, find
+from aurum.cli import FAILED, UNRECOGNIZABLE, USAGE, CommandError, draw, service, show
+from aurum.cli.batch import SUFFIXES, answers, find
 from aurum.settings import ORIENTATIONS, Settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ Photos = Annotated[
     list[Path],
     typer.Argument(
         metavar="PHOTO",
-        help="Photos, or folders to search for *.jpg, *.jpeg, *.png and *.webp; hidden ones are "
-        "left out.",
+        help=f"Photos, or folders to search for {', '.join(f'*{end}' for end in SUFFIXES)}; hidden "
+        "ones are left out.",
         show_default=False,
     ),
 ]
@@ -50,6 +50,10 @@ Refine = Annotated[
         "set.",
         show_default=False,
     ),
+]
+MinQuality = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Refuse a face of a lower quality; without it none is."),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Photos asked about at a time.")]
 
@@ -127,6 +131,7 @@ def embed(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Take the photos for aligned crops, as they are.")
     ] = False,
+    min_quality: MinQuality = None,
     orientation: Orientation = None,
     refine: Refine = None,
     as_json: AsJson = False,
@@ -139,7 +144,7 @@ def embed(
     url: Url = None,
     concurrency: Concurrency = 4,
 ) -> None:
-    """Embed the largest face of each photo: 512 numbers, a vector of length 1.
+    """Embed the largest face of each photo: 512 numbers, a vector of length 1; and its quality.
 
     --out keeps `paths` [N], `embeddings` (float32 [N, 512]) and `model` of the photos that have
     an embedding, also where the service goes away in the middle.
@@ -154,7 +159,13 @@ def embed(
         with service(url, settings) as client:
 
             def ask(path: Path) -> Embedding:
-                return client.embed(path, aligned=aligned, orientation=orientation, refine=refine)
+                return client.embed(
+                    path,
+                    aligned=aligned,
+                    min_quality=min_quality,
+                    orientation=orientation,
+                    refine=refine,
+                )
 
             for path, answer in answers(photos, ask, concurrency):
                 embedding = _keep(path, answer, kept) if out else answer
@@ -208,8 +219,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     far: Annotated[
         float,
-        typer.Option(help="The decision's false accept rate: 1e-2, 1e-3 or 1e-4."),
-    ] = 1e-3,
+        typer.Option(help="The decision's false accept rate: 1e-4, 1e-3 or 1e-2."),
+    ] = 1e-4,
     prior: Annotated[
         float | None,
         typer.Option(
@@ -217,6 +228,7 @@ def compare(
             "it that of the calibration, 0.5."
         ),
     ] = None,
+    min_quality: MinQuality = None,
     orientation: Orientation = None,
     refine: Refine = None,
     url: Url = None,
@@ -224,7 +236,8 @@ def compare(
     """Compare the largest faces of two photos: their similarity, and whether they are one person's.
 
     The similarity is a cosine, from -1 to 1. The decision and the probability are as the embedder
-    was calibrated (docs/accuracy.md); an embedder that was not has neither.
+    was calibrated (docs/accuracy.md); an embedder that was not has neither, and neither has a face
+    that is not recognizable (docs/quality.md), which may be as similar to a stranger's.
     """
     from aurum_client import Comparison
     from aurum_client.calibration import check_far, check_prior
@@ -238,7 +251,9 @@ def compare(
     with service(url, Settings.from_env()) as client:
 
         def ask(path: Path) -> Embedding:
-            return client.embed(path, orientation=orientation, refine=refine)
+            return client.embed(
+                path, min_quality=min_quality, orientation=orientation, refine=refine
+            )
 
         for path, embedding in answers([a, b], ask, concurrency=2):
             if isinstance(embedding, Exception):
@@ -252,3 +267,5 @@ def compare(
         show.print_json(show.comparison_record((a, b), comparison))
     else:
         print(show.comparison_text((a, b), comparison))
+    if comparison.decision == "not recognizable":
+        raise typer.Exit(UNRECOGNIZABLE)

@@ -50,7 +50,7 @@ def embedding_record(embedding: Embedding) -> Record:
     """Of a photo's embedding, without the photo's path."""
     return {
         "image_size": list(embedding.image_size),
-        "face": _face_record(embedding.face),
+        "face": _judged_record(embedding),
         "embedding": embedding.vector.tolist(),
         "complete": embedding.complete,
         "models": _models_record(embedding.models),
@@ -63,7 +63,7 @@ def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
         name: {
             "path": str(path),
             "image_size": list(side.image_size),
-            "face": _face_record(side.face),
+            "face": _judged_record(side),
             "complete": side.complete,
         }
         for name, path, side in zip("ab", paths, (comparison.a, comparison.b), strict=True)
@@ -71,7 +71,10 @@ def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
     models = _models_record(comparison.a.models)
     decision = {
         name: getattr(comparison, name)
-        for name in ("similarity", "far", "threshold", "match", "probability")
+        for name in (
+            *("similarity", "far", "threshold", "match", "probability"),
+            *("decision", "reason", "gated"),
+        )
     }
     return {**decision, **sides, "models": models}
 
@@ -90,6 +93,18 @@ def _face_record(face: Face) -> Record:
     }
 
 
+def _judged_record(embedding: Embedding) -> Record:
+    parts = embedding.quality_parts
+    return {
+        **_face_record(embedding.face),
+        "quality": embedding.quality,
+        "quality_calibrated": embedding.quality_calibrated,
+        "quality_parts": parts and parts._asdict(),
+        "recognizable": embedding.recognizable,
+        "defect": embedding.defect,
+    }
+
+
 def _models_record(models: ModelIds) -> Record:
     return {"detector": models.detector, "embedder": models.embedder}
 
@@ -105,10 +120,13 @@ def faces_text(path: Path, faces: Faces, *, more: bool) -> str:
 
 
 def embedding_text(path: Path, embedding: Embedding) -> str:
-    """One line: the first numbers, the length, and whose embedding it is."""
+    """One line: the first numbers, the length, the quality, and whose embedding it is."""
     numbers = " ".join(f"{number:+.4f}" for number in embedding.vector[:SHOWN].tolist())
     norm = float((embedding.vector**2).sum()) ** 0.5
-    return f"{path}: [{numbers} ...] norm {norm:.4f}  {embedding.models.embedder}"
+    return (
+        f"{path}: [{numbers} ...] norm {norm:.4f}{_quality_text(embedding)}  "
+        f"{embedding.models.embedder}"
+    )
 
 
 def comparison_text(paths: Sequence[Path], comparison: Comparison) -> str:
@@ -118,13 +136,23 @@ def comparison_text(paths: Sequence[Path], comparison: Comparison) -> str:
     return "\n".join(
         [
             f"similarity {comparison.similarity:.4f}: {_decision_text(comparison)}",
-            *(f"  {_face_text(side.face)}  {path}" for path, side in sides),
+            *(f"  {_face_text(side.face)}{_quality_text(side)}  {path}" for path, side in sides),
             f"  detector {models.detector}, embedder {models.embedder}",
         ]
     )
 
 
+def _quality_text(embedding: Embedding) -> str:
+    if embedding.quality is None:
+        return ""
+    order = "" if embedding.quality_calibrated else " (only an order)"
+    spoilt = f", not recognizable: {embedding.defect}" if embedding.defect else ""
+    return f"  quality {embedding.quality:.2f}{order}{spoilt}"
+
+
 def _decision_text(comparison: Comparison) -> str:
+    if comparison.decision == "not recognizable":
+        return f"no decision, as a face is not recognizable ({comparison.reason})"
     if comparison.threshold is None or comparison.probability is None:
         return "no decision, as this embedder is not calibrated"
     persons = "one person's" if comparison.match else "two persons'"

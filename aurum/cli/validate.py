@@ -184,6 +184,41 @@ def finding(folder: Folder, out: Out, url: Urls = None) -> None:
 
 
 @validate.command()
+def gate(
+    folder: Folder,
+    pairs: Annotated[
+        Path,
+        typer.Option(help="Pairs file in LFW's format, for the price.", exists=True),
+    ],
+    out: Out,
+    url: Urls = None,
+) -> None:
+    """Are strangers who can't be recognized kept apart: blurred, dark, small, turned, no faces?"""
+    with _target(url) as target:
+        from benchmarks.quality import gate as judge
+
+        rows, price = judge.run(target, folder, pairs, out)
+        _write(out / "gate.md", judge.report(rows, price, target, _command()))
+
+
+@validate.command()
+def groups(
+    folder: Folder,
+    groups: Annotated[
+        Path, typer.Option(help="File of lines `person<TAB>group`.", exists=True, dir_okay=False)
+    ],
+    out: Out,
+    url: Urls = None,
+) -> None:
+    """How many more strangers match within groups of people than at random?"""
+    with _target(url) as target:
+        from benchmarks.accuracy import groups as judge
+
+        rows, thresholds = judge.run(target, folder, judge.read(groups), out)
+        _write(out / "groups.md", judge.report(rows, thresholds, target, _command()))
+
+
+@validate.command()
 def parity(
     paths: Photos,
     out: Out,

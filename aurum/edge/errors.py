@@ -27,10 +27,14 @@ class Refusal:
         return f"[{self.code}] {self.message}"
 
 
-def refusals(body_limit: int, public: str) -> list[Refusal]:
+def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
     """All of them; those whose name is a number answer that HTTP status of nginx's."""
     keyless = "an API key is needed: the header `Authorization: Bearer <key>`, with a valid key"
     large = f"the body must not exceed {body_limit} bytes"
+    binary = (
+        f"a body of JSON alone must not exceed {json_limit} bytes: send larger photos in binary, "
+        f"behind the JSON or as the body itself, which may have {body_limit} bytes"
+    )
     malformed = (
         "not a well-formed request: HTTP over TLS with one length, plain headers, and an "
         "Inference-Header-Content-Length that is a number; or one uncompressed gRPC message"
@@ -66,6 +70,7 @@ def refusals(body_limit: int, public: str) -> list[Refusal]:
         Refusal("503", 503, UNAVAILABLE, "unavailable", away, again),
         Refusal("504", 504, DEADLINE_EXCEEDED, "timeout", "the server took too long"),
         Refusal("505", 505, UNIMPLEMENTED, "bad_request", "this HTTP version is not spoken"),
+        Refusal("large_json", 413, RESOURCE_EXHAUSTED, "too_large", binary),
         Refusal("json", 400, INVALID_ARGUMENT, "bad_request", meant),
         Refusal("model", 404, NOT_FOUND, "not_found", known),
     ]

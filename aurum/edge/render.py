@@ -84,7 +84,8 @@ def render(settings: Settings) -> dict[str, str]:
     """The files of the configuration. Raises EdgeError."""
     behind = servers(settings)
     limit = settings.max_body_bytes
-    table = errors.refusals(limit, ", ".join(PIPELINES))
+    json_limit = min(settings.max_json_bytes, limit)
+    table = errors.refusals(limit, json_limit, ", ".join(PIPELINES))
     values = {
         "modules": MODULES,
         "user": _user(),
@@ -96,6 +97,7 @@ def render(settings: Settings) -> dict[str, str]:
         "certificate_key": _quoted(settings.edge_certificate_key),
         "log": _quoted(settings.edge_log),
         "body_limit": limit,
+        "json_limit": json_limit,
         "body_buffer": limit + 4096,
         "rate": settings.edge_rate,
         "burst": settings.edge_burst,

@@ -33,6 +33,8 @@ _ROLL = PARTS.index("roll")
 # Both as the total's model sees them; the other parts it takes as they are.
 _LOGARITHMIC = [PARTS.index(name) for name in ("resolution", "noise", "contrast")]
 _SIGNED = [PARTS.index(name) for name in ("yaw", "pitch", "roll")]
+# 1 where more is worse, -1 where less is, 0 where that can't be said.
+_WORSE = np.array([-1, -1, 1, -1, -1, 1, 1, 1, -1, -1, -1, 1, 1, -1, 0, -1])
 
 # The face's inner part within a crop: less hair and background, and its middle is the crop's.
 _ROWS, _COLUMNS = slice(24, 108), slice(24, 88)
@@ -135,7 +137,7 @@ def quality(parts: NDArray[np.float32], embedder: str = "") -> NDArray[np.float3
     The parts from `OF_ANY` on only count where `embedder` (an id, as answers carry it) is the one
     that the weights are of: neither norms nor embeddings of two embedders compare.
     """
-    return total(parts, LEARNT.of_embedder if embedder == LEARNT.embedder else LEARNT.of_any)
+    return total(parts, _model(embedder))
 
 
 def as_upright(parts: NDArray[np.float32], rotations: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -154,6 +156,18 @@ def total(parts: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     values = features(parts[:, : len(model.mean)])
     logits = expand(values, model.mean, model.spread) @ np.array(model.weights) + model.bias
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def weakest(parts: NDArray[np.float32], embedder: str = "") -> NDArray[np.intp]:
+    """The column [F] of PARTS in which each face is worst, in standard deviations of all faces."""
+    model = _model(embedder)
+    count = len(model.mean)
+    worse = (features(parts[:, :count]) - model.mean) / model.spread * _WORSE[:count]
+    return np.asarray(worse.argmax(axis=1))
+
+
+def _model(embedder: str) -> Model:
+    return LEARNT.of_embedder if embedder == LEARNT.embedder else LEARNT.of_any
 
 
 def features(parts: NDArray[np.float32]) -> Column:

@@ -30,6 +30,8 @@ class Learnt(NamedTuple):
     centre: str  # base64 of little-endian float16 [512]: the mean of unrecognizable faces
     of_embedder: Model  # of all parts
     of_any: Model  # of those that are of any embedder
+    # By part, the least and the most that a face of that embedder may have to be recognized.
+    gate: dict[str, tuple[float | None, float | None]]
 
 
 def load(path: Path = FILE) -> Learnt:
@@ -37,6 +39,7 @@ def load(path: Path = FILE) -> Learnt:
     content = json.loads(path.read_text(encoding="utf-8"))
     for name in MODELS:
         content[name] = Model(**content[name])
+    content["gate"] = {name: tuple(bounds) for name, bounds in content["gate"].items()}
     return Learnt(**content)
 
 

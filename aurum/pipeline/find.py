@@ -9,8 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.align import SIDE, TEMPLATE, align, pixels_per_crop_pixel
-from aurum.imaging.decode import Encoded, InvalidImageError, Photo, accept
+from aurum.imaging.align import (
+    SIDE,
+    TEMPLATE,
+    align,
+    cut_for_second_look,
+    pixels_per_crop_pixel,
+)
+from aurum.imaging.decoding.decode import Encoded, Photo, accept
+from aurum.imaging.decoding.limits import Limits
+from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates, Faces, as_faces
 from aurum.imaging.views import plan
 from aurum.pipeline.look import Looks, Models, Sight
@@ -61,7 +69,8 @@ def find_faces(image: bytes, options: Options, settings: Settings, models: Model
     finest = planned.finest
     # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
     # cheaply that decoding once more for the crops would cost more than it saves.
-    sight = Sight(partial(_decode, encoded), (finest.side - 1) / finest.long_side)
+    factor = (finest.side - 1) / finest.long_side
+    sight = Sight(partial(_decode, encoded), factor, encoded.finest)
     photo = sight.coarse
     if photo.factor > 1:
         height, width = photo.pixels.shape[:2]
@@ -82,7 +91,7 @@ def find_face(image: bytes, options: Options, settings: Settings, models: Models
     to be an aligned crop but isn't 112x112.
     """
     if options.aligned:
-        return _aligned(_accept(image, settings))
+        return _aligned(_accept(image, settings), options, models)
     found = find_faces(image, replace(options, max_faces=1), settings, models)
     if not len(found.faces.scores):
         raise RequestError(
@@ -93,8 +102,11 @@ def find_face(image: bytes, options: Options, settings: Settings, models: Models
     return found
 
 
-def _aligned(encoded: Encoded) -> Found:
-    """By the sender's word its landmarks lie at the template, and its score is 1."""
+def _aligned(encoded: Encoded, options: Options, models: Models) -> Found:
+    """By the sender's word its landmarks lie at the template, and its score is 1.
+
+    Only the fit is seen, by a second look: where there is no face at all, it is 0.
+    """
     width, height = encoded.size
     sight = Sight(partial(_decode, encoded), 1)
     if (height, width) != (SIDE, SIDE):
@@ -105,14 +117,28 @@ def _aligned(encoded: Encoded) -> Found:
         )
     whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
     face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
+    if options.refine:
+        crops, _ = cut_for_second_look(sight.coarse.pixels, face.boxes, face.landmarks)
+        face = face._replace(fits=models.refine(crops)[1])
     return Found(encoded, sight, face, b"", True)
 
 
 def _accept(image: bytes, settings: Settings) -> Encoded:
     try:
-        return accept(image, settings.max_image_bytes, settings.max_image_pixels)
+        return accept(image, _limits(settings))
     except InvalidImageError as error:
         raise RequestError("invalid_image", str(error), error.reason) from None
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        bytes=settings.max_image_bytes,
+        base64_bytes=settings.max_base64_bytes,
+        pixels=settings.max_image_pixels,
+        jpeg_pixels=settings.max_jpeg_pixels,
+        memory=settings.max_photo_memory,
+        heic=settings.heic,
+    )
 
 
 def _decode(encoded: Encoded, factor: int) -> Photo:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurum.imaging.align import cut_for_second_look, map_back, pixels_per_second_look_pixel
-from aurum.imaging.decode import FACTORS, Photo
+from aurum.imaging.decoding.decode import FACTORS, Photo
 from aurum.imaging.faces import (
     WHOLE,
     Candidates,
@@ -71,16 +71,17 @@ class Sight:
     `coarse` is as large as the detector needs it.
     """
 
-    def __init__(self, decode: Callable[[int], Photo], factor: float) -> None:
-        """`decode` makes the pixels at 1 / n of the size, one of FACTORS."""
+    def __init__(self, decode: Callable[[int], Photo], factor: float, least: int = 1) -> None:
+        """`decode` makes the pixels at 1 / n of the size, of FACTORS; n is never below `least`."""
         self._decode = decode
+        self._least = least
         self.coarse = self._finest = decode(_whole(factor))
 
     def at(self, factor: float) -> Photo:
-        """With at least the pixels that it has at 1 / `factor` of its size."""
+        """With at least the pixels that it has at 1 / `factor` of its size, or all it can have."""
         if factor >= self.coarse.factor:
             return self.coarse
-        if factor < self._finest.factor > 1:
+        if factor < self._finest.factor > self._least:
             self._finest = self._decode(_whole(factor))
         return self._finest
 

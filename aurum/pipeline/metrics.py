@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Any
 
-from aurum.imaging.decode import REASONS
+from aurum.imaging.decoding.refusal import REASONS
 from aurum.pipeline.record import CLIENT_FAULTS, SERVER_FAULTS, Record
 
 INTERVAL = 1.0  # seconds between two hand-overs

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from aurum.pipeline.look import Detector, Seen
 
 # How a request ended. These are the sender's doing (docs/contract.md) ...
-CLIENT_FAULTS = ("invalid_image", "invalid_parameter", "no_face", "not_aligned", "cancelled")
+CLIENT_FAULTS = (
+    "invalid_image", "invalid_parameter", "no_face", "low_quality", "not_aligned", "cancelled",
+)  # fmt: skip
 # ... and these the service's: stopping, a model that gave an error, a bug of ours.
 SERVER_FAULTS = ("unavailable", "model", "internal")
 
@@ -23,7 +25,7 @@ class Record:
     pipeline: str
     request_id: str = ""
     code: str = "ok"
-    reason: str = ""  # why an image was refused: one of aurum.imaging.decode.REASONS
+    reason: str = ""  # why an image was refused: one of aurum.imaging.decoding.refusal.REASONS
     message: str = ""  # the error that the client got
     traceback: str = ""  # of a bug
     faces: int | None = None  # None: not known, as the photo was never looked at

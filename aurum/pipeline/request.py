@@ -38,27 +38,30 @@ class Options:
     orientation: str  # one of settings.ORIENTATIONS
     refine: bool
     tiles: int
+    min_quality: float
 
 
-def parse_options(parameters: str, settings: Settings) -> Options:
+def parse_options(parameters: str, settings: Settings, *, judged: bool = True) -> Options:
     """Read Triton's request parameters (a JSON object).
 
     Numbers may also come as text, because Triton's gRPC parameters have no floats in every client.
     Names that Triton or a proxy adds (``triton_...``, ``x-...``) are left alone; any other name
-    that we don't know is an error, since a misspelt option must not be ignored in silence.
+    that we don't know is an error, since a misspelt option must not be ignored in silence. Where no
+    face will be `judged`, none can be chosen by its quality.
 
     Raises RequestError (``invalid_parameter``) that names the parameter, its value and what is
     allowed.
     """
     given: Mapping[str, Any] = json.loads(parameters) if parameters else {}
     known: dict[str, Callable[[Any], Any]] = {
-        "min_confidence": _min_confidence,
+        "min_confidence": _share,
         "max_faces": _max_faces,
         "detection_size": lambda value: _detection_size(value, settings.max_detection_size),
         "aligned": _boolean,
         "orientation": _orientation,
         "refine": _boolean,
         "tiles": _tiles,
+        "min_quality": _share if judged else _not_judged,
     }
     values: dict[str, Any] = {
         "min_confidence": settings.min_confidence,
@@ -68,6 +71,7 @@ def parse_options(parameters: str, settings: Settings) -> Options:
         "orientation": settings.orientation,
         "refine": settings.refine,
         "tiles": 0,
+        "min_quality": 0.0,
     }
     for name, value in given.items():
         if name in known:
@@ -90,11 +94,15 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def _min_confidence(value: Any) -> float:
+def _share(value: Any) -> float:
     number = _number(value)
     if number is None or not 0 <= number <= 1:
         raise ValueError("must be a number from 0 to 1")
     return number
+
+
+def _not_judged(value: Any) -> float:
+    raise ValueError("detect_faces tells no quality; ask analyze_faces or embed_face")
 
 
 def _max_faces(value: Any) -> int:

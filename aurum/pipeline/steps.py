@@ -6,10 +6,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aurum.pipeline import find, request, triton
+from aurum.pipeline import request, triton
 from aurum.pipeline.embed import embed_crops
-from aurum.pipeline.judge import judge
+from aurum.pipeline.find import Found, find_face, find_faces
+from aurum.pipeline.judge import Judged, judge, refusal
 from aurum.pipeline.look import Models
 from aurum.pipeline.record import Record
 from aurum.pipeline.versions import Versions
@@ -19,7 +21,7 @@ from aurum.settings import Settings
 class EachFace:
     """photo -> each of its faces."""
 
-    find = staticmethod(find.find_faces)
+    find = staticmethod(find_faces)
     pipelines: tuple[str, ...] = ("detect_faces", "analyze_faces")
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -42,7 +44,10 @@ class EachFace:
 
     def answer(self, call: Any, record: Record) -> triton.Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
-        options = request.parse_options(triton.parameters_of(call), self.settings)
+        wanted = call.requested_output_names()
+        options = request.parse_options(
+            triton.parameters_of(call), self.settings, judged="embeddings" in wanted
+        )
         versions = self.versions.now()  # the whole answer comes from one release
         models = Models(
             record.watch(partial(triton.detect, versions)),
@@ -50,32 +55,48 @@ class EachFace:
             partial(triton.embed, versions),
         )
         found = self.find(triton.image_of(call), options, self.settings, models)
+        embedder = b""
+        outputs: dict[str, NDArray[Any]] = {}
+        if "embeddings" in wanted:
+            crops = found.crops()
+            embedded = embed_crops(crops, models.embed)
+            embedder = embedded.embedder
+            judged = judge(found, crops, embedded)
+            record.quality = judged.quality.tolist()
+            kept = self.kept(found, judged, embedder, options.min_quality)
+            found = found._replace(faces=found.faces.take(kept))
+            outputs = {
+                "embeddings": embedded.embeddings[kept],
+                "quality": judged.quality[kept],
+                "quality_parts": judged.parts[kept],
+                "gate": judged.gate[kept] if len(judged.gate) else judged.gate,
+                "calibration": embedded.calibration,
+            }
         record.faces = len(found.faces.scores)
-        outputs = {
+        return {
+            **outputs,
             "boxes": found.faces.boxes,
             "landmarks": found.faces.landmarks,
             "scores": found.faces.scores,
             "rotations": found.faces.rotations,
             "complete": np.array([found.complete]),
             "image_size": found.image_size,
+            "models": np.array([found.detector, embedder], np.object_),
         }
-        embedder = b""
-        wanted = call.requested_output_names()
-        if "embeddings" in wanted:
-            crops = found.crops()
-            embedded = embed_crops(crops, models.embed)
-            embedder = embedded.embedder
-            outputs["embeddings"] = embedded.embeddings
-            outputs["calibration"] = embedded.calibration
-            if "quality" in wanted:
-                outputs["quality"], outputs["quality_parts"] = judge(found, crops, embedded)
-                record.quality = outputs["quality"].tolist()
-        outputs["models"] = np.array([found.detector, embedder], np.object_)
-        return outputs
+
+    def kept(self, found: Found, judged: Judged, embedder: bytes, least: float) -> NDArray[np.intp]:
+        """Which faces to answer with: those of the `least` quality."""
+        return np.flatnonzero(judged.quality >= least)
 
 
 class LargestFace(EachFace):
     """photo of one face, or an aligned crop -> the largest face."""
 
-    find = staticmethod(find.find_face)
+    find = staticmethod(find_face)
     pipelines = ("embed_face", "embed_face")
+
+    def kept(self, found: Found, judged: Judged, embedder: bytes, least: float) -> NDArray[np.intp]:
+        """The only face. Raises RequestError (``low_quality``) where it is not of that quality."""
+        if judged.quality[0] < least:
+            raise refusal(judged, int(found.faces.rotations[0]), embedder, least)
+        return np.arange(1)

@@ -36,6 +36,7 @@ class Answer(NamedTuple):
     landmarks: NDArray[np.float32]  # [F,5,2] pixels
     scores: NDArray[np.float32]  # [F] 0..1
     embeddings: NDArray[np.float32]  # [F,512] of length 1
+    passes: NDArray[np.bool_]  # [F] False: the service says that it can't be recognized
 
     @property
     def faces(self) -> int:
@@ -56,6 +57,7 @@ class Kept:
         self._base = sqlite3.connect(folder / FILE, check_same_thread=False, isolation_level=None)
         # A crash of the machine may lose the last answers, which are then asked for again.
         self._base.execute("PRAGMA synchronous=OFF")
+        identity = f"{identity}: {', '.join(Answer._fields)}"
         self._base.execute("CREATE TABLE IF NOT EXISTS service (identity TEXT)")
         self._base.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, data BLOB)")
         if self._base.execute("SELECT identity FROM service").fetchall() != [(identity,)]:
@@ -133,4 +135,5 @@ def as_answer(faces: Faces) -> Answer:
         faces.landmarks,
         faces.scores,
         faces.embeddings if isinstance(faces, Analysis) else none,
+        np.array([face.recognizable is not False for face in faces], bool),
     )

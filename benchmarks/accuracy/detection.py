@@ -13,7 +13,7 @@ import numpy as np
 from aurum_client import AurumError
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from benchmarks.accuracy import ValidationError, ask, boxes, roc
 from benchmarks.accuracy.annotations import Marked
 from benchmarks.accuracy.ask import Answer, Photo

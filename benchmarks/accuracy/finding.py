@@ -207,7 +207,8 @@ def small(source: Source) -> Table:
 
 def turned(source: Source) -> Table:
     """Two photos of one person, the second turned; and of two people, both turned."""
-    threshold = _threshold(source)
+    first = (source.folder / source.names[0]).read_bytes()
+    threshold = source.target.thresholds(first)[FAR]
     table = Table(
         f"Turned photos of {len(source.pairs)} people at FAR 1e-3 ({threshold:.4f})",
         ("turned by", "no face", "verified", "strangers accepted"),
@@ -281,14 +282,6 @@ def _shrunk(source: Source, name: str, side: int) -> bytes:
     return jpeg(
         cv2.resize(source.pixels(name), (side, side), interpolation=cv2.INTER_AREA), QUALITY
     )
-
-
-def _threshold(source: Source) -> float:
-    """The service's own threshold at FAR 1e-3; its embedder must be calibrated."""
-    with source.target.client() as client:
-        known = client.embed((source.folder / source.names[0]).read_bytes()).calibration
-    assert known is not None, "the embedder is not calibrated"
-    return float(known.thresholds[FAR])
 
 
 def _grid(source: Source, names: Sequence[str], across: int) -> tuple[Pixels, NDArray[np.float64]]:

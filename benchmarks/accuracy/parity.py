@@ -18,7 +18,7 @@ import numpy as np
 from aurum_client import Analysis, AsyncFaceClient, AurumError
 from numpy.typing import NDArray
 
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import fitted
 from benchmarks.accuracy import boxes

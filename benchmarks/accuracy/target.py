@@ -33,6 +33,17 @@ class Target:
         """A client of the service's `index`-th address."""
         return FaceClient(self.urls[index], timeout=TIMEOUT)
 
+    def thresholds(self, photo: bytes) -> dict[float, float]:
+        """The service's own, by FAR, as it tells them with the embedding of a photo of a face.
+
+        Raises ValidationError for an embedder that is not calibrated.
+        """
+        with self.client() as client:
+            known = client.embed(photo).calibration
+        if known is None:
+            raise ValidationError(f"the embedder {self.embedder} is not calibrated")
+        return dict(known.thresholds)
+
 
 @contextmanager
 def serving(urls: Sequence[str], settings: Settings) -> Iterator[Target]:
@@ -66,8 +77,8 @@ def _pipeline(settings: Settings) -> str:
     """A digest of our own server's code and options around the models."""
     digest = hashlib.sha256()
     package = Path(aurum.__file__).parent
-    for folder in ("imaging", "pipeline"):
-        for source in sorted((package / folder).glob("*.py")):
+    for pattern in ("imaging/**/*.py", "pipeline/*.py", "assets/*.json"):
+        for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())
     options = (settings.detection_size, settings.min_confidence, settings.nms_iou)
     digest.update(repr(options).encode())

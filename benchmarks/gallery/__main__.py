@@ -20,7 +20,7 @@ import cv2
 from aurum_client import Analysis, AurumError
 
 from aurum.cli.draw import mark
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.settings import CHECKOUT, Settings
 from benchmarks.accuracy import boxes
 from benchmarks.accuracy.target import Target, serving

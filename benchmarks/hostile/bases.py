@@ -6,6 +6,7 @@ import io
 from functools import cache
 from random import Random
 
+import pillow_heif
 from PIL import Image
 
 from aurum.models.prove import PHOTO
@@ -80,6 +81,61 @@ def webps() -> tuple[bytes, ...]:
     )
 
 
+@cache
+def heics() -> tuple[bytes, ...]:
+    """4:2:0, 4:4:4, gray, with alpha, of 10 bits, turned, in tiles."""
+    image = photo()
+    clear = image.convert("RGBA")
+    clear.putalpha(128)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = bytes(byte for value in image.tobytes() for byte in (value, value))
+    of = pillow_heif.from_pillow
+    return (
+        _heic(of(image)),
+        _heic(of(image), chroma=444),
+        _heic(of(image.convert("L"))),
+        _heic(of(clear)),
+        _heic(pillow_heif.from_bytes("RGB;16", image.size, deep)),
+        _heic(of(image), exif=exif.tobytes()),
+        _heic(of(image), tile_size=64),
+    )
+
+
+def _heic(file: pillow_heif.HeifFile, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    file.save(buffer, quality=70, **options)
+    return buffer.getvalue()
+
+
+@cache
+def avifs() -> tuple[bytes, ...]:
+    """4:2:0, 4:4:4, gray, with alpha, turned, animated."""
+    image = photo()
+    small = image.resize((48, 40))
+    clear = image.convert("RGBA")
+    clear.putalpha(128)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return (
+        encode(image, "AVIF", quality=70),
+        encode(image, "AVIF", quality=70, subsampling="4:4:4"),
+        encode(image.convert("L"), "AVIF", quality=70),
+        encode(clear, "AVIF", quality=70),
+        encode(image, "AVIF", quality=70, exif=exif.tobytes()),
+        _without_times(encode(small, "AVIF", save_all=True, append_images=[small.rotate(90)])),
+    )
+
+
+def _without_times(data: bytes) -> bytes:
+    """A sequence that is the same whenever it is made (ISO/IEC 14496-12, 8.2.2)."""
+    changed = bytearray(data)
+    for name in (b"mvhd", b"tkhd", b"mdhd"):
+        at = data.index(name) + 4
+        changed[at + 4 : at + 20] = bytes(16)  # created and modified, of version 1
+    return bytes(changed)
+
+
 def any_photo(random: Random) -> bytes:
     """One of all of these."""
-    return random.choice(jpegs() + pngs() + webps())
+    return random.choice(jpegs() + pngs() + webps() + heics() + avifs())

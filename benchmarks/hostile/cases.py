@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.hostile import jpeg, others, png, requests, webp
+from benchmarks.hostile import heif, jpeg, others, png, requests, webp
 from benchmarks.hostile.requests import Call
 
 # How often a kind comes. What is heavy costs a second of a core each.
@@ -40,6 +40,13 @@ IMAGES: dict[str, tuple[Callable[[Random], bytes], float]] = {
     "WebP extended": (webp.extended, 3),
     "WebP EXIF": (webp.with_exif, 3),
     "WebP noise": (webp.noise, 4),
+    "HEIF lengths": (heif.lengths, 2),
+    "HEIF payloads": (heif.payloads, 4),
+    "HEIF order": (heif.order, 1),
+    "HEIF sizes": (heif.sizes, 2),
+    "HEIF tiles": (heif.tiles, 2),
+    "HEIF sequences": (heif.sequences, 1),
+    "HEIF noise": (heif.noise, 3),
     "other formats": (others.formats, 4),
     "no image": (others.nothing, 3),
     "polyglots": (others.polyglots, 4),

@@ -1,4 +1,4 @@
-"""JPEG, PNG and WebP by the byte: parts of files, and files that no encoder writes."""
+"""Files by the byte: parts of them, and files that no encoder writes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def entropy(data: bytes) -> int:
 
 
 def with_size(data: bytes, width: int, height: int) -> bytes:
-    """A JPEG, PNG or WebP (VP8, VP8L) whose header states another size; its pixels stay."""
+    """A JPEG, PNG, WebP (VP8, VP8L), HEIC or AVIF whose header states another size.
+
+    Its pixels stay; of a grid, its tiles, too.
+    """
     changed = bytearray(data)
     if data[:2] == b"\xff\xd8":
         at = start_of_frame(data) + 5
@@ -60,12 +63,24 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
         changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))
     elif data[12:16] == b"VP8 ":
         changed[26:30] = struct.pack("<HH", width, height)
+    elif data[4:8] == b"ftyp":
+        at = data.index(b"ispe") + 8
+        stated = data[at : at + 8]
+        changed = bytearray(
+            data.replace(b"ispe\0\0\0\0" + stated, b"ispe" + struct.pack(">III", 0, width, height))
+        )
     else:
         assert data[12:16] == b"VP8L"
         (bits,) = struct.unpack("<I", data[21:25])
         size = (width - 1) | (height - 1) << 14
         changed[21:25] = struct.pack("<I", bits & 0xF0000000 | size)
     return bytes(changed)
+
+
+def with_precision(jpeg: bytes, bits: int) -> bytes:
+    """A JPEG that says it has so many bits a sample."""
+    at = start_of_frame(jpeg) + 4
+    return jpeg[:at] + bytes([bits]) + jpeg[at + 1 :]
 
 
 def png_of(rows: bytes, *, width: int, height: int, depth: int = 8, color: int = 2) -> bytes:

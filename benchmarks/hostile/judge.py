@@ -21,6 +21,7 @@ CODES = {
     "invalid_image": _REFUSED,
     "invalid_parameter": _REFUSED,
     "no_face": _REFUSED,
+    "low_quality": _REFUSED,
     "not_aligned": _REFUSED,
     "bad_request": _REFUSED,
     "too_large": {"413", "RESOURCE_EXHAUSTED"},

@@ -1,4 +1,4 @@
-"""Hostile bytes that are no JPEG, PNG or WebP, or are several formats at once; and heavy photos."""
+"""Hostile bytes that are no accepted photo, or are several formats at once; and heavy photos."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def _refused() -> tuple[bytes, ...]:
     """Sound files of formats that the service refuses."""
     small = bases.photo().resize((48, 40))
     box = b"\0\0\0\x1cftyp%s\0\0\0\0mif1miaf" + bytes(64)
+    movie = b"\0\0\0\x18ftypqt  \0\0\0\0qt  qt  " + bytes(64)
     frames = [small.rotate(90)]
     return (
         *(bases.encode(small, kind) for kind in ("BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000")),
@@ -31,6 +32,7 @@ def _refused() -> tuple[bytes, ...]:
         b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
         b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "&#38;a;&#38;a;">]><svg>&a;</svg>',
         box % b"avif", box % b"heic", box % b"mif1",
+        movie, b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64),
         b"\xff\x0a" + bytes(64), b"8BPS\0\1" + bytes(40), b"qoif" + bytes(20),
         b"v/1\x01" + bytes(60), b"#?RADIANCE\n" + bytes(60), b"\x59\xa6\x6a\x95" + bytes(40),
         b"P6 99999999 99999999 255\n" + bytes(10), b"\x00\x00\x01\x00" + bytes(30),
@@ -72,7 +74,8 @@ def polyglots(random: Random) -> bytes:
     photo = bases.any_photo(random)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("../../etc/cron.d/x", "* * * * * root true\n")
+        entry = zipfile.ZipInfo("../../etc/cron.d/x")  # of 1980, and not of now
+        file.writestr(entry, "* * * * * root true\n")
     other = random.choice(
         (
             archive.getvalue(),
@@ -106,6 +109,8 @@ def encodings(random: Random) -> bytes:
         (
             text,
             b"data:image/jpeg;base64," + text,
+            b"DATA:;BASE64," + base64.encodebytes(photo),
+            text.rstrip(b"="),
             b"data:image/jpeg," + text,
             b"data:image/svg+xml;base64," + base64.b64encode(_refused()[8]),
             b"data:image/" + b"x" * 1000 + b";base64," + text,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurum.imaging.align import align
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.imaging.letterbox import letterbox, planar
 from benchmarks import floor, local, names, triton_stats, wrk
 from benchmarks.bench import Bench

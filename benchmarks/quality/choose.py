@@ -7,23 +7,18 @@ The people that the total is judged on take no part, so this may guide choices. 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from aurum.imaging.quality import OF_ANY, PARTS, total
+from aurum.imaging.quality import OF_ANY, PARTS
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
-from benchmarks.quality.fit import centre, fit, recognized
 from benchmarks.quality.measure import Table, measure, options
+from benchmarks.quality.model import cross_validated
 from benchmarks.quality.pairs import failures, pairs
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local
 
-FOLDS = 5
 SEEDS = 2
 VARIANTS = {
     "all parts": (),
@@ -33,28 +28,13 @@ VARIANTS = {
 }
 
 
-def foreseen(table: Table, without: Collection[str], seed: int) -> NDArray[np.float32]:
-    """The total [S] of every sample, by a model fitted on other people."""
-    _, person = np.unique(table.person, return_inverse=True)
-    fold = np.random.default_rng(seed).integers(FOLDS, size=person.max() + 1)[person]
-    found = np.zeros(len(person), np.float32)
-    for index in range(FOLDS):
-        held = fold == index
-        middle = centre(Table(*(column[~held] for column in table)))
-        seen = recognized(table, middle)
-        seen.parts[:, [PARTS.index(name) for name in without]] = 0  # the same for all tells nothing
-        model = fit(Table(*(column[~held] for column in seen)), len(PARTS))
-        found[held] = total(seen.parts[held], model)
-    return found
-
-
 def compare(table: Table) -> str:
     """A Markdown table of ratios: FNMR at 10 % rejected over at 0."""
     chosen = pairs(table, both=False)
     failed, _ = failures(table, chosen)
     lines = ["| total of | 10 % / 0, by split |", "| --- | --- |"]
     for name, without in VARIANTS.items():
-        totals = (foreseen(table, without, seed) for seed in range(SEEDS))
+        totals = (cross_validated(table, without, seed) for seed in range(SEEDS))
         ratios = (ratio(failed, values[chosen.genuine].min(axis=1)) for values in totals)
         lines.append(f"| {name} | {', '.join(f'{value:.3f}' for value in ratios)} |")
     return "\n".join(lines)

@@ -15,8 +15,8 @@ from aurum.imaging.quality import PARTS, total
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
-from benchmarks.quality.fit import centre, fit, recognized
 from benchmarks.quality.measure import Table, measure, options
+from benchmarks.quality.model import centre, fit, recognized
 from benchmarks.quality.pairs import failures, pairs, similarities
 from benchmarks.quality.samples import VERSIONS, halves
 from benchmarks.quality.source import Local

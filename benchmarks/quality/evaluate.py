@@ -24,9 +24,10 @@ from aurum.imaging.quality import CENTRE, PARTS, quality, total
 from aurum.imaging.quality_weights import LEARNT
 from aurum.settings import Settings
 from benchmarks.accuracy import lfw, plots
-from benchmarks.quality.fit import recognized
 from benchmarks.quality.measure import Table, measure, options
+from benchmarks.quality.model import recognized
 from benchmarks.quality.pairs import FAR, Pairs, error_versus_reject, failures, pairs, where
+from benchmarks.quality.reliability import by_kind, cuts, reliability
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, service
 
@@ -202,6 +203,14 @@ def report(
             lines += kinds(table, chosen, failed)
     lines += ["**Other mixtures**, one photo spoilt or none; FNMR at 10 % over that at 0 by:", ""]
     lines += [*mixture_table(table, by, official), *severities(table)]
+    lines += ["**Quality as a probability**, of one spoilt photo beside an untouched one:", ""]
+    lines += [
+        *reliability(table),
+        *by_kind(table),
+        "**A least quality**, and what it costs:",
+        "",
+        *cuts(table),
+    ]
     with (out / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     plots.reject_curves(drawn, SHARES, out / "curves.png")

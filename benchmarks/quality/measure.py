@@ -32,6 +32,7 @@ class Table(NamedTuple):
     found: NDArray[np.bool_]  # [S] whether the person's face was found
     parts: NDArray[np.float32]  # [S,K], zeros where not found
     embeddings: NDArray[np.float32]  # [S,512], zeros where not found
+    quality: NDArray[np.float32]  # [S], as the source told it then; 0 where not found
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
@@ -78,6 +79,7 @@ def _one(folder: Path, source: Source, job: tuple[str, int]) -> tuple[object, ..
         away = np.linalg.norm(centres - sample.centre, axis=1)
         nearest = int(away.argmin())
         if away[nearest] <= sample.reach:
-            return *label, True, faces.parts[nearest], faces.embeddings[nearest]
-    nothing = np.zeros(len(PARTS), np.float32), np.zeros(512, np.float32)
+            told = faces.parts[nearest], faces.embeddings[nearest], faces.quality[nearest]
+            return *label, True, *told
+    nothing = np.zeros(len(PARTS), np.float32), np.zeros(512, np.float32), np.float32(0)
     return *label, False, *nothing

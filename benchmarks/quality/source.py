@@ -22,6 +22,7 @@ class Measured(NamedTuple):
     boxes: NDArray[np.float32]  # [F,4] pixels
     parts: NDArray[np.float32]  # [F,K], columns as in PARTS, of upright faces
     embeddings: NDArray[np.float32]  # [F,512]
+    quality: NDArray[np.float32]  # [F], as the source tells it
 
 
 # One encoded photo to its faces.
@@ -31,17 +32,19 @@ Source = Callable[[bytes], Measured]
 class Local(LocalService):
     """The served graphs in process, and the quality of what they find. Threads may share it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, parameters: str = "") -> None:
         prepared = build.prepare(settings)
         if prepared.simulated:
             raise RuntimeError("the simulated models' embeddings say nothing about quality")
-        super().__init__(prepared.graphs, settings)
+        super().__init__(prepared.graphs, settings, parameters)
         self.embedder = prepared.ids["face_embedding"]
+        self.calibration = prepared.profile.embedder.calibration
 
     def __call__(self, image: bytes) -> Measured:
         """Measure one photo."""
-        faces, embeddings, _, parts = self.analyze(image)
-        return Measured(faces.boxes, as_upright(parts, faces.rotations), embeddings)
+        faces, embeddings, judged = self.analyze(image)
+        parts = as_upright(judged.parts, faces.rotations)
+        return Measured(faces.boxes, parts, embeddings, judged.quality)
 
 
 def service(url: str) -> tuple[Source, str]:
@@ -59,7 +62,14 @@ def service(url: str) -> tuple[Source, str]:
         parts = answer.as_numpy("quality_parts")
         if parts is None or parts.shape[1:] != (len(PARTS),):
             raise RuntimeError(f"{url} has no quality_parts of {len(PARTS)} columns")
-        parts = as_upright(parts, answer.as_numpy("rotations"))
-        return Measured(answer.as_numpy("boxes"), parts, answer.as_numpy("embeddings"))
+        rotations = answer.as_numpy("rotations")
+        if rotations is not None:  # servers of before looked at no photo turned
+            parts = as_upright(parts, rotations)
+        return Measured(
+            answer.as_numpy("boxes"),
+            parts,
+            answer.as_numpy("embeddings"),
+            answer.as_numpy("quality"),
+        )
 
     return ask, str(infer(PHOTO.read_bytes()).as_numpy("models")[1].decode())

@@ -23,8 +23,12 @@ def make_outputs(
     axis: int = 0,
     embeddings: bool = True,
     complete: bool = True,
+    gate: list[int] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The outputs of a pipeline; every embedding is the unit vector of ``axis``."""
+    """The outputs of a pipeline; every embedding is the unit vector of ``axis``.
+
+    ``gate``: None for faces that are all recognizable.
+    """
     vectors = np.zeros((faces, 512), np.float32)
     vectors[:, axis] = 1
     outputs = {
@@ -42,6 +46,7 @@ def make_outputs(
         "embeddings": vectors,
         "quality": np.linspace(1, 0, faces, dtype=np.float32),
         "quality_parts": np.arange(faces * 16, dtype=np.float32).reshape(faces, 16),
+        "gate": np.array([-1] * faces if gate is None else gate, np.int32),
         "calibration": np.array(CALIBRATION if faces else [], np.float32),
     }
 

@@ -12,6 +12,7 @@ from aurum_client import (
     ConnectionFailedError,
     InvalidImageError,
     InvalidRequestError,
+    LowQualityError,
     ModelMismatchError,
     NoFaceError,
     ProtocolError,
@@ -46,7 +47,14 @@ def test_calls_reach_their_pipelines_with_their_options(fake):
             await client.analyze(b"g", **looks)
             await client.compare(b"h", b"h", **looks)
             await client.analyze_many([b"i"], **looks)
+            await client.embed(b"j", **least)
+            await client.analyze(b"k", **least, max_faces=2)
+            await client.compare(b"l", b"l", **least)
+            await client.analyze_many([b"m"], **least)
+            with pytest.raises(TypeError, match="min_quality"):
+                await client.detect(b"n", **least)
 
+    least = {"min_quality": 0.5}
     looks = {"orientation": "exif", "refine": False, "tiles": 4}
     asyncio.run(main())
     options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
@@ -60,6 +68,10 @@ def test_calls_reach_their_pipelines_with_their_options(fake):
         ("analyze_faces", b"g", looks, None),
         *[("embed_face", b"h", looks, None)] * 2,
         ("analyze_faces", b"i", looks, None),
+        ("embed_face", b"j", least, None),
+        ("analyze_faces", b"k", least | {"max_faces": 2}, None),
+        *[("embed_face", b"l", least, None)] * 2,
+        ("analyze_faces", b"m", least, None),
     ]
 
 
@@ -93,7 +105,10 @@ def test_retries_end_with_the_last_error(fake, no_waiting):
 
 @pytest.mark.parametrize(
     "kind",
-    [InvalidRequestError, InvalidImageError, NoFaceError, ServerError, RequestTimeoutError],
+    [
+        *(InvalidRequestError, InvalidImageError, NoFaceError, LowQualityError),
+        *(ServerError, RequestTimeoutError),
+    ],
 )
 def test_what_was_refused_is_not_retried(fake, kind):
     transport = fake(lambda *_: kind("no"))
@@ -162,9 +177,10 @@ def test_comparing_refuses_different_embedders(fake, outputs):
         asyncio.run(client_of(transport).compare(b"old@1", b"new@2"))
 
 
-def test_comparing_says_which_photo_has_no_face(fake, outputs):
-    transport = fake(lambda model, image: NoFaceError("nobody") if image == b"b" else forever())
-    with pytest.raises(NoFaceError) as caught:
+@pytest.mark.parametrize("kind", [NoFaceError, LowQualityError])
+def test_comparing_says_which_photo_was_refused(fake, kind):
+    transport = fake(lambda model, image: kind("no") if image == b"b" else forever())
+    with pytest.raises(kind) as caught:
         asyncio.run(client_of(transport).compare(b"a", b"b"))
     assert caught.value.__notes__ == ["in the second image of compare()"]
     assert transport.running == 0, "the other photo's call was left behind"

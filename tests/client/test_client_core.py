@@ -1,9 +1,8 @@
-"""The parts without I/O: parameters, answers, retries, images, addresses."""
+"""The parts without I/O: answers, retries, images, addresses."""
 
 from __future__ import annotations
 
 import io
-import math
 import zlib
 from dataclasses import replace
 
@@ -11,48 +10,10 @@ import numpy as np
 import pytest
 from aurum_client import _retry, errors
 from aurum_client._address import Address, parse_url
-from aurum_client._contract import build_parameters
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
 from aurum_client._probe import gray_png
-from aurum_client.calibration import Calibration
 from aurum_client.images import read_image
-from aurum_client.results import Box, Comparison, Faces, ModelIds, TensorInfo
-
-
-def test_an_option_left_out_is_not_sent():
-    assert build_parameters() == {}
-    assert build_parameters(min_confidence=0, max_faces=0, detection_size=0) == {
-        "min_confidence": 0.0,
-        "max_faces": 0,
-        "detection_size": 0,
-    }
-    assert build_parameters(aligned=True) == {"aligned": True}
-    assert build_parameters(orientation="exif", refine=False, tiles=0) == {
-        "orientation": "exif",
-        "refine": False,
-        "tiles": 0,
-    }
-
-
-def test_parameters_have_the_types_that_go_over_the_wire():
-    sent = build_parameters(
-        min_confidence=np.float32(0.5),
-        max_faces=np.int64(3),
-        orientation=np.str_("auto"),
-        refine=np.True_,
-        tiles=np.int64(4),
-    )
-    assert [type(value) for value in sent.values()] == [float, int, str, bool, int]
-    for wrong in (
-        {"max_faces": 2.5},
-        {"tiles": 2.5},
-        {"tiles": "4"},
-        {"refine": 1},
-        {"refine": "no"},
-        {"orientation": 90},
-    ):
-        with pytest.raises(TypeError):
-            build_parameters(**wrong)
+from aurum_client.results import Box, Faces, ModelIds, TensorInfo
 
 
 def test_faces_hold_what_the_server_sent(outputs):
@@ -87,7 +48,7 @@ def test_an_answer_says_whether_it_is_complete(outputs, complete):
 @pytest.mark.parametrize("faces", [0, 1, 2])
 def test_a_server_of_0_1_tells_neither_turns_nor_completeness(outputs, faces):
     sent = outputs(faces)
-    del sent["rotations"], sent["complete"]
+    del sent["rotations"], sent["complete"], sent["gate"]
     for parse in (parse_faces, parse_analysis):
         found = parse(sent)
         assert found.rotations.tolist() == [face.rotation for face in found] == [0] * faces
@@ -97,6 +58,47 @@ def test_a_server_of_0_1_tells_neither_turns_nor_completeness(outputs, faces):
     if faces == 1:
         embedding = parse_embedding(sent)
         assert (embedding.face.rotation, embedding.complete) == (0, True)
+
+
+def test_faces_say_whether_and_why_not_they_are_recognizable(outputs):
+    analysis = parse_analysis(outputs(3, gate=[-1, 1, 15]))
+    assert analysis.quality_calibrated is True
+    assert [face.recognizable for face in analysis] == [True, False, False]
+    assert [face.defect for face in analysis] == [None, "sharpness", "recognizability"]
+    assert all(type(face.recognizable) is bool for face in analysis)
+    assert not analysis.gate.flags.writeable
+
+
+@pytest.mark.parametrize("told", ["empty", "not at all"])
+def test_where_no_gate_is_told_quality_is_only_an_order(outputs, told):
+    sent = outputs(1, gate=[])
+    if told == "not at all":
+        del sent["gate"]
+    analysis, embedding = parse_analysis(sent), parse_embedding(sent)
+    assert analysis.quality_calibrated is embedding.quality_calibrated is False
+    assert analysis[0].recognizable is analysis[0].defect is None
+    assert embedding.recognizable is embedding.defect is None
+    assert (analysis[0].quality, embedding.quality) == (1, 1)
+
+
+def test_an_embedding_is_judged_as_in_an_analysis(outputs):
+    sent = outputs(1, gate=[4])
+    (face,), embedding = parse_analysis(sent), parse_embedding(sent)
+    assert (embedding.quality, embedding.quality_parts) == (face.quality, face.quality_parts)
+    assert embedding.quality_parts.sharpness == 1
+    assert (embedding.recognizable, embedding.defect) == (False, "contrast")
+    assert (embedding.face.recognizable, embedding.face.defect) == (False, "contrast")
+    assert embedding.quality_calibrated is True
+
+
+def test_a_server_of_0_1_does_not_judge_what_it_embeds(outputs):
+    sent = outputs(1)
+    for name in ("quality", "quality_parts", "gate", "rotations", "complete"):
+        del sent[name]
+    embedding = parse_embedding(sent)
+    assert embedding.quality is embedding.quality_parts is embedding.recognizable is None
+    assert embedding.quality_calibrated is False
+    assert embedding.face.embedding is not None
 
 
 def crowd(faces, side, image_size=(4000, 3000), **other):
@@ -141,6 +143,7 @@ def test_more_faces_are_likely_where_the_answer_is_not_complete(faces):
 def test_detection_has_no_embeddings(outputs):
     faces = parse_faces(outputs(2, embedder="", embeddings=False))
     assert faces[0].embedding is faces[0].quality is faces[0].quality_parts is None
+    assert faces[0].recognizable is faces[0].defect is None
     assert faces.models.embedder is None
     assert [face.embedding for face in faces] == [None, None]
 
@@ -154,6 +157,7 @@ def test_a_photo_without_faces_has_empty_arrays(outputs):
     assert (analysis.quality.shape, analysis.quality_parts.shape) == ((0,), (0, 16))
     assert analysis.rotations.shape == (0,)
     assert analysis.calibration is None
+    assert analysis.quality_calibrated is False
 
 
 def test_results_cannot_be_changed(outputs):
@@ -192,6 +196,11 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("image_size", np.zeros(3, np.int32), "image_size"),
         ("rotations", np.zeros(3, np.int32), r"int32 \[3\], expected int32 \[2\]"),
         ("rotations", np.zeros(2, np.float32), "is float32"),
+        ("gate", np.zeros(2, np.int64), "is int64"),
+        ("gate", np.zeros((2, 1), np.int32), r"int32 \[2, 1\], expected int32 \[any\]"),
+        ("gate", np.zeros(1, np.int32), "'gate' is of 1 faces, not 2 or 0"),
+        ("gate", np.array([-1, 16], np.int32), r"\[-1, 16\], not -1 to 15"),
+        ("gate", np.array([-2, 15], np.int32), r"\[-2, 15\], not -1 to 15"),
         ("complete", np.ones(2, bool), r"expected bool \[1\]"),
         ("complete", np.ones(1, np.int32), "is int32"),
         ("models", np.array([b"a"], np.object_), "models"),
@@ -224,56 +233,6 @@ def test_simulated_models_are_told_apart():
     assert ModelIds("yunet@1", "simulated-embedder@2").simulated
     assert ModelIds("simulated@1", None).simulated
     assert not ModelIds("yunet@1", None).simulated
-
-
-def test_comparison_is_the_cosine(outputs):
-    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, axis=1))
-    assert Comparison.between(a, a).similarity == 1
-    assert Comparison.between(a, b).similarity == 0
-    assert Comparison.between(a, b).b is b
-
-
-@pytest.mark.parametrize(("far", "match"), [(1e-2, True), (1e-3, True), (1e-4, False)])
-def test_a_decision_is_made_at_the_threshold_of_a_far(outputs, far, match):
-    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1))
-    half = replace(b, vector=a.vector * np.float32(0.5))
-
-    found = Comparison.between(a, half, far=far)
-
-    assert (found.similarity, found.far, found.match) == (0.5, far, match)
-    assert found.threshold == {1e-2: 0.25, 1e-3: 0.5, 1e-4: 0.75}[far]
-    assert found.probability == 0.5  # slope 20 and intercept -10 cancel out
-
-
-def test_a_probability_follows_the_prior(outputs):
-    a = parse_embedding(outputs(1))
-    half = replace(a, vector=a.vector * np.float32(0.5))
-    # Even odds before, so the probability is the prior itself.
-    assert Comparison.between(a, half, prior=0.001).probability == pytest.approx(0.001)
-    assert Comparison.between(a, a).probability == pytest.approx(1 / (1 + math.exp(-10)))
-    far_off = Calibration({}, 1e6, 0, 0.5)
-    assert far_off.probability(-1) == 0
-    assert far_off.probability(1) == 1
-
-
-@pytest.mark.parametrize("wrong", [{"far": 0.05}, {"far": 0}, {"prior": 0}, {"prior": 1.5}])
-def test_a_decision_that_there_is_no_threshold_for(outputs, wrong):
-    a = parse_embedding(outputs(1))
-    with pytest.raises(ValueError, match=r"must be (one of 0\.01, 0\.001, 0\.0001|above 0)"):
-        Comparison.between(a, a, **wrong)
-
-
-def test_an_embedder_that_was_not_calibrated_decides_nothing(outputs):
-    a = parse_embedding(outputs(1) | {"calibration": np.zeros(0, np.float32)})
-    found = Comparison.between(a, a)
-    assert found.similarity == 1
-    assert found.threshold is found.match is found.probability is None
-
-
-def test_embeddings_of_different_models_do_not_compare(outputs):
-    a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, embedder="other@1"))
-    with pytest.raises(errors.ModelMismatchError, match=r"edgeface@ba9876543210 and other@1"):
-        Comparison.between(a, b)
 
 
 def test_metadata_of_both_transports_reads_the_same():

@@ -34,6 +34,13 @@ from aurum_client._failures import error_from_status
             "no_face",
             "x",
         ),
+        (
+            "StatusCode.INVALID_ARGUMENT",
+            "in ensemble 'embed_face', [low_quality] x",
+            errors.LowQualityError,
+            "low_quality",
+            "x",
+        ),
         ("400", "[request id: r-1] expected 1", errors.InvalidRequestError, None, "expected 1"),
         ("400", "[invalid_parameter] x", errors.InvalidRequestError, "invalid_parameter", "x"),
         ("503", "[overloaded] busy", errors.UnavailableError, "overloaded", "busy"),

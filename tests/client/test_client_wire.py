@@ -18,6 +18,7 @@ from aurum_client import (
     ConnectionFailedError,
     InvalidImageError,
     InvalidRequestError,
+    LowQualityError,
     ModelNotFoundError,
     ProtocolError,
     RequestTimeoutError,
@@ -38,6 +39,7 @@ DATATYPES = {
 ERRORS = {
     b"bad": (400, grpc.StatusCode.INVALID_ARGUMENT, "[invalid_image] cannot be decoded"),
     b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[overloaded] too many requests"),
+    b"poor": (400, grpc.StatusCode.INVALID_ARGUMENT, "[low_quality] the face's quality is 0.12"),
     b"none": (404, grpc.StatusCode.NOT_FOUND, "Request for unknown model"),
 }
 
@@ -57,11 +59,13 @@ class Server:
         self.seen: dict = {}
         self.garbled = False
         self.complete = True
+        self.gate = None
 
     async def outputs(self, image: bytes) -> dict[str, np.ndarray]:
         if image == b"hang":
             await asyncio.Event().wait()
-        outputs = self.make_outputs(int(image) if image.isdigit() else 1, complete=self.complete)
+        faces = int(image) if image.isdigit() else 1
+        outputs = self.make_outputs(faces, complete=self.complete, gate=self.gate)
         return {**outputs, "of_a_later_server": np.zeros(1, np.float32)}
 
     def note(self, image, parameters, request_id, key) -> None:
@@ -197,7 +201,12 @@ def talk(server, conversation, **options) -> None:
 def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
     async def conversation(client):
         analysis = await client.analyze(
-            b"3", min_confidence=0.5, max_faces=7, detection_size=640, request_id="r-1"
+            b"3",
+            min_confidence=0.5,
+            max_faces=7,
+            min_quality=0.25,
+            detection_size=640,
+            request_id="r-1",
         )
         sent = outputs(3)
         for name in set(sent) - {"complete", "image_size", "models", "calibration"}:
@@ -205,13 +214,19 @@ def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
         assert analysis.models.detector == "yunet@0123456789ab"
         assert server.seen == {
             "image": b"3",
-            "parameters": {"min_confidence": 0.5, "max_faces": 7, "detection_size": 640},
+            "parameters": {
+                "min_confidence": 0.5,
+                "max_faces": 7,
+                "min_quality": 0.25,
+                "detection_size": 640,
+            },
             "id": "r-1",
             "key": "secret",
         }
         assert {name: type(value) for name, value in server.seen["parameters"].items()} == {
             "min_confidence": float,
             "max_faces": int,
+            "min_quality": float,
             "detection_size": int,
         }
         await client.embed(b"1", aligned=True)
@@ -229,6 +244,17 @@ def test_a_truth_value_arrives_over_both(server):
     async def conversation(client):
         for server.complete in (True, False):
             assert (await client.detect(b"1")).complete is server.complete
+
+    talk(server, conversation)
+
+
+def test_a_gate_that_no_embedder_has_arrives_empty_over_both(server):
+    async def conversation(client):
+        for server.gate in ([-1], [1], []):
+            embedding = await client.embed(b"1")
+            told = {(-1,): True, (1,): False, (): None}[tuple(server.gate)]
+            assert embedding.recognizable is told
+            assert (await client.analyze(b"1"))[0].recognizable is told
 
     talk(server, conversation)
 
@@ -266,6 +292,7 @@ def test_many_calls_run_side_by_side(server):
     [
         (b"bad", InvalidImageError, ("invalid_image", "cannot be decoded")),
         (b"busy", UnavailableError, ("overloaded", "too many requests")),
+        (b"poor", LowQualityError, ("low_quality", "the face's quality is 0.12")),
         (b"none", ModelNotFoundError, (None, "Request for unknown model")),
     ],
 )

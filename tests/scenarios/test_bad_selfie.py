@@ -24,9 +24,9 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         ("a GIF", b"GIF89a" + bytes(200), 400, "can't open"),
         ("not an image", b"Dear Sir or Madam, " * 20, 400, "can't open"),
         ("no bytes at all", b"", 400, "can't open"),
-        ("11 megabytes", photos.ann + bytes(11_000_000), 413, "too large"),
-        ("15 megabytes, refused by the edge", photos.ann + bytes(15_000_000), 413, "too large"),
-        ("20 megabytes, refused by the app", photos.ann + bytes(20_000_000), 413, "too large"),
+        ("25 megabytes and a byte", photos.ann.ljust(25_000_001, b"\0"), 413, "too large"),
+        ("30 megabytes, refused by the edge", photos.ann + bytes(30_000_000), 413, "too large"),
+        ("40 megabytes, refused by the app", photos.ann + bytes(40_000_000), 413, "too large"),
         ("100 megapixels in 200 bytes", huge_png(10_000, 10_000), 413, "too large"),
     ):
         told = app.keep("dan", photo)

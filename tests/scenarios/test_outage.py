@@ -23,7 +23,7 @@ def test_the_app_goes_on_by_itself_and_says_who_answered(service, edge, redis, p
         assert Counter(reply.source for reply in replies) == {"local": 24}
         seen("The service is killed. 24 members go on: 24 answered, marked as source local.")
         if real:
-            assert all(reply.accepted and reply.score is None for reply in replies)
+            assert all(reply.accepted and reply.score == before.score for reply in replies)
             seen(f'They are told: "{replies[0].message}"')
             during = app.compare("ann", photos.ann)
             assert (during.source, during.match) == ("local", True)

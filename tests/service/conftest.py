@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import up_process
 from aurum_client import FaceClient
@@ -63,6 +64,13 @@ def client(request: pytest.FixtureRequest, service: Service) -> Iterator[FaceCli
 def astronaut() -> bytes:
     """512x512, one face."""
     return PHOTO.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def blurred(astronaut: bytes) -> bytes:
+    """The same, so blurred that the face is not recognizable."""
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.imencode(".png", cv2.GaussianBlur(photo, (0, 0), 4))[1].tobytes()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from aurum_client import FaceClient
 from skimage.transform import SimilarityTransform
 
 from aurum.imaging.align import SIDE, TEMPLATE
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import letterbox
 from aurum.imaging.quality import recognizability

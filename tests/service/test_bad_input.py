@@ -1,8 +1,10 @@
 """Every bad input gets INVALID_ARGUMENT and a message that says what was wrong and is allowed."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import images
@@ -18,7 +20,13 @@ from aurum.server.private import running
 from aurum.settings import Settings
 
 # Small limits, so that files beyond them are small.
-LIMITS = {"max_image_bytes": 400_000, "max_image_pixels": 5_000_000}
+LIMITS = {
+    "max_image_bytes": 400_000,
+    "max_base64_bytes": 100_000,
+    "max_image_pixels": 5_000_000,
+    "max_jpeg_pixels": 5_000_000,
+    "max_photo_memory": 12_000_000,
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,38 @@ def limited(tmp_path_factory):
         yield service
 
 
-BAD = images.bad(LIMITS["max_image_bytes"], LIMITS["max_image_pixels"])
+GOOD = images.good()
+GIF = base64.b64encode(images.bad()["other format GIF"][0])
+BAD = images.bad(LIMITS["max_image_bytes"], LIMITS["max_image_pixels"]) | {
+    "base64 of a GIF": (GIF, "GIF images are not supported"),
+    "base64 of text": (base64.b64encode(b"this is no photo\n" * 20), "the bytes are not an image"),
+    "base64 damaged": (base64.b64encode(GOOD["jpeg"][0])[:-9] + b"!" * 9, "is damaged base64"),
+    "base64 cut": (base64.b64encode(GOOD["jpeg"][0])[:-100], "JPEG image is corrupt or truncated"),
+    "data URL of a GIF": (b"data:image/gif;base64," + GIF, "GIF images are not supported"),
+    "data URL of text": (b"data:text/plain,hello", "the data URL is not base64"),
+    "too many bytes in base64": (
+        base64.b64encode(GOOD["jpeg"][0] + bytes(100_000)),
+        rf"has {len(GOOD['jpeg'][0]) + 100_000} bytes; at most 100000 are allowed as base64 "
+        r"\(AURUM_MAX_BASE64_BYTES\): send larger ones in binary, with at most 400000",
+    ),
+    "too much memory jpeg": (
+        images.with_size(images.good()["jpeg progressive"][0], 2500, 2000),
+        r"2500x2000 pixels takes \d+ bytes of memory to be decoded, even at 1/8 of its size; at "
+        r"most 12000000 are allowed \(AURUM_MAX_PHOTO_MEMORY\)",
+    ),
+    **{
+        f"too much memory {kind}": (
+            images.with_size(GOOD[kind][0], 2500, 2000),
+            r"2500x2000 pixels takes \d+ bytes of memory to be decoded; at most 12000000 are "
+            r"allowed \(AURUM_MAX_PHOTO_MEMORY\)",
+        )
+        for kind in ("png", "webp", "heic", "avif")
+    },
+    "heic of another size": (
+        images.with_size(GOOD["heic"][0], 300, 200),
+        "the HEIC image is corrupt or truncated and can't be decoded",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -41,11 +80,55 @@ def test_bad_images_are_refused_with_the_reason(limited, name):
         assert caught.value.status in ("400", "StatusCode.INVALID_ARGUMENT")
 
 
-@pytest.mark.parametrize("name", images.good())
+@pytest.mark.parametrize("name", GOOD)
 def test_unusual_images_work(simulated, name):
-    data, (width, height) = images.good()[name]
+    data, (width, height) = GOOD[name]
     with FaceClient(simulated.urls[0]) as client:
         assert client.detect(data).image_size == (width, height)
+
+
+# What phones and browsers send, beside plain JPEG.
+SENT = ["heic", "heic 10-bit", "heic tiles", "heic orientation 6", "avif", "avif orientation 6",
+        "png orientation 6 behind", "jpeg without its end", "jpeg progressive without its end",
+        "webp"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_the_same_face_is_found_in_every_form(best, name):
+    """In the real server: the decoders' processes are started from a Python stub of Triton's."""
+    with FaceClient(best.urls[1]) as client:
+        plain, found = (client.detect(data) for data, _ in (GOOD["png"], GOOD[name]))
+    assert len(found) == len(plain) == 1
+    np.testing.assert_allclose(found.boxes, plain.boxes, atol=4)
+    assert found.image_size == plain.image_size
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_base64_comes_as_encoders_write_it(simulated, transport):
+    data, size = GOOD["heic"]
+    for text in (
+        base64.encodebytes(data),
+        base64.urlsafe_b64encode(data).rstrip(b"="),
+        b"DATA:;BASE64," + base64.b64encode(data),
+    ):
+        result = infer(simulated, transport, "detect_faces", text)
+        assert result.as_numpy("image_size").tolist() == list(size)
+
+
+def test_many_heics_at_once_get_the_answer_of_each(simulated):
+    with FaceClient(simulated.urls[1]) as client, ThreadPoolExecutor(8) as pool:
+        names = ["heic", "heic gray", "avif", "jpeg"] * 6
+        boxes = list(pool.map(lambda name: client.detect(GOOD[name][0]).boxes, names))
+    for box in boxes:
+        np.testing.assert_allclose(box, boxes[0], atol=4)
+
+
+def test_without_heic_the_setting_is_named(tmp_path):
+    settings = replace(Settings.from_env(), profile="simulated", heic=False)
+    with running(settings, tmp_path) as service, FaceClient(service.urls[0]) as client:
+        with pytest.raises(InvalidImageError, match=r"HEIC images are not .* \(AURUM_HEIC=0\)"):
+            client.detect(GOOD["heic"][0])
+        assert client.detect(GOOD["avif"][0]).image_size == (320, 256)
 
 
 BAD_PARAMETERS = [

@@ -7,7 +7,14 @@ import re
 import images
 import numpy as np
 import pytest
-from aurum_client import AsyncFaceClient, AurumError, FaceClient, InvalidImageError
+from aurum_client import (
+    AsyncFaceClient,
+    AurumError,
+    FaceClient,
+    InvalidImageError,
+    LowQualityError,
+    QualityParts,
+)
 from test_contract import FLAT
 
 
@@ -39,6 +46,8 @@ def test_all_four_clients_return_the_same(service, astronaut):
         np.testing.assert_array_equal(reference[0].boxes, other[0].boxes)
         np.testing.assert_array_equal(reference[1].vector, other[1].vector)
         assert_same(reference[2], other[2])
+        np.testing.assert_array_equal(reference[2].gate, other[2].gate)
+        assert reference[1].quality == other[1].quality
 
 
 def test_a_path_a_file_and_bytes_are_the_same_photo(simulated, astronaut, tmp_path):
@@ -53,6 +62,54 @@ def test_a_path_a_file_and_bytes_are_the_same_photo(simulated, astronaut, tmp_pa
 def test_compare(client, astronaut):
     same = client.compare(astronaut, astronaut)
     assert same.similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_an_embedding_is_judged_as_in_an_analysis(client, astronaut):
+    face, embedding = client.analyze(astronaut)[0], client.embed(astronaut)
+    assert embedding.quality == pytest.approx(face.quality, abs=1e-3)
+    assert embedding.quality_parts == pytest.approx(face.quality_parts, abs=1e-2)
+    assert (embedding.recognizable, embedding.defect) == (face.recognizable, face.defect)
+
+
+@pytest.mark.parametrize("transport", [0, 1])
+def test_a_face_that_is_not_recognizable_matches_nobody(real, astronaut, blurred, transport):
+    with FaceClient(real.urls[transport], timeout=60) as client:
+        assert client.embed(astronaut).recognizable is True
+        assert client.analyze(blurred).quality_calibrated is True
+        same, spoilt = client.compare(astronaut, astronaut), client.compare(astronaut, blurred)
+    assert (same.decision, same.far, same.gated, same.reason) == ("match", 1e-4, True, None)
+    assert spoilt.similarity > spoilt.threshold
+    assert (spoilt.decision, spoilt.match, spoilt.gated) == ("not recognizable", None, True)
+    assert spoilt.b.defect in QualityParts._fields
+    assert spoilt.reason.startswith(f"second photo: {spoilt.b.defect} ")
+
+
+@pytest.mark.parametrize("transport", [0, 1])
+def test_another_embedder_only_orders_its_faces(simulated, astronaut, transport):
+    with FaceClient(simulated.urls[transport], timeout=60) as client:
+        analysis, found = client.analyze(astronaut), client.compare(astronaut, astronaut)
+    assert len(analysis) > 0
+    assert analysis.quality_calibrated is False
+    assert {face.recognizable for face in analysis} == {None}
+    assert (found.decision, found.gated) == ("uncalibrated", False)
+    assert found.a.quality is not None
+
+
+def test_the_least_quality_that_is_asked_for(client, astronaut):
+    quality = client.embed(astronaut).quality
+    assert 0 < quality < 1
+    assert client.embed(astronaut, min_quality=quality / 2).quality == pytest.approx(
+        quality, abs=1e-3
+    )
+    kept = [face.quality for face in client.analyze(astronaut)]
+    least = np.mean(kept)
+    passed = [quality for quality in kept if quality >= least]
+    answer = client.analyze(astronaut, min_quality=least)
+    assert [face.quality for face in answer] == pytest.approx(passed, abs=1e-3)
+    assert len(client.analyze(astronaut, min_quality=1)) == 0
+    with pytest.raises(LowQualityError, match=f"{quality:.2f}.* min_quality=1") as caught:
+        client.compare(astronaut, astronaut, min_quality=1)
+    assert caught.value.code == "low_quality"
 
 
 @pytest.mark.parametrize("transport", [0, 1])

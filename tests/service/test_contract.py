@@ -12,16 +12,18 @@ import tritonclient.http as triton_http
 from aurum_client import Comparison, FaceClient, ModelMismatchError, NoFaceError
 
 from aurum.imaging.quality import PARTS
+from aurum.imaging.quality_weights import LEARNT
 from aurum.models import build
 from aurum.models.pull import PullError
 from aurum.server.private import Service, running
 from aurum.settings import Settings
 
 COMMON = {"boxes", "landmarks", "scores", "rotations", "complete", "image_size", "models"}
+JUDGED = {"embeddings", "quality", "quality_parts", "gate", "calibration"}
 PIPELINES = {
     "detect_faces": COMMON,
-    "embed_face": COMMON | {"embeddings", "calibration"},
-    "analyze_faces": COMMON | {"embeddings", "quality", "quality_parts", "calibration"},
+    "embed_face": COMMON | JUDGED,
+    "analyze_faces": COMMON | JUDGED,
 }
 DTYPES = {
     "boxes": ("FP32", (4,)),
@@ -78,6 +80,11 @@ def test_outputs_have_their_names_types_and_shapes(service, transport, pipeline,
         if name in got:
             assert got[name]["datatype"] == dtype
             assert tuple(got[name]["shape"]) == (1, *tail)
+    if "gate" in got:
+        # The simulated embedder and the smaller EdgeFace have none.
+        assert got["gate"]["datatype"] == "INT32"
+        gated = service.prepared.ids["face_embedding"] == LEARNT.embedder
+        assert result.as_numpy("gate").tolist() == ([-1] if gated else [])
     assert got["image_size"]["datatype"] == "INT32"
     assert result.as_numpy("image_size").tolist() == [512, 512]
     assert got["models"] | {"datatype": "BYTES", "shape": [2]} == got["models"]
@@ -101,6 +108,7 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
         assert result.as_numpy("quality").shape == (0,)
         assert result.as_numpy("quality_parts").shape == (0, 16)
         assert result.as_numpy("calibration").shape == (0,)
+        assert result.as_numpy("gate").shape == (0,)
 
 
 def test_answers_name_the_models_that_took_part(service, client, astronaut):
@@ -248,3 +256,72 @@ def test_apis_that_no_client_needs_are_closed(simulated, path):
         urllib.request.urlopen(request)
     with caught.value as answer:
         assert answer.code == 403
+
+
+# --- what can't be recognized ---
+
+
+def gates(service, images, **parameters):
+    """`gate` and `quality` by both pipelines and transports, which must agree; None for no face."""
+    told = []
+    for image in images:
+        answers = [
+            infer(service, transport, "embed_face", image, **parameters)
+            for transport in ("http", "grpc")
+        ]
+        gate, quality, parts = (
+            [answer.as_numpy(name)[0] for answer in answers]
+            for name in ("gate", "quality", "quality_parts")
+        )
+        assert gate[0] == gate[1]
+        assert quality[0] == quality[1]
+        told.append(None if gate[0] == -1 else PARTS[gate[0]])
+        assert parts[0].shape == (16,)
+    return told
+
+
+def test_spoilt_faces_do_not_pass_the_gate(real, astronaut):
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    small = cv2.resize(photo[20:220, 120:320], None, fx=0.14, fy=0.14, interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(0).normal(0, 45, photo.shape)
+    spoilt = [
+        cv2.GaussianBlur(photo, (0, 0), 7),
+        (photo * 0.08).astype(np.uint8),
+        (128 + (photo - 128.0) * 0.08).astype(np.uint8),
+        np.clip(photo + noise, 0, 255).astype(np.uint8),
+        small,
+    ]
+    files = [cv2.imencode(".png", image)[1].tobytes() for image in spoilt]
+
+    assert gates(real, [astronaut]) == [None]
+    assert gates(real, files) == ["sharpness", "exposure", "contrast", "noise", "resolution"]
+
+
+def test_an_aligned_crop_without_a_face_does_not_pass(real):
+    random = np.random.default_rng(0)
+    files = []
+    for size in (4, 8, 16, 112):
+        coarse = random.integers(0, 256, (size, size, 3), np.uint8)
+        crop = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
+        files.append(cv2.imencode(".png", crop)[1].tobytes())
+
+    assert None not in gates(real, files, aligned=True)
+
+
+def test_a_least_quality_leaves_out_or_refuses(real, astronaut):
+    sharp = infer(real, "http", "analyze_faces", astronaut).as_numpy("quality")[0]
+    assert 0.8 < sharp < 1
+    for least, faces in ((float(sharp), 1), (float(np.nextafter(sharp, np.float32(2))), 0)):
+        for transport in ("http", "grpc"):
+            answer = infer(real, transport, "analyze_faces", astronaut, min_quality=str(least))
+            for name in ("boxes", "embeddings", "quality", "quality_parts", "gate", "rotations"):
+                assert len(answer.as_numpy(name)) == faces, name
+    assert infer(real, "http", "embed_face", astronaut, min_quality="0.5").as_numpy("gate") == [-1]
+    with pytest.raises(triton_http.InferenceServerException) as caught:
+        infer(real, "http", "embed_face", astronaut, min_quality="0.9999")
+    assert caught.value.status() == "400"
+    told = f"[low_quality] the face's quality is {sharp:.2f}, below min_quality=0.9999; it is worst"
+    assert told in str(caught.value)
+    with pytest.raises(triton_grpc.InferenceServerException, match="tells no quality") as refused:
+        infer(real, "grpc", "detect_faces", astronaut, min_quality="0")
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"

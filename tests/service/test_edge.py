@@ -15,7 +15,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from aurum_client import AccessDeniedError, FaceClient
+from aurum_client import AccessDeniedError, FaceClient, InvalidImageError
 from edge_world import INFER, RAW, World, edge_before, failure, load, wait_for_more
 from waiting import eventually
 
@@ -148,26 +148,60 @@ def test_unreadable_keys_let_nobody_in(best, astronaut):
 
 def test_a_body_that_is_too_large(world):
     """By its Content-Length over HTTP, by what comes over chunked HTTP and gRPC."""
-    large = b"x" * 14_000_000
+    large = b"x" * 26_000_000
     with world.http(**RAW) as http:
         for body in (large, iter([large])):
             answer = http.post(INFER, content=body)
             assert answer.status_code == 413
-            assert answer.json()["error"].startswith("[too_large] the body must not exceed 1339")
+            assert answer.json()["error"].startswith(
+                "[too_large] the body must not exceed 25065536 "
+            )
     with world.client("grpc") as client, pytest.raises(Exception, match="must not exceed") as got:
         client.detect(large)
     assert got.value.status == "StatusCode.RESOURCE_EXHAUSTED"
 
 
-def test_the_largest_photo_fits_as_base64(world):
-    """10 MB, which is no photo: Triton's own answer comes through."""
-    text = base64.b64encode(b"x" * 10_000_000).decode()
-    body = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}]}
+def in_json(photo: bytes) -> dict[str, object]:
+    data = [photo.decode()]
+    return {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]}
+
+
+def padded(photo: bytes, size: int) -> bytes:
+    """With so many bytes; what comes behind a JPEG's end is nobody's business."""
+    return photo + bytes(size - len(photo))
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+def test_the_largest_photo_fits_as_base64(world, astronaut, encode):
+    """10 MB, also in lines of 76 as encoders write them."""
     with world.http() as http:
-        answer = http.post(INFER, json=body)
+        answer = http.post(INFER, json=in_json(encode(padded(astronaut, 10_000_000))))
+        assert answer.status_code == 200, answer.text
+        answer = http.post(INFER, json=in_json(encode(padded(astronaut, 10_000_001))))
     assert answer.status_code == 400
-    assert "[invalid_image]" in answer.json()["error"]
+    assert "at most 10000000 are allowed as base64 (AURUM_MAX_BASE64_BYTES): send larger ones in " \
+        "binary, with at most 25000000" in answer.json()["error"]  # fmt: skip
     assert not list((world.edge.settings.edge_folder / "body").rglob("*")), "bodies stay in memory"
+
+
+def test_a_larger_photo_goes_in_binary(world, astronaut):
+    for protocol in ("http", "grpc"):
+        with world.client(protocol) as client:
+            assert len(client.detect(padded(astronaut, 25_000_000))) == 1
+            with pytest.raises(InvalidImageError, match="at most 25000000 are allowed"):
+                client.detect(padded(astronaut, 25_000_001))
+
+
+def test_json_that_is_too_large_is_told_to_go_in_binary(world):
+    body = json.dumps(in_json(b"x" * 15_000_000)).encode()
+    with world.http() as http:
+        for content in (body, iter([body])):
+            answer = http.post(INFER, content=content)
+            assert answer.status_code == 413
+            assert answer.json()["error"].startswith(
+                "[too_large] a body of JSON alone must not exceed 14232205 bytes: send larger "
+                "photos in binary"
+            )
 
 
 def test_a_flood_is_answered_429(strict, astronaut):

@@ -124,6 +124,36 @@ def test_unusual_json_passes(world, astronaut):
             assert answer.json()["id"] == request["id"]
 
 
+# How encoders of JSON write the line breaks, slashes, pluses and equals signs of base64.
+ESCAPED = {
+    "line breaks": lambda text: text,
+    "slashes, by PHP": lambda text: text.replace("/", "\\/"),
+    "pluses, by .NET": lambda text: text.replace("+", "\\u002B"),
+    "all by code": lambda text: (
+        text.replace("+", "\\u002b").replace("/", "\\u002F").replace("=", "\\u003d")
+    ),
+}
+
+
+@pytest.mark.parametrize("encoder", ESCAPED)
+def test_long_base64_passes_as_encoders_escape_it(world, astronaut, encoder):
+    made, _ = world
+    photo = base64.encodebytes(astronaut).decode().replace("\n", "\r\n")
+    body = ESCAPED[encoder](json.dumps(photo)).encode()
+    assert len(body) > 65_536
+    with made.http() as http:
+        answer = http.post(INFER, content=text(data=["@"]).replace(b'"@"', body))
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "escape", ["\\u0022", "\\ud800", "\\\\", '\\"', "\\u002", "\\b", "\\u0000"]
+)
+def test_other_escapes_in_long_base64_are_refused(world, astronaut, escape):
+    photo = base64.b64encode(astronaut).decode()
+    refuses(world, text(data=["@"]).replace(b"@", (photo + escape + photo).encode()))
+
+
 def call(made, request: protocol.ModelInferRequest) -> grpc.RpcError | None:
     credentials = grpc.ssl_channel_credentials(made.ca.read_bytes())
     with grpc.secure_channel(made.edge.grpc_url.removeprefix("grpcs://"), credentials) as channel:

@@ -10,7 +10,7 @@ import tritonclient.http as triton
 from aurum_client import FaceClient, InvalidRequestError
 from PIL import Image
 
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import decode
 
 BOX = np.array([178, 63, 90, 113])  # the astronaut's face, in the photo of 512x512
 

@@ -26,7 +26,7 @@ def test_ten_thousand_hostile_requests(tmp_path):
     number = int(result.processes.split()[0])
     assert result.memory[-1] - result.memory[0] < KEPT_MB * number
     # The generators reach both ends: what decoders take, and what they refuse.
-    for kind in ("JPEG", "PNG", "WebP"):
+    for kind in ("JPEG", "PNG", "WebP", "HEIF"):
         for answer in ("ok", "invalid_image"):
             found = (
                 n

@@ -1,4 +1,4 @@
-"""Photos of 12 megapixels, which are decoded at a fraction of their size, against full decoding."""
+"""Photos that are decoded at a fraction of their size, against full decoding."""
 
 import cv2
 import numpy as np
@@ -74,6 +74,25 @@ def test_a_group(client, real, portraits, columns, enough):
     assert enough <= pixels_per_crop_pixel(answer.boxes, answer.landmarks).min() < 2 * enough
     assert len(client.detect(data)) == len(answer)
     check(answer, full)
+
+
+def test_a_photo_of_108_megapixels(client, real, portraits):
+    """As large as phones make them; its face is small, so that it is decoded once more."""
+    size = (12_000, 9000)
+    whole = np.full((size[1], size[0], 3), 128, np.uint8)
+    portrait = cv2.resize(portraits[0], (1800, 1800), interpolation=cv2.INTER_CUBIC)
+    whole[4000:5800, 7000:8800] = portrait
+    done, data = cv2.imencode(".jpg", whole[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert done
+
+    answer = client.analyze(data.tobytes())
+
+    expected = client.analyze(cv2.imencode(".png", portrait[..., ::-1])[1].tobytes())
+    assert answer.image_size == size
+    assert len(answer) == len(expected) == 1
+    moved = answer.boxes[0, :2] - expected.boxes[0, :2] - (7000, 4000)
+    assert np.abs(moved).max() < 2 * size[0] / 640
+    assert (answer.embeddings @ expected.embeddings.T).item() > 0.9
 
 
 def check(answer, full):

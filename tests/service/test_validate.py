@@ -11,6 +11,7 @@ from aurum.cli.app import app
 from aurum.models.prove import PHOTO
 from benchmarks.accuracy.ask import FILE
 from benchmarks.accuracy.parity import CLIENTS
+from benchmarks.quality import gate, kinds
 
 
 def run(*arguments):
@@ -45,6 +46,36 @@ def test_calibrate(real, people):
     assert "[models.calibration]" in (people / "out" / "calibration.toml").read_text()
     assert "impostor_pairs = 4\ngenuine_pairs = 2\n" in shown.output
     assert (people / "out" / "calibration.png").is_file()
+
+
+def test_groups(real, people):
+    names = sorted(path.name for path in (people / "faces").iterdir())
+    (people / "groups.txt").write_text("".join(f"{name}\tall\n" for name in names))
+    shown = run(
+        *("groups", people / "faces", "--groups", people / "groups.txt"),
+        *("--out", people / "out", "--url", real.urls[0]),
+    )
+    assert shown.exit_code == 0, shown.output
+    rows = [line for line in shown.output.splitlines() if line.startswith(("| all", "| every"))]
+    assert [row.split(" | ")[1:4] for row in rows] == [["2", "4", "4"]] * 2
+    assert "100.00%" in rows[0]
+
+
+def test_gate(real, people, monkeypatch):
+    blurred = {name: kinds.KINDS["blurred"][name] for name in ("sigma 2 px", "sigma 8 px")}
+    monkeypatch.setattr(kinds, "KINDS", {"blurred": blurred})
+    monkeypatch.setattr(kinds, "CROPS", 2)
+    monkeypatch.setattr(gate, "halves", lambda names: ([], names))
+    shown = run(
+        *("gate", people / "faces", "--pairs", people / "pairs.txt"),
+        *("--out", people / "out", "--url", real.urls[0]),
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "0.00% of 4 photos don't pass" in shown.output
+    assert "| 0.001 | 100.00% | 100.00% | 0.00% | 0.00% |" in shown.output
+    rows = {line.split(" | ")[0]: line for line in shown.output.splitlines() if "blurred" in line}
+    assert len(rows) == 3
+    assert "| 0 (0.0%) |" in rows["| blurred, sigma 8 px"]
 
 
 def test_variants_and_detection(real, tmp_path):

@@ -116,7 +116,8 @@ def answer(boxes, embeddings=None, size=(100, 100)):
     points = np.zeros((len(boxes), 5, 2), np.float32)
     if embeddings is None:
         embeddings = np.zeros((len(boxes), 0), np.float32)
-    return Answer(np.array(size, np.int32), boxes, points, np.ones(len(boxes)), embeddings)
+    sure = np.ones(len(boxes))
+    return Answer(np.array(size, np.int32), boxes, points, sure, embeddings, sure > 0)
 
 
 def test_the_central_face_counts():

@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime
 
 from aurum.imaging.quality import PARTS
 from aurum.imaging.quality_weights import LEARNT, load, save
-from benchmarks.quality import choose, cross, degrade, evaluate, fit, mean_face, samples
+from benchmarks.quality import cross, degrade, evaluate, mean_face, model, samples
 from benchmarks.quality.measure import Table, measure
 from benchmarks.quality.pairs import error_versus_reject, failures, pairs
 from benchmarks.quality.source import Measured
@@ -47,6 +47,7 @@ def table(persons, found=None, embeddings=None):
         np.ones(count, bool) if found is None else found,
         np.zeros((count, len(PARTS)), np.float32),
         np.eye(count, 512, dtype=np.float32) if embeddings is None else embeddings,
+        np.zeros(count, np.float32),
     )
 
 
@@ -127,8 +128,8 @@ def test_the_centre_is_of_what_is_not_even_like_itself():
     data.found[3] = False
     data.embeddings[3] = 0
 
-    middle = fit.centre(data)
-    column = fit.recognized(data, middle).parts[:, PARTS.index("recognizability")]
+    middle = model.centre(data)
+    column = model.recognized(data, middle).parts[:, PARTS.index("recognizability")]
 
     assert middle.astype(float) == pytest.approx(np.eye(512)[0])
     assert column[bad & data.found] == pytest.approx(0)
@@ -144,14 +145,14 @@ def test_people_are_foreseen_by_others():
     data.parts[:] = random.random(data.parts.shape)
     before = data.parts.copy()
 
-    found = choose.foreseen(data, (), seed=0)
+    found = model.cross_validated(data, (), seed=0)
     own = data.person == "P0"
     data.parts[own] = 0
 
     # What P0's photos are like changes no one else's total in the fold that leaves P0 out.
-    again = choose.foreseen(data, (), seed=0)
+    again = model.cross_validated(data, (), seed=0)
     _, person = np.unique(data.person, return_inverse=True)
-    fold = np.random.default_rng(0).integers(choose.FOLDS, size=30)[person]
+    fold = np.random.default_rng(0).integers(model.FOLDS, size=30)[person]
     same = (fold == fold[own][0]) & ~own
     assert same.any()
     assert (found[same] == again[same]).all()
@@ -250,7 +251,8 @@ def test_measuring_goes_on_where_it_stopped(folder, tmp_path):
         asked.append(image)
         middle = np.array([[95, 97, 60, 60], [0, 0, 10, 10]], np.float32)
         parts = np.arange(2 * len(PARTS), dtype=np.float32).reshape(2, -1)
-        return Measured(middle[::-1], parts[::-1], np.eye(2, 512, dtype=np.float32)[::-1])
+        vectors = np.eye(2, 512, dtype=np.float32)[::-1]
+        return Measured(middle[::-1], parts[::-1], vectors, np.array([0.25, 0.75], np.float32))
 
     first = measure(folder, NAMES, source, tmp_path / "cache")
     count = len(asked)
@@ -262,6 +264,7 @@ def test_measuring_goes_on_where_it_stopped(folder, tmp_path):
     assert first.person[::4].tolist() == ["Ann", "Ann", "Bob", "Cid"]
     assert first.found[0]
     assert first.parts[0].tolist() == list(range(len(PARTS)))  # of the face in the middle
+    assert first.quality[0] == 0.75
 
 
 def test_a_face_elsewhere_is_not_the_persons(folder, tmp_path):
@@ -270,6 +273,7 @@ def test_a_face_elsewhere_is_not_the_persons(folder, tmp_path):
             np.array([[-90, -90, 10, 10]], np.float32),
             np.ones((1, len(PARTS)), np.float32),
             np.ones((1, 512), np.float32),
+            np.ones(1, np.float32),
         )
 
     found = measure(folder, NAMES[:1], source, tmp_path)
@@ -284,11 +288,11 @@ def test_the_regression_is_at_the_least_of_its_loss():
     y = random.random(400) < 1 / (1 + np.exp(-(x @ (1.5, -1, 0) + 0.5)))
     importance = random.uniform(0.5, 1.5, 400)
 
-    beta = fit.logistic(x, y, importance)
+    beta = model.logistic(x, y, importance, penalty=3.0)
 
     def loss(b):
         z = x @ b[:3] + b[3]
-        return importance @ (np.logaddexp(0, z) - y * z) + fit.PENALTY * (b[:3] ** 2).sum() / 2
+        return importance @ (np.logaddexp(0, z) - y * z) + 3.0 * (b[:3] ** 2).sum() / 2
 
     assert np.abs(approx_fprime(beta, loss, 1e-6)).max() < 0.05
     # Shrunk by the penalty, and by chance off the truth.
@@ -308,10 +312,10 @@ def test_a_model_learns_which_part_tells():
     data.parts[:, symmetry] = 2
     data.parts[bad, symmetry] = -2
 
-    model = fit.fit(data, len(PARTS))
+    found = model.fit(data, len(PARTS))
 
-    assert int(np.argmax(np.abs(model.weights[: len(PARTS)]))) == symmetry
-    assert model.weights[symmetry] > 0.5
+    assert int(np.argmax(np.abs(found.weights[: len(PARTS)]))) == symmetry
+    assert found.weights[symmetry] > 0.5
 
 
 def test_the_mean_face_is_symmetrical_and_of_any_light():

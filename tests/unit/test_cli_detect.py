@@ -39,6 +39,14 @@ def test_detect_searches_folders_and_keeps_the_order(client, folder):
     assert result.stderr == ""
 
 
+def test_folders_are_searched_for_every_format(tmp_path):
+    kept = ["a.jpg", "b.JPEG", "c.png", "d.webp", "e.HEIC", "f.heif", "g.avif"]
+    for name in [*kept, "h.gif", "i.mov"]:
+        (tmp_path / name).touch()
+
+    assert [path.name for path in batch.find([tmp_path])] == kept
+
+
 def test_detect_json(client, folder):
     result = run("detect", folder / "b.jpg", "--json")
 

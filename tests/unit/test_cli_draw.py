@@ -1,5 +1,6 @@
 import io
 
+import images
 import numpy as np
 import pytest
 from aurum_client import Faces, ModelIds
@@ -96,6 +97,21 @@ def test_saves_the_upright_photo(tmp_path, name):
     assert red > 180  # and not blue, which BGR for RGB would have made it
     assert green < 50
     assert blue < 50
+
+
+@pytest.mark.parametrize("kind", ["heic", "avif"])
+def test_the_drawing_of_what_few_programs_show_is_a_jpeg(tmp_path, kind):
+    data, size = images.good()[f"{kind} orientation 6"]
+    path = tmp_path / f"in.{kind}"
+    path.write_bytes(data)
+
+    (target,) = draw.targets([path], tmp_path / "out").values()
+    draw.save(path, faces(), target, Settings())
+
+    assert target.name == "in.jpg"
+    with Image.open(target) as drawn:
+        assert drawn.format == "JPEG"
+        assert drawn.size == size
 
 
 def test_save_says_what_is_wrong(tmp_path):

@@ -74,7 +74,7 @@ def test_missing_files_and_strange_paths_are_named(tmp_path):
 
 
 def test_each_refusal_is_fit_for_json_headers_and_nginx():
-    for item in errors.refusals(1000, "detect_faces"):
+    for item in errors.refusals(1000, 500, "detect_faces"):
         assert item.text.isascii()
         assert not set(item.text) & set("\"'\\$%{}\n"), item
         assert 400 <= item.status <= 599

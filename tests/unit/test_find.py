@@ -1,10 +1,12 @@
+from base64 import b64encode
+
 import images
 import numpy as np
 import pytest
 from seen import SETTINGS, Detector, faces, file, find, options
 
 from aurum.imaging.align import TEMPLATE, align
-from aurum.imaging.decode import decode
+from aurum.imaging.decoding.decode import Encoded, decode
 from aurum.imaging.faces import LISTED
 from aurum.pipeline.find import find_face, find_faces
 from aurum.pipeline.look import Models
@@ -107,8 +109,12 @@ def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
     pixels = np.random.default_rng(3).integers(0, 256, (112, 112, 3), np.uint8)
     data = images.opencv(".png", pixels)
 
-    found = find_face(data, options(aligned=True), SETTINGS, Detector().models)
+    unseen = find_face(data, options(aligned=True), SETTINGS, Detector().models)
+    again = options(aligned=True, refine=True)
+    found = find_face(data, again, SETTINGS, Detector(second=[0.25]).models)
 
+    assert unseen.faces.fits.tolist() == [1]
+    assert found.faces.fits.tolist() == [0.25]  # what a second look says
     assert found.detector == b""
     assert found.faces.boxes.tolist() == [[0, 0, 112, 112]]
     assert np.array_equal(found.faces.landmarks, TEMPLATE[None])
@@ -141,8 +147,42 @@ def test_the_limits_of_the_settings_apply():
 
     with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_BYTES"):
         find(photo, options(), Detector(), Settings(max_image_bytes=len(photo) - 1))
+    with pytest.raises(RequestError, match="AURUM_MAX_JPEG_PIXELS"):
+        find(photo, options(), Detector(), Settings(max_jpeg_pixels=64 * 64 - 1))
+    png, _ = images.good()["png"]
     with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_PIXELS"):
-        find(photo, options(), Detector(), Settings(max_image_pixels=64 * 64 - 1))
+        find(png, options(), Detector(), Settings(max_image_pixels=320 * 256 - 1))
+    with pytest.raises(RequestError, match="AURUM_MAX_BASE64_BYTES"):
+        find(b64encode(photo), options(), Detector(), Settings(max_base64_bytes=len(photo) - 1))
+    with pytest.raises(RequestError, match="AURUM_HEIC=0"):
+        find(images.good()["heic"][0], options(), Detector(), Settings(heic=False))
+    with pytest.raises(RequestError, match="AURUM_MAX_PHOTO_MEMORY") as caught:
+        find(file(2000, 2000), options(), Detector(), Settings(max_photo_memory=100_000))
+    assert caught.value.reason == "too_much_memory"
+
+
+def test_crops_of_a_photo_that_is_large_for_its_memory_come_as_fine_as_fits(monkeypatch):
+    decoded = []
+    monkeypatch.setattr(Encoded, "decode", recorded(decoded, Encoded.decode))
+    small = faces([100, 100, 12, 12])
+    settings = Settings(max_photo_memory=1600 * 1200 * 3)
+
+    found = find(file(3200, 2400), options(), Detector(small), settings)
+    crops = [found.crops(), found.crops()]
+
+    assert decoded == [4, 2]  # for the detector, and for the crops, which would want it in full
+    assert found.faces.boxes[0, 2] == pytest.approx(12 * 3200 / 512)
+    assert np.array_equal(*crops)
+    assert found.image_size.tolist() == [3200, 2400]
+
+
+def recorded(kept, decode):
+    def decoding(self, factor=1):
+        photo = decode(self, factor)
+        kept.append(photo.factor)
+        return photo
+
+    return decoding
 
 
 def test_an_error_of_the_detector_is_passed_on():

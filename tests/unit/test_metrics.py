@@ -5,7 +5,8 @@ import json
 import pytest
 
 from aurum import PIPELINES
-from aurum.imaging.decode import REASONS, InvalidImageError, decode
+from aurum.imaging.decoding.decode import decode
+from aurum.imaging.decoding.refusal import REASONS, InvalidImageError
 from aurum.pipeline.log import MAX_ID, MAX_MESSAGE, RequestLog, line
 from aurum.pipeline.metrics import COUNTERS, HISTOGRAMS, Counts, Publisher
 from aurum.pipeline.record import CLIENT_FAULTS, SERVER_FAULTS, Record

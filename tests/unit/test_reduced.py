@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from aurum.imaging.align import TEMPLATE, align, pixels_per_crop_pixel
-from aurum.imaging.decode import FACTORS, InvalidImageError, accept
+from aurum.imaging.decoding.decode import FACTORS, accept
+from aurum.imaging.decoding.limits import Limits
+from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates
 from aurum.pipeline import find
 from aurum.pipeline.look import Models, Seen
@@ -18,14 +20,14 @@ from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 
 BYTES, PIXELS = 10_000_000, 50_000_000
+LIMITS = Limits(BYTES, BYTES, PIXELS, PIXELS, memory=500_000_000, heic=True)
 GOOD, BAD = images.good(), images.bad(BYTES, PIXELS)
 FEWER = [factor for factor in FACTORS if factor > 1]
-# TurboJPEG doesn't decode these; Pillow does.
-IN_FULL = ("jpeg stray bytes", "gray sampling", "tiny")
+IN_FULL = ("tiny",)
 
 
 def opened(data):
-    return accept(data, BYTES, PIXELS)
+    return accept(data, LIMITS)
 
 
 def with_orientation(upright, orientation):

@@ -31,6 +31,7 @@ def test_without_parameters_the_settings_apply(parameters):
         orientation="auto",
         refine=True,
         tiles=0,
+        min_quality=0,
     )
 
 
@@ -48,6 +49,7 @@ EVERY = {
     "orientation": "exif",
     "refine": False,
     "tiles": 9,
+    "min_quality": 0.75,
 }
 
 
@@ -146,7 +148,7 @@ def test_aligned_may_be_said_to_be_false(value):
 def test_an_unknown_name_is_an_error_that_lists_the_known(name):
     assert message(**{name: 1}) == (
         f"[invalid_parameter] unknown parameter {name!r}; known: min_confidence, max_faces, "
-        "detection_size, aligned, orientation, refine, tiles"
+        "detection_size, aligned, orientation, refine, tiles, min_quality"
     )
 
 
@@ -163,3 +165,15 @@ def test_the_error_carries_its_code():
     assert error.code == "no_face"
     assert str(error) == "[no_face] nobody"
     assert isinstance(error, ValueError)
+
+
+def test_where_nothing_is_judged_no_quality_can_be_asked_for():
+    with pytest.raises(RequestError, match="detect_faces tells no quality") as caught:
+        parse_options('{"min_quality": 0}', SETTINGS, judged=False)
+
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, "best", True, None])
+def test_a_least_quality_is_a_share(value):
+    assert "must be a number from 0 to 1" in message(min_quality=value)

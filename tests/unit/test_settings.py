@@ -1,3 +1,4 @@
+from base64 import encodebytes
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -142,3 +143,12 @@ def test_the_documentation_holds_the_table():
 @pytest.mark.parametrize(("photo", "base64"), [(3_000, 4_000), (3_001, 4_004)])
 def test_the_largest_body_fits_the_largest_photo_as_base64(photo, base64):
     assert replace(Settings(), max_image_bytes=photo).max_body_bytes == base64 + 65_536
+
+
+def test_base64_has_its_own_limit_and_binary_the_rest():
+    settings = Settings()
+    assert settings.max_body_bytes == 25_000_000 + 65_536
+    in_lines = len(encodebytes(bytes(settings.max_base64_bytes)).replace(b"\n", b"\\r\\n"))
+    assert in_lines + 60_000 < settings.max_json_bytes < settings.max_body_bytes
+    narrow = replace(settings, max_image_bytes=3000)
+    assert narrow.max_json_bytes == 4000 * 17 // 16 + 65_536

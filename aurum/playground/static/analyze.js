@@ -55,7 +55,7 @@ export function analyze(panel, { onanswer }) {
     input.element,
     options.element,
     notice.element,
-    el("div", { class: "columns" }, el("div", {}, view.stage, shown), found),
+    el("div", { class: "columns" }, el("div", {}, view.element, shown), found),
     code.element,
   );
   shown.hidden = true;
@@ -71,26 +71,21 @@ export function analyze(panel, { onanswer }) {
     code.show(name, asked);
     notice.say(`Asking about ${name} …`);
     if (anew) hide();
-    const seen = anew
-      ? view.photo(blob, name).then(
-          () => true,
-          () => false,
-        )
-      : !view.stage.hidden;
+    const seen = anew ? view.photo(blob, name) : null;
     try {
       const result = await infer("analyze_faces", blob, asked, controller.signal);
-      const visible = await seen;
+      await seen;
       if (controller.signal.aborted) return;
       onanswer(result);
-      if (visible) view.show(result);
-      shown.hidden = !visible;
+      view.show(result);
+      shown.hidden = !view.visible;
       found.hidden = false;
       raw.show(result.raw);
       models.textContent = [result.models.detector, result.models.embedder]
         .filter(Boolean)
         .join(" and ");
       times.replaceChildren(...timeRows(result.times));
-      notice.say(said(result, asked, visible && view.fits, visible));
+      notice.say(said(result, asked, view));
     } catch (error) {
       if (error.name === "AbortError") return;
       await seen;
@@ -108,12 +103,11 @@ export function analyze(panel, { onanswer }) {
   return input;
 }
 
-function said(result, asked, fits, visible) {
+function said(result, asked, { visible, fits }) {
   const notes = [`${result.faces.length === 0 ? "No face found: " : ""}${summary(result)}.`];
   if (mayMissSome(result, asked))
     notes.push("More may be found with a larger long side for the detector, or more tiles.");
-  if (!visible) notes.push("This browser can't show the photo, so nothing is drawn.");
-  else if (!fits)
+  if (visible && !fits)
     notes.push(
       "This browser shows the photo in another size than the service saw, so the marks may not fit.",
     );
@@ -127,6 +121,7 @@ function requestOptions(onchange) {
   const fields = [
     ["lowest score", number("min_confidence", { min: 0, max: 1, step: 0.05 })],
     ["most faces", number("max_faces", { min: 0, step: 1 })],
+    ["lowest quality", number("min_quality", { min: 0, max: 1, step: 0.05 })],
     ["detector's long side, pixels", number("detection_size", { min: 32, max: 2560, step: 32 })],
     ["tiles, for crowds", number("tiles", { min: 0, max: 16, step: 1 })],
   ];

@@ -4,8 +4,16 @@ import { crop } from "./align.js";
 import { el, Notice } from "./dom.js";
 import { FaceView, summary } from "./faces.js";
 import { photoInput } from "./photo.js";
+import { defect } from "./quality.js";
 import { compare as alike, infer } from "./triton.js";
 
+const DECISIONS = {
+  match: "Same person",
+  "no match": "Not the same person",
+  "not recognizable": "Not recognizable, so there is no decision",
+  uncalibrated: "No decision: this embedder is not calibrated.",
+};
+const LOOKS = { match: "yes", "no match": "no" };
 const RATES = { "1e-2": "1 in 100", "1e-3": "1 in 1,000", "1e-4": "1 in 10,000" };
 
 export function compare(panel, { onanswer }) {
@@ -15,7 +23,7 @@ export function compare(panel, { onanswer }) {
     "select",
     { name: "far", onchange: judge },
     ...Object.entries(RATES).map(([far, text]) =>
-      el("option", { value: far, selected: far === "1e-3" }, text),
+      el("option", { value: far, selected: far === "1e-4" }, text),
     ),
   );
   const prior = el("input", {
@@ -59,35 +67,44 @@ export function compare(panel, { onanswer }) {
     }
   }
 
-  function words({ similarity, threshold, match, probability }, chosen, given) {
-    const crops = chosen.map(({ picture, face, index }, i) => {
-      const canvas = crop(picture, face);
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `face ${index + 1} of the ${i ? "second" : "first"} photo`);
-      return canvas;
-    });
+  function words({ similarity, threshold, decision, probability, gated }, chosen, given) {
     const facts = [["similarity (cosine)", similarity.toFixed(4)]];
-    let decision = "No decision: this embedder is not calibrated.";
     if (threshold !== null) {
-      decision = match ? "Same person" : "Not the same person";
-      const assumed = given ?? chosen[0].calibration.prior;
-      facts.push(
-        [`threshold at one false accept in ${RATES[rate.value].slice(5)}`, threshold.toFixed(4)],
-        [
-          `probability of the same person, if ${Number((100 * assumed).toPrecision(4))} % of pairs are`,
-          `${percent(probability)}`,
-        ],
-      );
+      const strangers = RATES[rate.value].slice(5);
+      facts.push([`threshold at one false accept in ${strangers}`, threshold.toFixed(4)]);
+    }
+    if (probability !== null) {
+      const share = Number((100 * (given ?? chosen[0].calibration.prior)).toPrecision(4));
+      facts.push([
+        `probability of the same person, if ${share} % of pairs are`,
+        percent(probability),
+      ]);
     }
     return [
-      el("div", { class: "crops" }, ...crops),
-      el("p", { class: `decision ${match === null ? "" : match ? "yes" : "no"}` }, decision),
+      el("div", { class: "crops" }, ...chosen.map(portrait)),
+      el("p", { class: `decision ${LOOKS[decision] ?? ""}` }, DECISIONS[decision]),
+      ...chosen.map(({ face, which }) =>
+        face.defect === null ? null : el("p", {}, `The ${which} photo: ${defect(face)}.`),
+      ),
+      threshold === null || gated
+        ? null
+        : el("p", { class: "hint" }, "Whether the faces are recognizable is not told."),
       el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-    ];
+    ].filter((element) => element !== null);
   }
 
   // A pasted photo goes where there is none yet, else to the second side.
   return { take: (files) => (sides.find((item) => item.empty()) ?? sides[1]).take(files) };
+}
+
+// What a face looks like, where the browser can show it.
+function portrait({ picture, face, index, which }) {
+  const name = `face ${index + 1} of the ${which} photo`;
+  if (picture === null) return el("p", { class: "nopicture" }, name);
+  const canvas = crop(picture, face);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  return canvas;
 }
 
 // Rounding must not make a certainty of what is none.
@@ -142,7 +159,7 @@ function side(name, { onanswer, onchange }) {
       el("h2", {}, `${name} photo`),
       input.element,
       notice.element,
-      view.stage,
+      view.element,
       view.list,
     ),
     take: input.take,
@@ -154,7 +171,8 @@ function side(name, { onanswer, onchange }) {
             ...result,
             face: result.faces[view.chosen],
             index: view.chosen,
-            picture: view.image,
+            which: name.toLowerCase(),
+            picture: view.visible ? view.image : null,
           },
   };
 }

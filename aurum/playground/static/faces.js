@@ -3,7 +3,7 @@
 import { crop } from "./align.js";
 import { copyButton, counted, el, turned } from "./dom.js";
 import { Overlay } from "./overlay.js";
-import { parts } from "./quality.js";
+import { defect, parts } from "./quality.js";
 
 export class FaceView {
   /** `choose`: one face is always chosen; else choosing it again frees it. `onchoose(index)`. */
@@ -17,10 +17,20 @@ export class FaceView {
       onhover: (index) => this.light(index),
     });
     this.stage = el("div", { class: "stage", hidden: true }, this.image, this.overlay.element);
-    this.list = el("ol", { class: "faces" });
+    this.unseen = el("p", { class: "nopicture", hidden: true });
+    /** The picture, or why there is none. */
+    this.element = el("div", {}, this.stage, this.unseen);
+    this.faces = el("ol", { class: "faces" });
+    this.order = el(
+      "p",
+      { class: "hint", hidden: true },
+      "Quality is only an order here, no probability, and which faces are recognizable is not told.",
+    );
+    /** The faces, one by one. */
+    this.list = el("div", {}, this.faces, this.order);
   }
 
-  /** Show a photo alone; `name` describes it to those who can't see it. Throws if it can't be shown. */
+  /** Show a photo alone, or say that the browser can't; `name` describes it to those who can't see it. */
   async photo(blob, name) {
     this.clear();
     const url = URL.createObjectURL(blob);
@@ -29,18 +39,27 @@ export class FaceView {
     try {
       await this.image.decode();
       this.stage.hidden = false;
+    } catch {
+      this.unseen.textContent = `This browser can't show ${name}. It went to the service as it is.`;
+      this.unseen.hidden = false;
     } finally {
       URL.revokeObjectURL(url);
     }
   }
 
-  /** Mark the faces of the photo shown. */
+  /** List the faces of the photo, and mark them if it is shown. */
   show(result) {
     this.result = result;
     this.chosen = null;
-    this.overlay.show(result);
-    this.list.replaceChildren(...result.faces.map((face, i) => this.card(face, i)));
+    this.overlay.show(this.visible ? result : null);
+    this.faces.replaceChildren(...result.faces.map((face, i) => this.card(face, i)));
+    this.order.hidden = result.qualityCalibrated || !result.faces.some((face) => face.parts);
     if (this.always && result.faces.length > 0) this.choose(0);
+  }
+
+  /** Whether the browser shows the photo. */
+  get visible() {
+    return !this.stage.hidden;
   }
 
   /** Whether the browser shows the photo as the service saw it, so that the marks fit. */
@@ -54,29 +73,31 @@ export class FaceView {
     this.result = null;
     this.chosen = null;
     this.stage.hidden = true;
+    this.unseen.hidden = true;
+    this.order.hidden = true;
     this.overlay.show(null);
-    this.list.replaceChildren();
+    this.faces.replaceChildren();
   }
 
   // Make a face stand out in the picture and in the list; null: the chosen one, if any.
   light(index) {
     this.overlay.activate(index ?? this.chosen);
-    [...this.list.children].forEach((item, i) => item.classList.toggle("lit", i === index));
+    [...this.faces.children].forEach((item, i) => item.classList.toggle("lit", i === index));
   }
 
   choose(index) {
     this.chosen = index === this.chosen && !this.always ? null : index;
     this.light(null);
-    [...this.list.children].forEach((item, i) => {
+    [...this.faces.children].forEach((item, i) => {
       item.querySelector("button").setAttribute("aria-pressed", String(i === this.chosen));
     });
-    if (this.chosen !== null) this.list.children[index].scrollIntoView({ block: "nearest" });
+    if (this.chosen !== null) this.faces.children[index].scrollIntoView({ block: "nearest" });
     this.onchoose(this.chosen);
   }
 
   card(face, index) {
-    const picture = crop(this.image, face);
-    picture.setAttribute("aria-hidden", "true");
+    const picture = this.visible ? crop(this.image, face) : null;
+    picture?.setAttribute("aria-hidden", "true");
     const light = () => this.light(index);
     const rest = () => this.light(null);
     return el(
@@ -98,11 +119,17 @@ export class FaceView {
           {},
           face.quality === null ? "quality: not given" : `quality ${face.quality.toFixed(2)}`,
         ),
+        face.recognizable === null ? null : verdict(face),
         face.rotation ? el("span", {}, turned(face)) : null,
       ),
       qualityTable(face, index),
     );
   }
+}
+
+function verdict(face) {
+  if (face.recognizable) return el("span", {}, "recognizable");
+  return el("span", { class: "bad" }, `not recognizable: ${defect(face)}`);
 }
 
 function qualityTable(face, index) {

@@ -40,7 +40,9 @@ export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
     type: "file",
     id,
     class: "unseen",
-    accept: "image/jpeg,image/png,image/webp,image/*",
+    // Named one by one, as a phone may turn what is not named into JPEG, and by suffix, as a
+    // browser that can't show HEIC may not know that it is an image.
+    accept: "image/jpeg,image/png,image/webp,image/avif,image/heic,image/heif,.heic,.heif,image/*",
     onchange: () => {
       take(input.files);
       input.value = ""; // so that the same file can be chosen again

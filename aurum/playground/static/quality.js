@@ -33,3 +33,10 @@ export function parts(face) {
     return { name, text: `${value.toFixed(digits)}${space}${unit}`, meaning };
   });
 }
+
+/** Why a face is not recognizable, as "sharpness 0.21"; null where it is, or that is not told. */
+export function defect(face) {
+  if (face.defect === null) return null;
+  const { name, text } = parts(face)[face.defect];
+  return `${name} ${text}`;
+}

@@ -25,7 +25,7 @@ export class ServiceError extends Error {
  * Ask a pipeline about a photo.
  *
  * `photo` is a Blob, `options` the request parameters (left out: the service's defaults). Gives
- * { size, faces, complete, models, calibration, raw, times }. Throws ServiceError, or AbortError.
+ * { size, faces, complete, models, calibration, qualityCalibrated, raw, times }. Throws ServiceError, or AbortError.
  */
 export async function infer(pipeline, photo, options = {}, signal = undefined) {
   const started = performance.now();
@@ -165,8 +165,9 @@ function interpret(answer) {
   };
   const embeddings = rows("embeddings");
   const quality = outputs.quality?.data;
-  // Servers of version 0.1.0 tell neither turns nor whether the answer is complete.
+  // Servers of version 0.1.0 tell neither turns nor whether the answer is complete, nor the gate.
   const rotations = outputs.rotations?.data;
+  const gate = outputs.gate?.data;
   const parts = rows("quality_parts");
   const landmarks = rows("landmarks");
   const boxes = rows("boxes");
@@ -181,13 +182,22 @@ function interpret(answer) {
       quality: quality?.[i] ?? null,
       parts: parts[i] ?? null,
       rotation: rotations?.[i] ?? 0,
+      ...gated(gate?.[i]),
     })),
+    qualityCalibrated: (gate?.length ?? 0) > 0,
     complete: outputs.complete?.data[0] ?? true,
     models: { detector, embedder },
     simulated: [detector, embedder].some((id) => id.startsWith("simulated")),
     calibration: calibration(outputs.calibration?.data ?? []),
     raw: answer,
   };
+}
+
+// Of a face: `recognizable`, null where that is not told, and `defect`, the column of the part that
+// says why it is not.
+function gated(column) {
+  if (column === undefined) return { recognizable: null, defect: null };
+  return { recognizable: column < 0, defect: column < 0 ? null : column };
 }
 
 function calibration(values) {
@@ -215,7 +225,9 @@ function serverTiming(text) {
  * How alike two faces are, and what that says, as the clients' `compare` computes it.
  *
  * `prior`: how likely two faces are the same person before looking; null: the calibration's.
- * Throws ServiceError where two embedders made the embeddings.
+ * `decision` is "match", "no match", "not recognizable" or "uncalibrated"; `gated`: whether both
+ * faces are known to be recognizable or not. Throws ServiceError where two embedders made the
+ * embeddings.
  */
 export function compare(a, b, far, prior = null) {
   if (a.models.embedder !== b.models.embedder) {
@@ -226,14 +238,17 @@ export function compare(a, b, far, prior = null) {
   }
   const dot = a.face.embedding.reduce((sum, value, i) => sum + value * b.face.embedding[i], 0);
   const similarity = Math.min(1, Math.max(-1, dot));
+  const told = [a.face.recognizable, b.face.recognizable];
   const { calibration: known } = a;
-  if (known === null) return { similarity, threshold: null, match: null, probability: null };
+  const threshold = known?.thresholds[far] ?? null;
+  const found = { similarity, threshold, probability: null, gated: !told.includes(null) };
+  if (told.includes(false)) return { ...found, decision: "not recognizable" };
+  if (known === null) return { ...found, decision: "uncalibrated" };
   const logit = (p) => Math.log(p / (1 - p));
   const shift = prior === null ? 0 : logit(prior) - logit(known.prior);
   return {
-    similarity,
-    threshold: known.thresholds[far],
-    match: similarity >= known.thresholds[far],
+    ...found,
+    decision: similarity >= threshold ? "match" : "no match",
     probability: 1 / (1 + Math.exp(-(known.slope * similarity + known.intercept + shift))),
   };
 }

@@ -1,8 +1,8 @@
 /** How far answers are from the Python client's, over HTTP and from the local rung. */
 
 import { basename } from "node:path";
+import { dot } from "../src/comparison.js";
 import { type Analysis, FaceClient, type ModelIds, QUALITY_PARTS } from "../src/index.js";
-import { dot } from "../src/results.js";
 import { TritonServer } from "../test/support.js";
 
 /** What test/serve.py says for `analyze`. */
@@ -13,6 +13,7 @@ interface Expected {
   embeddings: number[];
   quality: number[];
   qualityParts: number[];
+  gate: number[];
   imageSize: [number, number];
   models: ModelIds;
 }
@@ -21,15 +22,15 @@ export interface Parity {
   photo: string;
   source: string;
   faces: number;
-  /** Whether the number of faces, the size of the photo and both models' ids are the same. */
+  /** Whether the number of faces, each one's gate, the size of the photo and both models' ids are. */
   same: boolean;
   /** The least cosine of an embedding with the Python client's. */
   leastCosine: number;
   /** The largest difference of a box's or landmark's number. */
   pixels: number;
   scores: number;
-  /** The largest difference of a quality or one of its parts; null where it is not judged. */
-  quality: number | null;
+  /** The largest difference of a quality or one of its parts. */
+  quality: number;
 }
 
 export async function parityOf(photos: string[]): Promise<Parity[]> {
@@ -61,23 +62,22 @@ function compare(got: Analysis, want: Expected): Omit<Parity, "photo"> {
   return {
     source: got.source,
     faces: got.length,
-    same:
-      got.length === want.scores.length &&
-      JSON.stringify([got.imageSize, got.models]) === JSON.stringify([want.imageSize, want.models]),
+    same: JSON.stringify(exact(got)) === JSON.stringify(exact(want)),
     leastCosine: Math.min(...cosines),
     pixels: Math.max(
       largestDifference(got.boxes, want.boxes),
       largestDifference(got.landmarks, want.landmarks),
     ),
     scores: largestDifference(got.scores, want.scores),
-    quality:
-      got.quality && parts
-        ? Math.max(
-            largestDifference(got.quality, want.quality),
-            largestDifference(parts, want.qualityParts),
-          )
-        : null,
+    quality: Math.max(
+      largestDifference(got.quality ?? [], want.quality),
+      largestDifference(parts ?? [], want.qualityParts),
+    ),
   };
+}
+
+function exact({ scores, gate, imageSize, models }: Analysis | Expected): unknown[] {
+  return [scores.length, Array.from(gate ?? []), imageSize, models];
 }
 
 /** NaN where the lengths differ, which no limit allows. */

@@ -15,10 +15,10 @@ client.events.on("switch", ({ from, to }) => console.error(`faces: from ${from} 
 
 const app = express();
 
-const photo = express.raw({ type: ["image/*", "application/octet-stream"], limit: "10mb" });
+const photo = express.raw({ type: ["image/*", "application/octet-stream"], limit: "25mb" });
 app.post("/analyze", photo, async (request, response) => {
   if (!Buffer.isBuffer(request.body)) {
-    response.status(415).json({ error: "send the photo as the body, as image/jpeg, png or webp" });
+    response.status(415).json({ error: "send the photo as the body, as image/jpeg or the like" });
     return;
   }
   const leaving = new AbortController();

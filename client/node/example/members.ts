@@ -9,7 +9,8 @@
  *     GET  /status               who answers now
  *
  * Photos are bodies, as in app.ts. Selfies are kept in memory here: an app keeps the embedding with
- * the id of its model, and never an answer that is simulated.
+ * the id of its model, its calibration and what is said of its face, and never an answer that is
+ * simulated.
  */
 
 import express, { type ErrorRequestHandler, type Request } from "express";
@@ -33,7 +34,7 @@ const selfies = new Map<string, Embedding>();
 
 const app = express();
 // More than the service takes, so that one place decides what is too large.
-app.use(express.raw({ type: "image/*", limit: "16mb" }));
+app.use(express.raw({ type: "image/*", limit: "32mb" }));
 
 app.put("/members/:id/selfie", async (request, response) => {
   const photo = await client.analyze(request.body as Buffer);
@@ -105,8 +106,9 @@ function kept({ params }: Request<{ id: string }>): Embedding {
 }
 
 function likeness(one: Embedding, other: Embedding) {
-  const { similarity, match, probability } = Comparison.between(one, other);
-  return { similarity, match, probability };
+  const comparison = Comparison.between(one, other);
+  const { similarity, decision, match, reason, gated, probability } = comparison;
+  return { similarity, decision, match, reason, gated, probability };
 }
 
 function madeBy({ source, simulated, models, imageSize }: Analysis) {

@@ -26,14 +26,19 @@ export function verdictOf(photo: Analysis): Verdict {
     return { accepted: true, message: "Thank you. Your score will follow shortly.", score: null };
   }
   const score = Math.round(100 * face.quality);
-  if (face.quality < LEAST_QUALITY) return { accepted: false, message: advice(face), score };
+  if (face.recognizable === false || face.quality < LEAST_QUALITY) {
+    return { accepted: false, message: advice(face), score };
+  }
   return { accepted: true, message: "Thank you, that's a good photo.", score };
 }
 
-/** By the part that is furthest from what good photos have: docs/quality.md of the service. */
-function advice(face: Face): string {
-  const { exposure, sharpness, yaw } = face.qualityParts!;
-  if (exposure < 0.5) return "Your face is too dark or too bright. Please turn to the light.";
+/** By the parts that are far from what good photos have: docs/quality.md of the service. */
+function advice({ defect, qualityParts }: Face): string {
+  const { exposure, sharpness, yaw } = qualityParts!;
+  const unlit = defect === "exposure" || defect === "contrast" || defect === "noise";
+  if (exposure < 0.5 || unlit) {
+    return "Your face is too dark or too bright. Please turn to the light.";
+  }
   if (sharpness < 0.4) return "The photo is blurred. Please hold still and wipe the lens.";
   if (Math.abs(yaw) > 30) return "Please look straight into the camera.";
   return "We can't see your face well. Please come closer, and take nothing before your face.";

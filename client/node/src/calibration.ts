@@ -3,7 +3,7 @@
 /** The false accept rates that calibrated embedders have thresholds for, in the wire's order. */
 export const FARS = [1e-2, 1e-3, 1e-4] as const;
 export type Far = (typeof FARS)[number];
-export const DEFAULT_FAR: Far = 1e-3;
+export const DEFAULT_FAR: Far = 1e-4;
 
 /** Thresholds and probabilities of one embedder, for pairs like those it was calibrated on. */
 export class Calibration {

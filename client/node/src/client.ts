@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import { checkFar, checkPrior } from "./calibration.js";
+import { type CompareOptions, Comparison } from "./comparison.js";
 import type { FaceOptions, Pipeline, Source } from "./contract.js";
 import { withDeadline } from "./deadline.js";
 import { type BreakerOptions, Endpoint } from "./endpoint.js";
@@ -9,15 +10,7 @@ import { type Image, readImage } from "./images.js";
 import { type Counters, Ladder, type LadderEvents } from "./ladder.js";
 import { type LocalOptions, LocalRung } from "./local/rung.js";
 import { parseAnalysis, parseEmbedding, parseFaces } from "./parse.js";
-import {
-  type Analysis,
-  type CompareOptions,
-  Comparison,
-  type Embedding,
-  type Faces,
-  type Health,
-  type ModelInfo,
-} from "./results.js";
+import type { Analysis, Embedding, Faces, Health, ModelInfo } from "./results.js";
 import type { Rung } from "./rung.js";
 import { SimulatedRung } from "./simulated.js";
 import { TritonRung } from "./triton.js";
@@ -51,9 +44,10 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-export type DetectOptions = CallOptions & Omit<FaceOptions, "aligned">;
+export type DetectOptions = CallOptions & Omit<FaceOptions, "aligned" | "minQuality">;
+export type AnalyzeOptions = CallOptions & Omit<FaceOptions, "aligned">;
 export type EmbedOptions = CallOptions & Omit<FaceOptions, "maxFaces">;
-export type AnalyzeManyOptions = DetectOptions & {
+export type AnalyzeManyOptions = AnalyzeOptions & {
   /** How many at a time. Default: 8. */
   concurrency?: number | undefined;
   /** Called after each image. What it throws ends the call. */
@@ -119,8 +113,8 @@ export class FaceClient {
     return this.infer("detect_faces", image, options, parseFaces);
   }
 
-  /** Find the faces, embed each and say how fit for recognition it is. */
-  async analyze(image: Image, options: DetectOptions = {}): Promise<Analysis> {
+  /** Find the faces, embed each and say how fit for recognition it is, and whether it is at all. */
+  async analyze(image: Image, options: AnalyzeOptions = {}): Promise<Analysis> {
     return this.infer("analyze_faces", image, options, parseAnalysis);
   }
 
@@ -128,6 +122,7 @@ export class FaceClient {
    * Embed the largest face, or, with `aligned`, the image as the aligned crop it is.
    *
    * @throws NoFaceError: there is no face in the image.
+   * @throws LowQualityError: its quality is below `minQuality`.
    */
   async embed(image: Image, options: EmbedOptions = {}): Promise<Embedding> {
     return this.infer("embed_face", image, options, parseEmbedding);
@@ -137,7 +132,7 @@ export class FaceClient {
    * Embed the largest face of each image, at the same time, and compare the two.
    *
    * @throws ModelMismatchError: different embedders answered, or one answer is simulated.
-   * @throws NoFaceError, InvalidImageError: for either; the message says which.
+   * @throws NoFaceError, LowQualityError, InvalidImageError: for either; the message says which.
    */
   async compare(
     a: Image,

@@ -39,7 +39,9 @@ function localOptions(models: string, read: Reader) {
     orientation: read.oneOf("AURUM_ORIENTATION", ORIENTATIONS),
     refine: read.boolean("AURUM_REFINE"),
     maxImageBytes: read.number("AURUM_MAX_IMAGE_BYTES", 1, 1e12),
+    maxBase64Bytes: read.number("AURUM_MAX_BASE64_BYTES", 1, 1e12),
     maxImagePixels: read.number("AURUM_MAX_IMAGE_PIXELS", 1, 1e12),
+    maxJpegPixels: read.number("AURUM_MAX_JPEG_PIXELS", 1, 1e12),
   };
 }
 

@@ -17,6 +17,8 @@ export const LANDMARKS = 5;
 export const EMBEDDING_SIZE = 512;
 /** Numbers of a calibration. */
 export const CALIBRATED = 6;
+/** In `gate`, which else has the column of the quality part that says why not. */
+export const RECOGNIZABLE = -1;
 
 /** Who answered: the service, its graphs in this process, or nobody (made up). */
 export type Source = "triton" | "local" | "simulated";
@@ -42,8 +44,21 @@ export interface FaceOptions {
    * 0: only of a long photo; 1: never.
    */
   tiles?: number | undefined;
+  /**
+   * The least quality of a face, 0 to 1: `analyze` leaves out the others of its at most `maxFaces`,
+   * `embed` and `compare` refuse them (LowQualityError). Not of `detect`, which judges none.
+   */
+  minQuality?: number | undefined;
   /** `embed` alone: the image is a 112x112 crop, aligned to the ArcFace template. */
   aligned?: boolean | undefined;
+}
+
+/** Those of `options` that are of faces, where more may have come with them. */
+export function faceOptions(options: FaceOptions): FaceOptions {
+  const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles } = options;
+  const { minQuality, aligned } = options;
+  const looks = { minConfidence, maxFaces, detectionSize, orientation, refine, tiles };
+  return { ...looks, minQuality, aligned };
 }
 
 export type Parameters = Record<string, number | boolean | string>;
@@ -51,7 +66,8 @@ export type Parameters = Record<string, number | boolean | string>;
 /** Wire names of the options; values must be of their kind, the ranges are the server's. */
 export function buildParameters(options: FaceOptions): Parameters {
   const parameters: Parameters = {};
-  const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned } = options;
+  const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles } = options;
+  const { minQuality, aligned } = options;
   if (minConfidence !== undefined) {
     parameters.min_confidence = finite("minConfidence", minConfidence);
   }
@@ -68,6 +84,7 @@ export function buildParameters(options: FaceOptions): Parameters {
     parameters.refine = checked("refine", refine, isBoolean, "true or false");
   }
   if (tiles !== undefined) parameters.tiles = whole("tiles", tiles);
+  if (minQuality !== undefined) parameters.min_quality = finite("minQuality", minQuality);
   if (aligned) parameters.aligned = true;
   return parameters;
 }

@@ -10,7 +10,8 @@
  *     ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
  *     ├── InvalidRequestError      the request was refused: an option is out of its range
  *     │   ├── InvalidImageError    the image cannot be read or decoded
- *     │   └── NoFaceError          there is no face in a photo that needs one
+ *     │   ├── NoFaceError          there is no face in a photo that needs one
+ *     │   └── LowQualityError      its face is of a lower quality than was asked for
  *     ├── ModelMismatchError       two embeddings are of different models, so they don't compare
  *     ├── ServerError              the server failed (500)
  *     └── ProtocolError            the answer isn't what the contract promises
@@ -20,7 +21,7 @@
  */
 
 export interface ErrorDetails {
-  /** The server's machine-readable reason ("invalid_image", "no_face", ...). */
+  /** The server's machine-readable reason ("invalid_image", "no_face", "low_quality", ...). */
   code?: string | undefined;
   /** The HTTP status, where an answer came. */
   status?: number | undefined;
@@ -80,6 +81,9 @@ export class InvalidImageError extends InvalidRequestError {}
 
 /** There is no face in a photo that needs one (`embed` and `compare`). */
 export class NoFaceError extends InvalidRequestError {}
+
+/** The face is below `minQuality`; the message says in what it is worst. */
+export class LowQualityError extends InvalidRequestError {}
 
 /** The embeddings come from different embedders: their similarity means nothing. */
 export class ModelMismatchError extends AurumError {}

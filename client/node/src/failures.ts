@@ -3,6 +3,7 @@ import {
   type AurumError,
   InvalidImageError,
   InvalidRequestError,
+  LowQualityError,
   ModelNotFoundError,
   NoFaceError,
   RequestTimeoutError,
@@ -15,6 +16,7 @@ type Kind = typeof AurumError;
 const BY_CODE: Record<string, Kind> = {
   invalid_image: InvalidImageError,
   no_face: NoFaceError,
+  low_quality: LowQualityError,
   invalid_parameter: InvalidRequestError,
   overloaded: UnavailableError,
   unavailable: UnavailableError,

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { InvalidImageError } from "./errors.js";
 
-/** An encoded image (JPEG, PNG, WebP): a path, its bytes, or a stream or Blob of them. */
+/** An encoded photo, in any format that the service takes: a path, its bytes, or a stream or Blob of them. */
 export type Image = string | URL | Uint8Array | ArrayBuffer | Blob | Readable;
 
 /**

@@ -1,12 +1,14 @@
 export { Calibration, FARS, type Far } from "./calibration.js";
 export {
   type AnalyzeManyOptions,
+  type AnalyzeOptions,
   type CallOptions,
   type DetectOptions,
   type EmbedOptions,
   FaceClient,
   type FaceClientOptions,
 } from "./client.js";
+export { type CompareOptions, Comparison, type Decision } from "./comparison.js";
 export { optionsFromEnv } from "./config.js";
 export type { FaceOptions, Orientation, Source } from "./contract.js";
 export type { BreakerOptions } from "./endpoint.js";
@@ -17,6 +19,7 @@ export {
   ConnectionFailedError,
   InvalidImageError,
   InvalidRequestError,
+  LowQualityError,
   ModelMismatchError,
   ModelNotFoundError,
   NoFaceError,
@@ -32,8 +35,6 @@ export {
   Analysis,
   type Box,
   type BreakerState,
-  type CompareOptions,
-  Comparison,
   Embedding,
   type EndpointHealth,
   Face,
@@ -42,6 +43,7 @@ export {
   type ModelIds,
   type ModelInfo,
   QUALITY_PARTS,
+  type QualityPart,
   type QualityParts,
   type TensorInfo,
 } from "./results.js";

@@ -1,6 +1,6 @@
 /** The server's checks of request parameters, for the rungs that do without a server. */
 
-import { type FaceOptions, ORIENTATIONS, type Orientation } from "./contract.js";
+import { type FaceOptions, ORIENTATIONS, type Orientation, type Pipeline } from "./contract.js";
 import { InvalidRequestError } from "./errors.js";
 
 export interface Limits {
@@ -28,11 +28,12 @@ export interface Checked {
   orientation: Orientation;
   refine: boolean;
   tiles: number;
+  minQuality: number;
   aligned: boolean;
 }
 
 /** @throws InvalidRequestError that names the option, its value and what is allowed. */
-export function checkOptions(options: FaceOptions, limits: Limits): Checked {
+export function checkOptions(options: FaceOptions, limits: Limits, pipeline: Pipeline): Checked {
   const {
     minConfidence = limits.minConfidence,
     maxFaces = 0,
@@ -41,10 +42,9 @@ export function checkOptions(options: FaceOptions, limits: Limits): Checked {
     refine = limits.refine,
     tiles = 0,
     aligned = false,
+    minQuality = 0,
   } = options;
-  if (!(minConfidence >= 0 && minConfidence <= 1)) {
-    refuse("min_confidence", minConfidence, "must be a number from 0 to 1");
-  }
+  checkShare("min_confidence", minConfidence);
   if (!(Number.isSafeInteger(maxFaces) && maxFaces >= 0)) {
     refuse("max_faces", maxFaces, "must be a whole number, 0 (all faces) or more");
   }
@@ -60,7 +60,25 @@ export function checkOptions(options: FaceOptions, limits: Limits): Checked {
   if (!(Number.isSafeInteger(tiles) && tiles >= 0 && tiles <= MAX_TILES)) {
     refuse("tiles", tiles, `must be a whole number from 0 to ${MAX_TILES}`);
   }
-  return { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned };
+  checkShare("min_quality", minQuality);
+  if (pipeline === "detect_faces" && options.minQuality !== undefined) {
+    const instead = "detect_faces tells no quality; ask analyze_faces or embed_face";
+    refuse("min_quality", minQuality, instead);
+  }
+  return {
+    minConfidence,
+    maxFaces,
+    detectionSize,
+    orientation,
+    refine,
+    tiles,
+    minQuality,
+    aligned,
+  };
+}
+
+function checkShare(name: string, value: number): void {
+  if (!(value >= 0 && value <= 1)) refuse(name, value, "must be a number from 0 to 1");
 }
 
 function refuse(name: string, value: unknown, allowed: string): never {

@@ -1,12 +1,11 @@
 /** The wire contract, from the answering side: output tensors and metadata to results. */
 
 import { Calibration } from "./calibration.js";
-import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS, type Source } from "./contract.js";
+import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, type Source } from "./contract.js";
 import { ProtocolError } from "./errors.js";
 import {
   Analysis,
   Embedding,
-  Face,
   Faces,
   type FacesFields,
   type ModelIds,
@@ -28,36 +27,40 @@ export function parseFaces(outputs: Outputs, source: Source): Faces {
 
 /** Read the outputs of `analyze_faces`, like `parseFaces`. */
 export function parseAnalysis(outputs: Outputs, source: Source): Analysis {
-  const fields = common(outputs, source);
-  const faces = fields.scores.length;
-  return new Analysis({
-    ...fields,
-    embeddings: floats(outputs, "embeddings", [faces, EMBEDDING_SIZE]),
-    // The service alone judges quality.
-    quality: source === "triton" ? floats(outputs, "quality", [faces]) : null,
-    qualityParts: source === "triton" ? qualityParts(outputs, faces) : null,
-    calibration: calibration(outputs),
-  });
+  return embedded(outputs, source, source !== "simulated");
 }
 
 /** Read the outputs of `embed_face`: exactly one face, and the embedder named. */
 export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
-  const faces = parseFaces(outputs, source);
-  const [face] = faces.faces;
-  if (!face || faces.length !== 1) {
-    throw new ProtocolError(`expected one face, the answer has ${faces.length}`);
+  const analysis = embedded(outputs, source);
+  const [face] = analysis.faces;
+  if (!face || analysis.length !== 1) {
+    throw new ProtocolError(`expected one face, the answer has ${analysis.length}`);
   }
   // Without it, embeddings of different models could be compared unnoticed.
-  if (!faces.models.embedder) throw new ProtocolError("the answer does not name its embedder");
-  const vector = floats(outputs, "embeddings", [1, EMBEDDING_SIZE]);
-  const { models, imageSize, complete } = faces;
+  if (!analysis.models.embedder) throw new ProtocolError("the answer does not name its embedder");
+  const { models, imageSize, complete, calibration } = analysis;
   return new Embedding({
     source,
     models,
     imageSize,
     complete,
-    vector,
-    face: new Face({ ...face, embedding: vector }),
+    vector: analysis.embeddings,
+    face,
+    calibration,
+  });
+}
+
+/** @param judged whether quality must be there: made-up faces, and `embed_face` of 0.1.0, lack it */
+function embedded(outputs: Outputs, source: Source, judged = outputs.has("quality")): Analysis {
+  const fields = common(outputs, source);
+  const faces = fields.scores.length;
+  return new Analysis({
+    ...fields,
+    embeddings: floats(outputs, "embeddings", [faces, EMBEDDING_SIZE]),
+    quality: judged ? floats(outputs, "quality", [faces]) : null,
+    qualityParts: judged ? qualityParts(outputs, faces) : null,
+    gate: gate(outputs, faces),
     calibration: calibration(outputs),
   });
 }
@@ -112,6 +115,21 @@ function qualityParts(outputs: Outputs, faces: number): QualityParts[] {
     const row = QUALITY_PARTS.map((name, column) => [name, values[face * columns + column]!]);
     return Object.fromEntries(row) as QualityParts;
   });
+}
+
+/** Null where it is not told: by servers of version 0.1.0, and of embedders without a gate. */
+function gate(outputs: Outputs, faces: number): Int32Array | null {
+  if (!outputs.has("gate")) return null;
+  const columns = tensor(outputs, "gate", "INT32", [null]) as Int32Array;
+  if (columns.length === 0) return null;
+  const known = (column: number) => column >= RECOGNIZABLE && column < QUALITY_PARTS.length;
+  if (columns.length !== faces || !columns.every(known)) {
+    throw new ProtocolError(
+      `output 'gate' is [${columns}], not ${faces} numbers from ${RECOGNIZABLE} to ` +
+        `${QUALITY_PARTS.length - 1}, or none`,
+    );
+  }
+  return columns;
 }
 
 function calibration(outputs: Outputs): Calibration | null {

@@ -5,9 +5,9 @@
  * All results can go into JSON.stringify: typed arrays become lists.
  */
 
-import { type Calibration, checkFar, checkPrior, DEFAULT_FAR, type Far } from "./calibration.js";
-import { EMBEDDING_SIZE, LANDMARKS, type Source } from "./contract.js";
-import { type AurumError, ModelMismatchError } from "./errors.js";
+import type { Calibration } from "./calibration.js";
+import { EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, type Source } from "./contract.js";
+import type { AurumError } from "./errors.js";
 
 /** A rectangle in pixels; `x` and `y` are its top left corner. */
 export interface Box {
@@ -54,7 +54,8 @@ export const QUALITY_PARTS = [
  * `recognizability`: how far the embedding is from those of faces that nobody recognizes; 0 for
  * embedders of which that is not known.
  */
-export type QualityParts = Record<(typeof QUALITY_PARTS)[number], number>;
+export type QualityParts = Record<QualityPart, number>;
+export type QualityPart = (typeof QUALITY_PARTS)[number];
 
 class Result {
   toJSON(): Record<string, unknown> {
@@ -81,14 +82,15 @@ export class Face extends Result {
   readonly rotation: number;
   /** 512 numbers of length 1; null after `detect`. */
   readonly embedding: Float32Array | null;
-  /** How fit for recognition, 0 to 1; null but after `analyze` by the service. */
+  /** How fit for recognition, 0 to 1; null where it was not judged, as by `detect`. */
   readonly quality: number | null;
   readonly qualityParts: QualityParts | null;
+  /** Whether so much of it can be seen that a comparison means something; null: not told. */
+  readonly recognizable: boolean | null;
+  /** The quality part that says why it is not recognizable; else null. */
+  readonly defect: QualityPart | null;
 
-  constructor(
-    face: Pick<Face, "bbox" | "landmarks" | "score"> &
-      Partial<Pick<Face, "rotation" | "embedding" | "quality" | "qualityParts">>,
-  ) {
+  constructor(face: Pick<Face, "bbox" | "landmarks" | "score"> & Partial<Judged>) {
     super();
     this.bbox = face.bbox;
     this.landmarks = face.landmarks;
@@ -97,8 +99,15 @@ export class Face extends Result {
     this.embedding = face.embedding ?? null;
     this.quality = face.quality ?? null;
     this.qualityParts = face.qualityParts ?? null;
+    this.recognizable = face.recognizable ?? null;
+    this.defect = face.defect ?? null;
   }
 }
+
+type Judged = Pick<
+  Face,
+  "rotation" | "embedding" | "quality" | "qualityParts" | "recognizable" | "defect"
+>;
 
 /** What all answers say of how they were made. */
 export class Answer extends Result {
@@ -186,6 +195,7 @@ export interface AnalysisFields extends FacesFields {
   embeddings: Float32Array;
   quality: Float32Array | null;
   qualityParts: QualityParts[] | null;
+  gate: Int32Array | null;
   calibration: Calibration | null;
 }
 
@@ -196,6 +206,8 @@ export class Analysis extends Faces {
   /** [F], 0 to 1; null where the source does not judge it. */
   readonly quality: Float32Array | null;
   readonly qualityParts: QualityParts[] | null;
+  /** [F]: -1 for a recognizable face, else the index in QUALITY_PARTS of why it is not; or null. */
+  readonly gate: Int32Array | null;
   /** What similarities of these embeddings mean, null where that is not known. */
   readonly calibration: Calibration | null;
 
@@ -204,20 +216,40 @@ export class Analysis extends Faces {
     this.embeddings = fields.embeddings;
     this.quality = fields.quality;
     this.qualityParts = fields.qualityParts;
+    this.gate = fields.gate;
     this.calibration = fields.calibration;
   }
 
+  /**
+   * Whether `quality` is a probability: of being recognized, at a false accept rate of 1e-3, beside
+   * a good photo of the same person. Otherwise it only orders faces.
+   */
+  get qualityCalibrated(): boolean {
+    return this.gate !== null;
+  }
+
   protected override face(index: number): Face {
+    const gate = this.gate?.[index];
     return new Face({
       ...super.face(index),
       embedding: this.embeddings.subarray(index * EMBEDDING_SIZE, (index + 1) * EMBEDDING_SIZE),
       quality: this.quality?.[index] ?? null,
       qualityParts: this.qualityParts?.[index] ?? null,
+      recognizable: gate === undefined ? null : gate === RECOGNIZABLE,
+      defect: QUALITY_PARTS[gate ?? RECOGNIZABLE] ?? null,
     });
+  }
+
+  override toJSON(): Record<string, unknown> {
+    const { faces, ...rest } = super.toJSON();
+    return { ...rest, qualityCalibrated: this.qualityCalibrated, faces };
   }
 }
 
-/** The embedding of one face. */
+/**
+ * The embedding of one face. One that you kept can be made anew from its vector, its `models` and
+ * its `calibration`, with a `Face` of what else you kept.
+ */
 export class Embedding extends Answer {
   /** 512 numbers of length 1. */
   readonly vector: Float32Array;
@@ -235,60 +267,34 @@ export class Embedding extends Answer {
     this.face = embedding.face;
     this.calibration = embedding.calibration ?? null;
   }
-}
 
-/** How alike two faces are. */
-export class Comparison {
-  private constructor(
-    /** Their cosine, -1 to 1 (same person: near 1). */
-    readonly similarity: number,
-    readonly a: Embedding,
-    readonly b: Embedding,
-    /** The false accept rate that was asked for. */
-    readonly far: Far,
-    /** The similarity from which they count as one person's; null where not calibrated. */
-    readonly threshold: number | null,
-    readonly match: boolean | null,
-    /** The chance that they are one person's. */
-    readonly probability: number | null,
-  ) {}
-
-  /**
-   * Compare two embeddings, however long ago each was made, by the calibration of `a`.
-   *
-   * @throws ModelMismatchError: they come from different embedders, or one is simulated.
-   * @throws RangeError: `far` or `prior` is not allowed.
-   */
-  static between(a: Embedding, b: Embedding, options: CompareOptions = {}): Comparison {
-    const { far = DEFAULT_FAR, prior } = options;
-    checkFar(far);
-    checkPrior(prior);
-    if (a.simulated !== b.simulated) {
-      throw new ModelMismatchError("a simulated embedding does not compare with a real one");
-    }
-    if (a.models.embedder !== b.models.embedder) {
-      const ids = `${a.models.embedder} and ${b.models.embedder}`;
-      throw new ModelMismatchError(`embeddings of different models don't compare: ${ids}`);
-    }
-    // Rounding can carry the product of two unit vectors just past 1.
-    const cosine = Math.max(-1, Math.min(1, dot(a.vector, b.vector)));
-    const calibration = a.calibration;
-    if (!calibration) return new Comparison(cosine, a, b, far, null, null, null);
-    const threshold = calibration.threshold(far);
-    const probability = calibration.probability(cosine, prior);
-    return new Comparison(cosine, a, b, far, threshold, cosine >= threshold, probability);
+  /** The face's quality; null where it was not judged, as by servers of version 0.1.0. */
+  get quality(): number | null {
+    return this.face.quality;
   }
-}
 
-export interface CompareOptions {
-  /** The false accept rate of the decision: 1e-2, 1e-3 (default) or 1e-4. */
-  far?: Far | undefined;
-  /** The share of one person's pairs among all that you compare; default: the calibration's. */
-  prior?: number | undefined;
-}
+  get qualityParts(): QualityParts | null {
+    return this.face.qualityParts;
+  }
 
-export function dot(a: Float32Array, b: Float32Array): number {
-  return a.reduce((sum, value, index) => sum + value * b[index]!, 0);
+  /** As of `Face`. */
+  get recognizable(): boolean | null {
+    return this.face.recognizable;
+  }
+
+  /** As of `Face`. */
+  get defect(): QualityPart | null {
+    return this.face.defect;
+  }
+
+  /** As of `Analysis`. */
+  get qualityCalibrated(): boolean {
+    return this.face.recognizable !== null;
+  }
+
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), qualityCalibrated: this.qualityCalibrated };
+  }
 }
 
 export type BreakerState = "closed" | "open" | "halfOpen";

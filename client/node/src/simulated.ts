@@ -4,7 +4,10 @@ import { createHash } from "node:crypto";
 import { imageSize } from "image-size";
 import { EMBEDDING_SIZE, LANDMARKS } from "./contract.js";
 import { withDeadline } from "./deadline.js";
-import { InvalidImageError, InvalidRequestError, NoFaceError } from "./errors.js";
+import { acceptedFormat, refusedFormat } from "./encoded/formats.js";
+import { ACCEPTED, refused, unsupported } from "./encoded/refusal.js";
+import { unwrapped } from "./encoded/text.js";
+import { InvalidRequestError, NoFaceError, UnavailableError } from "./errors.js";
 import { checkOptions, LIMITS } from "./options.js";
 import type { Ask, Rung } from "./rung.js";
 import type { Outputs, Tensor } from "./tensors.js";
@@ -14,7 +17,6 @@ const EMBEDDER = "simulated_client_embedder@000000000001";
 /** Where landmarks lie in a unit square around a face: ArcFace's template over its 112 pixels. */
 const TEMPLATE = [0.342, 0.462, 0.657, 0.46, 0.5, 0.64, 0.371, 0.825, 0.632, 0.823];
 const ALIGNED_SIDE = 112;
-const FORMATS = ["jpg", "png", "webp"];
 
 export class SimulatedRung implements Rung {
   readonly source = "simulated";
@@ -30,7 +32,13 @@ export class SimulatedRung implements Rung {
   async close(): Promise<void> {}
 
   private answer({ image, pipeline, options }: Ask): Outputs {
-    const { aligned } = checkOptions(options, LIMITS);
+    const { aligned, minQuality } = checkOptions(options, LIMITS, pipeline);
+    // Rather than answer as if it had not been asked for.
+    if (minQuality > 0) {
+      throw new UnavailableError(
+        `made-up faces have no quality, and minQuality=${minQuality} asks for it`,
+      );
+    }
     const [width, height] = uprightSize(image);
     const random = generator(image);
     // The default threshold of the service is not applied, one that the caller asks for is.
@@ -79,20 +87,15 @@ function floats(shape: number[], values: number[]): Tensor {
 }
 
 function uprightSize(image: Uint8Array): [width: number, height: number] {
+  const file = unwrapped(image);
+  const other = refusedFormat(file);
+  if (other !== null) throw unsupported(`${other} images`);
+  if (acceptedFormat(file) === null) throw refused(`the bytes are not an image; ${ACCEPTED}`);
   let size: ReturnType<typeof imageSize>;
   try {
-    size = imageSize(image);
+    size = imageSize(file);
   } catch (error) {
-    throw new InvalidImageError("the bytes are not an image; accepted are JPEG, PNG and WebP", {
-      code: "invalid_image",
-      cause: error,
-    });
-  }
-  if (!FORMATS.includes(size.type ?? "")) {
-    throw new InvalidImageError(
-      `${size.type} images are not supported; accepted are JPEG, PNG and WebP`,
-      { code: "invalid_image" },
-    );
+    throw refused(`the image is corrupt or truncated; ${ACCEPTED}`, error);
   }
   // EXIF orientations from 5 on lay the photo on its side.
   return (size.orientation ?? 1) >= 5 ? [size.height, size.width] : [size.width, size.height];

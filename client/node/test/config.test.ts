@@ -33,7 +33,9 @@ test("every variable has its effect", () => {
     AURUM_ORIENTATION: "exif",
     AURUM_REFINE: "0",
     AURUM_MAX_IMAGE_BYTES: "1000",
+    AURUM_MAX_BASE64_BYTES: "500",
     AURUM_MAX_IMAGE_PIXELS: "2000",
+    AURUM_MAX_JPEG_PIXELS: "3000",
   });
   assert.deepEqual(options, {
     urls: ["http://a:8000", "b:8010"],
@@ -51,7 +53,9 @@ test("every variable has its effect", () => {
       orientation: "exif",
       refine: false,
       maxImageBytes: 1000,
+      maxBase64Bytes: 500,
       maxImagePixels: 2000,
+      maxJpegPixels: 3000,
     },
   });
 });

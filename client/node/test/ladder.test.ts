@@ -12,6 +12,7 @@ import {
   type FaceClientOptions,
   InvalidImageError,
   InvalidRequestError,
+  LowQualityError,
   ModelMismatchError,
   NoFaceError,
   RequestTimeoutError,
@@ -20,7 +21,7 @@ import {
 import { instrument } from "../src/metrics.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { HEADER_LENGTH } from "../src/tensors.js";
-import { ASTRONAUT, freePort, TritonServer, until } from "./support.js";
+import { ASTRONAUT, freePort, python, TritonServer, until } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
 const clients: FaceClient[] = [];
@@ -56,6 +57,17 @@ function open(options: FaceClientOptions): FaceClient {
 
 const local = () => ({ models: server.facts.models, threads: 1 });
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;
+
+/** A photo as a phone of Apple's keeps it. */
+function heic(): Buffer {
+  return python(
+    `
+import sys, pillow_heif
+from PIL import Image
+pillow_heif.from_pillow(Image.new("RGB", (192, 128), "gray")).save(sys.stdout.buffer)`,
+    "",
+  );
+}
 
 /** The address of a server that answers so to some paths, and to others what ours answers. */
 async function proxy(fails: (path: string) => boolean, status = 500): Promise<string> {
@@ -153,10 +165,68 @@ test("client errors go to the caller, and open no breaker", async () => {
     await assert.rejects(client.detect(Buffer.from("no image")), InvalidImageError);
     await assert.rejects(client.detect(photo, { maxFaces: -1 }), InvalidRequestError);
     await assert.rejects(client.embed(GRAY_PNG), NoFaceError);
+    await assert.rejects(client.embed(photo, { minQuality: 1 }), LowQualityError);
     await assert.rejects(client.embed(photo, { signal: AbortSignal.abort() }));
   }
   assert.equal(client.mode, "triton");
   assert.deepEqual(client.counters.fallbacks, {});
+});
+
+test("the local rung judges faces as the service does, and refuses in its words", async () => {
+  const client = open({ urls: await nobody(), local: local() });
+  const served = open({});
+  await client.warmUp();
+  const comparison = await client.compare(photo, photo);
+  assert.equal(comparison.a.source, "local");
+  assert.equal(comparison.gated, !server.facts.simulated);
+  assert.equal(comparison.decision, (await served.compare(photo, photo)).decision);
+  assert.equal((await client.analyze(photo, { minQuality: 0.01 })).length, 1);
+  const none = await client.analyze(photo, { minQuality: 1 });
+  assert.deepEqual([none.source, none.length, none.gate], ["local", 0, null]);
+  const words = (asked: FaceClient) =>
+    asked.embed(photo, { minQuality: 1 }).catch((error) => {
+      assert.ok(error instanceof LowQualityError, String(error));
+      return [error.code, error.message];
+    });
+  assert.deepEqual(await words(client), await words(served));
+  for (const wrong of [{ minQuality: 2 }, { minQuality: -0.1 }]) {
+    await assert.rejects(client.analyze(photo, wrong), { code: "invalid_parameter" });
+  }
+  const detect = { minQuality: 0.5 } as object;
+  await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
+});
+
+test("made-up faces are not judged, and none of any quality is made up", async () => {
+  const client = open({ urls: await nobody(), simulated: {} });
+  const embedding = await client.embed(photo);
+  assert.deepEqual([embedding.quality, embedding.recognizable], [null, null]);
+  const analysis = await client.analyze(photo, { minQuality: 0 });
+  assert.deepEqual([analysis.gate, analysis.qualityCalibrated], [null, false]);
+  const { gated, decision } = await client.compare(photo, photo);
+  assert.deepEqual([gated, decision], [false, "uncalibrated"]);
+  const asks = [
+    client.analyze(photo, { minQuality: 0.1 }),
+    client.embed(photo, { minQuality: 0.1 }),
+    client.compare(photo, photo, { minQuality: 0.1 }),
+  ];
+  for (const asked of asks) {
+    await assert.rejects(asked, /then simulated: made-up faces have no quality/);
+  }
+  const detect = { minQuality: 0.5 } as object;
+  await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
+});
+
+test("a HEIC that the local rung can't decode is not the photo's fault", async () => {
+  const client = open({ urls: await nobody(), local: local(), simulated: {} });
+  await client.warmUp();
+  const lossy = heic();
+  const fallen = new Promise<Error>((resolve) =>
+    client.events.on("fallback", ({ from, error }) => from === "local" && resolve(error)),
+  );
+  const { source, imageSize } = await client.detect(lossy);
+  assert.deepEqual([source, ...imageSize], ["simulated", 192, 128]);
+  assert.match((await fallen).message, /HEIC photos can't be decoded here/);
+  assert.equal(client.mode, "local"); // others are answered there
 });
 
 test("one failure that is not the server's end is answered below, without a switch", async () => {
@@ -214,6 +284,8 @@ test("simulated answers only where they are allowed, and marked", async () => {
   assert.equal(one.length, 1);
   assert.ok(one.scores[0]! <= 0.4);
   assert.deepEqual(one.imageSize, [512, 512]);
+  const text = Buffer.from(photo.toString("base64"));
+  assert.deepEqual((await client.detect(text)).imageSize, [512, 512]);
   assert.ok(Math.abs(Math.hypot(...one.embeddings) - 1) < 1e-5);
   const { x, y, width, height } = one.faces[0]!.bbox;
   assert.ok(x >= 0 && y >= 0 && x + width <= 512 && y + height <= 512);

@@ -202,6 +202,7 @@ test("no photo costs more than its looks may, however little is in it", async ()
     orientation: "auto",
     refine: true,
     tiles: 0,
+    minQuality: 0,
     aligned: false,
   };
   const black = { width: 1400, height: 1400, data: new Uint8Array(1400 * 1400 * 3) };

@@ -87,6 +87,7 @@ def as_json(answer: Analysis) -> dict[str, Any]:
         "embeddings": answer.embeddings.ravel().tolist(),
         "quality": answer.quality.tolist(),
         "qualityParts": answer.quality_parts.ravel().tolist(),
+        "gate": answer.gate.tolist(),
         "imageSize": list(answer.image_size),
         "models": {"detector": answer.models.detector, "embedder": answer.models.embedder},
     }

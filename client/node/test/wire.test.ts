@@ -1,8 +1,7 @@
 /** The binary tensor extension, byte by byte, and the errors that answers turn into. */
 
 import assert from "node:assert/strict";
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { afterEach, test } from "node:test";
 import { buildParameters } from "../src/contract.js";
 import {
@@ -10,6 +9,7 @@ import {
   ConnectionFailedError,
   FaceClient,
   InvalidRequestError,
+  LowQualityError,
   ModelNotFoundError,
   NoFaceError,
   ProtocolError,
@@ -18,66 +18,10 @@ import {
   UnavailableError,
 } from "../src/index.js";
 import { decodeResponse, encodeRequest, readWords } from "../src/tensors.js";
-
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+import { answer, answering, closeServers, gated, serve } from "./answers.js";
 
 const photo = Buffer.from("a photo");
-
-/** An answer of the service: outputs as Triton sends them. */
-function answer(faces: number, change: (outputs: Record<string, unknown>[]) => void = () => {}) {
-  const floats = (name: string, shape: number[], value: number) => {
-    const data = Buffer.alloc(4 * shape.reduce((a, b) => a * b, 1));
-    for (let at = 0; at < data.length; at += 4) data.writeFloatLE(value, at);
-    return { name, datatype: "FP32", shape, data };
-  };
-  const size = Buffer.alloc(8);
-  size.writeInt32LE(640, 0);
-  size.writeInt32LE(480, 4);
-  const models = ["d@1", "e@2"].map((id) =>
-    Buffer.concat([Buffer.from([id.length, 0, 0, 0]), Buffer.from(id)]),
-  );
-  const outputs = [
-    floats("boxes", [faces, 4], 1.5),
-    { name: "models", datatype: "BYTES", shape: [2], data: Buffer.concat(models) },
-    floats("landmarks", [faces, 5, 2], 2.5),
-    floats("scores", [faces], 0.75),
-    floats("embeddings", [faces, 512], 0.25),
-    { name: "image_size", datatype: "INT32", shape: [2], data: size },
-    floats("quality", [faces], 0.625),
-    floats("quality_parts", [faces, 17], 0.5), // one more than this client knows
-    floats("calibration", [6], 0.125),
-  ];
-  change(outputs);
-  const header = Buffer.from(
-    JSON.stringify({
-      outputs: outputs.map(({ data, ...rest }) => ({
-        ...rest,
-        parameters: { binary_data_size: data.length },
-      })),
-    }),
-  );
-  return { header, body: Buffer.concat([header, ...outputs.map(({ data }) => data)]) };
-}
-
-async function answering(change?: (outputs: never[]) => void): Promise<string> {
-  const { header, body } = answer(2, change as never);
-  return serve((_, response) => {
-    response.setHeader("inference-header-content-length", header.length).end(body);
-  });
-}
+afterEach(closeServers);
 
 test("a request is a JSON header, a length and the photo", () => {
   const { body, headerLength } = encodeRequest(photo, { max_faces: 2 }, "r-1");
@@ -107,6 +51,7 @@ test("every option has its name on the wire, and must be of its kind", () => {
     orientation: "exif" as const,
     refine: false,
     tiles: 0,
+    minQuality: 0.5,
     aligned: true,
   };
   assert.deepEqual(buildParameters(options), {
@@ -116,6 +61,7 @@ test("every option has its name on the wire, and must be of its kind", () => {
     orientation: "exif",
     refine: false,
     tiles: 0,
+    min_quality: 0.5,
     aligned: true,
   });
   for (const [wrong, message] of [
@@ -124,6 +70,7 @@ test("every option has its name on the wire, and must be of its kind", () => {
     [{ orientation: 90 }, "orientation=90: must be text"],
     [{ refine: 1 }, "refine=1: must be true or false"],
     [{ tiles: "4" }, "tiles=4: must be a whole number"],
+    [{ minQuality: "0.5" }, "minQuality=0.5: must be a number"],
   ] as const) {
     assert.throws(() => buildParameters(wrong as never), { message, code: "invalid_parameter" });
   }
@@ -241,6 +188,8 @@ const broken: Record<string, (outputs: { name: string; [key: string]: unknown }[
   "has a turn for each of other faces": (outputs) => {
     outputs.push({ name: "rotations", datatype: "INT32", shape: [3], data: Buffer.alloc(12) });
   },
+  "has a gate for other faces": (outputs) => gated(-1, -1, -1)(outputs),
+  "has a gate that no part stands for": (outputs) => gated(-1, 16)(outputs),
   "has numbers for a yes or no": (outputs) => {
     outputs.push({ name: "complete", datatype: "INT32", shape: [1], data: Buffer.alloc(4) });
   },
@@ -284,6 +233,7 @@ test("an answer that is cut off, no JSON, or no HTTP", async () => {
 
 const statuses: [number, string, new (...args: never[]) => Error, string | null][] = [
   [400, "in ensemble 'embed_face', [no_face] none", NoFaceError, "no_face"],
+  [400, "in ensemble 'embed_face', [low_quality] blurred", LowQualityError, "low_quality"],
   [400, "[request id: 1] in ensemble 'x', [not_aligned] no", InvalidRequestError, "not_aligned"],
   [401, "who?", AccessDeniedError, null],
   [404, "unknown model", ModelNotFoundError, null],

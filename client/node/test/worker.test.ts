@@ -69,19 +69,24 @@ test("a job's result has what the app knows", async () => {
     assert.equal(score[name], parts?.[name] ?? null);
   }
   assert.equal(score.quality, direct.faces[0]!.quality);
+  assert.equal(score.qualityCalibrated, direct.qualityCalibrated);
+  assert.equal(score.recognizable, direct.faces[0]!.recognizable);
+  assert.equal(score.defect, direct.faces[0]!.defect);
 });
 
-test("the same photo is one job, and one face: from base64, a data URL and a path", async () => {
+test("the same photo is one job, and one face: from base64 of all kinds and a path", async () => {
   work({ imageFolder: dirname(ASTRONAUT) });
-  const dataUrl = `data:image/jpeg;base64,${photo.toString("base64")}`;
+  const dataUrl = `DATA:;base64,${photo.toString("base64")}`;
+  const lines = photo.toString("base64url").replace(/.{76}/g, "$&\r\n");
   const jobs = await Promise.all([
     enqueue(queue, base64(photo)),
     enqueue(queue, base64(photo)),
     enqueue(queue, { image: dataUrl, isBase64: true }),
+    enqueue(queue, { image: lines, isBase64: true }),
     enqueue(queue, { image: "astronaut.jpg" }),
   ]);
   assert.equal(jobs[0].id, jobs[1].id);
-  await until(async () => (await queue.getCompletedCount()) === 3);
+  await until(async () => (await queue.getCompletedCount()) === 4);
   const done = await queue.getCompleted();
   assert.equal(new Set(done.map((job) => job.returnvalue.faceId)).size, 1);
 });

@@ -48,32 +48,6 @@ def test_an_uploaded_photo_is_drawn_as_the_service_answered(open_page, client, a
     expect(page.locator("#health")).to_have_text("the service is ready")
 
 
-def test_quality_and_its_parts_are_listed_and_drawn(open_page, client, astronaut):
-    page = open_page()
-    give(page, astronaut)
-    said(page, "face")
-    face = client.analyze(astronaut)[0]
-    card = page.locator("#analyze .faces li").first
-    expect(card).to_contain_text(f"quality {face.quality:.2f}")
-    card.get_by_text("Quality parts", exact=True).click()
-    rows = card.locator("tr").all()
-    values = [float(re.match(r"-?[\d.]+", row.locator("td").text_content())[0]) for row in rows]
-    names = [row.locator("th").text_content().replace(" ", "_") for row in rows]
-    assert tuple(names) == face.quality_parts._fields
-    assert values == pytest.approx(list(face.quality_parts), abs=0.51)
-    page.get_by_label("quality parts").check()
-    for size in (DESK, PHONE):
-        page.set_viewport_size(size)
-        panel = page.locator("#analyze .overlay .panel")
-        expect(panel.locator("text")).to_have_count(2 * len(names))
-        picture, box = (
-            page.locator(f"#analyze .stage {item}").bounding_box() for item in ("img", ".panel")
-        )
-        for start, length in (("x", "width"), ("y", "height")):
-            assert box[start] >= picture[start] - 1
-            assert box[start] + box[length] <= picture[start] + picture[length] + 1
-
-
 def test_crops_are_aligned_as_the_embedder_sees_them(open_page, client, astronaut):
     page = open_page()
     give(page, astronaut)

@@ -1,10 +1,12 @@
 """Compare: two photos, a face of each, and what their likeness says."""
 
+import itertools
 import re
 
 import cv2
 import numpy as np
 import pytest
+from aurum_client import Box, Calibration, Comparison, Embedding, Face, ModelIds
 from browser import SLOW, failed, give, said, serve
 from matplotlib.cbook import get_sample_data
 from playwright.sync_api import expect
@@ -88,6 +90,65 @@ def test_the_decision_and_the_probability_are_the_clients(
     page.locator("[name=prior]").fill("1")
     page.locator("[name=prior]").blur()
     expect(page.locator("#compare .verdict")).to_contain_text("must be between 0 and 1")
+
+
+def test_decisions_are_made_at_one_in_ten_thousand(open_page):
+    assert open_page("compare").locator("[name=far]").input_value() == "1e-4"
+
+
+def test_a_face_that_is_not_recognizable_decides_nothing(
+    open_page, real, client, astronaut, blurred
+):
+    page = open_page("compare")
+    compare(page, astronaut, blurred)
+    verdict = page.locator("#compare .verdict")
+    expect(verdict.locator(".decision")).to_have_text("Not recognizable, so there is no decision")
+    sharpness = client.embed(blurred).quality_parts.sharpness
+    expect(verdict).to_contain_text(f"The second photo: sharpness {sharpness:.2f}.")
+    expect(verdict).not_to_contain_text("The first photo")
+    expect(verdict.locator("dt")).to_have_text(
+        [re.compile("^similarity"), re.compile("^threshold")]
+    )
+    give(page, blurred, where="#compare", side=0)
+    expect(verdict).to_contain_text("The first photo: sharpness", timeout=SLOW)
+
+
+def test_the_page_decides_as_the_client_does(open_page):
+    """Whatever is known of the faces and of the embedder."""
+    page = open_page("compare")
+    told, decisions = [True, False, None], set()
+    known = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
+    for a, b, calibration, alike in itertools.product(told, told, [known, None], [0, 1]):
+        vectors = np.eye(512, dtype=np.float32)[[0, 1 - alike]]
+        ours = [
+            Embedding(
+                vector,
+                Face(Box(0, 0, 1, 1), np.zeros((5, 2)), 1, vector, recognizable=recognizable),
+                (1, 1),
+                ModelIds(None, "e@1"),
+                calibration,
+            )
+            for vector, recognizable in zip(vectors, (a, b), strict=True)
+        ]
+        thresholds = {"1e-4": 0.75}
+        sides = [
+            {
+                "models": {"embedder": "e@1"},
+                "face": {"embedding": side.vector.tolist(), "recognizable": side.recognizable},
+                "calibration": calibration
+                and {"thresholds": thresholds, "slope": 20, "intercept": -10, "prior": 0.5},
+            }
+            for side in ours
+        ]
+        theirs = page.evaluate(
+            "async sides => (await import('./triton.js')).compare(...sides, '1e-4')", sides
+        )
+        found = Comparison.between(*ours)
+        for name in ("decision", "gated", "threshold", "similarity"):
+            assert theirs[name] == getattr(found, name)
+        assert theirs["probability"] == (found.probability and pytest.approx(found.probability))
+        decisions.add(found.decision)
+    assert decisions == {"match", "no match", "not recognizable", "uncalibrated"}
 
 
 def test_without_a_calibration_there_is_no_decision(open_page, simulated, astronaut):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from aurum_client import FaceClient, InvalidImageError
+from waiting import eventually
 
 from aurum.playground import app
 from aurum.playground.serve import Playground
@@ -224,8 +225,14 @@ def test_no_answer_lets_other_origins_read_it(ask, astronaut):
 
 def test_times_are_told_only_when_asked_and_add_up(ask, astronaut):
     assert "server-timing" not in ask.post(INFER, content=astronaut, headers=RAW).headers
-    answer = ask.post(INFER, content=astronaut, headers={**RAW, "x-timings": "1"})
-    told = dict(item.split(";dur=") for item in answer.headers["server-timing"].split(", "))
+
+    def all_told():
+        """The times by step; on a busy machine the models' can exceed the whole, without a rest."""
+        answer = ask.post(INFER, content=astronaut, headers={**RAW, "x-timings": "1"})
+        told = dict(item.split(";dur=") for item in answer.headers["server-timing"].split(", "))
+        return told if "step" in told else None
+
+    told = eventually(all_told)
     models = {"face_detection", "face_landmarks", "face_embedding"}
     assert set(told) == {"receive", "triton", *models, "step"}
     inner = sum(float(told[name].split(";")[0]) for name in set(told) - {"receive", "triton"})

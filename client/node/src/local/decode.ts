@@ -1,61 +1,143 @@
 /** An encoded photo to upright RGB pixels, with the service's limits and refusals. */
 
-import { InvalidImageError } from "../errors.js";
+import { acceptedFormat, type Format, refusedFormat } from "../encoded/formats.js";
+import { ACCEPTED, refused, unsupported } from "../encoded/refusal.js";
+import { type ByteLimits, tooManyBytes, unwrapped } from "../encoded/text.js";
+import { UnavailableError } from "../errors.js";
+import { checkOneImage, damagedHeader } from "./heif.js";
+import { END, frameOf, hasTooManyScans, mayLackItsEndAlone, withRowsBelow } from "./jpeg.js";
 import type { Photo } from "./photo.js";
+import { readPng } from "./png.js";
 
 type Sharp = typeof import("sharp");
+type Metadata = import("sharp").Metadata;
 
-const ACCEPTED = "accepted are JPEG, PNG and WebP photos, as they are or as base64";
-const FORMATS = ["jpeg", "png", "webp"];
-/** How base64 of a JPEG, PNG or WebP file begins, and of a data URL. */
-const BASE64 = ["/9j/", "iVBORw0KGgo", "UklGR", "data:image/"];
+export interface ImageLimits extends ByteLimits {
+  /** Width x height. */
+  maxImagePixels: number;
+  /** The same of a JPEG. */
+  maxJpegPixels: number;
+}
 
-/** @throws InvalidImageError: empty, too large, not an image, another format, animated, damaged. */
-export async function decode(
-  sharp: Sharp,
-  given: Uint8Array,
-  maxBytes: number,
-  maxPixels: number,
-): Promise<Photo> {
-  if (given.byteLength === 0) throw invalid(`the image is empty (0 bytes); ${ACCEPTED}`);
-  const data = fromBase64(Buffer.from(given.buffer, given.byteOffset, given.byteLength));
-  if (data.byteLength > maxBytes) {
-    throw invalid(`the image has ${data.byteLength} bytes; at most ${maxBytes} are allowed`);
+/**
+ * @throws InvalidImageError: empty, too large, not an image, another format, animated, damaged.
+ * @throws UnavailableError: a photo that the service decodes and libvips does not.
+ */
+export async function decode(sharp: Sharp, given: Uint8Array, limits: ImageLimits): Promise<Photo> {
+  if (given.byteLength === 0) throw refused(`the image is empty (0 bytes); ${ACCEPTED}`);
+  const file = unwrapped(given, limits);
+  if (file.length > limits.maxImageBytes) throw tooManyBytes(file.length, limits.maxImageBytes);
+  const format = formatOf(file);
+  const { data, frames } = unpacked(format, file);
+  const header = await opened(sharp, data)
+    .metadata()
+    .catch((error) => {
+      if (format === "HEIF") throw damagedHeader(error);
+      throw refused(`the ${format} image is corrupt or truncated; ${ACCEPTED}`, error);
+    });
+  const kind = format === "HEIF" ? codingOf(header) : format;
+  checkPixels(kind, header, limits);
+  // A HEIF's pages are images beside each other, of which one is the photo.
+  const shown = kind === "WEBP" ? (header.pages ?? 1) : frames;
+  if (shown > 1) {
+    throw refused(
+      `the image is an animated ${kind} of ${shown} frames; send the one frame that is meant`,
+    );
   }
-  // The service ignores colour profiles. "error" refuses what is damaged or cut off, and passes
-  // over stray bytes, as cheap cameras leave them.
-  const image = sharp(data, { failOn: "error", ignoreIcc: true, limitInputPixels: false });
-  const header = await image.metadata().catch((error: Error) => {
-    throw invalid(`the bytes are not an image, or damaged (${error.message}); ${ACCEPTED}`);
-  });
-  const { format, width, height, pages = 1 } = header;
-  if (!FORMATS.includes(format)) {
-    throw invalid(`${format.toUpperCase()} images are not supported; ${ACCEPTED}`);
+  return pixelsOf(sharp, kind, data);
+}
+
+type Kind = Exclude<Format, "HEIF"> | "HEIC" | "AVIF";
+type FailOn = "error" | "warning";
+
+function formatOf(data: Buffer): Format {
+  const format = acceptedFormat(data);
+  if (format === null) {
+    const name = refusedFormat(data);
+    if (name !== null) throw unsupported(`${name} images`);
+    throw refused(`the bytes are not an image; ${ACCEPTED}`);
   }
-  if (width * height > maxPixels) {
-    throw invalid(`the image has ${width}x${height} pixels; at most ${maxPixels} are allowed`);
+  const precision = format === "JPEG" ? frameOf(data)?.precision : undefined;
+  if (precision === 12 || precision === 16) throw unsupported(`${precision}-bit JPEG images`);
+  return format;
+}
+
+function codingOf({ compression }: Metadata): Kind {
+  if (compression === "av1") return "AVIF";
+  if (compression === "hevc") return "HEIC";
+  throw unsupported(`HEIF images of '${compression}'`);
+}
+
+/** What libvips can't tell, or would read otherwise than the service. */
+function unpacked(format: Format, file: Buffer): { data: Buffer; frames: number } {
+  if (format === "HEIF") checkOneImage(file);
+  if (format === "JPEG" && hasTooManyScans(file)) throw damaged(format);
+  const found = format === "PNG" ? readPng(file) : { data: file, frames: 1 };
+  if (found === null) throw damaged(format);
+  return found;
+}
+
+function checkPixels(kind: Kind, { width, height }: Metadata, limits: ImageLimits): void {
+  const [most, setting] =
+    kind === "JPEG"
+      ? [limits.maxJpegPixels, "AURUM_MAX_JPEG_PIXELS"]
+      : [limits.maxImagePixels, "AURUM_MAX_IMAGE_PIXELS"];
+  if (width * height > most) {
+    throw refused(
+      `the image has ${width}x${height} = ${width * height} pixels; at most ${most} are ` +
+        `allowed (${setting})`,
+    );
   }
-  if (pages > 1 || (format === "png" && data.includes("acTL"))) {
-    throw invalid(`the image is an animated ${format}; send the one frame that is meant`);
+}
+
+async function pixelsOf(sharp: Sharp, kind: Kind, data: Buffer): Promise<Photo> {
+  try {
+    return kind === "JPEG" ? await jpegPixels(sharp, data) : await pixels(sharp, data, "error");
+  } catch (error) {
+    // In other builds of libvips than sharp's own it may be.
+    if (kind === "HEIC" && messageOf(error).includes("has not been built in")) {
+      throw new UnavailableError(
+        "HEIC photos can't be decoded here, as sharp's libvips has no HEVC; the service takes them",
+      );
+    }
+    throw damaged(kind);
   }
-  const raw = image.autoOrient().removeAlpha().toColourspace("srgb").raw({ depth: "uchar" });
-  const decoded = await raw.toBuffer({ resolveWithObject: true }).catch((error: Error) => {
-    throw invalid(`the ${format} image is corrupt or truncated (${error.message})`);
-  });
+}
+
+/** Warnings are damage, but for stray bytes, as cheap cameras leave them, and a missing end. */
+async function jpegPixels(sharp: Sharp, data: Buffer): Promise<Photo> {
+  try {
+    return await pixels(sharp, data, "warning");
+  } catch (error) {
+    const message = messageOf(error);
+    if (message.includes("premature end of JPEG image") && mayLackItsEndAlone(data)) {
+      const ended = Buffer.concat([data, END]);
+      const higher = withRowsBelow(ended);
+      if (higher) await pixels(sharp, higher, "warning");
+      return await pixels(sharp, ended, "warning");
+    }
+    const stray = message.includes("extraneous bytes before marker");
+    if (!stray && /corrupt|premature/i.test(message)) throw error;
+    return await pixels(sharp, data, "error");
+  }
+}
+
+/** What a HEIF says of its turns libheif applies, and its EXIF, which only tells of them, nobody. */
+async function pixels(sharp: Sharp, data: Buffer, failOn: FailOn): Promise<Photo> {
+  const image = opened(sharp, data, failOn).autoOrient().removeAlpha().toColourspace("srgb");
+  const decoded = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
   return { width: decoded.info.width, height: decoded.info.height, data: decoded.data };
 }
 
-function fromBase64(data: Buffer): Buffer {
-  const start = data.subarray(0, 16).toString("latin1");
-  if (!BASE64.some((prefix) => start.startsWith(prefix))) return data;
-  const text = data.toString("latin1").trim();
-  const [head, body] = text.startsWith("data:") ? text.split(",", 2) : ["base64", text];
-  if (!head?.endsWith("base64") || !/^[A-Za-z0-9+/]*={0,2}$/.test(body ?? "")) {
-    throw invalid(`the image is damaged base64; ${ACCEPTED}`);
-  }
-  return Buffer.from(body ?? "", "base64");
+/** The service ignores colour profiles; our own limits apply. */
+function opened(sharp: Sharp, data: Buffer, failOn: FailOn = "error") {
+  return sharp(data, { failOn, ignoreIcc: true, limitInputPixels: false });
 }
 
-function invalid(message: string): InvalidImageError {
-  return new InvalidImageError(message, { code: "invalid_image" });
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function damaged(kind: string) {
+  return refused(`the ${kind} image is corrupt or truncated and can't be decoded`);
 }

@@ -24,6 +24,8 @@ export interface Seen {
 export interface Embedded {
   /** [F,512] */
   embeddings: Float32Array;
+  /** [F]: their lengths before they were normalized. */
+  norms: Float32Array;
   embedder: string;
   /** Six numbers, or none. */
   calibration: Float32Array;
@@ -82,20 +84,22 @@ export class Graphs {
   /** Embed at least one aligned crop. */
   async embed(crops: Photo[]): Promise<Embedded> {
     const embeddings = new Float32Array(crops.length * EMBEDDING_SIZE);
+    const norms = new Float32Array(crops.length);
     let filled = 0;
     let embedder = "";
     let calibration: Float32Array = new Float32Array();
     for (const chunk of this.chunks(crops, SIDE)) {
       const answer = await this.embedder.run({ crops: chunk });
       const vectors = floats(answer, "embedding");
-      embeddings.set(vectors, filled);
-      filled += vectors.length;
+      embeddings.set(vectors, filled * EMBEDDING_SIZE);
+      norms.set(floats(answer, "norm"), filled);
+      filled += vectors.length / EMBEDDING_SIZE;
       embedder = text(answer, "model");
       calibration = floats(answer, "calibration").slice(0, CALIBRATED);
     }
     // NaN: not calibrated.
     const known = calibration.some(Number.isNaN) ? new Float32Array() : calibration;
-    return { embeddings, embedder, calibration: known };
+    return { embeddings, norms, embedder, calibration: known };
   }
 
   private *chunks(crops: Photo[], side: number): Generator<Tensor> {

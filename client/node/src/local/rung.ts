@@ -3,11 +3,13 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Piscina } from "piscina";
+import { faceOptions } from "../contract.js";
 import { withDeadline } from "../deadline.js";
 import {
   type AurumError,
   InvalidImageError,
   InvalidRequestError,
+  LowQualityError,
   NoFaceError,
   ServerError,
   UnavailableError,
@@ -18,6 +20,7 @@ import { GRAY_PNG, grayPng } from "../probe.js";
 import type { Health, ModelIds } from "../results.js";
 import type { Ask, Rung } from "../rung.js";
 import type { Outputs } from "../tensors.js";
+import type { ImageLimits } from "./decode.js";
 
 export interface LocalOptions extends Partial<{ [K in keyof Limits]: Limits[K] | undefined }> {
   /** The service's `model_repository`, as `aurum models build` fills it. */
@@ -28,22 +31,30 @@ export interface LocalOptions extends Partial<{ [K in keyof Limits]: Limits[K] |
   maxQueue?: number | undefined;
   /** IoU above which the weaker of two boxes is dropped. Default: 0.3. */
   nmsIou?: number | undefined;
-  /** Largest encoded photo, in bytes. Default: 10000000. */
+  /** Largest encoded photo, in bytes. Default: 25000000. */
   maxImageBytes?: number | undefined;
-  /** Largest photo, in pixels; read from its header. Default: 50000000. */
+  /** Largest encoded photo that may come as base64, in bytes. Default: 10000000. */
+  maxBase64Bytes?: number | undefined;
+  /** Largest photo but for JPEG, in pixels; read from its header. Default: 50000000. */
   maxImagePixels?: number | undefined;
+  /** Largest JPEG, in pixels. Default: 110000000. */
+  maxJpegPixels?: number | undefined;
 }
 
 /** What the threads are told: all of LocalOptions, with the service's defaults filled in. */
-export interface LocalSettings extends Limits {
+export interface LocalSettings extends Limits, ImageLimits {
   models: string;
   nmsIou: number;
-  maxImageBytes: number;
-  maxImagePixels: number;
 }
 
 // Errors lose their class on the way between threads, so the threads send its name.
-const REFUSALS = { InvalidImageError, InvalidRequestError, NoFaceError };
+const REFUSALS = {
+  InvalidImageError,
+  InvalidRequestError,
+  LowQualityError,
+  NoFaceError,
+  UnavailableError,
+};
 
 export type LocalAnswer =
   | { outputs: Outputs }
@@ -115,8 +126,10 @@ export class LocalRung implements Rung {
       models,
       ...LIMITS,
       nmsIou: 0.3,
-      maxImageBytes: 10_000_000,
+      maxImageBytes: 25_000_000,
+      maxBase64Bytes: 10_000_000,
       maxImagePixels: 50_000_000,
+      maxJpegPixels: 110_000_000,
       ...defined(limits),
     };
     const { Piscina } = await import("piscina");
@@ -140,12 +153,7 @@ export class LocalRung implements Rung {
 
   private async run({ pipeline, image, options }: LocalTask): Promise<Outputs> {
     // Not the whole of `options`: signals can't go to a thread.
-    const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned } = options;
-    const task: LocalTask = {
-      pipeline,
-      image,
-      options: { minConfidence, maxFaces, detectionSize, orientation, refine, tiles, aligned },
-    };
+    const task: LocalTask = { pipeline, image, options: faceOptions(options) };
     let answer: LocalAnswer;
     try {
       answer = await this.pool!.run(task);

@@ -2,11 +2,13 @@
 
 import { workerData } from "piscina";
 import { EMBEDDING_SIZE, LANDMARKS } from "../contract.js";
-import { InvalidRequestError, NoFaceError } from "../errors.js";
+import { InvalidRequestError, NoFaceError, UnavailableError } from "../errors.js";
 import { type Checked, checkOptions } from "../options.js";
+import { QUALITY_PARTS } from "../results.js";
 import type { Outputs, Tensor } from "../tensors.js";
-import { align, SIDE, TEMPLATE } from "./align.js";
+import { cutForSecondLook, SIDE, TEMPLATE } from "./align.js";
 import { decode } from "./decode.js";
+import { allFit, type Embeddings, embed, fitOnes } from "./embed.js";
 import type { Found } from "./faces.js";
 import { Graphs } from "./graphs.js";
 import { Looks } from "./looks.js";
@@ -35,7 +37,8 @@ export default async function answer(task: LocalTask): Promise<LocalAnswer> {
   try {
     return { outputs: await work(task) };
   } catch (error) {
-    if (!(error instanceof InvalidRequestError)) throw error;
+    const known = error instanceof InvalidRequestError || error instanceof UnavailableError;
+    if (!known) throw error;
     const refused = error.name as "InvalidRequestError";
     return { refused, message: error.message, code: error.code ?? undefined };
   }
@@ -45,50 +48,49 @@ async function work({ pipeline, image, options }: LocalTask): Promise<Outputs> {
   engine ??= start();
   const { sharp, graphs } = await engine;
   const single = pipeline === "embed_face";
-  const given = checkOptions(options, settings);
+  const given = checkOptions(options, settings, pipeline);
   const checked = single ? { ...given, maxFaces: 1 } : given;
-  const photo = await decode(sharp, image, settings.maxImageBytes, settings.maxImagePixels);
-  const { faces, detector, complete } =
-    single && checked.aligned ? whole(photo) : await find(graphs, photo, checked);
-  if (single && faces.length === 0) throw noFace(checked);
-  const outputs: Outputs = new Map([
-    [
-      "boxes",
-      floats(
-        [faces.length, 4],
-        faces.flatMap((face) => face.box),
-      ),
-    ],
-    [
-      "landmarks",
-      floats(
-        [faces.length, LANDMARKS, 2],
-        faces.flatMap((face) => face.landmarks),
-      ),
-    ],
-    [
-      "scores",
-      floats(
-        [faces.length],
-        faces.map((face) => face.score),
-      ),
-    ],
+  const aligned = single && checked.aligned;
+  const photo = await decode(sharp, image, settings);
+  const found = await (aligned ? whole : find)(graphs, photo, checked);
+  if (single && found.faces.length === 0) throw noFace(checked);
+  if (pipeline === "detect_faces") return outputsOf(found, photo, "");
+  const embedded = await embed(graphs, photo, found.faces, aligned);
+  const kept = single
+    ? allFit(embedded, checked.minQuality)
+    : fitOnes(embedded, checked.minQuality);
+  const faces = kept.faces.map(({ face }) => face);
+  const outputs = outputsOf({ ...found, faces }, photo, kept.embedder);
+  return new Map([...outputs, ...embeddedOutputs(kept)]);
+}
+
+function outputsOf(
+  { faces, detector, complete }: Finding,
+  photo: Photo,
+  embedder: string,
+): Outputs {
+  const count = faces.length;
+  return new Map([
+    ["boxes", floats([count, 4], ...faces.map((face) => face.box))],
+    ["landmarks", floats([count, LANDMARKS, 2], ...faces.map((face) => face.landmarks))],
+    ["scores", floats([count], ...faces.map((face) => [face.score]))],
     ["rotations", int32s(faces.map((face) => face.rotation))],
     ["complete", { datatype: "BOOL", shape: [1], data: [complete] }],
     ["image_size", int32s([photo.width, photo.height])],
+    ["models", { datatype: "BYTES", shape: [2], data: [detector, embedder] }],
   ]);
-  let embedder = "";
-  if (pipeline !== "detect_faces") {
-    const crops = faces.map((face) => (checked.aligned && single ? photo : align(photo, face)));
-    const embedded = crops.length > 0 ? await graphs.embed(crops) : null;
-    embedder = embedded?.embedder ?? "";
-    const vectors = embedded?.embeddings ?? new Float32Array();
-    outputs.set("embeddings", floats([faces.length, EMBEDDING_SIZE], vectors));
-    const calibration = embedded?.calibration ?? new Float32Array();
-    outputs.set("calibration", floats([calibration.length], calibration));
-  }
-  outputs.set("models", { datatype: "BYTES", shape: [2], data: [detector, embedder] });
-  return outputs;
+}
+
+function embeddedOutputs({ faces, calibration }: Embeddings): Outputs {
+  const count = faces.length;
+  const parts = faces.map((face) => QUALITY_PARTS.map((name) => face.parts[name]));
+  return new Map([
+    ["embeddings", floats([count, EMBEDDING_SIZE], ...faces.map((face) => face.embedding))],
+    ["quality", floats([count], ...faces.map((face) => [face.quality]))],
+    ["quality_parts", floats([count, QUALITY_PARTS.length], ...parts)],
+    ["gate", int32s(faces.flatMap(({ gate }) => gate ?? []))],
+    ["calibration", floats([calibration.length], calibration)],
+  ]);
 }
 
 async function find(graphs: Graphs, photo: Photo, options: Checked): Promise<Finding> {
@@ -97,8 +99,12 @@ async function find(graphs: Graphs, photo: Photo, options: Checked): Promise<Fin
   return { faces, detector: looks.detector, complete: looks.complete };
 }
 
-/** By the caller's word its landmarks lie at the template, and its score is 1. */
-function whole({ width, height }: Photo): Finding {
+/**
+ * By the caller's word its landmarks lie at the template, and its score is 1. Only the fit is seen,
+ * by a second look: where there is no face at all, it is 0.
+ */
+async function whole(graphs: Graphs, photo: Photo, { refine }: Checked): Promise<Finding> {
+  const { width, height } = photo;
   if (width !== SIDE || height !== SIDE) {
     throw new InvalidRequestError(
       `the image is ${width}x${height}; with aligned=true it must be an aligned crop of ` +
@@ -108,6 +114,7 @@ function whole({ width, height }: Photo): Finding {
   }
   const box: Found["box"] = [0, 0, SIDE, SIDE];
   const face: Found = { box, landmarks: TEMPLATE, score: 1, rotation: 0, fit: 1 };
+  if (refine) face.fit = (await graphs.refine([cutForSecondLook(photo, face).crop]))[0]!.score;
   return { faces: [face], detector: "", complete: true };
 }
 
@@ -119,8 +126,9 @@ function noFace({ minConfidence, detectionSize }: Checked): NoFaceError {
   );
 }
 
-function floats(shape: number[], values: ArrayLike<number>): Tensor {
-  return { datatype: "FP32", shape, data: Float32Array.from(values) };
+function floats(shape: number[], ...rows: ArrayLike<number>[]): Tensor {
+  const data = Float32Array.from(rows.flatMap((row) => Array.from(row)));
+  return { datatype: "FP32", shape, data };
 }
 
 function int32s(values: number[]): Tensor {

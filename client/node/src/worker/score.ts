@@ -5,8 +5,10 @@ import { readFile } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import type { FaceClient } from "../client.js";
 import type { Source } from "../contract.js";
-import { InvalidImageError, NoFaceError } from "../errors.js";
-import type { Box } from "../results.js";
+import { refused } from "../encoded/refusal.js";
+import { fromText } from "../encoded/text.js";
+import { NoFaceError } from "../errors.js";
+import type { Box, QualityPart } from "../results.js";
 
 export interface FaceJob {
   /** A photo in base64 (a data URL, too), or the path of its file where the worker runs. */
@@ -19,8 +21,14 @@ export interface FaceJob {
 export interface FaceScore {
   /** 512 numbers of length 1. */
   embedding: number[];
-  /** How fit for recognition, 0 to 1. These four are null unless the service answered. */
+  /** How fit for recognition, 0 to 1. These are null unless the service answered. */
   quality: number | null;
+  /** Whether `quality` is a probability, not only an order; false where it is null. */
+  qualityCalibrated: boolean;
+  /** Whether comparisons with it mean something; null where that is not told, too. */
+  recognizable: boolean | null;
+  /** The part of the quality that says why it is not recognizable; else null. */
+  defect: QualityPart | null;
   /** 0 to 1. */
   frontality: number | null;
   /** -1 to 1. */
@@ -60,6 +68,9 @@ export async function scoreFace(
   return {
     embedding: Array.from(face.embedding),
     quality: face.quality,
+    qualityCalibrated: analysis.qualityCalibrated,
+    recognizable: face.recognizable,
+    defect: face.defect,
     frontality: parts?.frontality ?? null,
     symmetry: parts?.symmetry ?? null,
     resolution: parts?.resolution ?? null,
@@ -80,22 +91,14 @@ export async function scoreFace(
 
 async function imageOf(job: FaceJob, folder: string | undefined): Promise<Buffer> {
   if (typeof job?.image !== "string" || job.image === "") {
-    throw invalid("a job is { image, isBase64 }: its image is missing, or no text");
+    throw refused("a job is { image, isBase64 }: its image is missing, or no text");
   }
-  if (job.isBase64) {
-    const text = job.image.startsWith("data:") ? job.image.replace(/^[^,]*,/, "") : job.image;
-    if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw invalid("the image is damaged base64");
-    return Buffer.from(text, "base64");
-  }
+  if (job.isBase64) return fromText(job.image);
   const path = resolve(folder ?? ".", job.image);
   if (folder !== undefined && !path.startsWith(resolve(folder) + sep)) {
-    throw invalid("the image is outside the workers' folder of images");
+    throw refused("the image is outside the workers' folder of images");
   }
   return readFile(path).catch((error: Error) => {
-    throw invalid(`cannot read the image: ${error.message.slice(0, 200)}`);
+    throw refused(`cannot read the image: ${error.message.slice(0, 200)}`);
   });
-}
-
-function invalid(message: string): InvalidImageError {
-  return new InvalidImageError(message, { code: "invalid_image" });
 }

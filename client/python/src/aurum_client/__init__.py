@@ -8,6 +8,7 @@
 
 from aurum_client.aio import AsyncFaceClient
 from aurum_client.calibration import FARS, Calibration
+from aurum_client.comparison import Comparison, Decision
 from aurum_client.errors import (
     AccessDeniedError,
     AurumError,
@@ -15,6 +16,7 @@ from aurum_client.errors import (
     ConnectionFailedError,
     InvalidImageError,
     InvalidRequestError,
+    LowQualityError,
     ModelMismatchError,
     ModelNotFoundError,
     NoFaceError,
@@ -24,10 +26,10 @@ from aurum_client.errors import (
     UnavailableError,
 )
 from aurum_client.images import Image
+from aurum_client.options import AnalyzeOptions, DetectOptions, EmbedOptions
 from aurum_client.results import (
     Analysis,
     Box,
-    Comparison,
     Embedding,
     Face,
     Faces,
@@ -44,6 +46,7 @@ __all__ = [
     "FARS",
     "AccessDeniedError",
     "Analysis",
+    "AnalyzeOptions",
     "AsyncFaceClient",
     "AurumError",
     "Box",
@@ -51,6 +54,9 @@ __all__ = [
     "ClientClosedError",
     "Comparison",
     "ConnectionFailedError",
+    "Decision",
+    "DetectOptions",
+    "EmbedOptions",
     "Embedding",
     "Face",
     "FaceClient",
@@ -59,6 +65,7 @@ __all__ = [
     "Image",
     "InvalidImageError",
     "InvalidRequestError",
+    "LowQualityError",
     "ModelIds",
     "ModelInfo",
     "ModelMismatchError",

@@ -8,6 +8,7 @@ from aurum_client import _contract as contract
 from aurum_client._parse import parse_embedding, parse_faces, parse_metadata
 from aurum_client._probe import gray_png
 from aurum_client.errors import AurumError, ModelNotFoundError
+from aurum_client.options import Parameters
 from aurum_client.results import ModelInfo
 from aurum_client.transport import Transport
 
@@ -28,8 +29,8 @@ async def _answering_id(transport: Transport, name: str, time_left: float) -> st
             outputs = await transport.infer(contract.DETECT, gray_png(), {}, None, time_left)
             return parse_faces(outputs).models.detector
         if name == contract.EMBEDDER:
-            parameters = contract.build_parameters(aligned=True)
-            outputs = await transport.infer(contract.EMBED, gray_png(), parameters, None, time_left)
+            aligned: Parameters = {"aligned": True}
+            outputs = await transport.infer(contract.EMBED, gray_png(), aligned, None, time_left)
             return parse_embedding(outputs).models.embedder
     except AurumError:
         return None  # the rest of the description is worth having all the same

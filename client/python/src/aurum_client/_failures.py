@@ -9,6 +9,7 @@ from aurum_client.errors import (
     AurumError,
     InvalidImageError,
     InvalidRequestError,
+    LowQualityError,
     ModelNotFoundError,
     NoFaceError,
     ProtocolError,
@@ -21,6 +22,7 @@ from aurum_client.errors import (
 _BY_CODE: dict[str, type[AurumError]] = {
     "invalid_image": InvalidImageError,
     "no_face": NoFaceError,
+    "low_quality": LowQualityError,
     "invalid_parameter": InvalidRequestError,
     "overloaded": UnavailableError,
     "unavailable": UnavailableError,

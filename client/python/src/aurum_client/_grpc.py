@@ -9,10 +9,11 @@ from typing import Any
 from tritonclient.grpc import InferenceServerException, InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 
-from aurum_client._contract import Outputs, Parameters
+from aurum_client._contract import Outputs
 from aurum_client._failures import error_from_status
 from aurum_client._tensors import image_input, read_outputs
 from aurum_client.errors import AurumError, ConnectionFailedError, InvalidRequestError
+from aurum_client.options import Parameters
 
 _CHANNEL = [
     # gRPC's limit of 4 MB is less than a photo; Triton's own applies.

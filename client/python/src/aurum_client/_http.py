@@ -11,10 +11,11 @@ import aiohttp
 from tritonclient.http import InferenceServerException, InferInput
 from tritonclient.http.aio import InferenceServerClient
 
-from aurum_client._contract import Outputs, Parameters
+from aurum_client._contract import Outputs
 from aurum_client._failures import error_from_status
 from aurum_client._tensors import image_input, read_outputs
 from aurum_client.errors import ConnectionFailedError, ProtocolError
+from aurum_client.options import Parameters
 
 # Calls beyond this many wait for a free connection, rather than for file descriptors.
 CONNECTIONS = 100

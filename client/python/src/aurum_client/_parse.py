@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import CALIBRATED, EMBEDDING_SIZE, LANDMARKS, Outputs
+from aurum_client._contract import CALIBRATED, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, Outputs
 from aurum_client.calibration import Calibration
 from aurum_client.errors import ProtocolError
 from aurum_client.results import (
+    NOT_TOLD,
     Analysis,
     Embedding,
     Faces,
     Floats,
+    Ints,
     ModelIds,
     ModelInfo,
     QualityParts,
@@ -47,12 +49,14 @@ def parse_analysis(outputs: Outputs) -> Analysis:
         quality=_floats(outputs, "quality", (faces,)),
         quality_parts=parts[:, :known],  # of a later server, there may be more
         calibration=_calibration(outputs),
+        gate=_gate(outputs, faces),
     )
 
 
 def parse_embedding(outputs: Outputs) -> Embedding:
     """Read the outputs of ``embed_face``: exactly one face, and the embedder named."""
-    faces = parse_faces(outputs)
+    # Servers of version 0.1.0 don't judge it.
+    faces = parse_analysis(outputs) if "quality" in outputs else parse_faces(outputs)
     if len(faces) != 1:
         raise ProtocolError(f"expected one face, the answer has {len(faces)}")
     # Without it, embeddings of different models could be compared unnoticed.
@@ -101,6 +105,18 @@ def _common(outputs: Outputs) -> dict[str, Any]:
         "models": _model_ids(outputs),
         **later,
     }
+
+
+def _gate(outputs: Outputs, faces: int) -> Ints:
+    if "gate" not in outputs:
+        return NOT_TOLD
+    gate: Ints = _tensor(outputs, "gate", np.int32, (None,))
+    if len(gate) not in (0, faces):
+        raise ProtocolError(f"output 'gate' is of {len(gate)} faces, not {faces} or 0")
+    most = len(QualityParts._fields) - 1
+    if not ((gate >= RECOGNIZABLE) & (gate <= most)).all():
+        raise ProtocolError(f"output 'gate' is {gate.tolist()}, not {RECOGNIZABLE} to {most}")
+    return gate
 
 
 def _embeddings(outputs: Outputs, faces: int) -> Floats:

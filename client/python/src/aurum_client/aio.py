@@ -8,20 +8,28 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from aurum_client import _contract as contract
 from aurum_client._address import open_transport
-from aurum_client._contract import Outputs, Parameters, build_parameters
+from aurum_client._contract import Outputs
 from aurum_client._describe import describe
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces
 from aurum_client._probe import gray_png
 from aurum_client._retry import attempts
 from aurum_client._tasks import side_by_side
 from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
+from aurum_client.comparison import Comparison
 from aurum_client.errors import AurumError, ClientClosedError
 from aurum_client.images import Image, read_image
-from aurum_client.results import Analysis, Comparison, Embedding, Faces, Health, ModelIds, ModelInfo
+from aurum_client.options import (
+    AnalyzeOptions,
+    DetectOptions,
+    EmbedOptions,
+    Parameters,
+    build_parameters,
+)
+from aurum_client.results import Analysis, Embedding, Faces, Health, ModelIds, ModelInfo
 from aurum_client.transport import Transport
 
 T = TypeVar("T")
@@ -42,20 +50,11 @@ class AsyncFaceClient:
         ca_file: PEM file of the authorities to trust over https and grpcs, for the system's.
         transport: goes before ``url``, for tests.
 
-    The options of the calls, where None leaves the choice to the server, which also checks
-    their ranges and answers with InvalidRequestError:
-
-    - ``min_confidence``: the least score of a face, 0 to 1;
-    - ``max_faces``: at most this many, the largest;
-    - ``detection_size``: the long side, in pixels, that the photo is shrunk to for detection;
-    - ``orientation``: ``"auto"``, so that a photo without an upright face is looked at turned by
-      90, 180 and 270 degrees, too, or ``"exif"``, upright as its EXIF says;
-    - ``refine``: look once more at each of the 256 largest faces, which makes their landmarks, and
-      so the embeddings, steadier;
-    - ``tiles``: for crowds, look at this many overlapping parts of the photo besides the whole,
-      each at ``detection_size``, 0 to 16;
-    - ``timeout``: seconds for this call, None for the client's;
-    - ``request_id``: a name for the server's logs and traces.
+    Each call that takes an image also takes, by keyword, ``timeout`` (seconds for this call, None
+    for the client's), ``request_id`` (a name for the server's logs and traces) and the options that
+    :mod:`aurum_client.options` explains: ``min_confidence``, ``detection_size``, ``orientation``,
+    ``refine`` and ``tiles``; ``max_faces``, of ``detect`` and ``analyze``; ``min_quality``, of
+    ``analyze``, ``embed`` and ``compare``.
 
     Besides the errors that a call names, it raises the others of :mod:`aurum_client.errors`.
     An image is encoded (colour order, rotation and size are the file's affair) and is given as
@@ -86,14 +85,9 @@ class AsyncFaceClient:
         self,
         image: Image,
         *,
-        min_confidence: float | None = None,
-        max_faces: int | None = None,
-        detection_size: int | None = None,
-        orientation: str | None = None,
-        refine: bool | None = None,
-        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[DetectOptions],
     ) -> Faces:
         """Find the faces: boxes, five landmarks each, scores; none is a success, too.
 
@@ -101,14 +95,7 @@ class AsyncFaceClient:
             InvalidImageError: the image cannot be read or decoded.
             InvalidRequestError: an option is out of its range.
         """
-        parameters = build_parameters(
-            min_confidence=min_confidence,
-            max_faces=max_faces,
-            detection_size=detection_size,
-            orientation=orientation,
-            refine=refine,
-            tiles=tiles,
-        )
+        parameters = build_parameters(DetectOptions, options)
         outputs = await self._infer(contract.DETECT, image, parameters, timeout, request_id)
         return parse_faces(outputs)
 
@@ -116,14 +103,9 @@ class AsyncFaceClient:
         self,
         image: Image,
         *,
-        min_confidence: float | None = None,
-        max_faces: int | None = None,
-        detection_size: int | None = None,
-        orientation: str | None = None,
-        refine: bool | None = None,
-        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[AnalyzeOptions],
     ) -> Analysis:
         """Find the faces, embed each and say how fit for recognition it is.
 
@@ -131,14 +113,7 @@ class AsyncFaceClient:
             InvalidImageError: the image cannot be read or decoded.
             InvalidRequestError: an option is out of its range.
         """
-        parameters = build_parameters(
-            min_confidence=min_confidence,
-            max_faces=max_faces,
-            detection_size=detection_size,
-            orientation=orientation,
-            refine=refine,
-            tiles=tiles,
-        )
+        parameters = build_parameters(AnalyzeOptions, options)
         outputs = await self._infer(contract.ANALYZE, image, parameters, timeout, request_id)
         return parse_analysis(outputs)
 
@@ -147,29 +122,21 @@ class AsyncFaceClient:
         image: Image,
         *,
         aligned: bool = False,
-        min_confidence: float | None = None,
-        detection_size: int | None = None,
-        orientation: str | None = None,
-        refine: bool | None = None,
-        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[EmbedOptions],
     ) -> Embedding:
         """Embed the largest face, or, with ``aligned``, the image as the aligned crop it is.
 
         Raises:
             NoFaceError: there is no face in the image.
+            LowQualityError: its quality is below ``min_quality``.
             InvalidImageError: the image cannot be read or decoded.
             InvalidRequestError: an option is out of its range.
         """
-        parameters = build_parameters(
-            min_confidence=min_confidence,
-            detection_size=detection_size,
-            aligned=aligned,
-            orientation=orientation,
-            refine=refine,
-            tiles=tiles,
-        )
+        parameters = build_parameters(EmbedOptions, options)
+        if aligned:
+            parameters["aligned"] = True
         outputs = await self._infer(contract.EMBED, image, parameters, timeout, request_id)
         return parse_embedding(outputs)
 
@@ -181,24 +148,21 @@ class AsyncFaceClient:
         far: float = DEFAULT_FAR,
         prior: float | None = None,
         aligned: bool = False,
-        min_confidence: float | None = None,
-        detection_size: int | None = None,
-        orientation: str | None = None,
-        refine: bool | None = None,
-        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[EmbedOptions],
     ) -> Comparison:
         """Embed the largest face of each image, at the same time, and compare the two.
 
-        ``far``: the false accept rate of the decision, 1e-2, 1e-3 or 1e-4. ``prior``: the share
+        ``far``: the false accept rate of the decision, 1e-4, 1e-3 or 1e-2. ``prior``: the share
         of one person's pairs among all that you compare, None for the calibration's.
         ``request_id`` is followed by ``-0`` for ``a`` and ``-1`` for ``b``.
 
         Raises:
             ValueError: ``far`` is none of these, or ``prior`` is not between 0 and 1.
             ModelMismatchError: different embedders answered (the server's model was changed).
-            NoFaceError, InvalidImageError: for either; a note of the error says which.
+            NoFaceError, LowQualityError, InvalidImageError: for either; a note of the error says
+                which.
             InvalidRequestError: an option is out of its range.
         """
         check_far(far)
@@ -209,13 +173,9 @@ class AsyncFaceClient:
                 return await self.embed(
                     image,
                     aligned=aligned,
-                    min_confidence=min_confidence,
-                    detection_size=detection_size,
-                    orientation=orientation,
-                    refine=refine,
-                    tiles=tiles,
                     timeout=timeout,
                     request_id=_numbered(request_id, index),
+                    **options,
                 )
             except AurumError as error:
                 error.add_note(f"in the {('first', 'second')[index]} image of compare()")
@@ -230,14 +190,9 @@ class AsyncFaceClient:
         *,
         concurrency: int = 8,
         progress: Progress | None = None,
-        min_confidence: float | None = None,
-        max_faces: int | None = None,
-        detection_size: int | None = None,
-        orientation: str | None = None,
-        refine: bool | None = None,
-        tiles: int | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        **options: Unpack[AnalyzeOptions],
     ) -> list[Analysis | AurumError]:
         """Analyze many images, ``concurrency`` at a time; the answers keep their order.
 
@@ -249,9 +204,9 @@ class AsyncFaceClient:
             concurrency: 1 or more; over HTTP at most 100 are on the wire at once.
             progress: called with (done, of how many) after each image, in the client's event
                 loop: it must be quick. What it raises ends the call.
-            min_confidence, max_faces, detection_size, orientation, refine, tiles: as above.
             timeout: seconds for each image, not for all.
             request_id: followed by ``-<index>`` for each image.
+            options: as of :meth:`analyze`.
 
         Raises:
             ClientClosedError: the client was closed before the call.
@@ -262,14 +217,7 @@ class AsyncFaceClient:
             raise ValueError("concurrency must be 1 or more")
         todo = list(images)
         answers: list[Analysis | AurumError | None] = [None] * len(todo)
-        parameters = build_parameters(
-            min_confidence=min_confidence,
-            max_faces=max_faces,
-            detection_size=detection_size,
-            orientation=orientation,
-            refine=refine,
-            tiles=tiles,
-        )
+        parameters = build_parameters(AnalyzeOptions, options)
         queue = iter(enumerate(todo))
         done = 0
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 FARS = (1e-2, 1e-3, 1e-4)
 """The false accept rates that calibrated embedders have thresholds for, in the wire's order."""
 
-DEFAULT_FAR = 1e-3
+DEFAULT_FAR = 1e-4
 
 
 @dataclass(frozen=True, slots=True)

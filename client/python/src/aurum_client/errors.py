@@ -11,7 +11,8 @@
     ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
     ├── InvalidRequestError      the server refused the request: an option is out of its range
     │   ├── InvalidImageError    the image cannot be read or decoded
-    │   └── NoFaceError          there is no face in a photo that needs one
+    │   ├── NoFaceError          there is no face in a photo that needs one
+    │   └── LowQualityError      its face is of a lower quality than was asked for
     ├── ModelMismatchError       two embeddings are of different models, so they don't compare
     ├── ServerError              the server failed (500, INTERNAL)
     └── ProtocolError            the answer isn't what the contract promises
@@ -28,7 +29,7 @@ from typing import ClassVar
 class AurumError(Exception):
     """The root of the tree; ``str(error)`` is the message without Triton's prefixes.
 
-    ``code`` is the server's machine-readable reason ("invalid_image", "no_face",
+    ``code`` is the server's machine-readable reason ("invalid_image", "no_face", "low_quality",
     "invalid_parameter", "unavailable"), or None where it gave none. ``status`` is the transport's
     ("400", "StatusCode.UNAVAILABLE"), or None where no answer came.
     """
@@ -79,6 +80,10 @@ class InvalidImageError(InvalidRequestError):
 
 class NoFaceError(InvalidRequestError):
     """There is no face in a photo that needs one (``embed`` and ``compare``)."""
+
+
+class LowQualityError(InvalidRequestError):
+    """The face is below ``min_quality``; the message says what lowers its quality most."""
 
 
 class ModelMismatchError(AurumError):

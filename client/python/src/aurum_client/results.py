@@ -13,13 +13,15 @@ from typing import NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client.calibration import DEFAULT_FAR, Calibration, check_far, check_prior
-from aurum_client.errors import AurumError, ModelMismatchError
+from aurum_client._contract import RECOGNIZABLE
+from aurum_client.calibration import Calibration
+from aurum_client.errors import AurumError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int32]
 
-_NOT_TOLD: Ints = np.zeros(0, np.int32)
+NOT_TOLD: Ints = np.zeros(0, np.int32)  # of each face, by servers of version 0.1.0
+NOT_TOLD.flags.writeable = False
 _CROWD = 20  # faces
 _SMALL = 40  # pixels of the detector's input: smaller faces are often missed
 
@@ -86,8 +88,10 @@ class Face:
     image-left and image-right corner of the mouth, with left and right as the upright face has
     them. ``score``: the detector's confidence, 0 to 1. ``embedding``: float32 [512] of length 1,
     or None after ``detect``. ``quality``: how fit for recognition it is, 0 to 1, and what that is
-    made of; both None but after ``analyze``. ``rotation``: 0, 90, 180 or 270, the degrees
-    clockwise by which to turn the photo so that the face is upright.
+    made of; both None after ``detect``. ``rotation``: 0, 90, 180 or 270, the degrees clockwise by
+    which to turn the photo so that the face is upright. ``recognizable``: whether so much of it
+    can be seen that a comparison means something; None where that is not told. ``defect``: the
+    field of :class:`QualityParts` that says why it is not recognizable, else None.
     """
 
     bbox: Box
@@ -97,6 +101,8 @@ class Face:
     quality: float | None = None
     quality_parts: QualityParts | None = field(default=None, repr=False)
     rotation: int = 0
+    recognizable: bool | None = None
+    defect: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,11 +120,11 @@ class Faces(Sequence[Face]):
     scores: Floats
     image_size: tuple[int, int]
     models: ModelIds
-    rotations: Ints = field(default_factory=lambda: _NOT_TOLD, kw_only=True)
+    rotations: Ints = field(default_factory=lambda: NOT_TOLD, kw_only=True)
     complete: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.rotations is _NOT_TOLD:
+        if self.rotations is NOT_TOLD:
             upright = np.zeros(len(self.scores), np.int32)
             upright.flags.writeable = False
             object.__setattr__(self, "rotations", upright)
@@ -170,21 +176,33 @@ class Analysis(Faces):
     ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
     ``quality_parts``: float32 [F, 16], columns as the fields of :class:`QualityParts`.
     ``calibration``: what similarities of these embeddings mean; None where that is not known, or
-    there is no face.
+    there is no face. ``gate``: int32 [F], -1 for a face that is recognizable, else the column of
+    ``quality_parts`` that says why it is not; [0] where the server can't tell that of its embedder.
     """
 
     embeddings: Floats = field(repr=False)
     quality: Floats
     quality_parts: Floats = field(repr=False)
     calibration: Calibration | None = field(repr=False)
+    gate: Ints = field(default_factory=lambda: NOT_TOLD, kw_only=True, repr=False)
+
+    @property
+    def quality_calibrated(self) -> bool:
+        """Whether ``quality`` is a probability: of being recognized, at a false accept rate of
+        1e-3, beside a good photo of the same person. Otherwise it only orders faces.
+        """
+        return len(self.gate) > 0
 
     def _face(self, index: int) -> Face:
+        column = int(self.gate[index]) if len(self.gate) else None
         return replace(
             # Not super(): without arguments it doesn't know a class that slots=True made anew.
             Faces._face(self, index),
             embedding=self.embeddings[index],
             quality=float(self.quality[index]),
             quality_parts=QualityParts(*self.quality_parts[index].tolist()),
+            recognizable=None if column is None else column == RECOGNIZABLE,
+            defect=None if column in (None, RECOGNIZABLE) else QualityParts._fields[column],
         )
 
 
@@ -196,6 +214,9 @@ class Embedding:
     whole crop), with the same vector as its embedding. ``image_size``: width, height.
     ``calibration``: what similarities to it mean, None where that is not known. ``complete``: as
     :attr:`Faces.complete`.
+
+    One that you kept can be made anew from its vector, its ``models`` and its ``calibration``, with
+    a :class:`Face` of what else you kept; without ``recognizable`` it compares, ungated.
     """
 
     vector: Floats = field(repr=False)
@@ -205,51 +226,30 @@ class Embedding:
     calibration: Calibration | None = field(default=None, repr=False)
     complete: bool = True
 
+    @property
+    def quality(self) -> float | None:
+        """The face's quality; None from a server of version 0.1.0."""
+        return self.face.quality
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """How alike two faces are.
+    @property
+    def quality_parts(self) -> QualityParts | None:
+        """What the face's quality is made of."""
+        return self.face.quality_parts
 
-    ``similarity``: their cosine, -1 to 1 (same person: near 1). ``far``: the false accept rate
-    that was asked for; ``threshold``: the similarity from which, at that rate, they count as one
-    person's; ``match``: whether they do; ``probability``: the chance that they are one person's.
-    The last three are None where the embedder is not calibrated.
-    """
+    @property
+    def recognizable(self) -> bool | None:
+        """As :attr:`Face.recognizable`."""
+        return self.face.recognizable
 
-    similarity: float
-    a: Embedding
-    b: Embedding
-    far: float
-    threshold: float | None
-    match: bool | None
-    probability: float | None
+    @property
+    def defect(self) -> str | None:
+        """As :attr:`Face.defect`."""
+        return self.face.defect
 
-    @classmethod
-    def between(
-        cls, a: Embedding, b: Embedding, *, far: float = DEFAULT_FAR, prior: float | None = None
-    ) -> Comparison:
-        """Compare two embeddings, however long ago each was made, by the calibration of ``a``.
-
-        ``far``: 1e-2, 1e-3 or 1e-4. ``prior``: see :meth:`Calibration.probability`.
-
-        Raises:
-            ModelMismatchError: they come from different embedders.
-            ValueError: ``far`` or ``prior`` is not allowed.
-        """
-        check_far(far)
-        check_prior(prior)
-        if a.models.embedder != b.models.embedder:
-            raise ModelMismatchError(
-                "embeddings of different models don't compare: "
-                f"{a.models.embedder} and {b.models.embedder}"
-            )
-        # Rounding can carry the product of two unit vectors just past 1.
-        cosine = float(np.clip(np.dot(a.vector, b.vector), -1.0, 1.0))
-        if a.calibration is None:
-            return cls(cosine, a, b, far, None, None, None)
-        threshold = a.calibration.thresholds[far]
-        probability = a.calibration.probability(cosine, prior)
-        return cls(cosine, a, b, far, threshold, cosine >= threshold, probability)
+    @property
+    def quality_calibrated(self) -> bool:
+        """As :attr:`Analysis.quality_calibrated`."""
+        return self.face.recognizable is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from aurum_client._contract import Outputs, Parameters
+from aurum_client._contract import Outputs
+from aurum_client.options import Parameters
 
 
 class Transport(Protocol):

@@ -1,0 +1,36 @@
+"""How often two strangers count as one person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS = 512  # at a time, so that memory stays small
+
+
+class Rates(NamedTuple):
+    """Of pairs of two owners."""
+
+    photos: int
+    pairs: int
+    accepted: tuple[int, ...]  # at each threshold
+
+    def share(self, index: int) -> float:
+        """The false match rate at the threshold of that index; 0 without pairs."""
+        return self.accepted[index] / max(1, self.pairs)
+
+
+def rates(vectors: NDArray[np.float32], owners: NDArray[Any], thresholds: Sequence[float]) -> Rates:
+    """All pairs of embeddings [N,D] of two owners, held against each threshold."""
+    _, owner = np.unique(owners, return_inverse=True)
+    pairs, accepted = 0, np.zeros(len(thresholds), np.int64)
+    for start in range(0, len(vectors), ROWS):
+        rows = slice(start, start + ROWS)
+        strangers = np.triu(owner[rows, None] != owner[None, start:], 1)
+        alike = (vectors[rows] @ vectors[start:].T)[strangers]
+        pairs += len(alike)
+        accepted += [np.count_nonzero(alike >= threshold) for threshold in thresholds]
+    return Rates(len(vectors), pairs, tuple(accepted.tolist()))

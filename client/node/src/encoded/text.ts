@@ -1,0 +1,101 @@
+/** Photos that come as text, as aurum/imaging/decoding/text.py: base64 in any spelling, and data URLs. */
+
+import { acceptedFormat, refusedFormat } from "./formats.js";
+import { ACCEPTED, refused } from "./refusal.js";
+
+/** How many bytes a photo may have, and how many of it may come as base64. */
+export interface ByteLimits {
+  maxImageBytes: number;
+  maxBase64Bytes: number;
+}
+
+const NONE: ByteLimits = { maxImageBytes: Infinity, maxBase64Bytes: Infinity };
+const BLANKS = " \t\r\n\v\f";
+/** Characters that the part of a data URL before its comma may have. */
+const MEDIA_TYPE = 2048;
+/** Characters in which any format shows by its magic bytes. */
+const BEGINNING = 64;
+
+/**
+ * The file that `data` is or stands for. Taken for base64 is what has no format's magic bytes, but
+ * stands for bytes that have.
+ *
+ * @throws InvalidImageError: as `fromText`
+ */
+export function unwrapped(given: Uint8Array, limits: ByteLimits = NONE): Buffer {
+  const data = Buffer.from(given.buffer, given.byteOffset, given.byteLength);
+  if (isKnown(data)) return data;
+  const start = data.findIndex((byte) => !BLANKS.includes(String.fromCharCode(byte)));
+  const head = data.toString("latin1", Math.max(start, 0), start + 2 * BEGINNING);
+  const [digits] = /^[A-Za-z0-9+/]*/.exec(standard(head).slice(0, BEGINNING))!;
+  const whole = digits.slice(0, digits.length - (digits.length % 4));
+  const isText = isDataUrl(head) || isKnown(Buffer.from(whole, "base64"));
+  return isText ? fromText(data.toString("latin1"), limits) : data;
+}
+
+/**
+ * The bytes of base64, or of a data URL with it: with blanks and line breaks anywhere, with or
+ * without padding, in the usual alphabet or that of URLs (RFC 4648, RFC 2397).
+ *
+ * @throws InvalidImageError: damaged, or more bytes than are allowed
+ */
+export function fromText(text: string, limits: ByteLimits = NONE): Buffer {
+  const trimmed = text.trimStart();
+  const digits = withoutPadding(standard(isDataUrl(trimmed) ? payload(trimmed) : text));
+  const size = Math.floor((digits.length * 3) / 4);
+  if (size > Math.min(limits.maxImageBytes, limits.maxBase64Bytes)) throw tooMany(size, limits);
+  if (!/^[A-Za-z0-9+/]*$/.test(digits)) throw damaged("it has other characters");
+  if (digits.length % 4 === 1) throw damaged("it is cut off");
+  return Buffer.from(digits, "base64");
+}
+
+function isKnown(data: Buffer): boolean {
+  return acceptedFormat(data) !== null || refusedFormat(data) !== null;
+}
+
+function isDataUrl(text: string): boolean {
+  return text.slice(0, 5).toLowerCase() === "data:";
+}
+
+/** What follows the comma of a data URL; its media type is free. */
+function payload(url: string): string {
+  const comma = url.slice(0, MEDIA_TYPE).indexOf(",");
+  const encoding = url.slice(0, Math.max(comma, 0)).split(";").slice(1).at(-1);
+  if (encoding?.trim().toLowerCase() !== "base64") {
+    throw refused(`the data URL is not base64; ${ACCEPTED}`);
+  }
+  return url.slice(comma + 1);
+}
+
+/** In the usual alphabet, without blanks. */
+function standard(text: string): string {
+  return text
+    .replace(/[ \t\r\n\v\f]+/g, "")
+    .replaceAll("-", "+")
+    .replaceAll("_", "/");
+}
+
+/** Not by a regular expression, which would look again from each of many signs in the middle. */
+function withoutPadding(digits: string): string {
+  let end = digits.length;
+  while (digits[end - 1] === "=") end--;
+  return digits.slice(0, end);
+}
+
+function damaged(how: string) {
+  return refused(`the image is damaged base64 (${how}); ${ACCEPTED}`);
+}
+
+function tooMany(size: number, { maxImageBytes, maxBase64Bytes }: ByteLimits) {
+  if (maxImageBytes <= maxBase64Bytes) return tooManyBytes(size, maxImageBytes);
+  return refused(
+    `the image has ${size} bytes; at most ${maxBase64Bytes} are allowed as base64 ` +
+      `(AURUM_MAX_BASE64_BYTES): send larger ones in binary, with at most ${maxImageBytes}`,
+  );
+}
+
+export function tooManyBytes(size: number, most: number) {
+  return refused(
+    `the image has ${size} bytes; at most ${most} are allowed (AURUM_MAX_IMAGE_BYTES)`,
+  );
+}

@@ -1,0 +1,66 @@
+/** What the quality's formulas learnt from photos, as aurum/imaging/quality_weights.py. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { QualityPart } from "../../results.js";
+
+/** A logistic model of n standardized features and their squares. */
+export interface Model {
+  mean: number[];
+  spread: number[];
+  /** Of the features, then of their squares. */
+  weights: number[];
+  bias: number;
+}
+
+interface Content {
+  mean_face: string;
+  embedder: string;
+  centre: string;
+  of_embedder: Model;
+  of_any: Model;
+  gate: Record<string, [least: number | null, most: number | null]>;
+}
+
+/** The package has a copy (scripts/learnt.mjs); a checkout has the service's own. */
+const COPY = join(__dirname, "quality.json");
+const OWN = join(__dirname, "../../../../../../aurum/assets/quality.json");
+
+const content = JSON.parse(readFileSync(existsSync(COPY) ? COPY : OWN, "utf8")) as Content;
+
+/** The id of the embedder that the gate and one of the models are of. */
+export const EMBEDDER = content.embedder;
+/** The mean aligned face at a quarter of the crop's size, gray levels. */
+export const MEAN_FACE = Buffer.from(content.mean_face, "base64");
+/** The direction of the unrecognizable faces' embeddings. */
+export const CENTRE = unit(halves(Buffer.from(content.centre, "base64")));
+
+export function modelOf(embedder: string): Model {
+  return embedder === EMBEDDER ? content.of_embedder : content.of_any;
+}
+
+/** The least and the most of a part that a face may have to be recognized. */
+export function rangeOf(part: QualityPart): [least: number, most: number] {
+  const [least, most] = content.gate[wireName(part)] ?? [null, null];
+  return [least ?? Number.NEGATIVE_INFINITY, most ?? Number.POSITIVE_INFINITY];
+}
+
+export function wireName(part: QualityPart): string {
+  return part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** Little-endian IEEE 754 numbers of 16 bits. */
+function halves(data: Buffer): Float32Array {
+  return Float32Array.from({ length: data.length / 2 }, (_, i) => {
+    const bits = data.readUInt16LE(2 * i);
+    const [sign, exponent, fraction] = [bits >> 15, (bits >> 10) & 31, bits & 1023];
+    const size =
+      exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
+    return sign ? -size : size;
+  });
+}
+
+function unit(vector: Float32Array): Float32Array {
+  const length = Math.hypot(...vector);
+  return vector.map((value) => value / length);
+}

@@ -1,0 +1,223 @@
+"""HEIC and AVIF: what is read from their headers, and what holds where those lie."""
+
+import struct
+import sys
+from pathlib import Path
+
+import images
+import numpy as np
+import pytest
+from PIL import Image
+
+from aurum.imaging.decoding import apart, heif
+from aurum.imaging.decoding.decode import accept, decode
+from aurum.imaging.decoding.limits import Limits
+from aurum.imaging.decoding.refusal import InvalidImageError
+from benchmarks.hostile import bases
+from benchmarks.hostile import heif as hostile
+from benchmarks.hostile.image_bytes import with_size
+
+LIMITS = Limits(10_000_000, 10_000_000, 50_000_000, 50_000_000, memory=500_000_000, heic=True)
+GOOD = images.good()
+KINDS = ("heic", "avif")
+
+
+def refusal(data, limits=LIMITS):
+    with pytest.raises(InvalidImageError) as caught:
+        accept(data, limits).decode()
+    return caught.value
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name.startswith(KINDS)])
+def test_the_header_tells_size_and_turn(name):
+    data, size = GOOD[name]
+
+    found = heif.header(data)
+
+    assert found.size == size
+    assert found.kind == name[:4].upper()
+    if "orientation" in name:
+        assert found.orientation == int(name[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [("heic", 1.5), ("heic gray", 1), ("heic 4:4:4", 3), ("heic 10-bit", 3), ("heic tiles", 1.5),
+     ("avif", 1.5), ("avif gray", 1), ("avif 4:4:4", 3)],
+)  # fmt: skip
+def test_the_header_tells_how_deep_it_is(name, samples):
+    assert heif.header(GOOD[name][0]).samples == samples
+
+
+def test_exif_only_says_what_was_done():
+    entry = struct.pack(">HHI", 0x0112, 3, 1)
+    data = images.heic(Image.fromarray(images.photo()), exif=images.exif(1))
+    assert data.count(entry + b"\0\1") == 1
+
+    photo = decode(data.replace(entry + b"\0\1", entry + b"\0\6"), 10**7, 10**7)
+
+    assert np.array_equal(photo, decode(data, 10**7, 10**7))
+
+
+def test_ten_bits_become_eight():
+    ramp = np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 8)
+    pixels = np.repeat(np.tile(ramp, (64, 1))[..., None], 3, axis=2)
+
+    photo = decode(images.deep_heic(pixels, chroma=444), 10**7, 10**7)
+
+    assert np.abs(photo.astype(int) - pixels).max() <= 6
+
+
+def test_heic_can_be_left_out():
+    error = refusal(GOOD["heic"][0], LIMITS._replace(heic=False))
+
+    assert error.reason == "other_format"
+    assert "HEIC images are not accepted here (AURUM_HEIC=0)" in str(error)
+    assert accept(GOOD["avif"][0], LIMITS._replace(heic=False)).decode().pixels.size
+
+
+def test_without_its_decoder_heic_is_another_format(monkeypatch):
+    monkeypatch.setattr(apart, "decodes_heic", lambda: False)
+
+    assert "pi-heif is not installed" in str(refusal(GOOD["heic"][0]))
+
+
+@pytest.mark.parametrize("name", ["avif sequence", "heic sequence"])
+def test_sequences_are_animated(name):
+    error = refusal(images.bad()[f"animated {name}"][0])
+
+    assert error.reason == "animated"
+    assert "send the one frame that is meant" in str(error)
+
+
+@pytest.mark.parametrize("brand", [b"qt  ", b"isom", b"crx "])
+def test_other_files_of_boxes_are_named(brand):
+    error = refusal(GOOD["heic"][0].replace(b"ftypheic", b"ftyp" + brand).replace(b"mif1", brand, 1)
+                    .replace(b"heic", brand))  # fmt: skip
+
+    assert error.reason == "other_format"
+    assert f"files of the kind '{brand.decode().strip()}' are not supported" in str(error)
+
+
+def test_other_codings_are_named():
+    error = refusal(GOOD["heic"][0].replace(b"hvc1", b"jpeg"))
+
+    assert error.reason == "other_format"
+    assert "HEIF images of 'jpeg' are not supported" in str(error)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (321, 256), (256, 320), (3200, 2560)])
+def test_a_header_that_states_another_size_is_damage(size):
+    """Of a HEIC; an AVIF's picture is scaled to what its header says, by libavif."""
+    assert refusal(with_size(GOOD["heic"][0], *size)).reason == "damaged"
+    scaled = accept(with_size(GOOD["avif"][0], *size), LIMITS).decode().pixels
+    assert scaled.shape == (*size[::-1], 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_holds_more_than_its_header_says_gets_no_more_memory_than_that(kind):
+    image = Image.new("RGB", (8000, 6000), "gray")
+    data = images.heic(image) if kind == "heic" else images.save(image, "AVIF", speed=10)
+
+    error = refusal(with_size(data, 64, 48))
+
+    assert error.reason in ("damaged", "too_much_memory")
+
+
+def test_too_many_pixels_and_too_much_memory_show_in_the_header():
+    data = GOOD["heic"][0]
+
+    error = refusal(with_size(data, 20_000, 10_000))
+    assert error.reason == "too_many_pixels"
+    error = refusal(with_size(data, 8000, 6000), LIMITS._replace(memory=400_000_000))
+    assert error.reason == "too_much_memory"
+    assert "HEIC image of 8000x6000 pixels takes 444000000 bytes" in str(error)
+    assert "at most 400000000 are allowed (AURUM_MAX_PHOTO_MEMORY)" in str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_truncated_photo_is_never_answered_with_a_part_of_it(kind):
+    data = GOOD[kind][0]
+
+    for length in np.linspace(12, len(data) - 40, 9).astype(int):
+        assert refusal(data[:length]).reason == "damaged"
+
+
+def script(text, monkeypatch, tmp_path):
+    """Another decoder."""
+    path = tmp_path / "decoder.py"
+    path.write_text(f"import os, signal, sys\n{text}\n")
+    monkeypatch.setattr(apart.decoder_process, "__file__", str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "damaged"),
+        ("os.kill(os.getpid(), signal.SIGXCPU)", "too_much_time"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "too_much_memory"),
+        ("sys.exit(4)", "too_much_memory"),
+        ("sys.exit(3)", "damaged"),
+        ("print('RGB 320 256'); sys.exit(3)", "damaged"),
+        ("print('RGB 320 256'); print('x' * 245759)", "not refused"),
+        ("print('RGB 320 256'); print('x' * 300000); sys.exit(3)", "damaged"),
+        ("print('RGB 321 256'); signal.pause()", "damaged"),
+        ("print('odd 320 256'); signal.pause()", "damaged"),
+        ("print('RGB' * 100); signal.pause()", "damaged"),
+        ("print('RGB'); signal.pause()", "damaged"),
+        ("os.write(1, b'\\xff\\xff\\xff\\n'); signal.pause()", "damaged"),
+        ("import subprocess; subprocess.Popen([])", "damaged"),
+    ],
+)
+def test_whatever_becomes_of_its_process_is_an_answer(text, reason, monkeypatch, tmp_path):
+    script(text.replace("; signal.pause", "; sys.stdout.flush(); signal.pause"), monkeypatch,
+           tmp_path)  # fmt: skip
+    if reason == "not refused":
+        assert accept(GOOD["heic"][0], LIMITS).decode().pixels.shape == (256, 320, 3)
+        return
+
+    assert refusal(GOOD["heic"][0]).reason == reason
+
+
+def limited(text, monkeypatch, tmp_path):
+    """A decoder that does what `text` says within the limits of the real one."""
+    folder = str(Path(apart.__file__).parent)
+    limit = "import decoder_process; decoder_process._limit(int(sys.argv[2]), 1)"
+    script(f"sys.path.insert(0, {folder!r}); {limit}\n{text}", monkeypatch, tmp_path)
+    return refusal(GOOD["heic"][0]).reason
+
+
+def test_the_limits_of_the_process_hold(monkeypatch, tmp_path):
+    endless = "while True: pass"
+    assert limited(endless, monkeypatch, tmp_path) == "too_much_time"
+    large = "try: bytearray(100 << 20)\nexcept MemoryError: sys.exit(4)"
+    assert limited(large, monkeypatch, tmp_path) == "too_much_memory"
+
+
+def test_inside_an_embedded_interpreter_python_is_the_one_on_the_path(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "")
+    apart._python.cache_clear()
+    try:
+        assert Path(apart._python()).name == "python3"
+    finally:
+        apart._python.cache_clear()
+
+
+def test_the_generators_make_what_decodes_and_what_does_not():
+    """The crafted grids are sound until they are damaged."""
+    sound = hostile.grid(bases.heics()[0], 2, 2)
+    width, height = bases.SIZE
+    assert accept(sound, LIMITS).decode().pixels.shape == (2 * height, 2 * width, 3)
+    many = hostile.grid(bases.heics()[0], 60, 60)
+    assert refusal(many).reason in ("damaged", "too_much_memory", "too_many_pixels")
+
+
+@pytest.mark.parametrize("size", [(100, 80), (101, 79), (1, 1), (320, 288)])
+def test_a_crop_of_a_heic_is_applied(size):
+    clap = hostile.box(b"clap", struct.pack(">8I", size[0], 1, size[1], 1, 0, 1, 0, 1))
+    data = hostile.grid(bases.heics()[0], 2, 2, properties=clap)
+
+    encoded = accept(data, LIMITS)
+
+    assert encoded.size == size
+    assert encoded.decode().pixels.shape == (size[1], size[0], 3)
