@@ -194,7 +194,7 @@ test("parts, quality and gate are the service's", async () => {
     assert.ok(message.includes(words), `${name}: ${message}, not ${weakest}`);
   }
   // So many ways out of the ranges are seen here, and one within.
-  for (const gate of ["-1", "null", "sharpness", "resolution", "misfit", "recognizability"]) {
+  for (const gate of ["-1", "null", "sharpness", "resolution", "exposure", "recognizability"]) {
     assert.ok(gates.has(gate), `${gate} is not among ${[...gates]}`);
   }
 });
