@@ -1,9 +1,8 @@
 # NVIDIA's Triton with what our steps import. The graphs come in by a volume (docs/deployment.md).
 FROM nvcr.io/nvidia/tritonserver:25.10-py3
 
-COPY constraints.txt /opt/aurum/
-RUN pip install --no-cache-dir --constraint /opt/aurum/constraints.txt \
-        numpy opencv-python-headless pi-heif psutil simplejpeg pillow \
+COPY locks/image.txt /opt/aurum/
+RUN pip install --no-cache-dir --require-hashes --no-deps --requirement /opt/aurum/image.txt \
     && echo /opt/aurum > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/aurum.pth"
 COPY aurum /opt/aurum/aurum
 COPY model_repository /opt/aurum/model_repository
@@ -14,6 +13,7 @@ ENV AURUM_HOST=0.0.0.0 \
     MALLOC_ARENA_MAX=2 \
     OMP_NUM_THREADS=1 \
     OPENBLAS_NUM_THREADS=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER 1000
 EXPOSE 8000 8001 8002

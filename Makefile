@@ -3,8 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 NODE := cd client/node && PATH="$(CURDIR)/$(BIN):$$PATH"
 
+# A checkout that was moved is set up anew: scripts/setup.sh tells why.
+$(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null | \
+	grep -qvF "$$(pwd -P)/.venv" && rm -f .venv/.serve .venv/.test)
+
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test test-node lint coverage audit lock clean
+.PHONY: help serve setup test test-node lint coverage audit sbom lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +34,20 @@ setup: .venv/.test  ## only make .venv with everything in it
 audit: .venv/.test  ## known vulnerabilities of all pinned packages (needs the network)
 	@scripts/audit.sh
 
-lock:  ## write constraints.txt anew from the newest versions that fit (needs `make setup` after it)
-	@rm -rf .venv && : > constraints.txt && scripts/setup.sh $(PYTHON) test
-	@$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+sbom: .venv/.test  ## bills of materials (CycloneDX) in .aurum/sbom
+	@scripts/sbom.sh
+
+lock:  ## write locks/ anew, newest versions that fit; KEEP=--keep: only what is new
+	@[ -x .aurum/lock/bin/uv ] || { $(PYTHON) -m venv .aurum/lock && \
+		.aurum/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; }
+	@.aurum/lock/bin/python scripts/lock.py $(KEEP)
 
 clean:  ## remove what was made: .venv, built graphs, caches (not the pulled models)
 	rm -rf .venv client/node/node_modules client/node/dist client/node/build .aurum/models/served \
 		model_repository/*/1 backends/onnxruntime/*.so .pytest_cache .mypy_cache .ruff_cache .coverage
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
-		client/node/package-lock.json constraints.txt scripts/setup.sh scripts/backend.sh \
+		client/node/package-lock.json $(wildcard locks/*.txt) scripts/setup.sh scripts/backend.sh \
 		$(wildcard backends/onnxruntime/*.cc backends/onnxruntime/*.h)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

@@ -12,6 +12,12 @@ The packages follow a photo's way and import downwards only:
 - ``cli``       the ``aurum`` command.
 """
 
+import os
+
+# Or onnxruntime's wheel keeps a device id in the home folder and reports to its makers. Set here,
+# as this runs before any of our modules imports it, and all processes that we start inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 __version__ = "0.1.0"
 
 PIPELINES = ("detect_faces", "embed_face", "analyze_faces")

@@ -13,64 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from aurum.errors import OperatorError
+from aurum.setting_values import (
+    between,
+    detection_side,
+    flag,
+    networks,
+    one_of,
+    path,
+    text,
+    trace_url,
+)
 
 PREFIX = "AURUM_"
 ORIENTATIONS = ("auto", "exif")
 CHECKOUT = Path(__file__).resolve().parent.parent
 EDGE = CHECKOUT / ".aurum" / "edge"
+PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"  # one face, for probes and proofs
 
 
 class SettingError(OperatorError, ValueError):
     """A setting has a value that is not allowed; the message names it, the value and what is."""
-
-
-def _between(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
-    what = "whole number" if kind is int else "number"
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise ValueError(f"must be a {what} from {low} to {high}")
-        return value
-
-    return parse
-
-
-def _detection_side(text: str) -> int:
-    value: int = _between(int, 32, 4096)(text)
-    if value % 32:
-        raise ValueError("must be a multiple of 32 from 32 to 4096")
-    return value
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _flag(text: str) -> bool:
-    return _one_of("0", "1")(text) == "1"
-
-
-def _trace_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must be an address that begins with http:// or https://")
-    return text
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().resolve()
 
 
 def _as_base64(size: int) -> int:
@@ -86,183 +48,220 @@ class Settings:
     """All settings with their defaults. ``Settings.from_env()`` reads the environment."""
 
     # --- the server ---
-    host: str = _setting("127.0.0.1", _text, "Address that Triton binds to.")
-    http_port: int = _setting(8000, _between(int, 1, 65535), "Port of Triton's HTTP endpoint.")
-    grpc_port: int = _setting(8001, _between(int, 1, 65535), "Port of Triton's gRPC endpoint.")
+    host: str = _setting("127.0.0.1", text, "Address that Triton binds to.")
+    http_port: int = _setting(8000, between(int, 1, 65535), "Port of Triton's HTTP endpoint.")
+    grpc_port: int = _setting(8001, between(int, 1, 65535), "Port of Triton's gRPC endpoint.")
     metrics_port: int = _setting(
-        8002, _between(int, 1, 65535), "Port of Triton's Prometheus metrics."
+        8002, between(int, 1, 65535), "Port of Triton's Prometheus metrics."
     )
     ready_timeout: float = _setting(
         120.0,
-        _between(float, 1, 3600),
+        between(float, 1, 3600),
         "Seconds that a start may take until a real inference has answered.",
     )
     drain_timeout: int = _setting(
-        30, _between(int, 0, 3600), "Seconds that a stop waits for requests in flight."
+        30, between(int, 0, 3600), "Seconds that a stop waits for requests in flight."
     )
     log_level: str = _setting(
-        "warning", _one_of("error", "warning", "info", "verbose"), "What Triton logs."
+        "warning", one_of("error", "warning", "info", "verbose"), "What Triton logs."
     )
     request_log: str = _setting(
         "failures",
-        _one_of("off", "failures", "all"),
+        one_of("off", "failures", "all"),
         "Which requests the pipelines log as JSON lines, beside what Triton logs.",
     )
     trace_url: str = _setting(
         "",
-        _trace_url,
+        trace_url,
         "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://host:4318/v1/traces. "
         "Unset: none.",
     )
     trace_rate: int = _setting(
-        1000, _between(int, 1, 1 << 31), "Of how many requests one is traced."
+        1000, between(int, 1, 1 << 31), "Of how many requests one is traced."
     )
     url: str = _setting(
         "",
-        _text,
+        text,
         "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
         "Unset: the one that `aurum up` starts.",
     )
     playground: bool = _setting(
         True,
-        _flag,
+        flag,
         "0: `aurum up` serves no playground page.",
     )
     playground_port: int = _setting(
         8003,
-        _between(int, 1, 65535),
+        between(int, 1, 65535),
         "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
     )
     repositories: Path = _setting(
         CHECKOUT,
-        _path,
+        path,
         "Folder that holds `model_repository/`, `python_backends/` and `ensembles/`.",
+    )
+    log_folder: Path = _setting(
+        CHECKOUT / ".aurum", path, "Folder of tritonserver's logs, one for each HTTP port."
     )
     # --- the models ---
     profile: str = _setting(
         "auto",
-        _text,
+        text,
         "Profile of models.toml to serve; `auto`: the first of its order whose files can be had.",
     )
     model_mirror: str = _setting(
         "",
-        _text,
+        text,
         "Folder or http(s) address searched for model files before their upstream. Unset: the "
         "folder `../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
     )
     model_cache: Path = _setting(
-        CHECKOUT / ".aurum" / "models", _path, "Folder that keeps pulled and built model files."
+        CHECKOUT / ".aurum" / "models", path, "Folder that keeps pulled and built model files."
     )
     offline: bool = _setting(
         False,
-        _flag,
+        flag,
         "1: never ask an upstream; only the cache and the mirror are used.",
     )
     require_commercial: bool = _setting(
         False,
-        _flag,
+        flag,
         "1: serve no profile whose weights' commercial use is forbidden or unclear.",
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
-        25_000_000, _between(int, 1, 1 << 31), "Largest encoded photo, in bytes."
+        25_000_000, between(int, 1, 1 << 31), "Largest encoded photo, in bytes."
     )
     max_base64_bytes: int = _setting(
         10_000_000,
-        _between(int, 1, 1 << 31),
+        between(int, 1, 1 << 31),
         "Largest encoded photo that may come as base64, in bytes of what it stands for.",
     )
     max_image_pixels: int = _setting(
         50_000_000,
-        _between(int, 1, 1 << 31),
+        between(int, 1, 1 << 31),
         "Largest photo but for JPEG, in pixels; read from its header.",
     )
     max_jpeg_pixels: int = _setting(
         110_000_000,
-        _between(int, 1, 1 << 31),
+        between(int, 1, 1 << 31),
         "Largest JPEG, in pixels; read from its header. It is decoded no larger than needed.",
     )
     max_photo_memory: int = _setting(
         500_000_000,
-        _between(int, 1 << 20, 1 << 40),
+        between(int, 1 << 20, 1 << 40),
         "Most memory that one photo's pixels may take while it is decoded, in bytes; told from its "
         "header.",
     )
-    heic: bool = _setting(True, _flag, "0: HEIC photos are refused, as other formats are.")
+    max_photo_seconds: float = _setting(
+        5.0,
+        between(float, 0.1, 3600),
+        "Most processor time that a step may take for one photo, its decoding above all, in "
+        "seconds.",
+    )
+    heic: bool = _setting(True, flag, "0: HEIC photos are refused, as other formats are.")
     # --- detection ---
     detection_size: int = _setting(
-        640, _detection_side, "Long side of the detector's input in pixels, a multiple of 32."
+        640, detection_side, "Long side of the detector's input in pixels, a multiple of 32."
     )
     max_detection_size: int = _setting(
         2560,
-        _detection_side,
+        detection_side,
         "Largest `detection_size` that a request may ask for, a multiple of 32.",
     )
     min_confidence: float = _setting(
-        0.6, _between(float, 0, 1), "Lowest score of a face, where a request does not say."
+        0.6, between(float, 0, 1), "Lowest score of a face, where a request does not say."
     )
     nms_iou: float = _setting(
-        0.3, _between(float, 0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
+        0.3, between(float, 0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
     )
     orientation: str = _setting(
         "auto",
-        _one_of(*ORIENTATIONS),
+        one_of(*ORIENTATIONS),
         "`auto`: a photo where no face is found, or none looks upright, is looked at turned, too. "
         "`exif`: it is upright as its EXIF says.",
     )
     refine: bool = _setting(
-        True, _flag, "0: no second look at each face, which makes its landmarks steadier."
+        True, flag, "0: no second look at each face, which makes its landmarks steadier."
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
         0,
-        _between(int, 0, 256),
+        between(int, 0, 256),
         "Photos that each process of a step works on at the same time. 0: 8, or as many as it has "
         "cores where it was given cores of its own, at most 8.",
     )
+    pipeline_memory: int = _setting(
+        500_000_000,
+        between(int, 1 << 20, 1 << 40),
+        "Memory that all photos of one process of a step may take at a time for their decoding, in "
+        "bytes; others wait. At least AURUM_MAX_PHOTO_MEMORY.",
+    )
     # --- the edge (docs/security.md) ---
-    edge_host: str = _setting("127.0.0.1", _text, "Address that the edge binds to.")
+    edge_host: str = _setting(
+        "127.0.0.1",
+        text,
+        "Address that the edge binds to; `::` for all, of IPv4 and IPv6.",
+    )
     edge_port: int = _setting(
-        8443, _between(int, 1, 65535), "Port of the edge, for HTTPS and for gRPC over TLS."
+        8443, between(int, 1, 65535), "Port of the edge, for HTTPS and for gRPC over TLS."
     )
     edge_servers: str = _setting(
         "",
-        _text,
-        "Tritons behind the edge, `host:http_port:grpc_port`, separated by commas. "
+        text,
+        "Tritons behind the edge, `host:http_port:grpc_port`, separated by commas; an address of "
+        "IPv6 as `[::1]`. "
         "Unset: the one that `aurum up` starts.",
     )
     edge_certificate: Path = _setting(
-        EDGE / "tls.crt", _path, "The edge's certificate, with its chain, as PEM."
+        EDGE / "tls.crt", path, "The edge's certificate, with its chain, as PEM."
     )
     edge_certificate_key: Path = _setting(
-        EDGE / "tls.key", _path, "Private key of that certificate."
+        EDGE / "tls.key", path, "Private key of that certificate."
     )
     edge_keys: Path = _setting(
-        EDGE / "keys", _path, "File of API keys: lines of an id and the key's sha256."
+        EDGE / "keys", path, "File of API keys: lines of an id and the key's sha256."
     )
     edge_rate: int = _setting(
-        100, _between(int, 1, 100_000), "Requests a second that one API key may send."
+        100, between(int, 1, 100_000), "Requests a second that one API key may send."
     )
     edge_burst: int = _setting(
-        100, _between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
+        100, between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
     )
     edge_connections: int = _setting(
-        32, _between(int, 1, 10_000), "Requests that one key may have in flight."
+        32, between(int, 1, 10_000), "Requests that one key may have in flight."
     )
     edge_server_connections: int = _setting(
         64,
-        _between(int, 1, 10_000),
+        between(int, 1, 10_000),
         "Requests that one Triton gets at a time over HTTP, and as many over gRPC; more get 503.",
     )
     edge_client_timeout: int = _setting(
-        10, _between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
+        10, between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
     )
     edge_server_timeout: int = _setting(
-        60, _between(int, 1, 3600), "Seconds that Triton may take for an answer."
+        60, between(int, 1, 3600), "Seconds that Triton may take for an answer."
     )
-    edge_log: str = _setting("/dev/stdout", _text, "File of the edge's access log, as JSON lines.")
+    edge_trusted: str = _setting(
+        "",
+        networks,
+        "Addresses and networks, separated by commas, that may ask for health without a key as "
+        "often as they like, for probes behind one address. Unset: none.",
+    )
+    edge_client_address: str = _setting(
+        "connection",
+        one_of("connection", "x-forwarded-for", "proxy-protocol"),
+        "What says a client's address: its connection, or what a balancer before the edge sends.",
+    )
+    edge_balancers: str = _setting(
+        "",
+        networks,
+        "Addresses and networks of balancers before the edge, separated by commas: only they are "
+        "believed. Needed where `AURUM_EDGE_CLIENT_ADDRESS` is not `connection`.",
+    )
+    edge_log: str = _setting("/dev/stdout", text, "File of the edge's access log, as JSON lines.")
     edge_folder: Path = _setting(
-        EDGE / "run", _path, "Folder that the edge writes its configuration and temporary files to."
+        EDGE / "run", path, "Folder that the edge writes its configuration and temporary files to."
     )
 
     @classmethod
@@ -289,6 +288,11 @@ class Settings:
             raise SettingError(
                 f"AURUM_DETECTION_SIZE={settings.detection_size}: must not exceed "
                 f"AURUM_MAX_DETECTION_SIZE={settings.max_detection_size}"
+            )
+        if settings.max_photo_memory > settings.pipeline_memory:
+            raise SettingError(
+                f"AURUM_MAX_PHOTO_MEMORY={settings.max_photo_memory}: must not exceed "
+                f"AURUM_PIPELINE_MEMORY={settings.pipeline_memory}"
             )
         return settings
 

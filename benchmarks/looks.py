@@ -99,7 +99,7 @@ def memory(url: str, pid: int, calls: int) -> dict[str, float]:
     """MB before, at the most, and after `calls` requests of the largest size, LARGEST at a time."""
     photo = photos()["12 megapixels, one face"]
     before = processes.memory(pid)
-    with FaceClient(url, timeout=300) as client, processes.sampled(pid, PERIOD) as samples:
+    with FaceClient(url, timeout=300) as client, processes.sampled(pid, period=PERIOD) as samples:
         size = Settings.from_env().max_detection_size
         with ThreadPoolExecutor(LARGEST) as pool:
             list(pool.map(lambda _: client.analyze(photo, detection_size=size), range(calls)))

@@ -31,20 +31,20 @@ def pss(pid: int) -> dict[str, float]:
     return sizes
 
 
-def memory(pid: int) -> float:
+def memory(*pids: int) -> float:
     """Proportional set size of all of them together, in 10^6 bytes."""
-    return sum(pss(pid).values())
+    return sum(sum(pss(pid).values()) for pid in pids)
 
 
 @contextmanager
-def sampled(pid: int, period: float) -> Iterator[list[float]]:
+def sampled(*pids: int, period: float) -> Iterator[list[float]]:
     """`memory` now and every `period` seconds meanwhile, until a process ends."""
-    samples, stop = [memory(pid)], threading.Event()
+    samples, stop = [memory(*pids)], threading.Event()
 
     def sample() -> None:
         while not stop.wait(period):
             try:
-                samples.append(memory(pid))
+                samples.append(memory(*pids))
             except psutil.NoSuchProcess:
                 return
 
@@ -57,10 +57,12 @@ def sampled(pid: int, period: float) -> Iterator[list[float]]:
         sampler.join()
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of all of them so far, in user mode and in the kernel."""
-    times = [process.cpu_times() for process in tree(pid)]
-    return float(sum(time.user + time.system for time in times))
+def cpu_seconds(*pids: int) -> float:
+    """CPU time of all of them so far, in user mode and in the kernel; of ended children, too."""
+    times = [process.cpu_times() for pid in pids for process in tree(pid)]
+    return float(
+        sum(time.user + time.system + time.children_user + time.children_system for time in times)
+    )
 
 
 def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]:

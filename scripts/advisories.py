@@ -9,18 +9,19 @@ named as not known. Exit codes: 0 none known; 1 some are; 2 the index did not an
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import httpx
 from pip._internal.models.index import PyPI  # where pip itself looks
 
-PINS = Path(__file__).parents[1] / "constraints.txt"
+LOCK = Path(__file__).parents[1] / "locks" / "test.txt"
 
 
 def main() -> int:
     """Ask about every package, and print what came back."""
-    pins = [line.split("==") for line in PINS.read_text().split()]
+    pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCK.read_text(), re.M)
     found, unknown = [], []
     try:
         with httpx.Client(base_url=PyPI.pypi_url, timeout=30, follow_redirects=True) as index:

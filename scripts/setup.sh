@@ -6,6 +6,19 @@ python=$1
 purpose=$2
 cd "$(dirname "$0")/.."
 
+if printf %s "$PWD" | LC_ALL=C grep -q '[^ -~]'; then
+    echo "$PWD has letters that are not ASCII, and Triton's Python can't run from there: move the checkout" >&2
+    exit 1
+fi
+# One set-up at a time: a second would find half of what the first one installs. The lock goes with
+# this process, and is not handed to others that outlive it.
+mkdir -p .aurum
+exec 9>.aurum/setup.lock
+if ! flock -n 9; then
+    echo "another set-up runs in this checkout: wait until it is done, then run make again" >&2
+    exit 1
+fi
+
 need() { # need PACKAGE REASON
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing $1 ($2)"
@@ -31,6 +44,12 @@ case "$version" in
     *) echo "Python 3.11 or 3.12 is needed, $python is $version; use: make PYTHON=python3.11 ..." >&2; exit 1 ;;
 esac
 
+# What pip writes into .venv/bin names the folder: a checkout that was moved needs them anew.
+made=$(sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null || true)
+case "$made" in
+    "" | *"$(pwd -P)/.venv") ;;
+    *) echo "this checkout was moved (.venv was made as $made)" && rm -rf .venv ;;
+esac
 if [ ! -x .venv/bin/python ]; then
     echo "making .venv (Python $version)"
     if ! "$python" -m venv .venv >/dev/null 2>&1; then
@@ -40,11 +59,12 @@ if [ ! -x .venv/bin/python ]; then
     fi
 fi
 
-extra=""
-[ "$purpose" = test ] && extra="[test]"
 echo "installing packages"
+# Nothing but what locks/ names, each file with its hash; then our own, which bring no others.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --editable client/python --editable ".$extra"
+    --require-hashes --no-deps --requirement "locks/$purpose.txt"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --no-deps --no-build-isolation --editable client/python --editable .
 
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
@@ -60,10 +80,8 @@ echo "compiling the ONNX Runtime backend"
 scripts/backend.sh
 
 if [ "$purpose" = test ]; then
-    # For the classes of its objects alone, which need none of the packages that it asks for.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --constraint constraints.txt --no-deps kserve
     tool wrk wrk "the benchmarks load HTTP servers with wrk"
+    tool strace strace "the tests watch what is written and asked without a user's word"
     tool redis-server redis-server "the Node client's queue workers are tested with Redis"
     watch="the tests watch a server with Prometheus"
     tool promtool prometheus "$watch"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
 from waiting import eventually
@@ -24,6 +25,7 @@ from aurum.settings import Settings
 
 RAW = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
 INFER = "/v2/models/detect_faces/infer"
+SERVICE = "/inference.GRPCInferenceService/"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,36 @@ class World(private.Running):
         body, _, end = result.stdout.decode(errors="replace").rpartition("\n")
         status, version = end.split()
         return int(status), body, version
+
+    def call(self, method: str, message: bytes, *arguments: str) -> tuple[int | None, str]:
+        """gRPC's status and message, of what no gRPC client would send: by curl.
+
+        `message` goes as it is, with the five bytes that should be before it. The status is None
+        where the answer is no gRPC.
+        """
+        shown = subprocess.run(
+            ["curl", "-s", "--http2", "--cacert", self.ca, "-D", "-", "-o", "/dev/null",
+             "-H", "TE: trailers", *arguments, "--data-binary", "@-",
+             self.edge.url + SERVICE + method],
+            input=message, capture_output=True, check=False,
+        )  # fmt: skip
+        lines = shown.stdout.decode("latin-1").split("\r\n")
+        found = dict(line.split(": ", 1) for line in lines if ": " in line)
+        status = found.get("grpc-status")
+        return None if status is None else int(status), found.get("grpc-message", "")
+
+    def disturbed(self) -> list[str]:
+        """Lines of nginx's errors that count against a server behind it."""
+        words = ("temporarily disabled", "no live upstreams", "rejected request", "prematurely")
+        lines = self.edge.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if any(word in line for word in words)]
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.edge.pid).children()
+
+    def cpu(self) -> float:
+        """Processor time of nginx's workers so far, in seconds."""
+        return sum(sum(worker.cpu_times()[:2]) for worker in self.workers())
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,7 @@ def benchmarks() -> Iterator[None]:
     except ImportError as error:
         raise CommandError(
             FAILED,
-            f"the benchmarks need {error.name}, which isn't installed; in the checkout: "
-            "make setup, or pip install -c constraints.txt -e '.[bench]'",
+            f"the benchmarks need {error.name}, which isn't installed; in the checkout: make setup",
         ) from None
 
 

@@ -30,8 +30,6 @@ PACKAGES = {
     "tritonclient.http": "tritonclient",
 }
 LEAST_CACHE = 500_000_000  # bytes
-LEAST_SHARED_MEMORY = 64 << 20  # bytes: what Docker gives by default
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - no temporary file of ours: Triton's
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ def examine(settings: Settings) -> list[Result]:
         "Triton": triton,
         "cache": cache,
         "shared memory": shared_memory,
+        "folders": folders,
         "models": models,
         "ports": ports,
     }
@@ -136,16 +135,31 @@ def cache(settings: Settings) -> Iterator[Result]:
 
 def shared_memory(settings: Settings) -> Iterator[Result]:
     """The size of /dev/shm, through which Triton and its Python backends talk."""
-    mend = "in Docker: run with --shm-size=256m; else mount a larger tmpfs there"
-    if not SHARED_MEMORY.is_dir():
-        yield Result("shared memory", "fail", f"there is no {SHARED_MEMORY}", mend)
-        return
-    size = shutil.disk_usage(SHARED_MEMORY).total
-    detail = f"{SHARED_MEMORY} has {size >> 20} MiB"
-    if size >= LEAST_SHARED_MEMORY:
-        yield Result("shared memory", "ok", detail)
+    from aurum.server import preflight, runtime
+
+    if lack := preflight.shared_memory_lack(settings):
+        what, _, mend = lack.partition("; ")
+        yield Result("shared memory", "fail", what, mend)
     else:
-        yield Result("shared memory", "warn", f"{detail}, which is little", mend)
+        size = shutil.disk_usage(runtime.SHARED_MEMORY).total
+        detail = f"{runtime.SHARED_MEMORY} has {size >> 20} MiB"
+        if size >= preflight.AMPLE_SHARED_MEMORY:
+            yield Result("shared memory", "ok", detail)
+        else:
+            detail += ", too little for many of the largest photos at a time"
+            yield Result("shared memory", "warn", detail, "give it 1 GiB (Docker: --shm-size=1g)")
+
+
+def folders(settings: Settings) -> Iterator[Result]:
+    """Whether the folders that every start uses can be used."""
+    from aurum.server import preflight
+
+    found = list(preflight.unusable(settings))
+    for lack in found:
+        what, _, mend = lack.partition("; ")
+        yield Result("folders", "fail", what, mend)
+    if not found:
+        yield Result("folders", "ok", f"{settings.log_folder} and {settings.rollout}")
 
 
 def models(settings: Settings) -> Iterator[Result]:

@@ -150,13 +150,14 @@ def status(
     """Show what is in force, what a rollback goes back to, what is staged, and the history."""
     from aurum.models.releases import Store
     from aurum.server import live
+    from aurum.server.runtime import MODELS
 
     settings = Settings.from_env()
     state = Store(settings.rollout).load()
     running = live.servers(settings)
     if as_json:
         servers = {
-            server.url: {name: sorted(server.versions(name)) for name in live.MODELS}
+            server.url: {name: sorted(server.versions(name)) for name in MODELS}
             for server in running
         }
         print(json.dumps({**asdict(state), "servers": servers}, indent=1))
@@ -168,7 +169,7 @@ def status(
     for server in running:
         loaded = ", ".join(
             f"{name} {sorted(server.versions(name))}".replace("[", "").replace("]", "")
-            for name in live.MODELS
+            for name in MODELS
         )
         print(f"server:    {server.url}, versions loaded: {loaded}")
     if not running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import ExitStack
@@ -12,63 +13,25 @@ from rich.markup import escape
 from rich.table import Table
 
 from aurum import PIPELINES
-from aurum.cli.progress import downloads
-from aurum.models import build, manifest
-from aurum.models.build import Prepared
-from aurum.models.manifest import Profile
-from aurum.models.releases import Release
+from aurum.cli.prepare import Rows, prepare
 from aurum.playground.serve import Playground
-from aurum.rollout.steps import in_force
 from aurum.server.server import Server
 from aurum.server.supervise import Supervisor
 from aurum.settings import Settings
 
 console = Console()
-MADE_UP = "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]"
 
 
 def up() -> None:
     """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
-    settings = Settings.from_env()
-    release = in_force(settings)
-    served = _of_release(release) if release else _of_profile(settings)
-    _serve(Server(settings), served)
-
-
-Rows = list[tuple[str, str]]  # for the table of what is ready
-
-
-def _of_profile(settings: Settings) -> Rows:
-    """Pull, build and install what AURUM_PROFILE says."""
-    with downloads(console) as progress:
-        prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
-    build.install(prepared, settings.repositories / "model_repository")
-    if prepared.simulated:
-        console.print(_simulated(prepared))
-    if prepared.profile.commercial_use == "no":
-        console.print(_non_commercial(prepared.profile))
-    name = prepared.profile.name + (" (SIMULATED)" if prepared.simulated else "")
-    return [("profile", name), *prepared.ids.items(), *_commercial(prepared.profile)]
-
-
-def _of_release(release: Release) -> Rows:
-    """What a rollout has put in force; Server lays it out."""
-    console.print(
-        f"serving {release}, which a rollout put in force; AURUM_PROFILE is not looked at",
-        soft_wrap=True,
-    )
-    if any(model.startswith("simulated") for model in release.ids.values()):
-        console.print(MADE_UP)
-    profile = manifest.load().profiles.get(release.profile)
-    if profile and profile.commercial_use == "no":
-        console.print(_non_commercial(profile))
-    name = f"{release.number}, of profile {release.profile or 'unknown'}"
-    return [("release", name), *release.ids.items(), *_commercial(profile)]
-
-
-def _commercial(profile: Profile | None) -> Rows:
-    use = profile.commercial_use if profile else "unknown"
-    return [] if use == "yes" else [("commercial use", f"{use}: see `aurum models list`")]
+    # Its handlers of forks, which nobody needs, would tell of each start of a server.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    server = Server(Settings.from_env())
+    server.claim()  # before anything is written that another server may use
+    try:
+        _serve(server, prepare())
+    finally:
+        server.stop()
 
 
 def _serve(server: Server, served: Rows) -> None:
@@ -82,11 +45,13 @@ def _serve(server: Server, served: Rows) -> None:
                 page.kill()
         stopping.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup(1) has a process ignore the end of its terminal.
+        if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:
+            signal.signal(number, stop)
     # What is beside the server ends before it, as its requests are the server's.
     with server, ExitStack() as beside:
-        supervisor = Supervisor(server, stopping, lambda line: console.print(escape(line)))
+        supervisor = Supervisor(server, stopping, say)
         with console.status("starting Triton"):
             supervisor.wait_ready()
         if not stopping.is_set():
@@ -96,6 +61,11 @@ def _serve(server: Server, served: Rows) -> None:
             supervisor.watch()
         console.print("draining requests in flight, then stopping (Ctrl-C again: at once)")
     console.print("stopped")
+
+
+def say(line: str) -> None:
+    """Print a line, whole, however narrow the terminal is."""
+    console.print(escape(line), soft_wrap=True)
 
 
 def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:
@@ -111,19 +81,3 @@ def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:
         table.add_row(*row)
     table.add_row("stop", "Ctrl-C")
     return table
-
-
-def _non_commercial(profile: Profile) -> str:
-    models = [model for model in profile.models if model.commercial_use == "no"]
-    licences = escape("\n".join(f"{model.name}: {model.licence}" for model in models))
-    return f"[bold red]NOT FOR COMMERCIAL USE[/bold red], BY THESE WEIGHTS' LICENCES:\n{licences}"
-
-
-def _simulated(prepared: Prepared) -> str:
-    reasons = escape("\n".join(f"{name}: {why}" for name, why in prepared.failures.items()))
-    return (
-        f"{MADE_UP}\n"
-        + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
-        + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR "
-        "GO ONLINE, AND START AGAIN (docs/models.md)."
-    )

@@ -51,6 +51,18 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
         "and datatype BYTES, with one string as its data or the bytes behind the JSON, and "
         "parameters of the right types"
     )
+    empty = "health and ready are asked without a body"
+    form = "gRPC here is POST over HTTP/2 with the Content-Type application/grpc"
+    wait = "grpc-timeout must be 1 to 8 digits and one of the letters H, M, S, m, u, n"
+    metadata = (
+        "metadata whose name begins with grpc- or ends in -bin is not taken, but for what gRPC "
+        "itself sends"
+    )
+    ours = (
+        "the parameters x-request-id and x-aurum-... are not for callers: send an id as the "
+        "header or metadata X-Request-Id"
+    )
+    logged = "the id of a request must be without control characters and API keys, as it is logged"
     packed = "Content-Encoding is not taken: photos are compressed already"
     return [
         Refusal("400", 400, INVALID_ARGUMENT, "bad_request", malformed),
@@ -72,6 +84,12 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
         Refusal("505", 505, UNIMPLEMENTED, "bad_request", "this HTTP version is not spoken"),
         Refusal("large_json", 413, RESOURCE_EXHAUSTED, "too_large", binary),
         Refusal("json", 400, INVALID_ARGUMENT, "bad_request", meant),
+        Refusal("no_body", 413, RESOURCE_EXHAUSTED, "too_large", empty),
+        Refusal("form", 415, INVALID_ARGUMENT, "unsupported", form),
+        Refusal("timeout", 400, INVALID_ARGUMENT, "bad_request", wait),
+        Refusal("metadata", 400, INVALID_ARGUMENT, "bad_request", metadata),
+        Refusal("request_id", 400, INVALID_ARGUMENT, "bad_request", ours),
+        Refusal("id", 400, INVALID_ARGUMENT, "bad_request", logged),
         Refusal("model", 404, NOT_FOUND, "not_found", known),
     ]
 
@@ -94,7 +112,11 @@ def locations(table: list[Refusal]) -> str:
     """
     lines = []
     for item in table:
-        head = "internal; add_header X-Request-Id $sane_request_id always; " + item.headers
+        # No limit of a body: over HTTP/2 nginx looks at it again, here, and then answers in HTML.
+        head = (
+            "internal; client_max_body_size 0; add_header X-Request-Id $sane_request_id always; "
+            + item.headers
+        )
         lines += [
             f"location = /_edge/http/{item.name} {{ {head}default_type application/json; "
             f'return {item.status} \'{{"error":"{item.text}"}}\'; }}',

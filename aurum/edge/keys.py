@@ -15,6 +15,9 @@ from aurum.errors import OperatorError
 
 HEADER = "# id and sha256 of an API key, one a line (aurum edge keys add|list|remove)\n"
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# A line of the file, as edge.js reads it (LINE); and one that both pass over.
+ENTRY = re.compile(r"[ \t]*([A-Za-z0-9._-]{1,64})[ \t]+([0-9a-f]{64})[ \t]*\r?")
+NOTE = re.compile(r"[ \t]*(?:#.*)?\r?", re.DOTALL)
 
 
 class KeyFileError(OperatorError, ValueError):
@@ -31,13 +34,13 @@ def read(path: Path) -> list[tuple[str, str]]:
     if not path.exists():
         return []
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        parts = line.split()
-        if len(parts) != 2 or not ID.fullmatch(parts[0]) or not _is_digest(parts[1]):
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), 1):
+        entry = ENTRY.fullmatch(line)
+        if entry:
+            found.append((entry[1], entry[2]))
+        elif not NOTE.fullmatch(line):
             raise KeyFileError(f"{path}, line {number}: must be an id and a sha256 in lower case")
-        found.append((parts[0], parts[1]))
     return found
 
 
@@ -66,10 +69,6 @@ def remove(path: Path, name: str, start: str = "") -> int:
         raise KeyFileError(f"{path} has no such key of {name!r}")
     _write(path, kept)
     return len(before) - len(kept)
-
-
-def _is_digest(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 def _write(path: Path, entries: list[tuple[str, str]]) -> None:

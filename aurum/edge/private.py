@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from aurum.edge import keys, run
-from aurum.edge.render import EdgeError
+from aurum.edge.render import EdgeError, bare, bracketed
 from aurum.server.private import free_ports
 from aurum.settings import Settings
 
@@ -65,7 +65,9 @@ def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running
         folder = Path(name)
         folder.chmod(0o755)
         certificate(folder)
-        behind = ",".join(f"{item.host}:{item.http_port}:{item.grpc_port}" for item in servers)
+        behind = ",".join(
+            f"{bracketed(item.host)}:{item.http_port}:{item.grpc_port}" for item in servers
+        )
         settings = replace(
             settled(settings, folder), edge_servers=behind, edge_log=str(folder / "access.log")
         )
@@ -91,12 +93,16 @@ class Edge:
     @property
     def url(self) -> str:
         """Its address for HTTP clients."""
-        return f"https://{self.settings.edge_host}:{self.settings.edge_port}"
+        return f"https://{self._authority}"
 
     @property
     def grpc_url(self) -> str:
         """Its address for gRPC clients."""
-        return f"grpcs://{self.settings.edge_host}:{self.settings.edge_port}"
+        return f"grpcs://{self._authority}"
+
+    @property
+    def _authority(self) -> str:
+        return f"{bracketed(self.settings.edge_host)}:{self.settings.edge_port}"
 
     def access(self) -> list[str]:
         """The lines of the access log so far."""
@@ -109,7 +115,8 @@ class Edge:
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection((self.settings.edge_host, self.settings.edge_port)).close()
+                address = (bare(self.settings.edge_host), self.settings.edge_port)
+                socket.create_connection(address).close()
                 return self
             except OSError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:

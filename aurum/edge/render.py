@@ -18,7 +18,26 @@ from aurum.settings import CHECKOUT, Settings
 SOURCE = CHECKOUT / "edge"
 MODULES = Path("/usr/lib/nginx/modules")  # Debian's, and those of nginx's own packages
 
-_SERVER = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5}):(\d{1,5})")
+FILES = ("nginx.conf", "key.conf", "look.conf", "health.conf", "grpc.conf", "errors.conf")
+# Metadata that gRPC's own clients send, or that has a meaning for its servers, in whatever form
+# (grpc/grpc, src/core/call/metadata_batch.h); nginx sets grpc-timeout itself.
+DROPPED_METADATA = (
+    "grpc-encoding",
+    "grpc-accept-encoding",
+    "grpc-internal-encoding-request",
+    "grpc-previous-rpc-attempts",
+    "grpc-retry-pushback-ms",
+    "grpc-status",
+    "grpc-message",
+    "grpc-tags-bin",
+    "grpc-trace-bin",
+    "grpc-server-stats-bin",
+    "endpoint-load-metrics-bin",
+    "lb-cost-bin",
+    "lb-token",
+)
+
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}):(\d{1,5})")
 
 
 class EdgeError(OperatorError, RuntimeError):
@@ -41,8 +60,18 @@ def servers(settings: Settings) -> list[tuple[str, str]]:
     return [
         (f"{address}:{http}", f"{address}:{grpc}")
         for host, http, grpc in named
-        for address in _addresses(host)
+        for address in _addresses(bare(host))
     ]
+
+
+def bare(host: str) -> str:
+    """An address of IPv6 without its brackets; any other host as it is."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: an address of IPv6 in brackets."""
+    return f"[{bare(host)}]" if ":" in host else host
 
 
 def _server(text: str, settings: Settings) -> tuple[str, int, int]:
@@ -54,12 +83,17 @@ def _server(text: str, settings: Settings) -> tuple[str, int, int]:
 
 
 def _addresses(host: str) -> list[str]:
-    """IPv4 addresses of a name, always in the same order."""
+    """IPv4 addresses of a name, else those of IPv6, always in the same order.
+
+    Not both: a name often leads to one server in two ways, of which it may listen on one only.
+    """
     try:
-        found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise EdgeError(f"AURUM_EDGE_SERVERS: {host} can't be resolved: {error}") from error
-    return sorted({str(entry[4][0]) for entry in found})
+    four = {str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET}
+    six = {str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET6}
+    return [bracketed(address) for address in sorted(four or six)]
 
 
 def write(settings: Settings) -> Path:
@@ -83,13 +117,17 @@ def write(settings: Settings) -> Path:
 def render(settings: Settings) -> dict[str, str]:
     """The files of the configuration. Raises EdgeError."""
     behind = servers(settings)
+    http, grpc = [one for one, _ in behind], [other for _, other in behind]
+    full = f"max_conns={settings.edge_server_connections}"
     limit = settings.max_body_bytes
     json_limit = min(settings.max_json_bytes, limit)
     table = errors.refusals(limit, json_limit, ", ".join(PIPELINES))
     values = {
         "modules": MODULES,
         "user": _user(),
-        "listen": f"{settings.edge_host}:{settings.edge_port}",
+        "listen": _listen(settings),
+        "real_address": _real_address(settings),
+        "trusted": _joined(f"{network} 1;" for network in _listed(settings.edge_trusted)),
         "script": _quoted(SOURCE / "edge.js"),
         "locations": _quoted(SOURCE / "locations" / "*.conf"),
         "keys": _quoted(settings.edge_keys),
@@ -106,21 +144,52 @@ def render(settings: Settings) -> dict[str, str]:
         "server_timeout": settings.edge_server_timeout,
         "models": "|".join(PIPELINES),
         "tries": max(2, len(behind)),
-        "http_servers": _upstream((http for http, _ in behind), settings),
-        "grpc_servers": _upstream((grpc for _, grpc in behind), settings),
+        "http_servers": _upstream(http, f"{full} max_fails=2 fail_timeout=2s"),
+        "grpc_servers": _upstream(grpc, f"{full} max_fails=2 fail_timeout=2s"),
+        "http_health": _upstream(http, "max_fails=0"),
+        "grpc_health": _upstream(grpc, "max_fails=0"),
+        "dropped_metadata": " ".join(("grpc-timeout", *DROPPED_METADATA)),
+        "grpc_dropped": _joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
         "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
     return {
         name: _Template((SOURCE / f"{name}.template").read_text()).substitute(values)
-        for name in ("nginx.conf", "key.conf")
+        for name in FILES
     }
 
 
-def _upstream(addresses: Iterable[str], settings: Settings) -> str:
-    rest = f"max_conns={settings.edge_server_connections} max_fails=2 fail_timeout=2s"
-    lines = (f"server {address} {rest};" for address in addresses)
+def _upstream(addresses: Iterable[str], rest: str) -> str:
+    return _joined(f"server {address} {rest};" for address in addresses)
+
+
+def _joined(lines: Iterable[str]) -> str:
     return "\n        ".join(lines)
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(",") if text else []
+
+
+def _listen(settings: Settings) -> str:
+    words = [f"{bracketed(settings.edge_host)}:{settings.edge_port} ssl http2"]
+    if bare(settings.edge_host) == "::":
+        words.append("ipv6only=off")
+    if settings.edge_client_address == "proxy-protocol":
+        words.append("proxy_protocol")
+    return " ".join(words)
+
+
+def _real_address(settings: Settings) -> str:
+    """Directives that take a client's address from what a balancer says."""
+    if settings.edge_client_address == "connection":
+        return ""
+    if not settings.edge_balancers:
+        given = f"AURUM_EDGE_CLIENT_ADDRESS={settings.edge_client_address}"
+        raise EdgeError(f"{given}: AURUM_EDGE_BALANCERS must say whose word counts")
+    header = settings.edge_client_address.replace("proxy-protocol", "proxy_protocol")
+    balancers = (f"set_real_ip_from {network};" for network in _listed(settings.edge_balancers))
+    return _joined([*balancers, f"real_ip_header {header};", "real_ip_recursive on;"])
 
 
 def _user() -> str:

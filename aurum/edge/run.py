@@ -14,16 +14,18 @@ from collections.abc import Callable
 from types import FrameType
 from typing import BinaryIO
 
-from aurum.edge import keys, render
+from aurum.edge import certificate, keys, render
 from aurum.edge.render import MODULES, EdgeError
 from aurum.settings import Settings
 
 LOOK_UP_EVERY = 5.0  # seconds
-# nginx's errors quote request lines: queries, referrers and our own keys are cut out of them.
-_CUT = (
+# nginx's errors quote request lines: queries, referrers and our own keys are cut out of them, and
+# what a client may have sent to look like a line of its own.
+_CUT: tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]], ...] = (
     (re.compile(rb"\?[^\s\"]*"), b"?..."),
     (re.compile(rb'referrer: "[^"]*"'), b'referrer: "..."'),
     (re.compile(rb"aurum_[A-Za-z0-9_-]{40,}"), b"aurum_..."),
+    (re.compile(rb"[^\x20-\x7e\n]"), lambda found: b"\\x%02x" % found[0][0]),
 )
 
 
@@ -43,13 +45,20 @@ def command(settings: Settings) -> list[str]:
             "nginx or its njs module is missing; on Debian or Ubuntu: "
             "apt-get install nginx libnginx-mod-http-js"
         )
-    keys.read(settings.edge_keys)  # says which line is wrong; nginx would pass over it in silence
     path = render.write(settings)
+    say(certificate.complaint(settings))
+    keys.read(settings.edge_keys)  # says which line is wrong; nginx would pass over it in silence
     line = [str(_program()), "-p", str(settings.edge_folder), "-c", str(path)]
     check = subprocess.run([*line, "-t"], capture_output=True, text=True, check=False)
     if check.returncode:
         raise EdgeError(f"nginx refuses its configuration:\n{check.stderr}")
     return line
+
+
+def say(complaint: str) -> None:
+    """Tell whoever started this what is wrong, though the edge can do with it."""
+    if complaint:
+        print(f"aurum.edge: {complaint}", file=sys.stderr, flush=True)
 
 
 def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], threading.Thread]:
@@ -68,7 +77,7 @@ def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], thre
 
 
 def without_secrets(text: bytes) -> bytes:
-    """A line of nginx's errors without what may hold a key."""
+    """A line of nginx's errors without what may hold a key, in printable ASCII."""
     for pattern, instead in _CUT:
         text = pattern.sub(instead, text)
     return text
@@ -117,7 +126,7 @@ def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Eve
                 last = now
                 changed.clear()
         except EdgeError as error:  # what runs goes on as it is
-            print(f"aurum.edge: {error}", file=sys.stderr, flush=True)
+            say(str(error))
 
 
 def reload(settings: Settings) -> None:

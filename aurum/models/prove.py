@@ -14,7 +14,9 @@ from aurum.imaging.letterbox import letterbox
 from aurum.models.families import reference
 from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model
-from aurum.settings import CHECKOUT
+from aurum.settings import PHOTO
+
+__all__ = ["PHOTO", "ProofError", "prove"]
 
 # Both sides compute in float32, in another order of operations.
 SCORE_TOLERANCE = 1e-4
@@ -22,8 +24,6 @@ PIXEL_TOLERANCE = 0.05
 EMBEDDING_TOLERANCE = 1e-4
 # Below this a candidate is noise, whose exponential can turn rounding into pixels.
 NOISE = 0.02
-
-PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"
 
 
 class ProofError(BuildError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -21,8 +23,9 @@ from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates, Faces, as_faces
 from aurum.imaging.views import plan
-from aurum.pipeline.look import Looks, Models, Sight
+from aurum.pipeline.look import Looks, Models, Seen, Sight
 from aurum.pipeline.request import Options, RequestError
+from aurum.pipeline.room import Admit
 from aurum.settings import Settings
 
 
@@ -59,12 +62,23 @@ class Found(NamedTuple):
         return align(photo.pixels, boxes, landmarks)
 
 
-def find_faces(image: bytes, options: Options, settings: Settings, models: Models) -> Found:
+def _always(need: int) -> None:
+    """Admit any photo at once."""
+
+
+def find_faces(
+    image: bytes, options: Options, settings: Settings, models: Models, admit: Admit = _always
+) -> Found:
     """All faces of an encoded photo, largest first, at most `options.max_faces` of them (0: all).
 
-    Raises RequestError (``invalid_image``) for a photo that can't be decoded.
+    `admit` is told how many bytes decoding will take, and returns when it may begin.
+
+    Raises RequestError (``invalid_image``) for a photo that can't be decoded, or takes more time
+    than it may.
     """
     encoded = _accept(image, settings)
+    admit(encoded.room)
+    models = models._replace(detect=partial(_in_time, encoded, models))
     planned = plan(encoded.size, options.detection_size, options.tiles)
     finest = planned.finest
     # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
@@ -84,15 +98,17 @@ def find_faces(image: bytes, options: Options, settings: Settings, models: Model
     return Found(encoded, sight, faces, looks.detector, looks.complete)
 
 
-def find_face(image: bytes, options: Options, settings: Settings, models: Models) -> Found:
+def find_face(
+    image: bytes, options: Options, settings: Settings, models: Models, admit: Admit = _always
+) -> Found:
     """The largest face of a photo; or, with `options.aligned`, the photo as the crop it is.
 
     Raises RequestError: ``invalid_image``, ``no_face``, or ``not_aligned`` for a photo that is said
     to be an aligned crop but isn't 112x112.
     """
     if options.aligned:
-        return _aligned(_accept(image, settings), options, models)
-    found = find_faces(image, replace(options, max_faces=1), settings, models)
+        return _aligned(_accept(image, settings), options, models, admit)
+    found = find_faces(image, replace(options, max_faces=1), settings, models, admit)
     if not len(found.faces.scores):
         raise RequestError(
             "no_face",
@@ -102,19 +118,20 @@ def find_face(image: bytes, options: Options, settings: Settings, models: Models
     return found
 
 
-def _aligned(encoded: Encoded, options: Options, models: Models) -> Found:
+def _aligned(encoded: Encoded, options: Options, models: Models, admit: Admit) -> Found:
     """By the sender's word its landmarks lie at the template, and its score is 1.
 
     Only the fit is seen, by a second look: where there is no face at all, it is 0.
     """
     width, height = encoded.size
-    sight = Sight(partial(_decode, encoded), 1)
     if (height, width) != (SIDE, SIDE):
         raise RequestError(
             "not_aligned",
             f"the image is {width}x{height}; with aligned=true it must be an aligned crop of "
             f"{SIDE}x{SIDE} pixels",
         )
+    admit(encoded.room)
+    sight = Sight(partial(_decode, encoded), 1)
     whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
     face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
     if options.refine:
@@ -123,11 +140,18 @@ def _aligned(encoded: Encoded, options: Options, models: Models) -> Found:
     return Found(encoded, sight, face, b"", True)
 
 
-def _accept(image: bytes, settings: Settings) -> Encoded:
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What decoding says of a photo is said of its request."""
     try:
-        return accept(image, _limits(settings))
+        yield
     except InvalidImageError as error:
         raise RequestError("invalid_image", str(error), error.reason) from None
+
+
+def _accept(image: bytes, settings: Settings) -> Encoded:
+    with _refusals():
+        return accept(image, _limits(settings))
 
 
 def _limits(settings: Settings) -> Limits:
@@ -137,12 +161,18 @@ def _limits(settings: Settings) -> Limits:
         pixels=settings.max_image_pixels,
         jpeg_pixels=settings.max_jpeg_pixels,
         memory=settings.max_photo_memory,
+        seconds=settings.max_photo_seconds,
         heic=settings.heic,
     )
 
 
 def _decode(encoded: Encoded, factor: int) -> Photo:
-    try:
+    with _refusals():
         return encoded.decode(factor)
-    except InvalidImageError as error:
-        raise RequestError("invalid_image", str(error), error.reason) from None
+
+
+def _in_time(encoded: Encoded, models: Models, image: NDArray[np.uint8]) -> Seen:
+    """Look once more, if the photo has time left."""
+    with _refusals():
+        encoded.clock.check()
+    return models.detect(image)

@@ -80,11 +80,11 @@ def total(folder: Path) -> int:
     return sum(
         int(np.fromfile(path, np.int64)[0])
         for path in folder.glob("in_flight.*")
-        if _lives(path.suffix[1:])
+        if lives(path.suffix[1:])
     )
 
 
-def _lives(pid: str) -> bool:
+def lives(pid: str) -> bool:
     """Whether a process is there and no zombie: what a dead one worked on never ends."""
     try:
         status = Path("/proc", pid, "stat").read_text()

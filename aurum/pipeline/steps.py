@@ -14,6 +14,7 @@ from aurum.pipeline.find import Found, find_face, find_faces
 from aurum.pipeline.judge import Judged, judge, refusal
 from aurum.pipeline.look import Models
 from aurum.pipeline.record import Record
+from aurum.pipeline.room import Admit, Room
 from aurum.pipeline.versions import Versions
 from aurum.settings import Settings
 
@@ -28,6 +29,7 @@ class EachFace:
         """Read the settings once. Triton calls this when it loads the model."""
         self.settings = Settings.from_env()
         self.versions = Versions(self.settings.rollout)
+        self.room = Room(self.settings.pipeline_memory)
         self.step = triton.Step(self, self.settings)
 
     def execute(self, requests: list[Any]) -> None:
@@ -44,6 +46,10 @@ class EachFace:
 
     def answer(self, call: Any, record: Record) -> triton.Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
+        with self.room.visit() as admit:
+            return self._answer(call, record, partial(triton.while_wanted, call, admit))
+
+    def _answer(self, call: Any, record: Record, admit: Admit) -> triton.Answer:
         wanted = call.requested_output_names()
         options = request.parse_options(
             triton.parameters_of(call), self.settings, judged="embeddings" in wanted
@@ -54,7 +60,7 @@ class EachFace:
             partial(triton.refine, versions),
             partial(triton.embed, versions),
         )
-        found = self.find(triton.image_of(call), options, self.settings, models)
+        found = self.find(triton.image_of(call), options, self.settings, models, admit)
         embedder = b""
         outputs: dict[str, NDArray[Any]] = {}
         if "embeddings" in wanted:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import BoundedSemaphore
 from typing import Any, Protocol
 
@@ -27,6 +29,7 @@ from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.log import RequestLog
 from aurum.pipeline.look import Seen
 from aurum.pipeline.metrics import Counts, Publisher
+from aurum.pipeline.pulse import Pulse
 from aurum.pipeline.record import Record
 from aurum.pipeline.request import RequestError
 from aurum.pipeline.versions import FIRST
@@ -43,6 +46,8 @@ HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 PINNED = set(CORES) != os.sched_getaffinity(os.getppid())
 THREADS = min(len(CORES), 8) if PINNED else 8
 
+# The header with the time at which nobody waits any longer (runtime.FORWARDED).
+DEADLINE = "x-aurum-deadline"
 # What Triton 2.51 says of a model that it stops, or whose process has died.
 PASSING = ("not ready", "is stopping", "is not healthy")
 
@@ -53,6 +58,10 @@ class UpstreamError(RuntimeError):
     def __init__(self, error: Any) -> None:
         super().__init__(error.message())
         self.error = error
+
+
+class CancelledError(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class Handler(Protocol):
@@ -80,6 +89,7 @@ class Step:
         # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
         self._free = BoundedSemaphore(threads)
         self._in_flight = InFlight()
+        self._pulse = Pulse()
 
     def execute(self, requests: list[Any]) -> None:
         """Start on each request as soon as a thread is free, or refuse it while we stop."""
@@ -92,7 +102,8 @@ class Step:
 
     def _answer(self, request: Any) -> None:
         try:
-            self._send(request, self._response)
+            with self._pulse.work():
+                self._send(request, self._response)
         finally:
             self._free.release()
             self._in_flight.end()
@@ -112,10 +123,8 @@ class Step:
         return _unavailable(record, "the server is stopping")
 
     def _response(self, request: Any, record: Record) -> Any:
-        if request.is_cancelled():
-            record.fail("cancelled", "the request was cancelled")
-            return _error(record.message, pb_utils.TritonError.UNAVAILABLE)
         try:
+            check_wanted(request)
             outputs = self._handler.answer(request, record)
             names = request.requested_output_names()
             return pb_utils.InferenceResponse(
@@ -126,6 +135,9 @@ class Step:
             if error.code == "no_face":
                 record.faces = 0
             return _error(str(error), pb_utils.TritonError.INVALID_ARG)
+        except CancelledError as error:
+            record.fail("cancelled", str(error))
+            return _error(f"[unavailable] {error}", pb_utils.TritonError.UNAVAILABLE)
         except UpstreamError as error:
             # Triton reports these as internal errors of the model that was called.
             if any(words in str(error) for words in PASSING):
@@ -140,18 +152,41 @@ class Step:
     def close(self) -> None:
         """Finish what was accepted."""
         self._pool.shutdown(wait=True)
+        self._pulse.close()
         self._publisher.close()
+
+
+def check_wanted(request: Any) -> None:
+    """Raise CancelledError if whoever sent the request has gone, or its deadline has passed."""
+    if request.is_cancelled():
+        raise CancelledError("the request was cancelled")
+    # By the edge's clock, as a Unix time. What is no number is nobody's deadline.
+    with suppress(ValueError):
+        if time.time() > float(_header(request, DEADLINE) or "inf"):
+            raise CancelledError("the request's deadline passed before its turn came")
+
+
+def while_wanted(request: Any, admit: Callable[[int], None], need: int) -> None:
+    """Admit a photo, unless nobody waits for it any more by then."""
+    admit(need)
+    check_wanted(request)
 
 
 def request_id(request: Any) -> str:
     """The edge's id (header X-Request-Id, a parameter by runtime.FORWARDED), else the client's."""
     try:
-        for name, value in json.loads(parameters_of(request) or "{}").items():
-            if name.lower() == "x-request-id":
-                return str(value)
-        return str(request.request_id())
-    except (RequestError, UnicodeDecodeError):
+        return _header(request, "x-request-id") or str(request.request_id())
+    except UnicodeDecodeError:
         return ""
+
+
+def _header(request: Any, wanted: str) -> str:
+    """What Triton hands on of a header as a parameter; empty where there is none."""
+    with suppress(RequestError):
+        for name, value in json.loads(parameters_of(request) or "{}").items():
+            if name.lower() == wanted:
+                return str(value)
+    return ""
 
 
 def parameters_of(request: Any) -> str:

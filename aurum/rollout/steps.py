@@ -25,7 +25,8 @@ from aurum.pipeline.versions import FIRST
 from aurum.rollout import validation
 from aurum.server import live
 from aurum.server.live import LiveError, Running
-from aurum.settings import Settings
+from aurum.server.runtime import MODELS
+from aurum.settings import PHOTO, Settings
 
 Say = Callable[[str], None]
 
@@ -166,8 +167,7 @@ class Rollout:
         running = live.servers(self.settings)
         folder = running[0].folder if running else self.settings.repositories
         graphs = {
-            name: folder / "model_repository" / name / str(FIRST) / "model.onnx"
-            for name in live.MODELS
+            name: folder / "model_repository" / name / str(FIRST) / "model.onnx" for name in MODELS
         }
         if not all(path.is_file() for path in graphs.values()):
             return None  # nothing was served yet
@@ -211,7 +211,7 @@ class Rollout:
         for server in running:
             try:
                 with FaceClient(server.url, timeout=30) as client:
-                    found = client.analyze(prove.PHOTO).models
+                    found = client.analyze(PHOTO).models
             except AurumError as error:
                 raise LiveError(f"{server.url} gives no answer: {error}") from error
             # No embedder takes part where a model finds no face.

@@ -16,11 +16,10 @@ import numpy as np
 from aurum_client import Analysis, AurumError, FaceClient, InvalidImageError
 from numpy.typing import NDArray
 
-from aurum.models.prove import PHOTO
 from aurum.models.releases import Check, Release, StateError, Store
 from aurum.server import private
 from aurum.server.server import Server, ServerError
-from aurum.settings import Settings
+from aurum.settings import PHOTO, Settings
 
 TIMEOUT = 60.0  # seconds for one photo
 

@@ -2,7 +2,8 @@
 
 For an image in which `tritonserver` is on the PATH, with its own backends (Dockerfile). Flags are
 handed on. SIGTERM and SIGINT first let the requests in flight finish, as `aurum up` does. When a
-Python process of Triton's dies we end, so that Compose or Kubernetes starts the container anew.
+Python process of Triton's dies or hangs we end, so that Compose or Kubernetes starts the container
+anew. As long as all is well we touch the file ALIVE, for Kubernetes to see that we don't hang.
 """
 
 from __future__ import annotations
@@ -20,25 +21,31 @@ from types import FrameType
 from aurum.errors import OperatorError
 from aurum.pipeline import in_flight
 from aurum.pipeline.in_flight import Door
-from aurum.server import runtime
+from aurum.server import preflight, runtime
+from aurum.server.hang import Watchdog
 from aurum.server.stubs import LOOK, RESCUE, Stubs
 from aurum.settings import Settings
+
+# Younger than some seconds while we look after the server (deploy/kubernetes, `livenessProbe`).
+ALIVE = Path(tempfile.gettempdir()) / "aurum-alive"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run tritonserver until it ends, whose exit status this is, or until we are asked to stop: 0.
 
     Triton's own would then be 1 where a client's idle connection outlasts its exit timeout. 1 where
-    one of its Python processes has died.
+    one of its Python processes has died or hangs.
     """
     settings = Settings.from_env()
+    preflight.check_graphs(settings.repositories)
+    preflight.check_shared_memory(settings)
     runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
@@ -51,11 +58,15 @@ def main(arguments: Sequence[str]) -> int:
             in_flight.drain(Path(folder), door, seconds, lambda: server.poll() is None)
 
         stubs = Stubs(server.pid)
-        dead: list[str] = []
-        while server.poll() is None and not dead and not stopping.wait(LOOK):
+        watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
+        reason = ""
+        while server.poll() is None and not reason and not stopping.wait(LOOK):
+            ALIVE.touch()
             dead = stubs.dead()
-        if dead:
-            print(f"aurum: the process of {', '.join(dead)} died", file=sys.stderr, flush=True)
+            reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
+        watchdog.close()
+        if reason:
+            print(f"aurum: {reason}", file=sys.stderr, flush=True)
             drain(Door.CLOSED, RESCUE)
             # A dead process's requests would outlast any patience.
             os.killpg(server.pid, signal.SIGKILL)

@@ -12,29 +12,27 @@ loaded: Triton 2.51 loads and unloads only the versions that changed.
 from __future__ import annotations
 
 import compileall
-import fcntl
 import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
-import tritonclient.http as triton
 
 from aurum import files
 from aurum.errors import OperatorError
 from aurum.models.releases import Graph, Release, Store
-from aurum.server.runtime import REPOSITORIES
+from aurum.server.claim import held, lock_of, place
+from aurum.server.preflight import check_graphs
+from aurum.server.runtime import MODELS, REPOSITORIES
 from aurum.settings import Settings
 
 POLL = 1  # seconds
 FLAGS = ("--model-control-mode=poll", f"--repository-poll-secs={POLL}")
 
-MODELS = ("face_detection", "face_landmarks", "face_embedding")
 # The smallest inputs that they take.
 _PROBES = {
     "face_detection": ("images", (1, 3, 64, 64)),
@@ -56,51 +54,70 @@ def exclusive(settings: Settings) -> Iterator[None]:
 
 
 class Live:
-    """The copy of one server, from `open` to `close`."""
+    """The copy of one server, from `open` to `close`; the server has the claim on it meanwhile."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self._log = log
-        self.folder = settings.rollout / "live" / str(settings.http_port)
+        self.folder = place(settings)
         self._card = self.folder.with_suffix(".json")
+        self._laid: list[Path] = []
 
     def open(self) -> None:
         """Lay the copy out, of the release in force if there is one, and tell rollouts of it.
 
-        Raises StateError.
+        Raises StateError, LiveError and OSError; then nothing is left of it.
         """
         with exclusive(self._settings):
-            shutil.rmtree(self.folder, ignore_errors=True)  # of a server that was killed
-            for name in REPOSITORIES:
-                shutil.copytree(
-                    self._settings.repositories / name,
-                    self.folder / name,
-                    ignore=shutil.ignore_patterns("__pycache__"),
-                )
-            # Else Python itself would, and Triton would take that for a new version of the step.
-            compileall.compile_dir(self.folder / "python_backends", quiet=2)
-            store = Store(self._settings.rollout)
-            if current := store.load().current:
-                for name, graph in current.graphs.items():
-                    model = self.folder / "model_repository" / name
-                    for version in _versions(model):
-                        shutil.rmtree(model / str(version))
-                    store.put(graph, model / str(graph.version))
+            self.close()  # of a server that was killed
+            try:
+                self._lay_out()
+            except BaseException:
+                self.close()
+                raise
             card = {
                 "url": self._settings.http_url,
                 "folder": str(self.folder),
                 "log": str(self._log),
             }
-            # Whoever holds the lock on it lives, and so the card is true.
-            self._held = self._card.open("w")
-            fcntl.flock(self._held, fcntl.LOCK_EX)
-            self._held.write(json.dumps(card))
-            self._held.flush()
+            files.write(self._card, json.dumps(card).encode())
+
+    def _lay_out(self) -> None:
+        for name in REPOSITORIES:
+            shutil.copytree(
+                self._settings.repositories / name,
+                self.folder / name,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        # Else Python itself would, and Triton would take that for a new version of the step.
+        compileall.compile_dir(self.folder / "python_backends", quiet=2)
+        store = Store(self._settings.rollout)
+        if current := store.load().current:
+            for name, graph in current.graphs.items():
+                model = self.folder / "model_repository" / name
+                for version in _versions(model):
+                    shutil.rmtree(model / str(version))
+                store.put(graph, model / str(graph.version))
+        check_graphs(self.folder)
+        self._laid = [
+            path
+            for name in ("python_backends", "ensembles")
+            for path in (self.folder / name).rglob("*")
+            if path.suffix in (".py", ".pbtxt")
+        ]
+
+    def missing(self) -> str:
+        """What has been removed of the copy, if anything; rollouts exchange versions of models."""
+        models = (self.folder / "model_repository" / name for name in MODELS)
+        if gone := next((path for path in self._laid if not path.exists()), None) or next(
+            (path for path in models if not any(path.glob("*/model.onnx"))), None
+        ):
+            return f"files that it serves were removed: {gone}"
+        return ""
 
     def close(self) -> None:
         """Remove the copy."""
         self._card.unlink(missing_ok=True)
-        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -156,7 +173,10 @@ class Running:
 
     def _failures(self, name: str, graph: Graph) -> list[str]:
         said = f"failed to load '{name}' version {graph.version}"
-        lines = self.log.read_text(errors="replace").splitlines()
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []  # somebody tidied up
         return [line[line.index(said) :] for line in lines if said in line]
 
     def _ready(self, name: str, graph: Graph) -> bool:
@@ -167,6 +187,10 @@ class Running:
             return False  # it is starting
 
     def _probe(self, name: str, graph: Graph) -> None:
+        # 20 MB, which `aurum up`, that never comes here, would keep for good.
+        import numpy as np  # noqa: PLC0415
+        import tritonclient.http as triton  # noqa: PLC0415
+
         tensor, shape = _PROBES[name]
         given = triton.InferInput(tensor, list(shape), "UINT8")
         given.set_data_from_numpy(np.zeros(shape, np.uint8))
@@ -184,14 +208,16 @@ def servers(settings: Settings) -> list[Running]:
     """The servers that run over these repositories."""
     found = []
     for path in sorted((settings.rollout / "live").glob("*.json")):
-        with path.open() as card:
-            try:
-                fcntl.flock(card, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:  # its server holds it
-                content: Mapping[str, str] = json.load(card)
+        if held(lock_of(path)):  # its server lives, and so the card is true
+            with suppress(FileNotFoundError):  # it stops just now
+                content: Mapping[str, str] = json.loads(path.read_text())
                 found.append(Running(content["url"], Path(content["folder"]), Path(content["log"])))
     return found
 
 
 def _versions(model: Path) -> set[int]:
-    return {int(path.name) for path in model.iterdir() if path.name.isdecimal()}
+    """Raises LiveError where somebody has removed the folder."""
+    try:
+        return {int(path.name) for path in model.iterdir() if path.name.isdecimal()}
+    except FileNotFoundError:
+        raise LiveError(f"{model}, which a server serves, is missing") from None

@@ -6,10 +6,12 @@ NVIDIA's container starts them.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import sys
 import sysconfig
 from collections.abc import Collection
@@ -20,12 +22,14 @@ from aurum.settings import CHECKOUT, Settings
 
 # Side by side, as they are given to Triton here and on NVIDIA's container.
 REPOSITORIES = ("model_repository", "python_backends", "ensembles")
+# What the first of them serves.
+MODELS = ("face_detection", "face_landmarks", "face_embedding")
 
 # What no client of ours needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
-# The header that becomes a request parameter, for the logs of the pipelines, which otherwise leave
-# parameters named x-... alone.
-FORWARDED = "(?i)^x-request-id$"
+# The headers that become request parameters: for the logs of the pipelines, which otherwise leave
+# parameters named x-... alone; and the time until which somebody waits for the answer.
+FORWARDED = "(?i)^x-(request-id|aurum-deadline)$"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choice
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
@@ -36,6 +40,9 @@ LATENCIES: tuple[str, ...] = (
     "--metrics-config=summary_latencies=true",
     "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
 )
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class RuntimeMissingError(OperatorError, RuntimeError):
@@ -226,3 +233,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process if its parent is killed: no orphan keeps the ports."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from aurum_client import AurumError, FaceClient
 
-from aurum.errors import OperatorError
-from aurum.models.prove import PHOTO
 from aurum.pipeline import in_flight
-from aurum.server import live, runtime
-from aurum.server.stubs import RESCUE
-from aurum.settings import CHECKOUT, Settings
+from aurum.server import live, preflight, runtime
+from aurum.server.claim import Claim
+from aurum.server.hang import Watchdog
+from aurum.server.log import Log
+from aurum.server.preflight import ServerError
+from aurum.server.stubs import RESCUE, Stubs
+from aurum.settings import PHOTO, Settings
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-class ServerError(OperatorError, RuntimeError):
-    """The server can't be started, or died; the message says why as far as its log tells."""
+__all__ = ["Server", "ServerError"]
 
 
 class Server:
@@ -41,7 +35,10 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.log = CHECKOUT / ".aurum" / f"tritonserver-{settings.http_port}.log"
+        self._log = Log(settings.log_folder / f"tritonserver-{settings.http_port}.log")
+        self.log = self._log.path
+        self.note, self.reasons = self._log.note, self._log.reasons
+        self._claim = Claim(settings)
         self._live = live.Live(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -63,24 +60,63 @@ class Server:
         return in_flight.total(Path(self._folder.name)) if self._folder else 0
 
     @property
+    def died_by_chance(self) -> bool:
+        """Whether what its log says of its death during a start may not happen at the next."""
+        return self._log.by_chance(self.exit_status)
+
+    def how_it_ended(self) -> str:
+        """In words, of the ended process."""
+        return self._log.how(self.exit_status)
+
+    def missing(self) -> str:
+        """What has been removed of the files that it needs, if anything."""
+        if self._folder is not None and not Path(self._folder.name, "backends").is_dir():
+            return f"files that it needs were removed: {self._folder.name}"
+        return self._live.missing()
+
+    def watchdog(self, stubs: Stubs) -> Watchdog:
+        """Of the running process, whose steps are `stubs`."""
+        assert self._folder is not None, "the server was not started"
+        return Watchdog(self.pid, Path(self._folder.name), self.settings, stubs)
+
+    @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    def claim(self) -> None:
+        """Have the ports' files to ourselves from now on, until `stop`.
+
+        Raises ClaimedError where another server has them, and ServerError where they can't be
+        written.
+        """
+        with preflight.one_line():
+            preflight.check_folders(self.settings)
+            self._claim.take()
+
     def start(self) -> None:
-        """Start the process, without waiting. Raises ServerError for a taken port.
+        """Start the process, without waiting. Raises ServerError for what stands in its way.
 
         The log of the server before it is kept as ``.log.1``.
         """
-        self._check_ports()
+        self.claim()
+        try:
+            with preflight.one_line():
+                self._start()
+        except BaseException:
+            self._clear()
+            self._claim.release()
+            raise
+
+    def _start(self) -> None:
+        preflight.check_ports(self.settings)
+        preflight.check_shared_memory(self.settings)
         runtime.clear_shared_memory(self.settings)  # of a server that was killed together with us
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         self._live.open()
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
+        self._log.begin()
         with self.log.open("ab") as log:  # others add to it: live.Running reads, `note` writes
             self._process = self._spawn(folder, log)
 
@@ -111,14 +147,14 @@ class Server:
 
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
-        if self._folder is None:
-            return  # not started, or stopped already
-        self._drain(in_flight.Door.CLOSING, self.settings.drain_timeout)
-        if self._process is not None and self.running:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
-        self._clear()
+        if self._folder is not None:  # else it was not started, or has been stopped already
+            self._drain(in_flight.Door.CLOSING, self.settings.drain_timeout)
+            if self._process is not None and self.running:
+                self._process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
+            self._clear()
+        self._claim.release()
 
     def give_up(self) -> None:
         """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
@@ -132,15 +168,15 @@ class Server:
 
     def _clear(self) -> None:
         """End what is left, and remove what it leaves."""
-        assert self._folder is not None
         if self._process is not None:
             self.kill()  # stubs, too, which outlive a tritonserver that was killed
             self._process.wait()
             self._process = None  # its number may be another's from now on
             runtime.clear_shared_memory(self.settings)
         self._live.close()
-        self._folder.cleanup()
-        self._folder = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def kill(self) -> None:
         """End every process at once."""
@@ -149,20 +185,6 @@ class Server:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 return  # all of them have ended already
-
-    def note(self, event: str, message: str) -> None:
-        """Add a line of our own to the log, in the form of the requests' lines."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"time": now, "level": "warning", "event": event, "message": message}
-        with self.log.open("a") as log:
-            log.write(json.dumps(line) + "\n")
-
-    def reasons(self, lines: int = 15) -> str:
-        """The lines of the log that say what went wrong, or its end."""
-        text = self.log.read_text(errors="replace").splitlines()
-        told = [line for line in text if "failed to load" in line or line.startswith("error:")]
-        chosen = told or [line for line in text if line.strip()][-lines:]
-        return "\n".join(line[:600] for line in chosen[:lines]) + f"\n(log: {self.log})"
 
     def __enter__(self) -> Server:
         self.start()
@@ -177,7 +199,10 @@ class Server:
         self.stop()
 
     def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        served = replace(self.settings, repositories=self._live.folder)
+        # Triton 2.51 hands the paths of steps to a shell as they are: none with a space, or quotes.
+        link = folder / "served"
+        link.symlink_to(self._live.folder)
+        served = replace(self.settings, repositories=link)
         return subprocess.Popen(
             [*runtime.command(served, folder / "backends"), *live.FLAGS],
             stdin=subprocess.DEVNULL,
@@ -186,23 +211,5 @@ class Server:
             env={**runtime.environment(self.settings), in_flight.FOLDER_VARIABLE: str(folder)},
             # Its own session: Ctrl-C reaches us alone, and we end it in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no locks
+            preexec_fn=runtime.die_with_parent,  # noqa: PLW1509 - one system call, no locks
         )
-
-    def _check_ports(self) -> None:
-        for name in ("http_port", "grpc_port", "metrics_port"):
-            port = getattr(self.settings, name)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((self.settings.host, port))
-                except OSError as error:
-                    raise ServerError(
-                        f"port {port} on {self.settings.host} can't be used ({error.strerror}); "
-                        f"end what uses it or set AURUM_{name.upper()} to a free port"
-                    ) from None
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end tritonserver if we are killed: no orphan keeps the ports."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

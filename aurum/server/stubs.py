@@ -38,7 +38,11 @@ class Stubs:
                 continue  # buried meanwhile; of a zombie, the next look tells
         self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
         certain = [pid for pid, looks in self._suspects.items() if looks >= CERTAIN]
-        return [self._names.get(pid, "a step") for pid in certain]
+        return [self.name(pid) for pid in certain]
+
+    def name(self, pid: int) -> str:
+        """The step that a process runs, as far as it was seen."""
+        return self._names.get(pid, "a step")
 
     def _children(self) -> list[psutil.Process]:
         try:

@@ -1,4 +1,4 @@
-"""Keeps a server answering: starts it anew when it, or one of its Python processes, has died.
+"""Keeps a server answering: starts it anew when it, or one of its Python processes, dies or hangs.
 
 All of it is started anew even where only one Python process died. Triton would load that model
 again by itself if its files were touched; that takes as long (2 to 4 s under load, a whole start
@@ -7,7 +7,6 @@ again by itself if its files were touched; that takes as long (2 to 4 s under lo
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,10 @@ from aurum.server.stubs import LOOK, Stubs
 CALM = 60.0  # after so many seconds of being ready a death is the first again
 # Seconds from a death to the next start, after deaths in a row: none, then the double each time.
 DELAYS = (0.0, 0.5, 1.0, 2.0)
+
+
+class _DiedError(Exception):
+    """The server died while it started, of what may not happen at the next try."""
 
 
 class Supervisor:
@@ -32,14 +35,14 @@ class Supervisor:
         self._stubs = Stubs(server.pid)
 
     def wait_ready(self) -> None:
-        """Return when the server has answered, or a stop is asked for. Raises ServerError."""
-        waiter = _Waiting(self._server)
-        while not self._stopping.is_set() and waiter.is_alive():
-            waiter.join(LOOK)
-            if dead := self._stubs.dead():
-                raise ServerError(f"the process of {', '.join(dead)} died during the start")
-        if not self._stopping.is_set():
-            waiter.check()
+        """Return when the server has answered, or a stop is asked for.
+
+        Where it dies meanwhile, it is started anew. Raises ServerError.
+        """
+        try:
+            self._wait()
+        except _DiedError as death:
+            self._recover(str(death), 1)
 
     def watch(self) -> None:
         """Keep the server alive until a stop is asked for.
@@ -47,18 +50,30 @@ class Supervisor:
         Raises ServerError when it dies again and again; the message says why.
         """
         deaths = 0
-        ready = time.monotonic()
-        while not self._stopping.wait(LOOK):
+        while not self._stopping.is_set():
+            ready = time.monotonic()
             if not (reason := self._death()):
-                continue
+                return
             died = time.monotonic()
             if died - ready > CALM:
                 deaths = 0
             deaths = self._recover(reason, deaths + 1)
-            if self._stopping.is_set():
-                return
-            ready = time.monotonic()
-            self._tell("recovered", f"the server answers again, after {ready - died:.1f} s")
+            if not self._stopping.is_set():
+                self._tell(
+                    "recovered",
+                    f"the server answers again, after {time.monotonic() - died:.1f} s",
+                )
+
+    def _death(self) -> str:
+        """Wait until something has died, or hangs, and say what; nothing at a stop."""
+        watchdog = self._server.watchdog(self._stubs)
+        try:
+            while not self._stopping.wait(LOOK):
+                if reason := self._found_dead() or watchdog.hung() or self._server.missing():
+                    return reason
+        finally:
+            watchdog.close()
+        return ""
 
     def _recover(self, reason: str, deaths: int) -> int:
         """Start anew until the server answers; the number of deaths until then."""
@@ -74,17 +89,29 @@ class Supervisor:
             try:
                 self._server.start()
                 self._stubs = Stubs(self._server.pid)
-                self.wait_ready()
-            except ServerError as error:
+                self._wait()
+            except (ServerError, _DiedError) as error:
                 reason = str(error)
                 deaths += 1
             else:
                 return deaths
 
-    def _death(self) -> str:
+    def _wait(self) -> None:
+        """Until the server has answered. Raises ServerError and _DiedError."""
+        waiter = _Waiting(self._server)
+        while not self._stopping.is_set() and waiter.is_alive():
+            waiter.join(LOOK)
+            if death := self._found_dead():
+                if self._server.died_by_chance:
+                    raise _DiedError(f"{death} during the start")
+                raise ServerError(f"{death} during the start:\n{self._server.reasons()}")
+        if not self._stopping.is_set():
+            waiter.check()
+
+    def _found_dead(self) -> str:
         """What has died, or nothing."""
         if not self._server.running:
-            return f"tritonserver ended ({_how(self._server.exit_status)})"
+            return f"tritonserver ended ({self._server.how_it_ended()})"
         if dead := self._stubs.dead():
             return f"the process of {', '.join(dead)} died"
         return ""
@@ -112,9 +139,3 @@ class _Waiting(threading.Thread):
     def check(self) -> None:
         if self._error:
             raise self._error
-
-
-def _how(status: int | None) -> str:
-    if status is not None and status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"exit status {status}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", type=int, help="only this number, as a report names it")
     parser.add_argument("--clients", type=int, default=8, help="requests at a time")
+    parser.add_argument("--servers", type=int, default=2, help="tritonservers behind the edge")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the report")
     parser.add_argument("--url", nargs=2, metavar=("HTTP", "GRPC"), help="a server that runs")
     parser.add_argument("--key", default="", help="API key of its edge")
@@ -41,7 +43,7 @@ def main() -> int:
     command = f"python -m benchmarks.hostile --count {given.count} --seed {given.seed}"
     console = Console(stderr=True)
 
-    def measure(address: Address, pid: int | None) -> int:
+    def measure(address: Address, neighbour: Address | None, pids: Sequence[int]) -> int:
         columns = (*Progress.get_default_columns(), MofNCompleteColumn())
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("hostile", total=len(numbers))
@@ -49,7 +51,8 @@ def main() -> int:
                 address,
                 given.seed,
                 numbers,
-                pid=pid,
+                pids=pids,
+                neighbour=neighbour,
                 clients=given.clients,
                 failures=failures,
                 done=lambda: progress.advance(task),
@@ -62,9 +65,9 @@ def main() -> int:
 
     if given.url:
         http, grpc = given.url
-        return measure(Address(http, grpc, given.key, given.ca), None)
-    with served(Settings.from_env()) as (address, pid):
-        return measure(address, pid)
+        return measure(Address(http, grpc, given.key, given.ca), None, ())
+    with served(Settings.from_env(), given.servers) as service:
+        return measure(*service)
 
 
 if __name__ == "__main__":

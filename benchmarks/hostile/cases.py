@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.hostile import heif, jpeg, others, png, requests, webp
+from benchmarks.hostile import heif, jpeg, metadata, others, png, requests, webp
 from benchmarks.hostile.requests import Call
 
 # How often a kind comes. What is heavy costs a second of a core each.
@@ -54,6 +54,7 @@ IMAGES: dict[str, tuple[Callable[[Random], bytes], float]] = {
     "extreme shapes": (others.shapes, 2),
     "promised pixels": (others.promises, 2),
     "floods": (others.floods, 1),
+    "metadata": (metadata.any_of_any_size, 1),
     "heavy photos": (others.heavy, 0.1),
 }
 REQUESTS: dict[str, tuple[Callable[[Random], Call], float]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from benchmarks.hostile.neighbour import p95
 from benchmarks.hostile.run import SOUND, Result
 from benchmarks.hostile.send import HANG
 
@@ -38,6 +39,18 @@ def report(result: Result, command: str) -> str:
         lines.append(
             f"- memory of all of them (PSS): {result.memory[0]:.0f} MB before, "
             f"{max(result.memory):.0f} MB at most, {result.memory[-1]:.0f} MB after"
+        )
+    if result.cpu is not None:
+        lines.append(f"- their processor time: {result.cpu:.0f} s")
+    if result.dearest:
+        kind = max(result.dearest, key=lambda name: result.dearest[name])
+        lines.append(f"- the dearest input: {result.dearest[kind]:.2f} s of it ({kind})")
+    if result.neighbour:
+        user = result.neighbour
+        lines.append(
+            f"- another user's selfies, one after the other: 95 % within {p95(user.alone):.3f} s "
+            f"before, {p95(user.beside):.3f} s meanwhile ({user.slowdown:.1f} times), "
+            f"{len(user.wrong)} of {len(user.beside)} not answered"
         )
     lines += [
         "",

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from benchmarks import processes
 from benchmarks.hostile import bases, requests
 from benchmarks.hostile.cases import Case, case
 from benchmarks.hostile.judge import WrongAnswerError, judge, tensors
+from benchmarks.hostile.neighbour import Neighbour, beside
 from benchmarks.hostile.send import Address, Sender
 
 EVERY = 10  # cases between two sound photos
@@ -36,7 +37,10 @@ class Result:
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and answer
     slowest: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds
     wrong: list[str] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)  # PSS of the server's processes, MB
+    memory: list[float] = field(default_factory=list)  # PSS of the servers' processes, MB
+    cpu: float | None = None  # seconds, of all processes of the servers
+    dearest: dict[str, float] = field(default_factory=dict)  # by kind, CPU seconds of one input
+    neighbour: Neighbour | None = None
     processes: str = "not known: the server is not ours"
     seconds: float = 0.0
 
@@ -51,7 +55,8 @@ def run(
     seed: int,
     numbers: Sequence[int],
     *,
-    pid: int | None = None,
+    pids: Sequence[int] = (),
+    neighbour: Address | None = None,
     clients: int = 8,
     failures: Path | None = None,
     done: Callable[[], object] = lambda: None,
@@ -62,7 +67,9 @@ def run(
         address: of the service.
         seed: that the cases are made from.
         numbers: of the cases.
-        pid: tritonserver's, to see whether any process ended and how much memory they take.
+        pids: the tritonservers', to see whether any process ended, and how much memory and
+            processor time they take; of each input, where only one client sends.
+        neighbour: the address for another user, whose selfies are to be answered all the while.
         clients: requests at a time.
         failures: folder that gets each request that was answered wrongly.
         done: called after each case.
@@ -75,7 +82,9 @@ def run(
         sender = Sender(address)
         try:
             while (number := _next(queue, lock)) is not None:
-                _hostile(sender, case(seed, number), result, lock, failures)
+                item = case(seed, number)
+                with _cost(pids if clients == 1 else (), item.kind, result):
+                    _hostile(sender, item, result, lock, failures)
                 if number % EVERY == 0:
                     _between(sender, known, Random(number), result, lock)
                 done()
@@ -83,10 +92,16 @@ def run(
             sender.close()
 
     began = time.monotonic()
-    with _watched(pid, result), ThreadPoolExecutor(clients) as pool:
+    with ExitStack() as stack:
+        if neighbour:
+            result.neighbour = stack.enter_context(beside(neighbour))
+        stack.enter_context(_watched(pids, result))
+        pool = stack.enter_context(ThreadPoolExecutor(clients))
         for worker in [pool.submit(work) for _ in range(clients)]:
             worker.result()
     result.seconds = time.monotonic() - began
+    if result.neighbour:
+        result.wrong += result.neighbour.wrong
     return result
 
 
@@ -168,26 +183,45 @@ def _between(
 
 
 @contextmanager
-def _watched(pid: int | None, result: Result) -> Iterator[None]:
+def _cost(pids: Sequence[int], kind: str, result: Result) -> Iterator[None]:
+    """Keep what the dearest input of a kind takes; a neighbour's selfie may be counted, too."""
+    before = processes.cpu_seconds(*pids)
+    yield
+    if pids:
+        spent = processes.cpu_seconds(*pids) - before
+        result.dearest[kind] = max(result.dearest.get(kind, 0.0), spent)
+
+
+@contextmanager
+def _watched(pids: Sequence[int], result: Result) -> Iterator[None]:
     """Notice processes that end or are started anew, and sample the memory of all of them."""
-    if pid is None:
+    if not pids:
         yield
         return
-    before = _alive(pid)
-    with processes.sampled(pid, PERIOD) as result.memory:
+    before, spent = _alive(pids), processes.cpu_seconds(*pids)
+    with processes.sampled(*pids, period=PERIOD) as result.memory:
         yield
-    after = _alive(pid)
-    result.processes = f"{len(before)} of the server, all the same before and after"
+    after = _alive(pids)
+    result.processes = f"{len(before)} of the servers, all the same before and after"
     if before != after:
         result.processes = f"before {sorted(before)}, after {sorted(after)}"
         result.wrong.append(f"processes of the server ended: {result.processes}")
     else:
-        result.memory.append(processes.memory(pid))
+        result.memory.append(processes.memory(*pids))
+        result.cpu = processes.cpu_seconds(*pids) - spent
 
 
-def _alive(pid: int) -> set[tuple[int, float]]:
-    """Ids and start times of tritonserver and its stubs."""
+def _alive(pids: Sequence[int]) -> set[tuple[int, float]]:
+    """Ids and start times of the tritonservers and their stubs, without what decodes one photo."""
     try:
-        return {(item.pid, item.create_time()) for item in processes.tree(pid)}
+        every = [item for pid in pids for item in processes.tree(pid)]
     except psutil.NoSuchProcess:
         return set()
+    return {(item.pid, item.create_time()) for item in every if _lasts(item)}
+
+
+def _lasts(process: psutil.Process) -> bool:
+    try:
+        return not any("decoder_process" in part for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False

@@ -229,7 +229,9 @@ def test_malformed_requests_are_refused_by_triton(simulated, body, status):
     assert message
 
 
-@pytest.mark.parametrize("shape", [[1, 3, 100, 100], [1, 4, 64, 64], [9, 3, 64, 64], [1, 3, 0, 64]])
+@pytest.mark.parametrize(
+    "shape", [[1, 3, 100, 100], [1, 3, 32, 4128], [1, 4, 64, 64], [9, 3, 64, 64], [1, 3, 0, 64]]
+)
 def test_face_detection_refuses_what_its_graph_can_not_take(service, shape):
     with triton_http.InferenceServerClient(service.urls[0].split("//")[1]) as client:
         item = triton_http.InferInput("images", shape, "UINT8")
@@ -237,5 +239,5 @@ def test_face_detection_refuses_what_its_graph_can_not_take(service, shape):
         with pytest.raises(InferenceServerException) as caught:
             client.infer("face_detection", [item])
     assert caught.value.status() == "400"
-    if shape == [1, 3, 100, 100]:
-        assert "height_and_width_must_be_multiples_of_32" in str(caught.value)
+    if shape in ([1, 3, 100, 100], [1, 3, 32, 4128]):
+        assert "height_and_width_must_be_multiples_of_32_up_to_4096" in str(caught.value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,8 +16,10 @@ import httpx
 import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
+from waiting import eventually
 
 from aurum.server import runtime
+from aurum.server.container import ALIVE
 from aurum.server.private import furnish
 from aurum.settings import Settings
 from benchmarks import processes
@@ -89,3 +93,31 @@ def test_it_ends_when_a_python_process_dies_so_that_the_engine_starts_it_anew(
     assert process.wait(timeout=60) == 1
     assert f"aurum: the process of {name} died" in (tmp_path / "errors").read_text()
     assert not psutil.wait_procs(children, timeout=10)[1]
+
+
+def test_it_ends_when_a_process_hangs_and_says_meanwhile_that_it_lives(container, tmp_path):
+    _, process = container
+    before = time.time()
+    eventually(lambda: ALIVE.stat().st_mtime > before)
+    (server,) = psutil.Process(process.pid).children()
+    next(child for child in server.children() if processes.name(child) == "each_face").suspend()
+    assert process.wait(timeout=60) == 1
+    assert "aurum: the process of each_face hangs" in (tmp_path / "errors").read_text()
+
+
+@pytest.mark.parametrize("gone", ["face_embedding/1/model.onnx", "face_landmarks"])
+def test_a_missing_graph_is_an_exit_code_and_one_line(tmp_path, gone):
+    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path / "r")
+    path = tmp_path / "r" / "model_repository" / gone
+    path.unlink() if path.is_file() else shutil.rmtree(path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "aurum.server.container"],
+        env={**os.environ, **settings.to_env()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"aurum: {tmp_path}/r/model_repository/{gone.split('/')[0]}")
+    assert "`aurum models build`" in line

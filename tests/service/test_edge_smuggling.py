@@ -147,7 +147,8 @@ def test_only_known_headers_and_one_path_reach_triton(recorded, line):
     [answer] = world.raw(
         (
             f"{line}{world.head}Content-Length: 4\r\nConnection: close, X-Request-Id\r\n"
-            "X-Forwarded-For: 1.2.3.4\r\naurum-key: guess\r\nCookie: a=b\r\nTE: trailers\r\n"
+            "X-Forwarded-For: 1.2.3.4\r\nX-Aurum-Deadline: 9\r\n"
+            "aurum-key: guess\r\nCookie: a=b\r\nTE: trailers\r\n"
             "Accept-Encoding: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
             "Triton_Version: 1\r\nExpect: 100-continue\r\nX-Request-Id: r-1\r\n\r\nbody"
         ).encode()
@@ -157,6 +158,9 @@ def test_only_known_headers_and_one_path_reach_triton(recorded, line):
     first, *headers = head.splitlines()
     assert first == INFER.strip()
     assert body == b"body"
+    [deadline] = [line for line in headers if line.startswith("X-Aurum-Deadline: ")]
+    assert re.fullmatch(r"\d{10}\.\d{3}", deadline.partition(": ")[2]), "when the edge gives up"
+    headers.remove(deadline)
     assert sorted(headers) == [
         "Content-Length: 4",
         "Content-Type: application/octet-stream",

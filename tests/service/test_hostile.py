@@ -18,8 +18,9 @@ KEPT_MB = 64 * 1.05
 
 @pytest.mark.skipif(not edge.installed(), reason="no nginx with njs")
 def test_ten_thousand_hostile_requests(tmp_path):
-    with served(Settings.from_env()) as (address, pid):
-        result = run(address, 1, range(COUNT), pid=pid, failures=tmp_path)
+    with served(Settings.from_env()) as service:
+        address, neighbour, pids = service
+        result = run(address, 1, range(COUNT), pids=pids, neighbour=neighbour, failures=tmp_path)
     assert result.wrong == []
     assert result.count == COUNT
     assert result.answers[SOUND, "as before"] == COUNT // 10

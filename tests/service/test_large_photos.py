@@ -102,14 +102,14 @@ def check(answer, full):
     theirs, ours = pairs.pairs.T
     moved = np.abs(answer.landmarks[ours] - full.faces.landmarks[theirs]).max(axis=(1, 2))
     likeness = (answer.embeddings[ours] * full.embeddings[theirs]).sum(axis=1)
-    worse = np.abs(answer.quality[ours] - full.quality[theirs])
+    worse = np.abs(answer.quality[ours] - full.judged.quality[theirs])
     assert np.abs(answer.boxes[ours] - full.faces.boxes[theirs]).max() < 2 * SHRUNK
     # A pixel or two of the detector's input, or of the crop of the second look.
-    distance = full.parts[theirs, PARTS.index("resolution")]
+    distance = full.judged.parts[theirs, PARTS.index("resolution")]
     assert np.quantile(moved / np.maximum(2 * SHRUNK, 0.04 * distance), 0.95) < 1
     assert np.quantile(likeness, 0.05) > 0.95
     assert np.median(likeness) > 0.98
     assert np.quantile(worse, 0.95) < 0.1
     eyes = PARTS.index("resolution")  # in pixels of the full photo
-    ratio = answer.quality_parts[ours, eyes] / full.parts[theirs, eyes]
+    ratio = answer.quality_parts[ours, eyes] / full.judged.parts[theirs, eyes]
     assert np.abs(ratio - 1).max() < 0.25

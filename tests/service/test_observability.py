@@ -163,8 +163,8 @@ def test_a_failures_line_has_its_code_and_reason(observed):
     told = the_line(observed, "broken")
     assert told["level"] == "warning"
     assert told["code"] == "invalid_image"
-    assert told["reason"] == "not_an_image"
-    assert str(told["message"]).startswith("[invalid_image] the bytes are not an image")
+    assert told["reason"] == "damaged"
+    assert str(told["message"]).startswith("[invalid_image] the PNG image is corrupt")
 
 
 def test_the_log_holds_neither_photos_nor_embeddings(observed, astronaut):

@@ -1,6 +1,7 @@
 """What the service holds on to after a thousand requests."""
 
 import os
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -20,6 +21,19 @@ def untraced(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     with running(Settings.from_env(), tmp_path) as service:
         yield service
+
+
+def test_the_supervisor_keeps_nothing_of_building_models(up, settings, tmp_path, monkeypatch):
+    """As after a first start: all graphs are built from their files, and proved."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)
+    first = replace(settings, profile=Settings.from_env().profile, model_cache=tmp_path / "cache")
+    running = up(first, AURUM_PLAYGROUND="1")
+    running.wait_for("Ctrl-C")
+    assert any((tmp_path / "cache" / "served").iterdir())
+    mine = psutil.Process(running.process.pid).memory_full_info().pss / processes.MEGABYTE
+    print(f"PSS of aurum up after a start that built models: {mine:.0f} MB")
+    assert mine < 110
 
 
 def shared_memory(settings):

@@ -126,7 +126,7 @@ def test_a_process_that_ends_is_noticed_and_reported():
         from waiting import eventually
 
         child = eventually(lambda: psutil.Process(parent.pid).children())[0]
-        with _watched(parent.pid, result):
+        with _watched([parent.pid], result):
             child.kill()
             parent.wait()
     assert len(result.wrong) == 1

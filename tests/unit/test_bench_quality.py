@@ -36,10 +36,7 @@ def table(persons, found=None, embeddings=None):
     count = len(people)
     return Table(
         np.array(
-            [
-                f"{name}/{name}_{index // samples.VERSIONS:04d}.jpg"
-                for index, name in enumerate(people)
-            ]
+            [f"{name}/{name}_{i // samples.VERSIONS:04d}.jpg" for i, name in enumerate(people)]
         ),
         people,
         np.array([""] + ["blur"] * (samples.VERSIONS - 1))[np.arange(count) % samples.VERSIONS],

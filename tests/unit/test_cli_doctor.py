@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import socket
 import sys
@@ -14,7 +15,7 @@ from aurum.cli import checks, ports
 from aurum.cli.app import app
 from aurum.cli.checks import Result
 from aurum.models import manifest
-from aurum.server import runtime
+from aurum.server import preflight, runtime
 from aurum.settings import Settings
 
 CONTENT = manifest.load()
@@ -147,15 +148,33 @@ def test_space_for_models(monkeypatch, settings, free, status):
     assert only(checks.cache, nested).status == status
 
 
-@pytest.mark.parametrize(("total", "status"), [(64 << 20, "ok"), (63 << 20, "warn")])
+@pytest.mark.parametrize(
+    ("total", "status"), [(1 << 30, "ok"), (256 << 20, "warn"), (64 << 20, "fail")]
+)
 def test_shared_memory(monkeypatch, settings, total, status):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(total, 0, total))
 
     assert only(checks.shared_memory, settings).status == status
 
 
+def test_folders_that_can_not_be_written(monkeypatch, settings, tmp_path):
+    settings = replace(settings, repositories=tmp_path)
+    assert only(checks.folders, settings).status == "ok"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    result = only(checks.folders, settings)
+    assert result.status == "fail"
+    assert str(tmp_path) in result.detail
+    assert "AURUM_REPOSITORIES" in result.mend
+
+
+def test_an_environment_below_letters_that_are_not_ascii(monkeypatch, settings, tmp_path):
+    monkeypatch.setattr(sys, "prefix", "/home/zoë/aurum/.venv")
+    result = only(checks.folders, replace(settings, repositories=tmp_path))
+    assert (result.status, result.mend[:17]) == ("fail", "move the checkout")
+
+
 def test_no_shared_memory(monkeypatch, settings, tmp_path):
-    monkeypatch.setattr(checks, "SHARED_MEMORY", tmp_path / "none")
+    monkeypatch.setattr(preflight, "SHARED_MEMORY", tmp_path / "none")
 
     assert only(checks.shared_memory, settings).status == "fail"
 

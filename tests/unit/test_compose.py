@@ -154,7 +154,7 @@ def test_nothing_but_the_edge_is_open_to_the_network():
 def test_dockerfiles_are_pinned_and_copy_what_exists(name):
     text = (CHECKOUT / name).read_text()
     [base] = re.findall(r"^FROM (\S+)$", text, re.M)
-    assert re.search(r":(\d+\.\d+-py3|bookworm-\d{8}-slim)$", base)
+    assert re.search(r":(\d+\.\d+-py3|bookworm-\d{8}-slim)(@sha256:[0-9a-f]{64})?$", base)
     for source in re.findall(r"^COPY (\S+) ", text, re.M):
         assert (CHECKOUT / source).exists()
     if name != "deploy/logs/Dockerfile":

@@ -17,7 +17,9 @@ from benchmarks.hostile import bases
 from benchmarks.hostile import heif as hostile
 from benchmarks.hostile.image_bytes import with_size
 
-LIMITS = Limits(10_000_000, 10_000_000, 50_000_000, 50_000_000, memory=500_000_000, heic=True)
+LIMITS = Limits(
+    10_000_000, 10_000_000, 50_000_000, 50_000_000, memory=500_000_000, seconds=60, heic=True
+)
 GOOD = images.good()
 KINDS = ("heic", "avif")
 

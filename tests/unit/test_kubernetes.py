@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from aurum.server.container import ALIVE
 from aurum.settings import CHECKOUT, PREFIX, Settings
 
 FOLDER = CHECKOUT / "deploy" / "kubernetes"
@@ -183,6 +186,7 @@ def test_triton_gets_requests_when_it_answers_a_photo_and_stops_in_order():
     short = {"--output": "-o", "--header": "-H"}
     assert [short.get(word, word) for word in mine] == json.loads(health[1])
     assert triton["startupProbe"]["exec"]["command"] == mine
+    assert "exec" in triton["livenessProbe"]  # /v2/health/live is 200 while all steps hang
     wait = int(triton["lifecycle"]["preStop"]["exec"]["command"][1])
     drain = next(int(v["value"]) for v in triton["env"] if v["name"] == "AURUM_DRAIN_TIMEOUT")
     assert pod("triton")["terminationGracePeriodSeconds"] > wait + drain
@@ -205,3 +209,25 @@ def test_scaling_asks_for_the_metric_that_the_adapter_makes():
     [metric] = one("HorizontalPodAutoscaler", "triton")["spec"]["metrics"]
     [rule] = yaml.safe_load((FOLDER / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+
+
+@pytest.mark.parametrize("which", ["plain", "kserve"])
+def test_liveness_is_a_file_that_the_container_touches(which, tmp_path):
+    if which == "plain":
+        probe = container("triton")["livenessProbe"]
+    else:
+        [runtime] = [item for item in SERVED if item["kind"] == "ServingRuntime"]
+        probe = runtime["spec"]["containers"][0]["livenessProbe"]
+    shell, option, script = probe["exec"]["command"]
+    assert str(ALIVE) in script
+    file = tmp_path / ALIVE.name
+
+    def well() -> bool:
+        asked = script.replace(str(ALIVE), str(file))
+        return subprocess.run([shell, option, asked], check=False).returncode == 0
+
+    assert not well()
+    file.touch()
+    assert well()
+    os.utime(file, (0, time.time() - 15))
+    assert not well()

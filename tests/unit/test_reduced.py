@@ -20,7 +20,7 @@ from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 
 BYTES, PIXELS = 10_000_000, 50_000_000
-LIMITS = Limits(BYTES, BYTES, PIXELS, PIXELS, memory=500_000_000, heic=True)
+LIMITS = Limits(BYTES, BYTES, PIXELS, PIXELS, memory=500_000_000, seconds=60, heic=True)
 GOOD, BAD = images.good(), images.bad(BYTES, PIXELS)
 FEWER = [factor for factor in FACTORS if factor > 1]
 IN_FULL = ("tiny",)

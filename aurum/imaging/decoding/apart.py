@@ -14,6 +14,7 @@ import subprocess
 import sys
 from functools import cache
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +47,9 @@ def decodes_heic() -> bool:
     return find_spec("pi_heif") is not None
 
 
-def decode(kind: str, data: bytes, size: tuple[int, int], memory: int) -> NDArray[np.uint8]:
+def decode(
+    kind: str, data: bytes, size: tuple[int, int], memory: int, left: float
+) -> NDArray[np.uint8]:
     """The pixels of a HEIC (turned as it says) or an AVIF (as stored): RGB [height, width, 3].
 
     Args:
@@ -54,10 +57,12 @@ def decode(kind: str, data: bytes, size: tuple[int, int], memory: int) -> NDArra
         data: the file.
         size: width and height that its header promises.
         memory: bytes that the process may take for it.
+        left: seconds of processor time that the photo has left, at most.
 
     Raises InvalidImageError: damaged, of another size than its header says, or beyond the limits.
     """
-    seconds = _SECONDS + size[0] * size[1] // _PIXELS_A_SECOND
+    # Whole seconds, as the kernel counts them.
+    seconds = min(_SECONDS + size[0] * size[1] // _PIXELS_A_SECOND, ceil(left))
     arguments = [decoder_process.__file__, kind, str(memory + _FIXED), str(seconds)]
     # A file in memory, not a pipe: a process that ends early leaves nobody writing to it.
     with os.fdopen(os.memfd_create("photo"), "w+b", buffering=0) as file:
@@ -126,7 +131,7 @@ def _refusal(kind: str, status: int, memory: int, seconds: int) -> InvalidImageE
         return InvalidImageError(
             "too_much_time",
             f"the {kind} image takes longer to be decoded than its header lets expect; for its "
-            f"size at most {seconds} s of processor time are allowed",
+            f"size at most {seconds} s of processor time are allowed (AURUM_MAX_PHOTO_SECONDS)",
         )
     return damaged(kind)
 

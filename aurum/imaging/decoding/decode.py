@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aurum.imaging.decoding import apart, jpeg, memory
+from aurum.imaging.decoding.clock import Clock
 from aurum.imaging.decoding.header import Header, read
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.memory import RGB
@@ -21,7 +21,7 @@ from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
 from aurum.imaging.decoding.text import unwrapped
 
 cv2.setLogLevel(0)
-warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged EXIF is no news, and no reason
+Image.MAX_IMAGE_PIXELS = None  # our own limit applies, with its own message
 
 # EXIF orientation -> what makes the photo upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
@@ -70,8 +70,9 @@ class Photo(NamedTuple):
 class Encoded(NamedTuple):
     """A photo that was accepted by its header, to be decoded as often as needed."""
 
-    data: bytes  # the file
+    data: bytes  # the file, without what a decoder should not read
     header: Header
+    clock: Clock  # of the thread that accepted it, which has to decode it, too
     memory: int  # bytes that decoding may take at a time
     finest: int  # the least of FACTORS whose pixels fit into them
 
@@ -86,6 +87,12 @@ class Encoded(NamedTuple):
         width, height = self.header.stored
         return (height, width) if self.header.orientation > 4 else (width, height)
 
+    @property
+    def room(self) -> int:
+        """Bytes that this photo may take at a time, with its file and pixels of two sizes."""
+        coarse = RGB * self.header.pixels // (2 * self.finest) ** 2 if self.header.frame else 0
+        return len(self.data) + self.header.memory(self.finest) + coarse
+
     def decode(self, factor: int = 1) -> Photo:
         """The pixels; of a JPEG at 1 / `factor` of its size, one of FACTORS, rounded up.
 
@@ -93,9 +100,10 @@ class Encoded(NamedTuple):
         be decoded so (all but JPEG) comes in full, with a factor of 1. The whole file is read and
         checked at any factor.
 
-        Raises InvalidImageError: corrupt or truncated.
+        Raises InvalidImageError: corrupt or truncated; no processor time left for it.
         """
         header = self.header
+        self.clock.check(header.seconds)
         if header.frame is not None:
             pixels, factor = self._jpeg(header.frame, max(factor, self.finest))
         elif header.kind in ("HEIC", "AVIF"):
@@ -120,18 +128,21 @@ class Encoded(NamedTuple):
         expected = memory.of_heif_process(header.kind, header.samples, header.pixels)
         left = self.memory - RGB * header.pixels
         # Half as much again for alpha, and no more: a header that promises little gets little.
-        return apart.decode(header.kind, self.data, header.stored, min(expected * 3 // 2, left))
+        most = min(expected * 3 // 2, left)
+        return apart.decode(header.kind, self.data, header.stored, most, self.clock.left)
 
     def _jpeg(self, frame: jpeg.Frame, factor: int) -> tuple[NDArray[np.uint8] | None, int]:
         """Pixels at 1 / `factor`, or smaller where only Pillow can read them and needs more."""
         pixels, wrong = _turbojpeg(self.data, frame, factor)
         # Only the end marker is missing: libjpeg says so before it looks whether more is.
         if "premature end of jpeg file" in wrong and jpeg.may_lack_its_end_alone(self.data):
+            self.clock.check(self.header.seconds)
             pixels, wrong = _turbojpeg(self.data + jpeg.END, frame, factor)
         # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
         stray = "extraneous bytes before marker" in wrong
         if pixels is not None or (not stray and ("corrupt" in wrong or "premature" in wrong)):
             return pixels, factor
+        self.clock.check(self.header.seconds)
         for smaller in FACTORS[FACTORS.index(factor) :: -1]:
             if memory.of_jpeg(frame, smaller, turned=False, pillow=True) <= self.memory:
                 return _pillow(self.data, frame, smaller), smaller
@@ -143,7 +154,8 @@ def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
 
     Other arguments and errors are those of `accept` and `Encoded.decode`.
     """
-    limits = Limits(max_bytes, max_bytes, max_pixels, max_pixels, 1 << 62, heic=True)
+    endless = 1 << 62
+    limits = Limits(max_bytes, max_bytes, max_pixels, max_pixels, endless, endless, heic=True)
     return accept(data, limits).decode().pixels
 
 
@@ -164,6 +176,7 @@ def accept(data: bytes, limits: Limits) -> Encoded:
     """
     if not data:
         raise InvalidImageError("empty", f"the image is empty (0 bytes); {ACCEPTED}")
+    clock = Clock(limits.seconds)
     data = unwrapped(data, limits)
     if len(data) > limits.bytes:
         raise InvalidImageError(
@@ -171,10 +184,11 @@ def accept(data: bytes, limits: Limits) -> Encoded:
             f"the image has {len(data)} bytes; at most {limits.bytes} are allowed "
             "(AURUM_MAX_IMAGE_BYTES)",
         )
-    header = read(data, limits)
+    header, data = read(data, limits)
+    clock.check(header.seconds)
     for finest in reversed(FACTORS if header.frame else (1,)):
         if header.memory(finest) <= limits.memory:
-            return Encoded(data, header, limits.memory, finest)
+            return Encoded(data, header, clock, limits.memory, finest)
     raise _too_much_memory(header, limits.memory)
 
 

@@ -1,22 +1,29 @@
-"""A JPEG's frame and scans (ITU-T T.81), read without decoding."""
+"""A JPEG's segments, frame and scans (ITU-T T.81), read without decoding."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from aurum.imaging.decoding.exif import PREFIX
 
 # Progressive JPEGs have about ten.
 MAX_SCANS = 100
-# Before the first scan; some dozen are usual. Each costs a step of Python, for four bytes.
+# Some dozen are usual. Each costs a step of Python, for four bytes.
 MAX_SEGMENTS = 10_000
 # A JPEG marker that starts a segment, or ends the picture: not fill, stuffing or a restart.
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 END = b"\xff\xd9"
-_END, _SCAN = END[1], 0xDA
+_END, _SCAN, _EXIF, _COMMENT = END[1], 0xDA, 0xE1, 0xFE
 # Start of frame: baseline to arithmetic, without the tables that lie between (DHT, JPG, DAC).
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = {0xC2, 0xCA}
 _HUFFMAN = {0xC0, 0xC1, 0xC2}
+# Of all that applications add, decoders need what tells of the colours.
+_APPLICATIONS = range(0xE0, 0xF0)
+_COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+_NEVER = b"\xff\xff"  # as no segment's payload that we keep begins
 _BLOCK = 8  # pixels on each side
 _BLOCK_BYTES = 128  # its 64 coefficients
 
@@ -31,42 +38,76 @@ class Frame(NamedTuple):
     interleaved: bool  # all components in the first scan
 
     @property
-    def coefficients(self) -> int:
-        """Bytes of all coefficients, where a decoder has to keep them until it has all scans."""
-        if self.marker not in _PROGRESSIVE and self.interleaved:
-            return 0
+    def blocks(self) -> int:
+        """Blocks of 8x8 samples, of all components."""
         across = max(x for _, x, _ in self.sampling)
         down = max(y for _, _, y in self.sampling)
         width, height = self.size
         units = -(-width // (_BLOCK * across)) * -(-height // (_BLOCK * down))
-        return units * sum(x * y for _, x, y in self.sampling) * _BLOCK_BYTES
+        return units * sum(x * y for _, x, y in self.sampling)
+
+    @property
+    def coefficients(self) -> int:
+        """Bytes of all coefficients, where a decoder has to keep them until it has all scans."""
+        if self.marker not in _PROGRESSIVE and self.interleaved:
+            return 0
+        return self.blocks * _BLOCK_BYTES
 
 
-def frame(data: bytes) -> Frame | None:
-    """The frame and the first scan of a JPEG.
+class Read(NamedTuple):
+    """What a file says before its pixels, and the file without what applications added there."""
 
-    None where they can't be read, or come after more than MAX_SEGMENTS.
-    """
-    found, at = None, 2
-    for _ in range(MAX_SEGMENTS):
-        marker = _MARKER.search(data, at)
-        if marker is None:
-            return None
-        at = marker.end()
-        code, length = marker[1][0], int.from_bytes(data[at : at + 2], "big")
-        segment = data[at + 2 : at + length]
-        if code in _FRAMES and found is None:
-            found = _frame(code, segment)
-            if found is None:
+    frame: Frame
+    exif: bytes
+    picture: bytes
+
+
+class _Segment(NamedTuple):
+    code: int  # of its marker
+    begin: int  # of its marker
+    start: int  # of its payload
+    end: int  # behind it; may lie behind the file's
+
+    def payload(self, data: bytes) -> bytes:
+        return data[self.start : self.end]
+
+
+def read(data: bytes) -> Read | None:
+    """None where the frame or its scan can't be read, or come after more than MAX_SEGMENTS."""
+    found, exif = None, b""
+    # Segments that stay go over in runs; what lies between segments stays away, too.
+    kept: list[bytes] = []
+    start, stop = 0, 2
+    for _, segment in zip(range(MAX_SEGMENTS), _segments(data), strict=False):
+        code = segment.code
+        if code == _COMMENT or code in _APPLICATIONS:
+            if not exif and code == _EXIF and data.startswith(PREFIX, segment.start):
+                exif = segment.payload(data)
+            if not data.startswith(_COLOURS.get(code, _NEVER), segment.start):
+                continue
+        elif code in _FRAMES and found is None:
+            found = _frame(code, segment.payload(data))
+        if segment.begin != stop:
+            kept.append(data[start:stop])
+            start = segment.begin
+        stop = segment.end
+        if code == _SCAN:
+            if found is None or segment.start >= min(segment.end, len(data)):
                 return None
-        elif code == _SCAN:
-            if found is None or not segment:
-                return None
-            return found._replace(interleaved=segment[0] >= len(found.sampling))
-        elif code == _END:
+            interleaved = data[segment.start] >= len(found.sampling)
+            picture = b"".join((*kept, data[start:])) if kept else data
+            return Read(found._replace(interleaved=interleaved), exif, picture)
+        if code == _END or (code in _FRAMES and found is None):
             return None
-        at += length
     return None
+
+
+def _segments(data: bytes) -> Iterator[_Segment]:
+    at = 2
+    while marker := _MARKER.search(data, at):
+        start = marker.end()
+        at = start + int.from_bytes(data[start : start + 2], "big")
+        yield _Segment(marker[1][0], marker.start(), start + 2, at)
 
 
 def _frame(code: int, segment: bytes) -> Frame | None:
@@ -82,20 +123,23 @@ def _frame(code: int, segment: bytes) -> Frame | None:
     return Frame(code, segment[0], (width, height), parts, True)
 
 
-def too_many_scans(data: bytes) -> bool:
-    """More scans than any encoder writes: each costs a pass over all pixels, for some 40 bytes."""
-    if data.count(b"\xff\xda") <= MAX_SCANS:
-        return False
+def scans(data: bytes) -> int:
+    """How many scans there are, at most: each costs a pass over all pixels, for some 40 bytes.
+
+    Above MAX_SCANS where there are more than MAX_SEGMENTS, too.
+    """
+    most = data.count(b"\xff\xda")
+    if most <= MAX_SCANS:
+        return most
     # Some may lie in a segment's payload or behind the photo, so now count those that are scans.
-    scans, at = 0, 2
-    while marker := _MARKER.search(data, at):
-        if marker[1][0] == _END:
-            return False
-        scans += marker[1][0] == _SCAN
-        if scans > MAX_SCANS:
-            return True
-        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    return False
+    found = 0
+    for number, segment in enumerate(_segments(data)):
+        if segment.code == _END:
+            return found
+        found += segment.code == _SCAN
+        if found > MAX_SCANS or number > MAX_SEGMENTS:
+            return MAX_SCANS + 1
+    return found
 
 
 def may_lack_its_end_alone(data: bytes) -> bool:
@@ -105,24 +149,19 @@ def may_lack_its_end_alone(data: bytes) -> bool:
     some are missing, of Huffman codes. Arithmetic codes may lack their last bytes, so those need
     their end.
     """
-    head = frame(data)
-    if head is None or head.marker not in _HUFFMAN:
+    head = read(data)
+    if head is None or head.frame.marker not in _HUFFMAN:
         return False
+    frame = head.frame
     # For each component the lowest bit that is known of its coefficients; none yet.
-    known: dict[int, list[int | None]] = {part: [None] * 64 for part, _, _ in head.sampling}
-    at = 2
-    while marker := _MARKER.search(data, at):
-        at = marker.end()
-        if marker[1][0] == _END:
+    known: dict[int, list[int | None]] = {part: [None] * 64 for part, _, _ in frame.sampling}
+    for number, segment in enumerate(_segments(data)):
+        if segment.code == _END or segment.end > len(data) or number > MAX_SEGMENTS:
             return False
-        length = int.from_bytes(data[at : at + 2], "big")
-        if at + length > len(data):
-            return False
-        if marker[1][0] == _SCAN and not _add_scan(
-            known, data[at + 2 : at + length], progressive=head.marker in _PROGRESSIVE
+        if segment.code == _SCAN and not _add_scan(
+            known, segment.payload(data), progressive=frame.marker in _PROGRESSIVE
         ):
             return False
-        at += length
     return all(bit == 0 for bits in known.values() for bit in bits)
 
 

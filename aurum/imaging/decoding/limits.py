@@ -13,4 +13,5 @@ class Limits(NamedTuple):
     pixels: int  # width x height, as the header states them
     jpeg_pixels: int  # the same of a JPEG, which can be decoded smaller
     memory: int  # bytes at a time for decoding
+    seconds: float  # of processor time
     heic: bool  # whether HEIC is accepted at all

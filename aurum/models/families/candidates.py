@@ -18,15 +18,22 @@ from aurum.models.families import graph
 STRIDES = (8, 16, 32)
 
 
+# The longest side that AURUM_MAX_DETECTION_SIZE may be: memory grows with the square, 3 GB at 8192.
+MOST_SIDE = 4096
+
 # Lines that give `size` int64 [4], the shape of `images`. Sides that are no multiples of 32 would
 # be decoded wrongly in silence: looking up what is not there is an error, which names the node.
+# What depends on `size` is computed only after that.
 CHECKED_SIZE = """
     image_shape = Shape (images)
     sides = Slice (image_shape, first_side, last_side)
     beyond = Mod (sides, coarsest)
     is_empty = Equal (sides, no_pixels)
     missing = Cast <to=7> (is_empty)
-    faults = Add (beyond, missing)
+    is_too_long = Greater (sides, most_side)
+    too_long = Cast <to=7> (is_too_long)
+    wrong = Add (beyond, missing)
+    faults = Add (wrong, too_long)
     excess = ReduceSum <keepdims=0> (faults)
     nothing = Gather (only_zero, excess)
     size = Add (image_shape, nothing)
@@ -36,6 +43,7 @@ CHECK_CONSTANTS: dict[str, ArrayLike] = {
     "last_side": np.array([4], np.int64),
     "coarsest": np.int64(STRIDES[-1]),
     "no_pixels": np.int64(0),
+    "most_side": np.int64(MOST_SIDE),
     "only_zero": np.array([0], np.int64),
 }
 
@@ -43,7 +51,7 @@ CHECK_CONSTANTS: dict[str, ArrayLike] = {
 def name_check(model: ModelProto) -> ModelProto:
     """Give the node that fails in CHECKED_SIZE a name that says why."""
     check = next(node for node in model.graph.node if "only_zero" in node.input)
-    check.name = "height_and_width_must_be_multiples_of_32"
+    check.name = f"height_and_width_must_be_multiples_of_32_up_to_{MOST_SIDE}"
     return model
 
 
@@ -55,7 +63,8 @@ def before(scale: float, mean: float) -> ModelProto:
         f"""
         before (uint8[N, 3, H, W] images) => (float[N, 3, H, W] pixels, int64[4] size) {{
             {CHECKED_SIZE}
-            {"pixels" if plain else "raw"} = Cast <to=1> (images)
+            checked = Reshape (images, size)
+            {"pixels" if plain else "raw"} = Cast <to=1> (checked)
             {normalize}
         }}
         """,

@@ -146,8 +146,16 @@ test("a server that hangs costs its share of the time, then nobody waits for it"
     assert.equal(client.counters.answers.local, 2);
   } finally {
     server.signal("SIGCONT");
+    await server.replace();
   }
   await until(() => client.mode === "triton");
+});
+
+test("a frozen server that dies of it is replaced, so that no other test meets it", async () => {
+  server.signal("SIGSTOP");
+  server.signal("SIGKILL"); // as of the lock_exception that some die of when they go on
+  await server.replace();
+  assert.equal((await open({}).analyze(photo)).source, "triton");
 });
 
 test("the next server is asked where one is down", async () => {

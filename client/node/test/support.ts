@@ -74,6 +74,16 @@ export class TritonServer {
     await this.answer();
   }
 
+  /** Start it anew, whatever became of it: one that was frozen may have died of it (docs/failures.md). */
+  async replace(): Promise<void> {
+    try {
+      this.signal("SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // all of it is gone
+    }
+    await this.restart();
+  }
+
   private tell<T>(command: string): Promise<T> {
     this.process.stdin!.write(`${command}\n`);
     return this.answer();
@@ -125,11 +135,13 @@ export class RedisServer {
   private constructor(
     readonly port: number,
     private readonly folder: string,
+    private readonly more: Record<string, string | number>,
   ) {}
 
-  static async start(): Promise<RedisServer> {
+  /** @param more settings of redis.conf */
+  static async start(more: Record<string, string | number> = {}): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), "aurum-redis-"));
-    const redis = new RedisServer(await freePort(), folder);
+    const redis = new RedisServer(await freePort(), folder, more);
     await redis.start();
     return redis;
   }
@@ -141,7 +153,7 @@ export class RedisServer {
   async start(): Promise<void> {
     const settings = { port: this.port, bind: "127.0.0.1", dir: this.folder, save: "" };
     const durable = { appendonly: "yes", appendfsync: "always" };
-    const flags = Object.entries({ ...settings, ...durable }).flatMap(([k, v]) => [
+    const flags = Object.entries({ ...settings, ...durable, ...this.more }).flatMap(([k, v]) => [
       `--${k}`,
       `${v}`,
     ]);

@@ -9,8 +9,22 @@ export interface ByteLimits {
   maxBase64Bytes: number;
 }
 
+/** The service's own defaults (aurum/settings.py). */
+export const BYTE_LIMITS: ByteLimits = { maxImageBytes: 25_000_000, maxBase64Bytes: 10_000_000 };
 const NONE: ByteLimits = { maxImageBytes: Infinity, maxBase64Bytes: Infinity };
+/** What base64 takes of text for each byte, with a line break (CR LF) after each 64 characters. */
+const CHARACTERS = (4 / 3) * (66 / 64);
+/** Beside that: the head of a data URL, and some blanks; as the edge allows. */
+const MORE_CHARACTERS = 65_536;
 const BLANKS = " \t\r\n\v\f";
+const PADDING = "=".charCodeAt(0);
+const [BLANK, DIGIT] = [1, 2];
+/** What each byte is. */
+const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  if (BLANKS.includes(character)) return BLANK;
+  return /[\w+/-]/.test(character) ? DIGIT : 0;
+});
 /** Characters that the part of a data URL before its comma may have. */
 const MEDIA_TYPE = 2048;
 /** Characters in which any format shows by its magic bytes. */
@@ -25,9 +39,9 @@ const BEGINNING = 64;
 export function unwrapped(given: Uint8Array, limits: ByteLimits = NONE): Buffer {
   const data = Buffer.from(given.buffer, given.byteOffset, given.byteLength);
   if (isKnown(data)) return data;
-  const start = data.findIndex((byte) => !BLANKS.includes(String.fromCharCode(byte)));
+  const start = data.findIndex((byte) => KINDS[byte] !== BLANK);
   const head = data.toString("latin1", Math.max(start, 0), start + 2 * BEGINNING);
-  const [digits] = /^[A-Za-z0-9+/]*/.exec(standard(head).slice(0, BEGINNING))!;
+  const [digits] = /^[\w+/-]*/.exec(digitsOf(head).toString("latin1", 0, BEGINNING))!;
   const whole = digits.slice(0, digits.length - (digits.length % 4));
   const isText = isDataUrl(head) || isKnown(Buffer.from(whole, "base64"));
   return isText ? fromText(data.toString("latin1"), limits) : data;
@@ -40,13 +54,25 @@ export function unwrapped(given: Uint8Array, limits: ByteLimits = NONE): Buffer 
  * @throws InvalidImageError: damaged, or more bytes than are allowed
  */
 export function fromText(text: string, limits: ByteLimits = NONE): Buffer {
+  checkLength(text, limits);
   const trimmed = text.trimStart();
-  const digits = withoutPadding(standard(isDataUrl(trimmed) ? payload(trimmed) : text));
-  const size = Math.floor((digits.length * 3) / 4);
+  const digits = digitsOf(isDataUrl(trimmed) ? payload(trimmed) : text);
+  const size = bytesOf(digits.length);
   if (size > Math.min(limits.maxImageBytes, limits.maxBase64Bytes)) throw tooMany(size, limits);
-  if (!/^[A-Za-z0-9+/]*$/.test(digits)) throw damaged("it has other characters");
+  if (!digits.every((byte) => KINDS[byte] === DIGIT)) throw damaged("it has other characters");
   if (digits.length % 4 === 1) throw damaged("it is cut off");
-  return Buffer.from(digits, "base64");
+  return Buffer.from(digits.toString("latin1"), "base64"); // takes both alphabets
+}
+
+/** Before anything looks at the characters. @throws InvalidImageError */
+export function checkLength(text: string, limits: ByteLimits): void {
+  const bytes = Math.min(limits.maxImageBytes, limits.maxBase64Bytes);
+  const most = Math.ceil(bytes * CHARACTERS) + MORE_CHARACTERS;
+  if (text.length > most) throw tooMany(bytesOf(text.length), limits); // but for its line breaks
+}
+
+function bytesOf(characters: number): number {
+  return Math.floor((characters * 3) / 4);
 }
 
 function isKnown(data: Buffer): boolean {
@@ -67,19 +93,18 @@ function payload(url: string): string {
   return url.slice(comma + 1);
 }
 
-/** In the usual alphabet, without blanks. */
-function standard(text: string): string {
-  return text
-    .replace(/[ \t\r\n\v\f]+/g, "")
-    .replaceAll("-", "+")
-    .replaceAll("_", "/");
-}
-
-/** Not by a regular expression, which would look again from each of many signs in the middle. */
-function withoutPadding(digits: string): string {
-  let end = digits.length;
-  while (digits[end - 1] === "=") end--;
-  return digits.slice(0, end);
+/**
+ * Without blanks, and without padding. In one pass over bytes: a regular expression may look again
+ * from each of many characters.
+ */
+function digitsOf(text: string): Buffer {
+  const digits = Buffer.from(text); // what is not ASCII takes bytes that are none of base64's
+  let count = 0;
+  for (const byte of digits) {
+    if (KINDS[byte] !== BLANK) digits[count++] = byte;
+  }
+  while (digits[count - 1] === PADDING) count--;
+  return digits.subarray(0, count);
 }
 
 function damaged(how: string) {

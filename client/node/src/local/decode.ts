@@ -8,6 +8,7 @@ import { checkOneImage, damagedHeader } from "./heif.js";
 import { END, frameOf, hasTooManyScans, mayLackItsEndAlone, withRowsBelow } from "./jpeg.js";
 import type { Photo } from "./photo.js";
 import { readPng } from "./png.js";
+import { framesOf } from "./webp.js";
 
 type Sharp = typeof import("sharp");
 type Metadata = import("sharp").Metadata;
@@ -29,6 +30,7 @@ export async function decode(sharp: Sharp, given: Uint8Array, limits: ImageLimit
   if (file.length > limits.maxImageBytes) throw tooManyBytes(file.length, limits.maxImageBytes);
   const format = formatOf(file);
   const { data, frames } = unpacked(format, file);
+  if (format === "WEBP") checkOneFrame(format, frames);
   const header = await opened(sharp, data)
     .metadata()
     .catch((error) => {
@@ -37,13 +39,7 @@ export async function decode(sharp: Sharp, given: Uint8Array, limits: ImageLimit
     });
   const kind = format === "HEIF" ? codingOf(header) : format;
   checkPixels(kind, header, limits);
-  // A HEIF's pages are images beside each other, of which one is the photo.
-  const shown = kind === "WEBP" ? (header.pages ?? 1) : frames;
-  if (shown > 1) {
-    throw refused(
-      `the image is an animated ${kind} of ${shown} frames; send the one frame that is meant`,
-    );
-  }
+  checkOneFrame(kind, frames);
   return pixelsOf(sharp, kind, data);
 }
 
@@ -72,6 +68,7 @@ function codingOf({ compression }: Metadata): Kind {
 function unpacked(format: Format, file: Buffer): { data: Buffer; frames: number } {
   if (format === "HEIF") checkOneImage(file);
   if (format === "JPEG" && hasTooManyScans(file)) throw damaged(format);
+  if (format === "WEBP") return { data: file, frames: framesOf(file) };
   const found = format === "PNG" ? readPng(file) : { data: file, frames: 1 };
   if (found === null) throw damaged(format);
   return found;
@@ -88,6 +85,13 @@ function checkPixels(kind: Kind, { width, height }: Metadata, limits: ImageLimit
         `allowed (${setting})`,
     );
   }
+}
+
+function checkOneFrame(kind: string, frames: number): void {
+  if (frames <= 1) return;
+  throw refused(
+    `the image is an animated ${kind} of ${frames} frames; send the one frame that is meant`,
+  );
 }
 
 async function pixelsOf(sharp: Sharp, kind: Kind, data: Buffer): Promise<Photo> {

@@ -12,8 +12,13 @@ const PROFILE = "Raw profile type exif\0";
 const BEFORE = 8;
 const AROUND = 12;
 
+/** All that a decoder gets beside EXIF. The rest may unpack to gigabytes, and says nothing of pixels. */
+const PIXELS = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
+/** How many chunks are looked into for EXIF: each may be some bytes that unpack to MAX_PROFILE. */
+const MAX_TRIES = 8;
+
 interface Png {
-  /** The same file with its EXIF before its pixels, which is where libpng reads it. */
+  /** The same picture, with its EXIF before its pixels, which is where libpng reads it. */
   data: Buffer;
   /** 1 where it is not animated. */
   frames: number;
@@ -21,26 +26,24 @@ interface Png {
 
 /** Null if a chunk does not end within the file, or there are too many of them. */
 export function readPng(data: Buffer): Png | null {
+  const kept = [data.subarray(0, BEFORE)];
   let exif: Buffer | null = null;
-  let pixels = 0; // where they begin
-  let isRead = false;
+  let tries = 0;
   let frames = 1;
   for (let at = BEFORE, count = 0; count < MAX_CHUNKS; count++) {
     if (at + BEFORE > data.length) return null;
     const name = data.toString("latin1", at + 4, at + BEFORE);
     if (name === "IEND") {
-      if (exif === null || isRead) return { data, frames };
-      const [before, behind] = [data.subarray(0, pixels), data.subarray(pixels)];
-      return { data: Buffer.concat([before, chunk("eXIf", exif), behind]), frames };
+      kept.push(data.subarray(at));
+      if (exif) kept.splice(2, 0, chunk("eXIf", exif)); // behind IHDR, which comes first
+      return { data: Buffer.concat(kept), frames };
     }
     const end = at + AROUND + data.readUInt32BE(at);
     if (end > data.length) return null;
-    if (name === "IDAT") pixels ||= at;
+    const whole = data.subarray(at, end);
+    if (PIXELS.includes(name)) kept.push(whole);
     if (name === "acTL") frames = data.readUInt32BE(at + BEFORE);
-    if (exif === null) {
-      exif = exifIn(name, data.subarray(at, end));
-      isRead = name === "eXIf" && pixels === 0;
-    }
+    if (exif === null && name in READERS && tries++ < MAX_TRIES) exif = exifIn(name, whole);
     at = end;
   }
   return null;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Piscina } from "piscina";
 import { faceOptions } from "../contract.js";
 import { withDeadline } from "../deadline.js";
+import { BYTE_LIMITS } from "../encoded/text.js";
 import {
   type AurumError,
   InvalidImageError,
@@ -126,12 +127,14 @@ export class LocalRung implements Rung {
       models,
       ...LIMITS,
       nmsIou: 0.3,
-      maxImageBytes: 25_000_000,
-      maxBase64Bytes: 10_000_000,
+      ...BYTE_LIMITS,
       maxImagePixels: 50_000_000,
       maxJpegPixels: 110_000_000,
       ...defined(limits),
     };
+    // Or onnxruntime keeps a device id in the home folder and reports to its makers. Set before the
+    // threads start: what they change in their copies of the environment it does not see.
+    process.env.ORT_DISABLE_TELEMETRY = "1";
     const { Piscina } = await import("piscina");
     this.pool = new Piscina({
       filename: join(__dirname, "thread.js"),

@@ -1,21 +1,12 @@
 /** From a job to the record of a face that the app knows. */
 
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { resolve, sep } from "node:path";
 import type { FaceClient } from "../client.js";
 import type { Source } from "../contract.js";
-import { refused } from "../encoded/refusal.js";
-import { fromText } from "../encoded/text.js";
+import { BYTE_LIMITS, type ByteLimits } from "../encoded/text.js";
 import { NoFaceError } from "../errors.js";
 import type { Box, QualityPart } from "../results.js";
-
-export interface FaceJob {
-  /** A photo in base64 (a data URL, too), or the path of its file where the worker runs. */
-  image: string;
-  /** Default: false, a path. */
-  isBase64?: boolean | undefined;
-}
+import { type FaceJob, imageOf } from "./job.js";
 
 /** The largest face of the photo. */
 export interface FaceScore {
@@ -55,9 +46,13 @@ export interface FaceScore {
 export async function scoreFace(
   client: FaceClient,
   job: FaceJob,
-  options: { imageFolder?: string | undefined; requestId?: string | undefined } = {},
+  options: {
+    imageFolder?: string | undefined;
+    requestId?: string | undefined;
+    limits?: ByteLimits | undefined;
+  } = {},
 ): Promise<FaceScore> {
-  const image = await imageOf(job, options.imageFolder);
+  const image = await imageOf(job, options.imageFolder, options.limits ?? BYTE_LIMITS);
   const analysis = await client.analyze(image, { maxFaces: 1, requestId: options.requestId });
   const [face] = analysis.faces;
   const { embedder, detector } = analysis.models;
@@ -87,18 +82,4 @@ export async function scoreFace(
     simulated: analysis.simulated,
     model: embedder,
   };
-}
-
-async function imageOf(job: FaceJob, folder: string | undefined): Promise<Buffer> {
-  if (typeof job?.image !== "string" || job.image === "") {
-    throw refused("a job is { image, isBase64 }: its image is missing, or no text");
-  }
-  if (job.isBase64) return fromText(job.image);
-  const path = resolve(folder ?? ".", job.image);
-  if (folder !== undefined && !path.startsWith(resolve(folder) + sep)) {
-    throw refused("the image is outside the workers' folder of images");
-  }
-  return readFile(path).catch((error: Error) => {
-    throw refused(`cannot read the image: ${error.message.slice(0, 200)}`);
-  });
 }

@@ -1,0 +1,130 @@
+"""Notices a server that lives and yet hangs: stopped, locked for ever, or in an endless loop.
+
+A server that is only busy, and however long its queue, is none: it computes, its processes' pulses
+beat (aurum.pipeline.pulse), and none of its photos takes more CPU time than a photo may. Time is
+counted in looks, so that a machine that was suspended has not hung.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from pathlib import Path
+
+import psutil
+
+from aurum.pipeline import pulse
+from aurum.server.probe import STEPS, Probe
+from aurum.server.stubs import LOOK, Stubs
+from aurum.settings import Settings
+
+# Seconds of silence after which something that should move hangs.
+PATIENCE = 6.0
+# As long where others still work, for whose sake a step may get no turn.
+LONG_PATIENCE = 60.0
+WINDOW = 3.0  # seconds over which CPU time is looked at
+IDLE = 0.05  # share of a core below which a process does nothing: it only looks whether it should
+# CPU seconds beyond AURUM_MAX_PHOTO_SECONDS, at which a photo is ended wherever that is looked at.
+MARGIN = 2.0
+
+
+class Watchdog:
+    """Looks at a tritonserver that has answered, and at its steps' processes."""
+
+    def __init__(self, pid: int, folder: Path, settings: Settings, stubs: Stubs) -> None:
+        self._server = psutil.Process(pid)
+        self._folder = folder
+        self._longest = settings.max_photo_seconds + MARGIN
+        self._stubs = stubs
+        self._probes = [Probe(step, settings) for step in STEPS]
+        self._unchanged = _Unchanged()
+        self._idle = _Idle()
+        self._looked = time.monotonic()
+
+    def close(self) -> None:
+        """Ask the server no more."""
+        for probe in self._probes:
+            probe.close()
+
+    def hung(self) -> str:
+        """What hangs, or nothing. To be asked every LOOK seconds."""
+        now = time.monotonic()
+        passed = min(now - self._looked, 2 * LOOK)
+        self._looked = now
+        return self._pulseless(passed) or self._unanswered(passed)
+
+    def _pulseless(self, passed: float) -> str:
+        for pid, signs in pulse.read(self._folder).items():
+            if signs.longest > self._longest:
+                return f"the process of {self._stubs.name(pid)} hangs: a photo does not end"
+            if self._unchanged.seconds(pid, signs.beats, passed) > PATIENCE:
+                return f"the process of {self._stubs.name(pid)} hangs: it does not run"
+        return ""
+
+    def _unanswered(self, passed: float) -> str:
+        waits = {
+            # Until a first answer it may still be loading models.
+            probe.step: probe.answers and self._unchanged.seconds(probe.step, probe.answers, passed)
+            for probe in self._probes
+        }
+        if max(waits.values()) < PATIENCE - WINDOW:
+            self._idle.forget()
+            return ""
+        idle = self._idle.seconds(self._processes(), passed)
+        for step, seconds in waits.items():
+            if seconds > PATIENCE and idle and min(idle.values()) >= WINDOW:
+                return f"tritonserver hangs: {step} does not answer, and nothing is computed"
+            of_step = [idle[pid] for pid in idle if self._stubs.name(pid) == step]
+            if seconds > LONG_PATIENCE and max(of_step, default=0.0) > LONG_PATIENCE / 2:
+                return f"the process of {step} hangs: it does not answer, nor compute"
+        return ""
+
+    def _processes(self) -> list[psutil.Process]:
+        try:
+            return [self._server, *self._server.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+class _Unchanged:
+    """For how long values have been what they are."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, tuple[float, float]] = {}
+
+    def seconds(self, key: Hashable, value: float, passed: float) -> float:
+        before, seconds = self._values.get(key, (value, 0.0))
+        seconds = seconds + passed if before == value else 0.0
+        self._values[key] = value, seconds
+        return seconds
+
+
+class _Idle:
+    """For how long processes have used next to no CPU time, in whole windows."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._window = WINDOW  # so that the first look begins one
+        self._spent: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
+
+    def seconds(self, processes: list[psutil.Process], passed: float) -> dict[int, float]:
+        self._window += passed
+        if self._window >= WINDOW:
+            spent = {process.pid: _cpu(process) for process in processes}
+            for pid, used in spent.items():
+                idle = used - self._spent.get(pid, -self._window) < IDLE * self._window
+                self._seconds[pid] = self._seconds.get(pid, 0.0) + self._window if idle else 0.0
+            self._seconds = {pid: self._seconds[pid] for pid in spent}
+            self._spent, self._window = spent, 0.0
+        return self._seconds
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

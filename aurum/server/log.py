@@ -1,0 +1,61 @@
+"""The log file of a tritonserver: kept, added to, and read for why it ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+FAILED = "failed to load"
+LOST_LOCK = "lock_exception"
+# What Triton 2.51 says where a step was no victim of its own code: of a lock that a freeze or a
+# death took along (docs/failures.md).
+BY_CHANCE = (LOST_LOCK, "not healthy", "Stub process")
+
+
+class Log:
+    """The file at `path`; the one before it is kept as ``.log.1``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self) -> None:
+        """Make room for a new one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self.path.replace(self.path.with_suffix(".log.1"))
+
+    def note(self, event: str, message: str) -> None:
+        """Add a line of our own, in the form of the requests' lines."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "level": "warning", "event": event, "message": message}
+        with self.path.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def reasons(self, lines: int = 15) -> str:
+        """The lines that say what went wrong, or the end."""
+        text = self._lines()
+        told = [line for line in text if FAILED in line or line.startswith("error:")]
+        chosen = told or [line for line in text if line.strip()][-lines:]
+        return "\n".join(line[:600] for line in chosen[:lines]) + f"\n(log: {self.path})"
+
+    def by_chance(self, status: int | None) -> bool:
+        """Whether a server that ended with `status`, or a step of it, may do better next time."""
+        failures = [line for line in self._lines() if FAILED in line]
+        if failures:
+            return all(any(word in line for word in BY_CHANCE) for line in failures)
+        return status is None or status < 0
+
+    def how(self, status: int | None) -> str:
+        """How a server ended."""
+        if status is None or status >= 0:
+            return f"exit status {status}"
+        lost = any(LOST_LOCK in line for line in self._lines())
+        return f"killed by {signal.Signals(-status).name}{f': {LOST_LOCK}' if lost else ''}"
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.path.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []  # somebody tidied up

@@ -1,0 +1,75 @@
+"""Real inferences, again and again, to see whether a step still answers.
+
+By the standard library alone, as NVIDIA's image has no client of ours. What the answer says is the
+business of others: an error is a sign of life, too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import suppress
+
+from aurum.settings import PHOTO, Settings
+
+# The pipeline by which each step is asked.
+STEPS = {"each_face": "analyze_faces", "largest_face": "embed_face"}
+PERIOD = 2.0  # seconds between an answer and the next question
+# Seconds that one connection is kept for an answer; who judges the silence does so long before.
+TIMEOUT = 300.0
+# As small as the detector takes it: some 10 ms of computing, not to compete with the users' photos.
+DETECTION_SIZE = 160
+
+
+class Probe:
+    """Asks one step in a thread of its own, until it is closed."""
+
+    def __init__(self, step: str, settings: Settings) -> None:
+        self.step = step
+        self.answers = 0
+        self._place = (settings.host, settings.http_port)
+        self._path = f"/v2/models/{STEPS[step]}/infer"
+        self._body, self._header_length = _request()
+        self._closing = threading.Event()
+        threading.Thread(target=self._run, name=f"probe of {step}", daemon=True).start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._closing.set()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                self._ask()
+            self._closing.wait(PERIOD)
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection(*self._place, timeout=TIMEOUT)
+        try:
+            headers = {"Inference-Header-Content-Length": str(self._header_length)}
+            connection.request("POST", self._path, self._body, headers)
+            connection.getresponse().read()
+            self.answers += 1
+        finally:
+            connection.close()
+
+
+def _request() -> tuple[bytes, int]:
+    """The body, by Triton's binary tensor extension, and the length of its JSON header."""
+    photo = PHOTO.read_bytes()
+    tensor = len(photo).to_bytes(4, "little") + photo
+    header = json.dumps(
+        {
+            "parameters": {"detection_size": DETECTION_SIZE},
+            "inputs": [
+                {
+                    "name": "image",
+                    "shape": [1],
+                    "datatype": "BYTES",
+                    "parameters": {"binary_data_size": len(tensor)},
+                }
+            ],
+        }
+    ).encode()
+    return header + tensor, len(header)

@@ -1,0 +1,76 @@
+"""How the text of a setting becomes its value; each raises ValueError that says what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def between(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
+    """A whole number, or a number, from `low` to `high`."""
+    what = "whole number" if kind is int else "number"
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"must be a {what} from {low} to {high}")
+        return value
+
+    return parse
+
+
+def detection_side(text: str) -> int:
+    """Pixels of the detector's input: a multiple of its coarsest stride."""
+    value: int = between(int, 32, 4096)(text)
+    if value % 32:
+        raise ValueError("must be a multiple of 32 from 32 to 4096")
+    return value
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """0 or 1."""
+    return one_of("0", "1")(text) == "1"
+
+
+def trace_url(text: str) -> str:
+    """Where traces go, or nothing."""
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text
+
+
+def text(text: str) -> str:
+    """Whatever it is."""
+    return text
+
+
+def path(text: str) -> Path:
+    """A path, made absolute."""
+    return Path(text).expanduser().resolve()
+
+
+def networks(text: str) -> str:
+    """Addresses and networks, separated by commas, in their usual spelling."""
+    from ipaddress import ip_network  # noqa: PLC0415 - memory; only the edge needs it
+
+    try:
+        return ",".join(str(ip_network(part.strip())) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            "must be addresses and networks like 10.0.0.0/8, separated by commas"
+        ) from None

@@ -1,0 +1,115 @@
+"""What photos may take of a step's process: memory and processor time; and who waits no longer."""
+
+import os
+import re
+import struct
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from aurum_client import FaceClient
+
+from aurum.server.private import running
+from aurum.settings import Settings
+from benchmarks.hostile import bases
+from benchmarks.hostile.image_bytes import chunk
+
+SIDE = 7070
+THREADS = 16
+# Beside what decoding takes: the detector's input, crops, what the allocator keeps.
+BESIDE = 150_000_000
+
+
+@pytest.fixture
+def untraced(monkeypatch, tmp_path):
+    """A server whose steps work on many photos at a time, in which coverage stores nothing."""
+    for name in os.environ:
+        if name.startswith("COVERAGE"):
+            monkeypatch.delenv(name)
+    settings = replace(Settings.from_env(), profile="simulated", pipeline_threads=THREADS)
+    with running(settings, tmp_path) as service:
+        yield service
+
+
+def flat_png():
+    """Small, and of the most bytes that a pixel of a PNG may have: RGBA, 16 bits each."""
+    pack = zlib.compressobj(9)
+    row = bytes(1 + SIDE * 8)
+    packed = b"".join(pack.compress(row) for _ in range(SIDE)) + pack.flush()
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 16, 6, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+
+
+def most(pid):
+    """Bytes that a process has held in memory at most."""
+    text = Path("/proc", str(pid), "status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) * 1024
+
+
+def steps(service):
+    """The processes of the steps."""
+    children = psutil.Process(service.server.pid).children(recursive=True)
+    return [child.pid for child in children if "stub" in child.name()]
+
+
+def growth(service, photos):
+    """Bytes by which the process that grew most did so, while the photos were asked at once."""
+    before = {pid: most(pid) for pid in steps(service)}
+    with (
+        ThreadPoolExecutor(len(photos)) as pool,
+        FaceClient(service.urls[1], timeout=300) as client,
+    ):
+        list(pool.map(lambda photo: client.detect(photo, orientation="exif"), photos))
+    return max(most(pid) - held for pid, held in before.items())
+
+
+def test_sixteen_large_pngs_at_once_stay_within_the_budget(untraced, told):
+    data = flat_png()
+    assert len(data) < 420_000
+
+    grown = growth(untraced, [data] * THREADS)
+
+    told("growth of a step, MB", grown // 10**6)
+    assert grown < untraced.settings.pipeline_memory + BESIDE
+
+
+@pytest.mark.parametrize("name", ["zTXt", "iTXt"])
+def test_what_lies_beside_the_pixels_takes_no_memory(untraced, told, name):
+    packed = zlib.compress(b"0" * 7_900_000, 9)
+    head = {"iTXt": b"x\0\1\0\0\0", "zTXt": b"x\0\0"}[name]
+    png = bases.pngs()[0]
+    data = png[:-12] + chunk(name.encode(), head + packed) * 300 + png[-12:]
+    assert len(data) < 2_600_000
+
+    grown = growth(untraced, [data])
+
+    told("growth of a step, MB", grown // 10**6)
+    assert grown < 100_000_000
+
+
+def headers(deadline):
+    return {
+        "Content-Type": "application/octet-stream",
+        "Inference-Header-Content-Length": "0",
+        "X-Aurum-Deadline": deadline,
+    }
+
+
+def test_who_waits_no_longer_is_not_worked_for(simulated, astronaut):
+    url = f"{simulated.urls[0]}/v2/models/detect_faces/infer"
+
+    def ask(deadline):
+        return httpx.post(url, content=astronaut, headers=headers(deadline), timeout=60)
+
+    late = ask(str(time.time() - 1))
+    assert late.status_code == 503
+    assert "[unavailable] the request's deadline passed before its turn came" in late.text
+    for deadline in (str(time.time() + 60), "", "soon", "nan", "inf"):
+        assert ask(deadline).status_code == 200, deadline
