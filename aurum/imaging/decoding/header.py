@@ -93,6 +93,8 @@ def _jpeg(data: bytes, limits: Limits) -> tuple[Header, bytes]:
 
 
 def _png_or_webp(kind: str, data: bytes, limits: Limits) -> tuple[Header, bytes]:
+    if kind == "PNG":  # a file too large is one, also where its end is missing
+        _check_pixels(png.size(data), limits.pixels, "AURUM_MAX_IMAGE_PIXELS")
     found = png.read(data) if kind == "PNG" else webp.read(data)
     if found is None or not all(found.size):
         raise damaged(kind)

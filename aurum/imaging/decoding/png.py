@@ -28,6 +28,11 @@ class Read(NamedTuple):
     picture: bytes
 
 
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height as the header states them; 0 where there is none."""
+    return (_number(data, 16), _number(data, 20)) if data[12:16] == b"IHDR" else (0, 0)
+
+
 def read(data: bytes) -> Read | None:
     """None for a file that is damaged, or has more than MAX_CHUNKS.
 
@@ -43,7 +48,7 @@ def read(data: bytes) -> Read | None:
             return None
         if name == b"IEND":
             kept.append(data[start:end])
-            return Read((_number(data, 16), _number(data, 20)), frames, exif, b"".join(kept))
+            return Read(size(data), frames, exif, b"".join(kept))
         if name not in _PICTURE:
             if not name[0] & _ANCILLARY:
                 return None
