@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import waiting
 
 from aurum.server.private import Service, free_ports
@@ -68,7 +69,7 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
         settings = service.settings
         _copy(
             folder,
-            settings.repositories,
+            _folder(service.server.pid),
             {
                 "http://triton:8000": settings.http_url,
                 "triton:8002": f"127.0.0.1:{settings.metrics_port}",
@@ -111,6 +112,16 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
         for address in (monitors.prometheus, monitors.alertmanager):
             eventually(lambda address=address: httpx.get(f"{address}/-/ready").status_code == 200)
         yield monitors
+
+
+def _folder(pid: int) -> Path:
+    """What a tritonserver and its stubs have in their command lines, and those of no other."""
+    (backends,) = (
+        argument.partition("=")[2]
+        for argument in psutil.Process(pid).cmdline()
+        if argument.startswith("--backend-directory=")
+    )
+    return Path(backends).parent
 
 
 def _copy(folder: Path, server: Path, replacements: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -52,7 +53,7 @@ def over_grpc(world: World, photo: bytes) -> None:
         "ModelInfer",
         b"\0" + len(body).to_bytes(4, "big") + body,
         *("-H", "Content-Type: application/grpc", "-H", f"Authorization: Bearer {world.key}"),
-        *("--max-time", "0.6"),
+        *("--max-time", "0.4"),
     )
 
 
@@ -60,17 +61,18 @@ def over_grpc(world: World, photo: bytes) -> None:
 def test_after_a_burst_of_dropped_photos_triton_has_no_more_than_the_limit(service, heavy, ask):
     with edge_before(service, rate=10_000, burst=10_000, connections=LIMIT) as world:
         most = 0
-        for _ in range(BURST):
-            ask(world, heavy)
-            most = max(most, pending(service))
-        assert most <= LIMIT
+        with ThreadPoolExecutor(BURST) as pool:  # at once, however fast photos are worked on
+            asked = [pool.submit(ask, world, heavy) for _ in range(BURST)]
+            while not all(one.done() for one in asked):
+                most = max(most, pending(service))
+        assert 0 < most <= LIMIT
         eventually(lambda: pending(service) == 0)
         eventually(lambda: len(world.log()) == BURST)
         reached = [line for line in world.log() if line["server"]]
         assert len(reached) >= LIMIT, "the others found no place"
         ends = Counter(line["status"] for line in world.log())
     if ask is over_grpc:
-        assert ends[499] >= LIMIT
+        assert ends[499] > 0
     else:
         assert ends[429] > 0
 
