@@ -42,6 +42,23 @@ def jpeg(photo: NDArray[Any], quality: int) -> bytes:
     return cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
+def rotated(
+    photo: NDArray[np.uint8], degrees: float, move: tuple[int, int] = (0, 0)
+) -> NDArray[np.uint8]:
+    """A photo turned counterclockwise about its middle, and moved by pixels right and down.
+
+    By a multiple of 90 degrees, and not moved, it is the same pixels; else it keeps its size, and
+    has no corners of another brightness, which no photo has.
+    """
+    if degrees % 90 == 0 and move == (0, 0):
+        return np.ascontiguousarray(np.rot90(photo, int(degrees) // 90))
+    height, width = photo.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    matrix[:, 2] = matrix[:, 2] + move
+    turned = cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(turned, np.uint8)
+
+
 def _shuffled(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     starts = [
         (top, left)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
 from benchmarks.load import Load
+from benchmarks.meanwhile import repeated
 
 MEGABYTE = 10**6
 
@@ -38,23 +38,15 @@ def memory(*pids: int) -> float:
 
 @contextmanager
 def sampled(*pids: int, period: float) -> Iterator[list[float]]:
-    """`memory` now and every `period` seconds meanwhile, until a process ends."""
-    samples, stop = [memory(*pids)], threading.Event()
+    """`memory` now and every `period` seconds meanwhile, as long as all live."""
+    samples = [memory(*pids)]
 
     def sample() -> None:
-        while not stop.wait(period):
-            try:
-                samples.append(memory(*pids))
-            except psutil.NoSuchProcess:
-                return
+        with suppress(psutil.NoSuchProcess):
+            samples.append(memory(*pids))
 
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
+    with repeated(sample, period):
         yield samples
-    finally:
-        stop.set()
-        sampler.join()
 
 
 def cpu_seconds(*pids: int) -> float:

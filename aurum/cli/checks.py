@@ -137,7 +137,7 @@ def shared_memory(settings: Settings) -> Iterator[Result]:
     """The size of /dev/shm, through which Triton and its Python backends talk."""
     from aurum.server import preflight, runtime
 
-    if lack := preflight.shared_memory_lack(settings):
+    if lack := preflight.shared_memory_lack():
         what, _, mend = lack.partition("; ")
         yield Result("shared memory", "fail", what, mend)
     else:

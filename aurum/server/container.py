@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     settings = Settings.from_env()
     preflight.check_graphs(settings.repositories)
-    preflight.check_shared_memory(settings)
+    preflight.check_shared_memory()
     runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
     stopping = threading.Event()
 

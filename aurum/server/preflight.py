@@ -81,7 +81,7 @@ def check_graphs(repositories: Path) -> None:
                 raise ServerError(f"{graph} can't be read by user {os.getuid()}; allow it")
 
 
-def shared_memory_lack(settings: Settings) -> str:
+def shared_memory_lack() -> str:
     """What is wrong with the memory through which Triton and its steps talk; else nothing."""
     mend = "in Docker: run with --shm-size=1g; else mount a larger tmpfs there"
     if not SHARED_MEMORY.is_dir():
@@ -95,9 +95,9 @@ def shared_memory_lack(settings: Settings) -> str:
     return ""
 
 
-def check_shared_memory(settings: Settings) -> None:
+def check_shared_memory() -> None:
     """Raises ServerError where it is too small."""
-    if lack := shared_memory_lack(settings):
+    if lack := shared_memory_lack():
         raise ServerError(lack)
 
 

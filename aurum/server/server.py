@@ -110,7 +110,7 @@ class Server:
 
     def _start(self) -> None:
         preflight.check_ports(self.settings)
-        preflight.check_shared_memory(self.settings)
+        preflight.check_shared_memory()
         runtime.clear_shared_memory(self.settings)  # of a server that was killed together with us
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
         folder = Path(self._folder.name)

@@ -22,7 +22,7 @@ from benchmarks.accuracy import ask, boxes, lfw, verification
 from benchmarks.accuracy.ask import Answer, Photo
 from benchmarks.accuracy.target import Target
 from benchmarks.accuracy.variants import QUALITY
-from benchmarks.photos import jpeg
+from benchmarks.photos import jpeg, rotated
 
 Pixels = NDArray[np.uint8]
 GRIDS = (8, 12, 16, 20)  # faces on either side
@@ -267,15 +267,7 @@ def _embeddings(
 
 
 def _turn(source: Source, name: str, degrees: float, move: tuple[int, int]) -> bytes:
-    photo = source.pixels(name)
-    if degrees % 90 == 0 and move == (0, 0):
-        return jpeg(np.rot90(photo, int(degrees) // 90), QUALITY)
-    height, width = photo.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    matrix[:, 2] = matrix[:, 2] + move
-    # Without corners of another brightness, which no photo has.
-    turned = cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    return jpeg(np.asarray(turned, np.uint8), QUALITY)
+    return jpeg(rotated(source.pixels(name), degrees, move), QUALITY)
 
 
 def _shrunk(source: Source, name: str, side: int) -> bytes:

@@ -7,6 +7,7 @@ lines `name1 n1 name2 n2` of two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,11 @@ def images(folder: Path) -> list[str]:
     if not found:
         raise ValidationError(f"{folder}: no photos `person/file.jpg` there")
     return found
+
+
+def firsts(names: Sequence[str]) -> list[str]:
+    """The first photo of each person among sorted photos `person/file.jpg`."""
+    return list({person(name): name for name in reversed(names)}.values())
 
 
 def person(name: str) -> str:

@@ -32,8 +32,7 @@ def photo() -> Image.Image:
 def jpegs() -> tuple[bytes, ...]:
     """Baseline, progressive, gray, CMYK, with restart markers, with a thumbnail; small."""
     image = photo()
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif = _exif(6)
     frames = [image.resize((64, 64))]
     return (
         encode(image, "JPEG", quality=80),
@@ -63,19 +62,29 @@ def pngs() -> tuple[bytes, ...]:
     )
 
 
+def _clear(image: Image.Image) -> Image.Image:
+    """The same, half transparent."""
+    clear = image.convert("RGBA")
+    clear.putalpha(128)
+    return clear
+
+
+def _exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
 @cache
 def webps() -> tuple[bytes, ...]:
     """Lossy, lossless, with alpha, with EXIF, animated."""
     image = photo()
     small = image.resize((48, 40))
-    clear = image.convert("RGBA")
-    clear.putalpha(128)
-    exif = Image.Exif()
-    exif[0x0112] = 3
+    exif = _exif(3)
     return (
         encode(image, "WEBP", quality=80),
         encode(image, "WEBP", lossless=True),
-        encode(clear, "WEBP", quality=80),
+        encode(_clear(image), "WEBP", quality=80),
         encode(image, "WEBP", quality=80, exif=exif.tobytes()),
         encode(small, "WEBP", save_all=True, append_images=[small.rotate(90)]),
     )
@@ -85,17 +94,14 @@ def webps() -> tuple[bytes, ...]:
 def heics() -> tuple[bytes, ...]:
     """4:2:0, 4:4:4, gray, with alpha, of 10 bits, turned, in tiles."""
     image = photo()
-    clear = image.convert("RGBA")
-    clear.putalpha(128)
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif = _exif(6)
     deep = bytes(byte for value in image.tobytes() for byte in (value, value))
     of = pillow_heif.from_pillow
     return (
         _heic(of(image)),
         _heic(of(image), chroma=444),
         _heic(of(image.convert("L"))),
-        _heic(of(clear)),
+        _heic(of(_clear(image))),
         _heic(pillow_heif.from_bytes("RGB;16", image.size, deep)),
         _heic(of(image), exif=exif.tobytes()),
         _heic(of(image), tile_size=64),
@@ -115,15 +121,12 @@ def avifs() -> tuple[bytes, ...]:
     """4:2:0, 4:4:4, gray, with alpha, turned, animated."""
     image = photo()
     small = image.resize((48, 40))
-    clear = image.convert("RGBA")
-    clear.putalpha(128)
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    exif = _exif(6)
     return (
         _avif(image, quality=70),
         _avif(image, quality=70, subsampling="4:4:4"),
         _avif(image.convert("L"), quality=70),
-        _avif(clear, quality=70),
+        _avif(_clear(image), quality=70),
         _avif(image, quality=70, exif=exif.tobytes()),
         _without_times(_avif(small, save_all=True, append_images=[small.rotate(90)])),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from benchmarks.hostile import bases
 from benchmarks.hostile.judge import WrongAnswerError, judge
 from benchmarks.hostile.requests import Call
 from benchmarks.hostile.send import Address, Sender
+from benchmarks.meanwhile import repeated
 
 ALONE = 100  # selfies before anybody else sends
 PERIOD = 0.1  # seconds between an answer and the next selfie
@@ -41,7 +40,7 @@ def p95(seconds: Sequence[float]) -> float:
 @contextmanager
 def beside(address: Address) -> Iterator[Neighbour]:
     """Send selfies one after the other: some now, alone, and others until the context ends."""
-    user, stop = Neighbour(), threading.Event()
+    user = Neighbour()
     selfie = bases.jpegs()[0]
     call = Call("http", "embed_face", selfie, {"Inference-Header-Content-Length": "0"})
     sender = Sender(address)
@@ -56,20 +55,10 @@ def beside(address: Address) -> Iterator[Neighbour]:
         if said != "ok":
             user.wrong.append(f"another user's selfie: {answer.status}, {said}")
 
-    def go_on() -> None:
-        while not stop.is_set():
-            ask(user.beside)
-            time.sleep(PERIOD)
-
     try:
         for _ in range(ALONE):
             ask(user.alone)
-        asking = threading.Thread(target=go_on)
-        asking.start()
-        try:
+        with repeated(lambda: ask(user.beside), PERIOD):
             yield user
-        finally:
-            stop.set()
-            asking.join()
     finally:
         sender.close()

@@ -20,9 +20,8 @@ from benchmarks.accuracy.ask import Answer, Photo
 from benchmarks.accuracy.strangers import Rates, rates
 from benchmarks.accuracy.target import Target
 from benchmarks.quality import kinds
+from benchmarks.quality.kinds import FARS
 from benchmarks.quality.samples import halves
-
-FARS = (1e-3, 1e-4)
 
 
 class Faces(NamedTuple):
@@ -68,7 +67,7 @@ def judge(name: str, faces: Faces, thresholds: Sequence[float]) -> Row:
 def run(target: Target, folder: Path, pairs_file: Path, out: Path) -> tuple[list[Row], list[str]]:
     """The rows of all kinds, and the price in Markdown."""
     _, names = halves(lfw.images(folder))
-    firsts = list({lfw.person(name): name for name in reversed(names)}.values())
+    firsts = lfw.firsts(names)
     by_far = target.thresholds((folder / names[0]).read_bytes())
     thresholds = [by_far[far] for far in FARS]
     rows, price = [], _price(target, folder, pairs_file, out, thresholds)

@@ -15,12 +15,14 @@ import skimage
 from PIL import Image
 
 from benchmarks.accuracy import lfw
+from benchmarks.photos import rotated
 from benchmarks.quality import degrade
 from benchmarks.quality.degrade import Photo
 from benchmarks.quality.samples import SEED
 
 Spoil = Callable[[Photo, np.random.Generator], Photo]
 
+FARS = (1e-3, 1e-4)  # at which strangers are counted
 NO_FACE = "no face"
 # A detector that is asked for less finds faces where there are none.
 UNSURE = 0.1
@@ -41,10 +43,6 @@ class Item(NamedTuple):
     owner: str
     load: Callable[[], bytes]
 
-    def encoded(self) -> bytes:
-        """The file."""
-        return self.load()
-
 
 def _by(kind: str, severity: float) -> Spoil:
     """One of `degrade`'s kinds, whose severities may go on beyond 1 here."""
@@ -52,15 +50,7 @@ def _by(kind: str, severity: float) -> Spoil:
 
 
 def _turned(degrees: int) -> Spoil:
-    def turn(photo: Photo, random: np.random.Generator) -> Photo:
-        if degrees % 90 == 0:
-            return np.ascontiguousarray(np.rot90(photo, degrees // 90))
-        height, width = photo.shape[:2]
-        moved = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
-        turned = cv2.warpAffine(photo, moved, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-        return turned.astype(np.uint8)
-
-    return turn
+    return lambda photo, random: rotated(photo, degrees)
 
 
 def _within(value: float, mild: float, strong: float) -> float:

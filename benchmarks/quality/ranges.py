@@ -31,10 +31,10 @@ from benchmarks.accuracy import lfw
 from benchmarks.accuracy.roc import wilson
 from benchmarks.accuracy.strangers import rates
 from benchmarks.quality import kinds
+from benchmarks.quality.kinds import FARS
 from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, Source
 
-FARS = (1e-3, 1e-4)
 LIMIT = 1.25
 FEW = 5
 
@@ -112,7 +112,7 @@ def measure(
         for kind, severity in track([*kinds.every()], console=Console(stderr=True)):
             source, most = (unsure, None) if kind == kinds.NO_FACE else (usual, 1)
             items = kinds.items(folder, names, kind, severity)
-            answers = pool.map(source, pool.map(kinds.Item.encoded, items))
+            answers = pool.map(source, pool.map(lambda item: item.load(), items))
             found = [
                 (parts, vector, item.owner)
                 for item, faces in zip(items, answers, strict=True)
@@ -131,7 +131,6 @@ def main() -> None:
     folder = parser.parse_args().images
     cv2.setNumThreads(1)
     names, _ = halves(lfw.images(folder))
-    firsts = list({lfw.person(name): name for name in reversed(names)}.values())
     settings = Settings.from_env()
     usual = Local(settings)
     unsure = Local(settings, f'{{"min_confidence": {kinds.UNSURE}}}')
@@ -139,7 +138,7 @@ def main() -> None:
         raise SystemExit(f"fit the weights of {usual.embedder} first, and calibrate it")
     by_far = dict(zip(map(float, manifest.FARS), usual.calibration.thresholds, strict=True))
     thresholds = [by_far[far] for far in FARS]
-    ranges = choose(measure(folder, firsts, usual, unsure), thresholds)
+    ranges = choose(measure(folder, lfw.firsts(names), usual, unsure), thresholds)
     for name, (least, most) in ranges.items():
         print(f"{name}: {'' if least is None else least} .. {'' if most is None else most}")
     save(LEARNT._replace(gate=ranges))
