@@ -23,9 +23,13 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 @cache
+def _photo() -> Image.Image:
+    return Image.open(PHOTO).convert("RGB").crop(HEAD).resize(SIZE)
+
+
 def photo() -> Image.Image:
     """RGB, of SIZE pixels, with one face."""
-    return Image.open(PHOTO).convert("RGB").crop(HEAD).resize(SIZE)
+    return _photo().copy()  # PIL keeps an encoder's options in the image: one thread's, each
 
 
 @cache
