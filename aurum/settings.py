@@ -188,14 +188,16 @@ class Settings:
     pipeline_threads: int = _setting(
         0,
         between(int, 0, 256),
-        "Photos that each process of a step works on at the same time. 0: 8, or as many as it has "
-        "cores where it was given cores of its own, at most 8.",
+        "Photos of one API key that each process of a step works on at the same time; of all keys "
+        "together one more. 0: 8, or as many as it has cores where it was given cores of its own, "
+        "at most 8.",
     )
     pipeline_memory: int = _setting(
         500_000_000,
         between(int, 1 << 20, 1 << 40),
         "Memory that all photos of one process of a step may take at a time for their decoding, in "
-        "bytes; others wait. At least AURUM_MAX_PHOTO_MEMORY.",
+        "bytes; others wait. Small photos have a sixteenth of it besides, and the files of those "
+        "that wait a quarter. At least AURUM_MAX_PHOTO_MEMORY.",
     )
     # --- the edge (docs/security.md) ---
     edge_host: str = _setting(
@@ -229,7 +231,10 @@ class Settings:
         100, between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
     )
     edge_connections: int = _setting(
-        32, between(int, 1, 10_000), "Requests that one key may have in flight."
+        32,
+        between(int, 1, 10_000),
+        "Requests that one key may have in flight, and photos of it that may wait in each process "
+        "of a step.",
     )
     edge_server_connections: int = _setting(
         64,

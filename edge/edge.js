@@ -36,6 +36,7 @@ const RESERVED = /^grpc-|-bin$/i;
 // The parameters that Triton makes of the edge's own headers.
 const OURS = /^x-(?:request-id|aurum-.*)$/i;
 const HELD = 10000; // ms
+const ANSWERING = 10; // seconds that a photo may take once its turn has come
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/; // would break a line of Triton's log
 const KEY = /aurum_[A-Za-z0-9_-]{40}/; // nor may a log have one
 
@@ -101,9 +102,11 @@ function gone(r) {
     setTimeout(() => r.finish(), HELD);
 }
 
-// When the edge gives up on what it now sends on: the steps look at nothing that is older.
+// The steps look at nothing that is older: the edge soon gives up on it, and would take the server for
+// one that fails.
 function deadline(r) {
-    return (Date.now() / 1000 + Number(r.variables.server_timeout)).toFixed(3);
+    const patience = Number(r.variables.server_timeout);
+    return (Date.now() / 1000 + patience - Math.min(ANSWERING, patience / 2)).toFixed(3);
 }
 
 // Whether there is metadata of gRPC's own that nginx doesn't take out.

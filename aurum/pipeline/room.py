@@ -9,34 +9,43 @@ from contextlib import contextmanager
 
 Admit = Callable[[int], None]
 
+SMALL = 16  # a photo that needs this share of the room or less never waits for larger ones
+
 
 class Room:
-    """So many bytes, given in the order in which they are asked for: no large photo waits for ever.
+    """So many bytes, and a sixteenth more in which only small photos find a place.
 
-    Each takes what it needs at once, so that nobody who waits holds what others wait for.
+    Each is given in the order in which it is asked for: no large photo waits for ever. Each photo
+    takes what it needs at once, so that nobody who waits holds what others wait for.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = self._free = size
-        self._changed = threading.Condition()
-        self._waiting: deque[object] = deque()
+        self._large, self._small = _Part(size), _Part(size // SMALL)
 
     @contextmanager
     def visit(self) -> Iterator[Admit]:
         """Give a function that takes bytes, at most once; all are given back at the end."""
-        taken = 0
+        part, taken = self._large, 0
 
         def admit(need: int) -> None:
-            nonlocal taken
-            taken = min(need, self._size)
-            self._take(taken)
+            nonlocal part, taken
+            part = self._small if need <= self._small.size else self._large
+            taken = min(need, part.size)
+            part.take(taken)
 
         try:
             yield admit
         finally:
-            self._give(taken)
+            part.give(taken)
 
-    def _take(self, need: int) -> None:
+
+class _Part:
+    def __init__(self, size: int) -> None:
+        self.size = self._free = size
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+
+    def take(self, need: int) -> None:
         turn = object()
         with self._changed:
             self._waiting.append(turn)
@@ -45,7 +54,7 @@ class Room:
             self._free -= need
             self._changed.notify_all()
 
-    def _give(self, taken: int) -> None:
+    def give(self, taken: int) -> None:
         with self._changed:
             self._free += taken
             self._changed.notify_all()

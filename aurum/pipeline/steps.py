@@ -40,19 +40,19 @@ class EachFace:
         """Finish what was accepted. Triton calls this when it unloads the model."""
         self.step.close()
 
-    def pipeline(self, call: Any) -> str:
+    def pipeline(self, call: triton.Call) -> str:
         """The pipeline that a request came through, told by what it asks for."""
-        return self.pipelines["embeddings" in call.requested_output_names()]
+        return self.pipelines["embeddings" in call.wanted]
 
-    def answer(self, call: Any, record: Record) -> triton.Answer:
+    def answer(self, call: triton.Call, record: Record) -> triton.Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
         with self.room.visit() as admit:
             return self._answer(call, record, partial(triton.while_wanted, call, admit))
 
-    def _answer(self, call: Any, record: Record, admit: Admit) -> triton.Answer:
-        wanted = call.requested_output_names()
+    def _answer(self, call: triton.Call, record: Record, admit: Admit) -> triton.Answer:
+        wanted = call.wanted
         options = request.parse_options(
-            triton.parameters_of(call), self.settings, judged="embeddings" in wanted
+            call.parameters, self.settings, judged="embeddings" in wanted
         )
         versions = self.versions.now()  # the whole answer comes from one release
         models = Models(
@@ -60,7 +60,7 @@ class EachFace:
             partial(triton.refine, versions),
             partial(triton.embed, versions),
         )
-        found = self.find(triton.image_of(call), options, self.settings, models, admit)
+        found = self.find(call.image, options, self.settings, models, admit)
         embedder = b""
         outputs: dict[str, NDArray[Any]] = {}
         if "embeddings" in wanted:

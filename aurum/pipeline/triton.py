@@ -1,6 +1,6 @@
 """The seam between Triton's Python backend and our functions. Only importable inside Triton.
 
-A step's process works on several photos at once: `execute` hands each request to a thread and
+A step's process works on several photos at once: `execute` queues each request for a thread and
 returns, so that Triton can deliver the next. While one photo waits for the detector another is
 decoded (OpenCV and libjpeg-turbo release the GIL), and the models' dynamic batchers see the calls
 of all of them.
@@ -13,9 +13,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
+from aurum.pipeline.fair_queue import FairQueue
 from aurum.pipeline.in_flight import InFlight
 from aurum.pipeline.log import RequestLog
 from aurum.pipeline.look import Seen
@@ -46,8 +45,10 @@ HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 PINNED = set(CORES) != os.sched_getaffinity(os.getppid())
 THREADS = min(len(CORES), 8) if PINNED else 8
 
-# The header with the time at which nobody waits any longer (runtime.FORWARDED).
+# Headers of the gateway's own that Triton hands on as parameters (runtime.FORWARDED): the time at
+# which nobody waits any longer, and whose photo it is.
 DEADLINE = "x-aurum-deadline"
+KEY = "x-aurum-key"
 # What Triton 2.51 says of a model that it stops, or whose process has died.
 PASSING = ("not ready", "is stopping", "is not healthy")
 
@@ -64,15 +65,66 @@ class CancelledError(Exception):
     """Nobody waits for the answer any more."""
 
 
+class Call:
+    """A request, copied out of the memory shared with Triton, and the way to answer it."""
+
+    def __init__(self, request: Any) -> None:
+        value = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
+        self.image = bytes(value.reshape(-1)[0])  # the encoded photo
+        self.wanted: list[str] = list(request.requested_output_names())
+        self._sender = request.get_response_sender()
+        # What is no UTF-8 is an error where it is asked for.
+        self._id = ""
+        with suppress(UnicodeDecodeError):
+            self._id = str(request.request_id())
+        self._parameters: str | None = None
+        with suppress(UnicodeDecodeError):
+            self._parameters = str(request.parameters())
+
+    @property
+    def parameters(self) -> str:
+        """The parameters as JSON; RequestError (``invalid_parameter``) if they are not text."""
+        if self._parameters is None:
+            raise RequestError(
+                "invalid_parameter", "parameters and the header X-Request-Id must be UTF-8"
+            )
+        return self._parameters
+
+    def header(self, wanted: str) -> str:
+        """What Triton hands on of a header as a parameter; empty where there is none."""
+        for name, value in json.loads(self._parameters or "{}").items():
+            if name.lower() == wanted:
+                return str(value)
+        return ""
+
+    @property
+    def id(self) -> str:
+        """The gateway's (header X-Request-Id), else the client's."""
+        return self.header("x-request-id") or self._id
+
+    def check_wanted(self) -> None:
+        """Raise CancelledError if whoever sent it has gone, or its deadline has passed."""
+        if self._sender.is_cancelled():
+            raise CancelledError("the request was cancelled")
+        # By the gateway's clock, as a Unix time. What is no number is nobody's deadline.
+        with suppress(ValueError):
+            if time.time() > float(self.header(DEADLINE) or "inf"):
+                raise CancelledError("the request's deadline passed before its turn came")
+
+    def send(self, response: Any) -> None:
+        """Answer it."""
+        self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
 class Handler(Protocol):
     """What a step does with a request."""
 
     pipelines: tuple[str, ...]
 
-    def pipeline(self, call: Any) -> str:
+    def pipeline(self, call: Call) -> str:
         """The one of `pipelines` that the request came through."""
 
-    def answer(self, call: Any, record: Record) -> Answer:
+    def answer(self, call: Call, record: Record) -> Answer:
         """Its outputs by name; `record` is told of what was found."""
 
 
@@ -84,60 +136,59 @@ class Step:
         self._counts = Counts(handler.pipelines)
         self._publisher = Publisher(self._counts, _family)
         self._log = RequestLog(settings.request_log)
-        threads = settings.pipeline_threads or THREADS
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
-        # What exceeds the threads waits in Triton's queue, where limits and metrics apply.
-        self._free = BoundedSemaphore(threads)
+        self._queue = FairQueue(
+            self._work,
+            threads=settings.pipeline_threads or THREADS,
+            most_waiting=settings.edge_connections,
+            most_bytes=settings.pipeline_memory // 4,
+        )
         self._in_flight = InFlight()
         self._pulse = Pulse()
 
     def execute(self, requests: list[Any]) -> None:
-        """Start on each request as soon as a thread is free, or refuse it while we stop."""
+        """Queue each request, or refuse it while we stop. Returns when we can take the next."""
         for request in requests:
+            call = Call(request)
             if not self._in_flight.begin():
-                self._send(request, self._refusal)
+                self._answer(call, self._refusal)
                 continue
-            self._free.acquire()
-            self._pool.submit(self._answer, request)
+            given_up = self._queue.put(call.header(KEY), call, len(call.image))
+            if given_up:
+                self._answer(given_up, _too_many)
+                self._in_flight.end()
+            self._queue.wait()
 
-    def _answer(self, request: Any) -> None:
+    def _work(self, call: Call) -> None:
         try:
             with self._pulse.work():
-                self._send(request, self._response)
+                self._answer(call, self._response)
         finally:
-            self._free.release()
             self._in_flight.end()
 
-    def _send(self, request: Any, respond: Callable[[Any, Record], Any]) -> None:
-        sender = request.get_response_sender()
-        record = Record(self._handler.pipeline(request), request_id(request))
+    def _answer(self, call: Call, respond: Callable[[Call, Record], Any]) -> None:
+        record = Record(self._handler.pipeline(call), call.id)
         try:
-            response = respond(request, record)
+            response = respond(call, record)
             record.end()
-            sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            call.send(response)
         finally:
             self._counts.add(record)
             self._log.add(record)
 
-    def _refusal(self, request: Any, record: Record) -> Any:
+    def _refusal(self, call: Call, record: Record) -> Any:
         return _unavailable(record, "the server is stopping")
 
-    def _response(self, request: Any, record: Record) -> Any:
+    def _response(self, call: Call, record: Record) -> Any:
         try:
-            check_wanted(request)
-            outputs = self._handler.answer(request, record)
-            names = request.requested_output_names()
+            call.check_wanted()
+            outputs = self._handler.answer(call, record)
             return pb_utils.InferenceResponse(
-                [pb_utils.Tensor(name, outputs[name]) for name in names if name in outputs]
+                [pb_utils.Tensor(name, outputs[name]) for name in call.wanted if name in outputs]
             )
         except RequestError as error:
-            record.fail(error.code, str(error), error.reason)
-            if error.code == "no_face":
-                record.faces = 0
-            return _error(str(error), pb_utils.TritonError.INVALID_ARG)
+            return _refused(record, error)
         except CancelledError as error:
-            record.fail("cancelled", str(error))
-            return _error(f"[unavailable] {error}", pb_utils.TritonError.UNAVAILABLE)
+            return _given_up(record, str(error))
         except UpstreamError as error:
             # Triton reports these as internal errors of the model that was called.
             if any(words in str(error) for words in PASSING):
@@ -151,58 +202,15 @@ class Step:
 
     def close(self) -> None:
         """Finish what was accepted."""
-        self._pool.shutdown(wait=True)
+        self._queue.close()
         self._pulse.close()
         self._publisher.close()
 
 
-def check_wanted(request: Any) -> None:
-    """Raise CancelledError if whoever sent the request has gone, or its deadline has passed."""
-    if request.is_cancelled():
-        raise CancelledError("the request was cancelled")
-    # By the edge's clock, as a Unix time. What is no number is nobody's deadline.
-    with suppress(ValueError):
-        if time.time() > float(_header(request, DEADLINE) or "inf"):
-            raise CancelledError("the request's deadline passed before its turn came")
-
-
-def while_wanted(request: Any, admit: Callable[[int], None], need: int) -> None:
+def while_wanted(call: Call, admit: Callable[[int], None], need: int) -> None:
     """Admit a photo, unless nobody waits for it any more by then."""
     admit(need)
-    check_wanted(request)
-
-
-def request_id(request: Any) -> str:
-    """The edge's id (header X-Request-Id, a parameter by runtime.FORWARDED), else the client's."""
-    try:
-        return _header(request, "x-request-id") or str(request.request_id())
-    except UnicodeDecodeError:
-        return ""
-
-
-def _header(request: Any, wanted: str) -> str:
-    """What Triton hands on of a header as a parameter; empty where there is none."""
-    with suppress(RequestError):
-        for name, value in json.loads(parameters_of(request) or "{}").items():
-            if name.lower() == wanted:
-                return str(value)
-    return ""
-
-
-def parameters_of(request: Any) -> str:
-    """The parameters as JSON; RequestError (``invalid_parameter``) if they are not text."""
-    try:
-        return str(request.parameters())
-    except UnicodeDecodeError as error:
-        raise RequestError(
-            "invalid_parameter", f"parameters and the header X-Request-Id must be UTF-8 ({error})"
-        ) from None
-
-
-def image_of(request: Any) -> bytes:
-    """The encoded photo: the one element of the input `image`."""
-    value = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
-    return bytes(value.reshape(-1)[0])
+    call.check_wanted()
 
 
 def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> Seen:
@@ -259,6 +267,26 @@ def _call(
 def _bytes(value: NDArray[Any]) -> bytes:
     name = value.reshape(-1)[0]
     return name if isinstance(name, bytes) else str(name).encode()
+
+
+def _refused(record: Record, error: RequestError) -> Any:
+    record.fail(error.code, str(error), error.reason)
+    if error.code == "no_face":
+        record.faces = 0
+    return _error(str(error), pb_utils.TritonError.INVALID_ARG)
+
+
+def _given_up(record: Record, why: str) -> Any:
+    """Nobody waits for this. What a caller brings about is no 503, which speaks of the server."""
+    record.fail("cancelled", why)
+    return _error(f"[unavailable] {why}", pb_utils.TritonError.CANCELLED)
+
+
+def _too_many(call: Call, record: Record) -> Any:
+    return _given_up(
+        record,
+        "more photos of this API key wait than AURUM_EDGE_CONNECTIONS; the oldest is given up",
+    )
 
 
 def _unavailable(record: Record, message: str) -> Any:

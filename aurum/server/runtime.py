@@ -29,7 +29,7 @@ MODELS = ("face_detection", "face_landmarks", "face_embedding")
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
 # The headers that become request parameters: for the logs of the pipelines, which otherwise leave
 # parameters named x-... alone; and the time until which somebody waits for the answer.
-FORWARDED = "(?i)^x-(request-id|aurum-deadline)$"
+FORWARDED = "(?i)^x-(request-id|aurum-(deadline|key))$"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choice
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2

@@ -147,7 +147,7 @@ def test_only_known_headers_and_one_path_reach_triton(recorded, line):
     [answer] = world.raw(
         (
             f"{line}{world.head}Content-Length: 4\r\nConnection: close, X-Request-Id\r\n"
-            "X-Forwarded-For: 1.2.3.4\r\nX-Aurum-Deadline: 9\r\n"
+            "X-Forwarded-For: 1.2.3.4\r\nX-Aurum-Deadline: 9\r\nX-Aurum-Key: other\r\n"
             "aurum-key: guess\r\nCookie: a=b\r\nTE: trailers\r\n"
             "Accept-Encoding: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
             "Triton_Version: 1\r\nExpect: 100-continue\r\nX-Request-Id: r-1\r\n\r\nbody"
@@ -166,6 +166,7 @@ def test_only_known_headers_and_one_path_reach_triton(recorded, line):
         "Content-Type: application/octet-stream",
         "Host: triton",
         "Inference-Header-Content-Length: 0",
+        "X-Aurum-Key: test",
         "X-Request-Id: r-1",
     ]
 

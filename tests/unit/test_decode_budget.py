@@ -139,16 +139,23 @@ def test_a_photo_waits_until_there_is_room_for_it_and_in_turn():
         done = [pool.submit(visit, "first", 60)]
         inside.wait(30)
         done.append(pool.submit(visit, "large", 90))
-        eventually(lambda: len(room._waiting) == 1)
-        done.append(pool.submit(visit, "small", 10))  # would fit, but has to wait for its turn
-        eventually(lambda: len(room._waiting) == 2)
+        eventually(lambda: len(room._large._waiting) == 1)
+        done.append(pool.submit(visit, "next", 10))  # would fit, but has to wait for its turn
+        eventually(lambda: len(room._large._waiting) == 2)
         assert order == ["first"]
         leave.set()
         for one in done:
             one.result()
-    assert order == ["first", "large", "small"]
+    assert order == ["first", "large", "next"]
     with room.visit() as admit:
         admit(1000)  # all there is
+
+
+def test_a_small_photo_waits_for_no_large_one():
+    room = Room(160)
+    with room.visit() as large, room.visit() as small:
+        large(160)
+        small(10)
 
 
 def test_room_is_given_back_after_an_error():
