@@ -20,14 +20,13 @@ from benchmarks.failures import PARTS, Clients, part
 LOOPS = {"loop": b"an endless loop", "lock": b"an endless loop in C"}
 STEP = f"""
 import re
-from aurum.pipeline import triton
 from aurum.pipeline.steps import LargestFace
 
 class TritonPythonModel(LargestFace):
     def answer(self, call, record):
-        while triton.image_of(call) == {LOOPS["loop"]!r}:
+        while call.image == {LOOPS["loop"]!r}:
             pass
-        if triton.image_of(call) == {LOOPS["lock"]!r}:
+        if call.image == {LOOPS["lock"]!r}:
             re.match("(a+)+$", 60 * "a" + "b")
         return super().answer(call, record)
 """
