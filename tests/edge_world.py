@@ -119,12 +119,6 @@ class World(private.Running):
         status = found.get("grpc-status")
         return None if status is None else int(status), found.get("grpc-message", "")
 
-    def disturbed(self) -> list[str]:
-        """Lines of nginx's errors that count against a server behind it."""
-        words = ("temporarily disabled", "no live upstreams", "rejected request", "prematurely")
-        lines = self.edge.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if any(word in line for word in words)]
-
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.edge.pid).children()
 

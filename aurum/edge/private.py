@@ -108,6 +108,12 @@ class Edge:
         """The lines of the access log so far."""
         return Path(self.settings.edge_log).read_text().splitlines()
 
+    def disturbed(self) -> list[str]:
+        """Lines of nginx's errors that count against a server behind it."""
+        words = ("temporarily disabled", "no live upstreams", "rejected request", "prematurely")
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if any(word in line for word in words)]
+
     def __enter__(self) -> Edge:
         line = run.command(self.settings)
         self._errors = self.log.open("ab")

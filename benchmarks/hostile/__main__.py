@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,10 +17,11 @@ from aurum.settings import CHECKOUT, Settings
 from benchmarks.hostile.cases import case
 from benchmarks.hostile.judge import WrongAnswerError
 from benchmarks.hostile.report import write
-from benchmarks.hostile.run import keep, run
+from benchmarks.hostile.run import keep, one_of_each, run, weigh
 from benchmarks.hostile.send import Address
-from benchmarks.hostile.served import served
+from benchmarks.hostile.served import Served, served
 
+AGAIN = 300  # cases that are sent once more, to see what each costs
 OUT = CHECKOUT / ".aurum" / "hostile"
 
 
@@ -43,7 +43,7 @@ def main() -> int:
     command = f"python -m benchmarks.hostile --count {given.count} --seed {given.seed}"
     console = Console(stderr=True)
 
-    def measure(address: Address, neighbour: Address | None, pids: Sequence[int]) -> int:
+    def measure(address: Address, service: Served | None = None) -> int:
         columns = (*Progress.get_default_columns(), MofNCompleteColumn())
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("hostile", total=len(numbers))
@@ -51,12 +51,14 @@ def main() -> int:
                 address,
                 given.seed,
                 numbers,
-                pids=pids,
-                neighbour=neighbour,
+                service=service,
                 clients=given.clients,
                 failures=failures,
                 done=lambda: progress.advance(task),
             )
+            if service:
+                again = one_of_each(given.seed, numbers, AGAIN)
+                weigh(service, progress.track(again, description="one at a time"), result)
         path = write(result, given.out, command)
         print(path.read_text())
         if given.case is not None:
@@ -65,9 +67,9 @@ def main() -> int:
 
     if given.url:
         http, grpc = given.url
-        return measure(Address(http, grpc, given.key, given.ca), None, ())
+        return measure(Address(http, grpc, given.key, given.ca))
     with served(Settings.from_env(), given.servers) as service:
-        return measure(*service)
+        return measure(service.address, service)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.hostile import heif, jpeg, metadata, others, png, requests, webp
+from benchmarks.hostile import heif, jpeg, metadata, others, png, requests, strangers, webp
 from benchmarks.hostile.requests import Call
 
+HEAVY = "heavy photos"
 # How often a kind comes. What is heavy costs a second of a core each.
 IMAGES: dict[str, tuple[Callable[[Random], bytes], float]] = {
     "JPEG lengths": (jpeg.lengths, 3),
@@ -55,7 +56,7 @@ IMAGES: dict[str, tuple[Callable[[Random], bytes], float]] = {
     "promised pixels": (others.promises, 2),
     "floods": (others.floods, 1),
     "metadata": (metadata.any_of_any_size, 1),
-    "heavy photos": (others.heavy, 0.1),
+    HEAVY: (others.heavy, 0.1),
 }
 REQUESTS: dict[str, tuple[Callable[[Random], Call], float]] = {
     "tensor shapes": (requests.shapes, 8),
@@ -65,6 +66,11 @@ REQUESTS: dict[str, tuple[Callable[[Random], Call], float]] = {
     "outputs": (requests.outputs, 4),
     "protobuf": (requests.protobuf, 10),
     "garbage": (requests.garbage, 1),
+    # The gateway's: what reaches Triton itself may not have them.
+    "strangers": (strangers.paths, 2),
+    "strangers' gRPC": (strangers.grpc_headers, 2),
+    "wrong keys": (strangers.keys, 1),
+    "leaving": (strangers.leaving, 2),
 }
 KINDS = (*IMAGES, *REQUESTS)
 _WEIGHTS = [weight for table in (IMAGES, REQUESTS) for _, weight in table.values()]
@@ -82,7 +88,16 @@ class Case:
 def case(seed: int, number: int) -> Case:
     """Case `number` of `seed`: always the same."""
     random = Random(f"{seed} {number}")
-    (kind,) = random.choices(KINDS, _WEIGHTS)
+    kind = _kind(random)
     if kind in REQUESTS:
         return Case(number, kind, REQUESTS[kind][0](random))
     return Case(number, kind, requests.photo(random, IMAGES[kind][0](random)))
+
+
+def kind(seed: int, number: int) -> str:
+    """The kind of that case."""
+    return _kind(Random(f"{seed} {number}"))
+
+
+def _kind(random: Random) -> str:
+    return random.choices(KINDS, _WEIGHTS)[0]

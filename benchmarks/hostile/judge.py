@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as protocol
 
-from benchmarks.hostile.send import Answer
+from benchmarks.hostile.send import LEFT, Answer
 
 OK = "ok"
 TRITON = "in Triton's words"
@@ -26,6 +26,10 @@ CODES = {
     "bad_request": _REFUSED,
     "too_large": {"413", "RESOURCE_EXHAUSTED"},
     "not_found": {"404", "NOT_FOUND"},
+    "method_not_allowed": {"405", "UNIMPLEMENTED"},
+    "unsupported": {"415", "INVALID_ARGUMENT"},
+    "unauthenticated": {"401", "UNAUTHENTICATED"},
+    "rate_limited": {"429", "UNAVAILABLE"},
 }
 # Triton refuses names, types and shapes itself, without a code.
 _TRITON = {"400", "404", "INVALID_ARGUMENT", "NOT_FOUND"}
@@ -40,10 +44,15 @@ class WrongAnswerError(ValueError):
 
 
 def judge(answer: Answer) -> str:
-    """How it was answered: OK, a code, TRITON or GARBLED. Raises WrongAnswerError."""
+    """How it was answered: OK, a code, TRITON, GARBLED or LEFT. Raises WrongAnswerError."""
+    if answer.status == LEFT:
+        return LEFT
     if answer.status in ("200", "OK"):
-        tensors(answer)
+        if not answer.plain:
+            tensors(answer)
         return OK
+    if answer.plain and answer.status[0] == "4" and not answer.body:
+        return answer.status  # of HEAD
     text = answer.text
     if answer.status.isdigit():
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.hostile.neighbour import p95
 from benchmarks.hostile.run import SOUND, Result
 from benchmarks.hostile.send import HANG
@@ -42,9 +44,17 @@ def report(result: Result, command: str) -> str:
         )
     if result.cpu is not None:
         lines.append(f"- their processor time: {result.cpu:.0f} s")
-    if result.dearest:
-        kind = max(result.dearest, key=lambda name: result.dearest[name])
-        lines.append(f"- the dearest input: {result.dearest[kind]:.2f} s of it ({kind})")
+    if result.ejected is not None:
+        lines.append(
+            f"- times that the gateway counted something against a server: {result.ejected}"
+        )
+    if result.costs:
+        kind, spent = max(result.costs.values(), key=lambda cost: cost[1])
+        median = np.median([cost for _, cost in result.costs.values()])
+        lines.append(
+            f"- processor time of one input, of {len(result.costs)} that were sent again one at a "
+            f"time: median {median:.3f} s, at most {spent:.2f} s ({kind})"
+        )
     if result.neighbour:
         user = result.neighbour
         lines.append(

@@ -6,6 +6,7 @@ Each is a whole request as it goes over the wire, so that what is sent is what w
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,12 +25,17 @@ HUGE = (2**31 - 1, 2**31, 2**32, 10**11, 2**62, 2**63 - 1)
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `model` is where HTTP sends it; a gRPC body names its own."""
+    """One request. `model` is where HTTP sends it; a gRPC body names its own.
 
-    protocol: str  # http or grpc
+    ``raw`` is all that goes over a connection; ``http2`` is a POST of any `headers`, to the path
+    `model`. Neither has a key.
+    """
+
+    protocol: str  # http, grpc, raw or http2
     model: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    patience: float = math.inf  # seconds after which the sender goes
 
 
 def photo(random: Random, data: bytes) -> Call:
@@ -169,7 +175,8 @@ def parameters(random: Random) -> Call:
         ("min_confidence", "max_faces", "detection_size", "aligned", "unknown", "x-anything", "",
          "é", "n" * 10_000, "sequence_id", "sequence_start", "priority", "timeout",
          "binary_data_output",
-         "triton_enable_empty_final_response", "x-request-id", "X-Request-Id", "__class__", "\0")
+         "triton_enable_empty_final_response", "x-request-id", "X-Request-Id", "x-aurum-key",
+         "X-Aurum-Deadline", "__class__", "\0")
     )  # fmt: skip
     value = random.choice(
         (-1, 0, 1, 2, 31, 32, 640, 1280, 1312, 2**31, 2**53, 2**63, 10**30, -(2**63), 0.5, 1.5,

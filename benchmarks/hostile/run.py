@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +20,16 @@ from numpy.typing import NDArray
 
 from benchmarks import processes
 from benchmarks.hostile import bases, requests
-from benchmarks.hostile.cases import Case, case
+from benchmarks.hostile.cases import HEAVY, Case, case, kind
 from benchmarks.hostile.judge import WrongAnswerError, judge, tensors
 from benchmarks.hostile.neighbour import Neighbour, beside
-from benchmarks.hostile.send import Address, Sender
+from benchmarks.hostile.send import HANG, Address, Sender
+from benchmarks.hostile.served import Served
 
 EVERY = 10  # cases between two sound photos
 SOUND = "sound photos in between"
 PERIOD = 1.0  # seconds between two looks at the memory
+NICE = 10  # priority of those who send (nice(2))
 
 
 @dataclass
@@ -39,7 +42,8 @@ class Result:
     wrong: list[str] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)  # PSS of the servers' processes, MB
     cpu: float | None = None  # seconds, of all processes of the servers
-    dearest: dict[str, float] = field(default_factory=dict)  # by kind, CPU seconds of one input
+    costs: dict[int, tuple[str, float]] = field(default_factory=dict)  # kind and CPU seconds
+    ejected: int | None = None  # times that the gateway left a server out
     neighbour: Neighbour | None = None
     processes: str = "not known: the server is not ours"
     seconds: float = 0.0
@@ -55,8 +59,7 @@ def run(
     seed: int,
     numbers: Sequence[int],
     *,
-    pids: Sequence[int] = (),
-    neighbour: Address | None = None,
+    service: Served | None = None,
     clients: int = 8,
     failures: Path | None = None,
     done: Callable[[], object] = lambda: None,
@@ -67,9 +70,8 @@ def run(
         address: of the service.
         seed: that the cases are made from.
         numbers: of the cases.
-        pids: the tritonservers', to see whether any process ended, and how much memory and
-            processor time they take; of each input, where only one client sends.
-        neighbour: the address for another user, whose selfies are to be answered all the while.
+        service: where it is ours: to see whether any process ended or was left out, how much memory
+            and processor time they take, and how another user's selfies are answered meanwhile.
         clients: requests at a time.
         failures: folder that gets each request that was answered wrongly.
         done: called after each case.
@@ -79,12 +81,12 @@ def run(
     known = _sound(address)
 
     def work() -> None:
+        # Beside the service on its cores, those who send must not take them from it.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         sender = Sender(address)
         try:
             while (number := _next(queue, lock)) is not None:
-                item = case(seed, number)
-                with _cost(pids if clients == 1 else (), item.kind, result):
-                    _hostile(sender, item, result, lock, failures)
+                _hostile(sender, case(seed, number), result, lock, failures)
                 if number % EVERY == 0:
                     _between(sender, known, Random(number), result, lock)
                 done()
@@ -93,16 +95,48 @@ def run(
 
     began = time.monotonic()
     with ExitStack() as stack:
-        if neighbour:
-            result.neighbour = stack.enter_context(beside(neighbour))
-        stack.enter_context(_watched(pids, result))
+        if service:
+            result.neighbour = stack.enter_context(beside(service.neighbour))
+            stack.enter_context(_watched(service, result))
+            began = time.monotonic()
         pool = stack.enter_context(ThreadPoolExecutor(clients))
         for worker in [pool.submit(work) for _ in range(clients)]:
             worker.result()
-    result.seconds = time.monotonic() - began
+        result.seconds = time.monotonic() - began
     if result.neighbour:
         result.wrong += result.neighbour.wrong
     return result
+
+
+def weigh(service: Served, numbers: Iterable[int], result: Result) -> None:
+    """Send these cases once more, one at a time, and note what each costs the servers."""
+    sender = Sender(service.address)
+    try:
+        for number in numbers:
+            item = case(result.seed, number)
+            if item.call.patience < HANG:
+                continue  # goes on after its sender has gone
+            before = processes.cpu_seconds(*service.pids)
+            sender.send(item.call)
+            spent = processes.cpu_seconds(*service.pids) - before
+            result.costs[number] = item.kind, spent
+            if spent > service.budget:
+                result.wrong.append(
+                    f"case {number} of seed {result.seed} ({item.kind}): {spent:.1f} s of a core, "
+                    f"at most {service.budget:g} are allowed"
+                )
+    finally:
+        sender.close()
+
+
+def one_of_each(seed: int, numbers: Sequence[int], count: int) -> list[int]:
+    """About `count` of the cases: some of every kind, and all heavy ones."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for number in numbers:
+        kinds[kind(seed, number)].append(number)
+    each = max(count // max(len(kinds), 1), 1)
+    chosen = (found if name == HEAVY else found[:each] for name, found in kinds.items())
+    return sorted(number for some in chosen for number in some)
 
 
 def _next(queue: Iterator[int], lock: threading.Lock) -> int | None:
@@ -183,21 +217,9 @@ def _between(
 
 
 @contextmanager
-def _cost(pids: Sequence[int], kind: str, result: Result) -> Iterator[None]:
-    """Keep what the dearest input of a kind takes; a neighbour's selfie may be counted, too."""
-    before = processes.cpu_seconds(*pids)
-    yield
-    if pids:
-        spent = processes.cpu_seconds(*pids) - before
-        result.dearest[kind] = max(result.dearest.get(kind, 0.0), spent)
-
-
-@contextmanager
-def _watched(pids: Sequence[int], result: Result) -> Iterator[None]:
-    """Notice processes that end or are started anew, and sample the memory of all of them."""
-    if not pids:
-        yield
-        return
+def _watched(service: Served, result: Result) -> Iterator[None]:
+    """Notice processes that end or are left out, and sample the memory of all of them."""
+    pids = service.pids
     before, spent = _alive(pids), processes.cpu_seconds(*pids)
     with processes.sampled(*pids, period=PERIOD) as result.memory:
         yield
@@ -209,6 +231,9 @@ def _watched(pids: Sequence[int], result: Result) -> Iterator[None]:
     else:
         result.memory.append(processes.memory(*pids))
         result.cpu = processes.cpu_seconds(*pids) - spent
+    disturbed = service.edge.disturbed()
+    result.ejected = len(disturbed)
+    result.wrong += (f"counted against a server: {line}" for line in disturbed)
 
 
 def _alive(pids: Sequence[int]) -> set[tuple[int, float]]:

@@ -15,13 +15,18 @@ from aurum.server import private as servers
 from aurum.settings import Settings
 from benchmarks.hostile.send import Address
 
+# CPU seconds that may come on top of AURUM_MAX_PHOTO_SECONDS: the models, tritonserver itself.
+MODELS = 2.0
+
 
 class Served(NamedTuple):
-    """Where the service is for two users, and the ids of its tritonservers."""
+    """Where the service is for two users, the ids of its tritonservers, and their gateway."""
 
     address: Address
     neighbour: Address
     pids: list[int]
+    edge: edges.Edge
+    budget: float  # CPU seconds that one input may take
 
 
 @contextmanager
@@ -37,4 +42,5 @@ def served(settings: Settings, count: int = 2) -> Iterator[Served]:
         made = stack.enter_context(edges.running([one.settings for one in running], limits))
         keys = made.key, edge_keys.add(made.edge.settings.edge_keys, "neighbour")
         one, other = (Address(made.edge.url, made.edge.grpc_url, key, made.ca) for key in keys)
-        yield Served(one, other, [server.server.pid for server in running])
+        pids = [server.server.pid for server in running]
+        yield Served(one, other, pids, made.edge, settings.max_photo_seconds + MODELS)

@@ -47,7 +47,7 @@ def nobody_is_left_out(world: World, photo: bytes) -> None:
     for kind in ("http", "grpc"):
         with world.client(kind) as client:
             assert [failure(client, photo) for _ in range(8)] == [None] * 8
-    assert world.disturbed() == []
+    assert world.edge.disturbed() == []
 
 
 STRANGE = {

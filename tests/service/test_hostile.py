@@ -8,20 +8,25 @@ import pytest
 from aurum.edge import run as edge
 from aurum.settings import CHECKOUT, Settings
 from benchmarks.hostile.cases import IMAGES, case
-from benchmarks.hostile.run import SOUND, run
+from benchmarks.hostile.run import SOUND, one_of_each, run, weigh
 from benchmarks.hostile.served import served
 
 COUNT = 10_000
+AGAIN = 200  # of them, to see what each costs
 # What glibc may keep of freed memory in each process (MALLOC_TRIM_THRESHOLD_, runtime.py).
 KEPT_MB = 64 * 1.05
 
 
 @pytest.mark.skipif(not edge.installed(), reason="no nginx with njs")
 def test_ten_thousand_hostile_requests(tmp_path):
+    numbers = range(COUNT)
     with served(Settings.from_env()) as service:
-        address, neighbour, pids = service
-        result = run(address, 1, range(COUNT), pids=pids, neighbour=neighbour, failures=tmp_path)
+        result = run(service.address, 1, numbers, service=service, failures=tmp_path)
+        weigh(service, one_of_each(1, numbers, AGAIN), result)
     assert result.wrong == []
+    assert result.ejected == 0
+    assert len(result.costs) > AGAIN // 2
+    assert result.neighbour.beside
     assert result.count == COUNT
     assert result.answers[SOUND, "as before"] == COUNT // 10
     number = int(result.processes.split()[0])

@@ -5,17 +5,20 @@ import json
 import struct
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as protocol
 
 from benchmarks.hostile import bases, judge, report
-from benchmarks.hostile.cases import KINDS, case
+from benchmarks.hostile.cases import HEAVY, KINDS, case, kind
 from benchmarks.hostile.judge import WrongAnswerError
-from benchmarks.hostile.run import Result, _watched, keep
-from benchmarks.hostile.send import NONE, Address, Answer, Sender
+from benchmarks.hostile.run import Result, _watched, keep, one_of_each
+from benchmarks.hostile.send import LEFT, NONE, Address, Answer, Sender
+from benchmarks.hostile.served import Served
 
 DIGEST = """
 import hashlib
@@ -35,6 +38,16 @@ def test_a_case_is_made_again_by_its_number_in_any_process():
     )
     assert there.stdout.strip() == here
     assert case(5, 7) != case(6, 7)
+
+
+def test_some_of_every_kind_are_weighed_and_all_that_are_heavy():
+    chosen = one_of_each(1, range(5000), 120)
+    kinds = Counter(kind(1, number) for number in chosen)
+    every = Counter(kind(1, number) for number in range(5000))
+    assert set(kinds) == set(every)
+    assert kinds[HEAVY] == every[HEAVY]
+    assert len(chosen) < 200
+    assert kind(1, 7) == case(1, 7).kind
 
 
 def test_every_kind_comes():
@@ -60,6 +73,10 @@ def http(status: int, message: str) -> Answer:
         (http(400, "unexpected shape for input 'image'"), judge.TRITON),
         (Answer("INVALID_ARGUMENT", b"", 0.0, error="[no_face] none"), "no_face"),
         (Answer("INTERNAL", b"", 0.0, error="Unable to parse request"), judge.GARBLED),
+        (Answer(LEFT, b"", 0.1), LEFT),
+        (Answer("200", b"", 0.0, plain=True), judge.OK),
+        (Answer("405", b"", 0.0, plain=True), "405"),  # of HEAD
+        (http(401, "[unauthenticated] this service wants an API key"), "unauthenticated"),
     ],
 )
 def test_allowed_answers(answer, said):
@@ -131,8 +148,13 @@ def test_a_process_that_ends_is_noticed_and_reported():
         from waiting import eventually
 
         child = eventually(lambda: psutil.Process(parent.pid).children())[0]
-        with _watched([parent.pid], result):
+        quiet = SimpleNamespace(disturbed=lambda: ["upstream server temporarily disabled"])
+        nowhere = Address("", "")
+        with _watched(Served(nowhere, nowhere, [parent.pid], quiet, 1.0), result):
             child.kill()
             parent.wait()
-    assert len(result.wrong) == 1
-    assert "processes of the server ended" in report.report(result, "command")
+    assert len(result.wrong) == 2
+    assert result.ejected == 1
+    shown = report.report(result, "command")
+    assert "processes of the server ended" in shown
+    assert "counted against a server: upstream server temporarily disabled" in shown
