@@ -23,6 +23,7 @@ from aurum.setting_values import (
     text,
     trace_url,
 )
+from aurum.unknown_settings import misspelt
 
 PREFIX = "AURUM_"
 ORIENTATIONS = ("auto", "exif")
@@ -273,9 +274,12 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from `environ` (default: this process's environment).
 
-        Raises SettingError for a value that is not allowed. An empty variable means the default.
+        Raises SettingError for a value that is not allowed, and for a variable that begins as a
+        setting does and is none. An empty variable means the default.
         """
         environ = os.environ if environ is None else environ
+        if wrong := misspelt(environ, (PREFIX + item.name.upper() for item in fields(cls)), PREFIX):
+            raise SettingError(wrong)
         values: dict[str, Any] = {}
         for item in fields(cls):
             text = environ.get(PREFIX + item.name.upper())

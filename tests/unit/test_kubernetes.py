@@ -175,6 +175,7 @@ def test_pods_are_confined(name):
     assert security["allowPrivilegeEscalation"] is False
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert container(name)["resources"]["limits"]["memory"]
+    assert pod(name)["enableServiceLinks"] is False  # their variables look like settings
     for variable in container(name).get("env", []):
         assert hasattr(Settings(), variable["name"].removeprefix(PREFIX).lower())
 

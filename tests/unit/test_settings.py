@@ -1,3 +1,4 @@
+import re
 from base64 import encodebytes
 from dataclasses import fields, replace
 from pathlib import Path
@@ -152,3 +153,38 @@ def test_base64_has_its_own_limit_and_binary_the_rest():
     assert in_lines + 60_000 < settings.max_json_bytes < settings.max_body_bytes
     narrow = replace(settings, max_image_bytes=3000)
     assert narrow.max_json_bytes == 4000 * 17 // 16 + 65_536
+
+
+# --- misspelt ---
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("AURUM_HTTP_PROT", "did you mean AURUM_HTTP_PORT?"),
+        ("AURUM_HTP_PORT", "did you mean AURUM_HTTP_PORT?"),
+        ("AURUM_DETECTION_SIZES", "did you mean AURUM_DETECTION_SIZE?"),
+        ("AURUM_ZZZ", "all are in docs/configuration.md"),
+    ],
+)
+def test_a_misspelt_setting_stops_with_the_nearest_name(name, words):
+    with pytest.raises(SettingError, match=re.escape(f"{name} is no setting; {words}")):
+        Settings.from_env({name: "8000"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AURUM_TRITON_URL", "grpc://x"),
+        ("AURUM_API_KEY", "x"),
+        ("AURUM_BENCH_RATE", "1"),
+        ("AURUM_EDGE_SERVICE_HOST", "10.0.0.1"),
+        ("AURUM_EDGE_SERVICE_PORT", "8443"),
+        ("AURUM_EDGE_SERVICE_PORT_HTTPS", "8443"),
+        ("AURUM_TRITON_PORT", "tcp://10.0.0.1:8000"),
+        ("AURUM_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("AURUMX", "no setting's"),
+    ],
+)
+def test_what_other_parts_and_kubernetes_set_is_left_alone(name, value):
+    assert Settings.from_env({name: value}) == Settings.from_env({})

@@ -9,6 +9,7 @@ import { HttpTransport } from "./http.js";
 import { type Image, readImage } from "./images.js";
 import { type Counters, Ladder, type LadderEvents } from "./ladder.js";
 import { type LocalOptions, LocalRung } from "./local/rung.js";
+import { checkCallNames, checkClientNames } from "./names.js";
 import { parseAnalysis, parseEmbedding, parseFaces } from "./parse.js";
 import type { Analysis, Embedding, Faces, Health, ModelInfo } from "./results.js";
 import type { Rung } from "./rung.js";
@@ -65,8 +66,9 @@ export class FaceClient {
   private readonly timeoutMs: number;
   private readonly closing = new AbortController();
 
-  /** @throws RangeError: an option has a value that is not allowed. */
+  /** @throws RangeError: an option is unknown, or has a value that is not allowed. */
   constructor(options: FaceClientOptions = {}) {
+    checkClientNames(options);
     const { urls = DEFAULT_URL, timeoutMs = 10_000, retries = 2, useRealMl = true } = options;
     checkNumber("timeoutMs", timeoutMs, timeoutMs > 0);
     checkNumber("retries", retries, Number.isSafeInteger(retries) && retries >= 0);
@@ -254,6 +256,7 @@ export class FaceClient {
     givenUp: readonly AbortSignal[] = options.signal ? [options.signal] : [],
   ): Promise<T> {
     this.checkOpen();
+    checkCallNames(options);
     if (options.timeoutMs !== undefined) {
       checkNumber("timeoutMs", options.timeoutMs, options.timeoutMs > 0);
     }

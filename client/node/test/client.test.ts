@@ -296,3 +296,20 @@ test("a hundred mixed requests, a quarter of them bad", async () => {
     else assert.ok(answer instanceof InvalidImageError && answer instanceof AurumError);
   }
 });
+
+test("a misspelt option is an error that names it and all there are", async () => {
+  const wrong: [object, RegExp][] = [
+    [{ timeoutMS: 5 }, /FaceClient has no option 'timeoutMS'; known: urls, timeoutMs,/],
+    [{ breaker: { volume: 5 } }, /breaker has no option 'volume'/],
+    [{ local: { models: "x", thread: 1 } }, /local has no option 'thread'/],
+    [{ simulated: { max: 1 } }, /simulated has no option 'max'/],
+  ];
+  for (const [options, message] of wrong) {
+    assert.throws(() => new FaceClient(options), { name: "RangeError", message });
+  }
+  const misspelt = { minConfidense: 0.5 } as object;
+  const known = { name: "RangeError", message: /a call has no option 'minConfidense'/ };
+  await assert.rejects(client.detect(photo, misspelt), known);
+  await assert.rejects(client.compare(photo, photo, misspelt), known);
+  await assert.rejects(client.analyzeMany([photo], misspelt), known);
+});
