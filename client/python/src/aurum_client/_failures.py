@@ -32,6 +32,7 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "400": InvalidRequestError,
     "StatusCode.INVALID_ARGUMENT": InvalidRequestError,
     "413": InvalidRequestError,  # a gateway's limit on the size of the body
+    "StatusCode.RESOURCE_EXHAUSTED": InvalidRequestError,  # the same
     "401": AccessDeniedError,
     "403": AccessDeniedError,
     "StatusCode.UNAUTHENTICATED": AccessDeniedError,
