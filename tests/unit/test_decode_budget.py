@@ -62,6 +62,18 @@ def test_what_encoders_write_has_time_in_any_size(name):
     assert accept(with_size(GOOD[name][0], 8000, 6000), LIMITS).header.seconds < 2
 
 
+@pytest.mark.parametrize("name", ["png", "webp"])
+def test_what_may_take_longer_than_a_photo_may_is_not_decoded(name):
+    """No decoder of these can be ended."""
+    data, reduced = with_size(GOOD[name][0], 7000, 7000), LIMITS._replace(seconds=0.7)
+    began = time.thread_time()
+    with pytest.raises(InvalidImageError, match=r"more than 0\.7 s of processor time") as caught:
+        accept(data, reduced)
+    assert caught.value.reason == "too_much_time"
+    assert time.thread_time() - began < 0.2
+    assert accept(data, LIMITS).header.seconds < LIMITS.seconds
+
+
 def test_the_clock_counts_its_own_thread_alone():
     clock = Clock(0.2)
     other = threading.Thread(target=burn, args=(0.3,))
