@@ -144,7 +144,7 @@ function json(r, given) {
         return '';
     }
     if (length <= MAX_JSON) {
-        return body.slice(0, length).toString();
+        return text(body.slice(0, length));
     }
     const head = /^[\s\S]*?"data"\s*:\s*\[\s*"/.exec(body.slice(0, MAX_JSON / 2).toString());
     if (given || !head) {
@@ -153,7 +153,7 @@ function json(r, given) {
     const start = Buffer.byteLength(head[0]);
     const end = body.indexOf(QUOTE, start);
     // Bytes that are no text would shift `start`.
-    if (body.slice(0, start).toString() !== head[0] || body.length - end > MAX_JSON / 2) {
+    if (text(body.slice(0, start)) !== head[0] || body.length - end > MAX_JSON / 2) {
         return '';
     }
     // In large parts, as a step of njs for each of millions of escapes would take seconds.
@@ -165,7 +165,15 @@ function json(r, given) {
             return '';
         }
     }
-    return head[0] + body.slice(end).toString();
+    const tail = text(body.slice(end));
+    return tail && head[0] + tail;
+}
+
+// The text that these bytes are; "" if they are no UTF-8: Triton repeats names as they came, in answers
+// that would be no JSON.
+function text(bytes) {
+    const found = bytes.toString();
+    return Buffer.from(found).equals(bytes) ? found : '';
 }
 
 // What is wrong with a request's JSON, by the name of the answer; "" if it has one input, of shape [1]

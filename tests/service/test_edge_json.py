@@ -50,6 +50,9 @@ REFUSED = {
     "a shape that can't be allocated": EVIL,
     "a shape that overflows": text(shape=[2**63 - 1], datatype="UINT8", data=[1]),
     "a shape of the largest unsigned integer": text(shape=[2**64 - 1], datatype="FP16"),
+    # repeated as it is in an answer that is no JSON then
+    "a name that is no UTF-8": GOOD.replace(b'"image"', b'"i\xff\xc3ge"'),
+    "an id that is half a character": GOOD[:-1] + b',"id":"\xf0\x9f\x98"}',
     # the parser's recursion overflows the stack
     "JSON nested deep": GOOD.replace(b'["x"]', DEEP),
     "deep JSON where nobody looks": GOOD[:-1] + b',"more":' + DEEP + b"}",
