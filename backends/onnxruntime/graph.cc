@@ -95,8 +95,8 @@ void configure(OrtSessionOptions* options, const nlohmann::json& config) {
     check(api().SetSessionGraphOptimizationLevel(options, ORT_ENABLE_BASIC));
   }
   // Handed to the loader as they are: a bare name is looked for along LD_LIBRARY_PATH.
-  for (const std::string library : config.value("/model_operations/op_library_filename"_json_pointer,
-                                                nlohmann::json::array())) {
+  for (const std::string library : config.value(
+           "/model_operations/op_library_filename"_json_pointer, nlohmann::json::array())) {
     void* handle = nullptr;
     check(api().RegisterCustomOpsLibrary(options, library.c_str(), &handle));
   }

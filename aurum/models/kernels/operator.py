@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,3 @@ class Weights:
     def whole(self) -> NDArray[np.int8]:
         """All whole weights that were put."""
         return np.concatenate([np.zeros(0, np.int8), *self._whole])
-
-
-def same_sizes(values: Sequence[int]) -> bool:
-    """Whether they are one."""
-    return len(set(values)) == 1

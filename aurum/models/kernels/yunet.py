@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from aurum.imaging.faces import LISTED, LISTED_SCORE
-from aurum.models.families import candidates, graph
+from aurum.models.families import candidates
 from aurum.models.families.yunet import HEADS
 from aurum.models.kernels.operator import Weights, fragment
 
@@ -28,7 +28,7 @@ def build(model: ModelProto) -> ModelProto | None:
     has_shared = shared[len(convolutions)]
     stem, *units = convolutions
     weight, bias = (weights.values[name] for name in stem.input[1:])
-    # [channel][plane][row][column] -> [plane][row][column][channel]; the planes are R, G and B here.
+    # [channel][plane][row][column] -> [plane][row][column][channel]; planes R, G and B, not B first.
     weights.put(weight[:, ::-1].transpose(1, 2, 3, 0), bias)
     pairs = list(zip(units[::2], units[1::2], strict=True))
     trunk = CHAIN + len(candidates.STRIDES)
