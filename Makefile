@@ -32,9 +32,8 @@ lint: .venv/.test  ## ruff, mypy, clang-format; for the Node client Biome and ts
 
 sanitize-ops: .venv/.test  ## the operators' tests under AddressSanitizer and UBSan
 	@scripts/ops.sh sanitized
-	@LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so) \
-		$$(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
-		AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
+	@for name in asan ubsan stdc++; do found="$${found:-} $$(g++ -print-file-name=lib$$name.so)"; done; \
+		LD_PRELOAD="$$found" ASAN_OPTIONS=detect_leaks=0 AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
 		$(BIN)/python -m pytest -q tests/unit/test_ops.py
 
 fuzz-ops:  ## the operators' kernels on random sizes and weights, the same way; SECONDS=60

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     preflight.check_graphs(settings.repositories)
     preflight.check_shared_memory()
     runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
-    chosen = _kernels(settings, arguments)
+    chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
     flags = [*runtime.flags(settings), *chosen.flags, *arguments]
     stopping = threading.Event()
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if stopping.is_set() else status
 
 
-def _kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:
+def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:
     """Our kernels, unless the flags name other configurations of the models, as for a GPU."""
     if any(flag.startswith("--model-config-name") for flag in arguments):
         return kernels.Choice("", reason="the flags name other configurations")

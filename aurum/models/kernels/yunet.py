@@ -28,7 +28,7 @@ def build(model: ModelProto) -> ModelProto | None:
     has_shared = shared[len(convolutions)]
     stem, *units = convolutions
     weight, bias = (weights.values[name] for name in stem.input[1:])
-    # [channel][plane][row][column] -> [plane][row][column][channel]; planes R, G and B, not B first.
+    # To [plane][row][column][channel], with the planes in the order R, G, B.
     weights.put(weight[:, ::-1].transpose(1, 2, 3, 0), bias)
     pairs = list(zip(units[::2], units[1::2], strict=True))
     trunk = CHAIN + len(candidates.STRIDES)
