@@ -57,7 +57,7 @@ class Choice:
     """What a server is started with."""
 
     name: str  # of the kernels; empty: the plain graphs are served
-    models: tuple[str, ...] = ()  # that run by them
+    models: tuple[str, ...] = ()  # that run by them; a rollout may bring others
     reason: str = ""  # why they are not used
 
     @property
@@ -67,7 +67,7 @@ class Choice:
 
     def __str__(self) -> str:
         if self.name:
-            return f"{self.name}: {', '.join(self.models)}"
+            return f"{self.name}: {', '.join(self.models) or 'none of these models'}"
         return f"none: {self.reason}"
 
 
@@ -90,8 +90,6 @@ def choose(settings: Settings, repository: Path, models: Sequence[str]) -> Choic
             same &= kind == "plain"
         if not same:
             used.append(model)
-    if not used:
-        return Choice("", reason="these models have none")
     return Choice(found.name, tuple(used))
 
 
