@@ -49,7 +49,8 @@ struct OrtApi {
   Skipped skipped_4[3];
   OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*,
                               OrtSession**);  // 7
-  Skipped skipped_8;
+  OrtStatus* (*CreateSessionFromArray)(const OrtEnv*, const void* model, size_t byte_size,
+                                       const OrtSessionOptions*, OrtSession**);
   OrtStatus* (*Run)(OrtSession*, const OrtRunOptions*, const char* const* input_names,
                     const OrtValue* const* inputs, size_t input_count,
                     const char* const* output_names, size_t output_count, OrtValue** outputs);  // 9
@@ -104,7 +105,7 @@ struct OrtApi {
                                        const OrtValue**);  // 90
   OrtStatus* (*KernelContext_GetOutput)(OrtKernelContext*, size_t index, const int64_t* shape,
                                         size_t dims, OrtValue**);
-  Skipped skipped_92;
+  void (*ReleaseEnv)(OrtEnv*);
   void (*ReleaseStatus)(OrtStatus*);  // 93
   Skipped skipped_94;
   void (*ReleaseSession)(OrtSession*);  // 95

@@ -285,6 +285,54 @@ def test_without_the_library_a_graph_with_kernels_is_refused():
         session(graph(*DETECTOR))
 
 
+# --- sessions that are made at once, as Triton makes them; Python's lock would keep them apart ---
+
+AT_ONCE = """
+import ctypes, sys, threading
+from aurum.server.runtime import onnxruntime_library
+library, model = sys.argv[1:]
+ort = ctypes.CDLL(str(onnxruntime_library()))
+ort.OrtGetApiBase.restype = ctypes.POINTER(ctypes.c_void_p)
+get = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)(ort.OrtGetApiBase()[0])
+api = ctypes.cast(get(16), ctypes.POINTER(ctypes.c_void_p))
+
+def call(entry, *given):
+    given = [ctypes.c_char_p(item) if isinstance(item, bytes) else item for item in given]
+    kind = ctypes.CFUNCTYPE(ctypes.c_void_p, *[ctypes.c_void_p] * len(given))
+    if status := kind(api[entry])(*given):
+        message = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(api[2])
+        raise RuntimeError(message(status).decode())
+
+environment = ctypes.c_void_p()
+call(3, 2, b"test", ctypes.byref(environment))
+barrier = threading.Barrier(8)
+
+def load():
+    options, session, handle = (ctypes.c_void_p() for _ in range(3))
+    call(10, ctypes.byref(options))
+    barrier.wait()
+    try:
+        call(29, options, library.encode(), ctypes.byref(handle))
+        call(7, environment, model.encode(), options, ctypes.byref(session))
+    except RuntimeError as error:
+        print(error)
+
+threads = [threading.Thread(target=load) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_sessions_may_be_made_at_once(tmp_path):
+    onnx.save(graph(*DETECTOR), tmp_path / "model.onnx")
+    for _ in range(8):
+        command = [sys.executable, "-c", AT_ONCE, LIBRARY, tmp_path / "model.onnx"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert result.stdout == ""
+
+
 # --- what runs where; each in a process that is told that its processor lacks something ---
 
 PROGRAM = """
