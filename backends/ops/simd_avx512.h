@@ -22,6 +22,13 @@ AURUM_INLINE Vector clamp(Vector value, float low, float high) {
   return _mm512_min_ps(_mm512_max_ps(value, all(low)), all(high));
 }
 
+// As it is, in a register. GCC would else fold a load that several instructions share into each of
+// them, and load it as often.
+AURUM_INLINE Vector kept(Vector value) {
+  __asm__("" : "+v"(value));
+  return value;
+}
+
 // The lanes that the last of several vectors has, where `count` numbers fill them.
 AURUM_INLINE __mmask16 last_lanes(int count) {
   return static_cast<__mmask16>(0xffff >> (LANES - 1 - (count - 1) % LANES));

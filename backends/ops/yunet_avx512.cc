@@ -116,7 +116,8 @@ void depthwise(const float* const rows[3], const Unit& unit, float* out, int wid
 #pragma GCC unroll 6
       for (int column = 0; column < 6; ++column) {
         const ptrdiff_t at = ptrdiff_t(x + column) * CHANNELS;
-        const Vector a = load(top + at), b = load(middle + at), d = load(low + at);
+        const Vector a = kept(load(top + at)), b = kept(load(middle + at)),
+                     d = kept(load(low + at));
 #pragma GCC unroll 3
         for (int t = 0; t < 3; ++t) {
           const int pixel = column - t;
