@@ -12,7 +12,7 @@ $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null | \
 .PHONY: help serve setup test test-node lint coverage audit sbom lock clean sanitize-ops fuzz-ops
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/.serve  ## set up, get and build the models, start Triton, wait until it answers
 	@$(BIN)/aurum up
@@ -31,10 +31,7 @@ lint: .venv/.test  ## ruff, mypy, clang-format; for the Node client Biome and ts
 	@$(NODE) npm run lint
 
 sanitize-ops: .venv/.test  ## the operators' tests under AddressSanitizer and UBSan
-	@scripts/ops.sh sanitized
-	@for name in asan ubsan stdc++; do found="$${found:-} $$(g++ -print-file-name=lib$$name.so)"; done; \
-		LD_PRELOAD="$$found" ASAN_OPTIONS=detect_leaks=0 AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
-		$(BIN)/python -m pytest -q tests/unit/test_ops.py
+	@scripts/sanitize_ops.sh
 
 fuzz-ops:  ## the operators' kernels on random sizes and weights, the same way; SECONDS=60
 	@scripts/ops.sh fuzzer

@@ -49,7 +49,7 @@ def find() -> Found:
         name: str = library.aurum_kernels().decode()
     except (OSError, AttributeError) as error:
         return Found("", f"{LIBRARY} can't be loaded: {error}")
-    return Found(name, "" if name else "this processor has no AVX-512")
+    return Found(name, "" if name else "this processor has neither AVX2 with FMA nor AVX-512")
 
 
 @dataclass(frozen=True)

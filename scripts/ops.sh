@@ -23,6 +23,7 @@ jobs=""
 for source in $sources; do
     object=$folder/$(basename "$source" .cc).o
     case "$source" in
+        *_avx2.cc) more="-mavx2 -mfma" ;;
         *_avx512.cc) more=$avx512 ;;
         *_vnni.cc) more="$avx512 -mavx512vnni" ;;
         *) more= ;;

@@ -87,11 +87,12 @@ void check(const Options& options) {
 
 Embedder::Embedder(const Options& options, const float* floats, size_t float_count,
                    const int8_t* whole, size_t whole_count) {
-  if (cpu() == Cpu::plain) throw Misfit("this processor has no AVX-512");
+  check_cpu();
   check(options);
   Reader reader(arena_, floats, float_count, whole, whole_count);
   const bool vnni = whole_count > 0 && cpu() == Cpu::avx512_vnni;
-  if (vnni) embed_ = embed_vnni;
+  if (vnni) compiled_ = &AVX512_VNNI;
+  if (cpu() == Cpu::avx2) compiled_ = &AVX2;
   Parts parts(reader, whole_count > 0, vnni);
   int before = 0;
   for (int i = 0; i < STAGES; ++i) {
@@ -120,11 +121,11 @@ Embedder::Embedder(const Options& options, const float* floats, size_t float_cou
 
 void Embedder::run(const uint8_t* crops, int64_t count, float* embeddings, float* lengths) {
   const int together = static_cast<int>(std::min<int64_t>(count, MOST_FACES));
-  const Scratch::Loan loan(scratch_, scratch_floats(net_, together) * sizeof(float));
+  const Scratch::Loan loan(scratch_, compiled_->scratch_floats(net_, together) * sizeof(float));
   for (int64_t done = 0; done < count; done += together) {
     const int part = static_cast<int>(std::min<int64_t>(count - done, together));
-    embed_(net_, crops + done * SIDE * SIDE * 3, part, reinterpret_cast<float*>(loan.data()),
-           embeddings + done * DIMENSIONS);
+    compiled_->embed(net_, crops + done * SIDE * SIDE * 3, part,
+                     reinterpret_cast<float*>(loan.data()), embeddings + done * DIMENSIONS);
   }
   for (int64_t face = 0; face < count; ++face, embeddings += DIMENSIONS) {
     float squares = 0;

@@ -71,12 +71,15 @@ struct Net {
   Linear head;
 };
 
-// Floats of scratch memory that a run of this many faces wants.
-size_t scratch_floats(const Net& net, int faces);
-// Embeddings [count][512], not yet normalized, of crops uint8 [count][112][112][3], RGB; `count` is
-// at most MOST_FACES.
-void embed_avx512(const Net& net, const uint8_t* crops, int count, float* scratch, float* to);
-void embed_vnni(const Net& net, const uint8_t* crops, int count, float* scratch, float* to);
+// What is compiled for each kind of processor (edgeface_net.h).
+struct Compiled {
+  // Floats of scratch memory that a run of this many faces wants.
+  size_t (*scratch_floats)(const Net& net, int faces);
+  // Embeddings [count][512], not yet normalized, of crops uint8 [count][112][112][3], RGB; `count`
+  // is at most MOST_FACES.
+  void (*embed)(const Net& net, const uint8_t* crops, int count, float* scratch, float* to);
+};
+extern const Compiled AVX2, AVX512, AVX512_VNNI;
 
 struct Options {
   std::vector<int64_t> channels;  // of each stage
@@ -97,7 +100,7 @@ class Embedder {
  private:
   Arena arena_;
   Net net_;
-  decltype(&embed_avx512) embed_ = embed_avx512;
+  const Compiled* compiled_ = &AVX512;
   Scratch scratch_;
 };
 

@@ -1,5 +1,5 @@
-// EdgeFace's net in AVX-512, channels last, included by each file that compiles it with MLPs of its
-// own kind (edgeface_avx512.cc, edgeface_vnni.cc).
+// EdgeFace's net, channels last, included by each file that compiles it for a kind of processor,
+// with MLPs of its own kind (edgeface_avx2.cc, edgeface_avx512.cc, edgeface_vnni.cc).
 //
 // What is worked on stays in the core's second-level cache: the first two stages, whose pictures
 // are large and whose weights are small, are computed face by face, the other two for all faces of
@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "edgeface.h"
-#include "linear_avx512.h"
+#include "linear.h"
 
 namespace edgeface {
 namespace {
@@ -36,13 +36,13 @@ void normalize(const float* in, float* out, int tokens, int channels, const Norm
   for (; tokens > 0; --tokens, in += width, out += width) {
     Vector sum = zero(), squares = zero();
     for (int c = 0; c < width; c += LANES) sum += load(in + c);
-    const float mean = _mm512_reduce_add_ps(sum) * one;
+    const float mean = sum_of(sum) * one;
     for (int c = 0; c < width; c += LANES) {
       const Vector off = load(in + c) - all(mean);
       squares = fma(off, off, squares);
     }
     // The padding is 0, so that each of its lanes is `mean` off.
-    const float all_squares = _mm512_reduce_add_ps(squares) - (width - channels) * mean * mean;
+    const float all_squares = sum_of(squares) - (width - channels) * mean * mean;
     const Vector inverse = all(1.0f / std::sqrt(all_squares * one + 1e-6f));
     for (int c = 0; c < width; c += LANES) {
       const Vector even = (load(in + c) - all(mean)) * inverse;
@@ -88,7 +88,7 @@ void convolve(const float* in, float* out, int side, int width, int kernel, cons
       for (int x = 0; x < side;) {
         const int left = side - x;
         const float* const at = from + x * width;
-        if (left >= 14) {
+        if (REGISTERS > 14 && left >= 14) {
           depthwise<14>(at, row, to + x * width, width, weights + c, b, kernel), x += 14;
         } else if (left >= 7) {
           depthwise<7>(at, row, to + x * width, width, weights + c, b, kernel), x += 7;
@@ -124,18 +124,14 @@ void convolve_parts(const Attention& attention, const float* in, float* out, int
 }
 
 // One head of the attention between channels: `size` channels that begin anywhere, so that the last
-// of their VECTORS is a part of one. Eight channels or tokens are worked on at a time.
+// of their VECTORS is a part of one. A few channels or tokens are worked on at a time.
 template <int VECTORS>
 void attend(const float* question, const float* key, const float* value, ptrdiff_t stride,
             const float* question_scale, const float* key_scale, int size, int tokens, float* out,
             ptrdiff_t out_stride) {
-  constexpr int TOGETHER = 8, ROOM = VECTORS * LANES;
-  const auto lanes = [&](int v) -> __mmask16 {
-    return v < VECTORS - 1 ? 0xffff : last_lanes(size);
-  };
-  const auto part = [&](const float* from, int v) {
-    return _mm512_maskz_loadu_ps(lanes(v), from + v * LANES);
-  };
+  constexpr int TOGETHER = REGISTERS / 4, ROOM = VECTORS * LANES;
+  const auto lanes = [&](int v) { return first_lanes(size - v * LANES); };
+  const auto part = [&](const float* from, int v) { return load(from + v * LANES, lanes(v)); };
   // How much of each channel (row) goes into each channel (column).
   alignas(64) float share[ROOM][ROOM] = {};
   for (int first = 0; first < size; first += TOGETHER) {
@@ -153,17 +149,18 @@ void attend(const float* question, const float* key, const float* value, ptrdiff
     // Softmax. What two channels have in common is at most `question_scale`, 1 times the
     // temperature, so that exp can't overflow; but as usual the largest is subtracted.
     for (int i = 0; i < TOGETHER && first + i < size; ++i) {
-      Vector most = all(-3e38f), total = zero();
+      constexpr float LEAST = -3e38f;
+      Vector sizes = all(LEAST), total = zero();
       for (int v = 0; v < VECTORS; ++v) {
         sum[i][v] = sum[i][v] * all(question_scale[first + i]) * part(key_scale, v);
-        most = _mm512_mask_max_ps(most, lanes(v), most, sum[i][v]);
+        sizes = most(sizes, or_else(sum[i][v], LEAST, lanes(v)));
       }
-      const Vector largest = all(_mm512_reduce_max_ps(most));
+      const Vector largest = all(most_of(sizes));
       for (int v = 0; v < VECTORS; ++v) {
-        sum[i][v] = _mm512_maskz_mov_ps(lanes(v), exp(sum[i][v] - largest));
+        sum[i][v] = or_else(exp(sum[i][v] - largest), 0.0f, lanes(v));
         total += sum[i][v];
       }
-      const Vector inverse = all(1.0f / _mm512_reduce_add_ps(total));
+      const Vector inverse = all(1.0f / sum_of(total));
       alignas(64) float row[ROOM];
       for (int v = 0; v < VECTORS; ++v) store(row + v * LANES, sum[i][v] * inverse);
       for (int c = 0; c < size; ++c) share[c][first + i] = row[c];
@@ -187,7 +184,7 @@ void attend(const float* question, const float* key, const float* value, ptrdiff
     }
     for (int i = 0; i < TOGETHER && first + i < tokens; ++i) {
       for (int v = 0; v < VECTORS; ++v) {
-        _mm512_mask_storeu_ps(out + (first + i) * out_stride + v * LANES, lanes(v), sum[i][v]);
+        store(out + (first + i) * out_stride + v * LANES, sum[i][v], lanes(v));
       }
     }
   }
@@ -209,7 +206,7 @@ void attend(const Attention& attention, float* tokens, int count, int channels, 
       const Vector x = load(all_three + t * stride + c);
       squares = fma(x, x, squares);
     }
-    store(scale + c, _mm512_div_ps(all(1.0f), _mm512_max_ps(_mm512_sqrt_ps(squares), all(1e-12f))));
+    store(scale + c, quotient(all(1.0f), most(root(squares), all(1e-12f))));
   }
   std::memset(work.a, 0, size_t(count) * width * sizeof(float));
   for (int head = 0; head < HEADS; ++head) {
@@ -246,9 +243,11 @@ void stem(const Net& net, const uint8_t* crop, float* tokens, Work& work) {
     for (int x = 0; x < ACROSS; ++x) {
       for (int line = 0; line < PATCH; ++line) {
         const uint8_t* const from = crop + ((y * PATCH + line) * SIDE + x * PATCH) * 3;
-        const __m128i bytes = _mm_maskz_loadu_epi8((1 << LINE) - 1, from);
-        _mm512_mask_storeu_ps(work.a + x * DEPTH + line * LINE, (1 << LINE) - 1,
-                              _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)));
+        alignas(16) uint8_t bytes[LANES] = {};
+        std::memcpy(bytes, from, LINE);
+        // What is beyond the line is overwritten by the next one.
+        store(work.a + x * DEPTH + line * LINE,
+              from_bytes(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes))));
       }
     }
     float* const row = tokens + ptrdiff_t(y) * ACROSS * width;
@@ -333,8 +332,13 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
   return used;
 }
 
+size_t count_floats(const Net& net, int faces) {
+  Work work;
+  return place(net, faces, nullptr, work);
+}
+
 template <class Mlps>
-void embed(const Net& net, const uint8_t* crops, int faces, float* scratch, float* to) {
+void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch, float* to) {
   Work work;
   place(net, faces, scratch, work);
   const Stage &second = net.stage[1], &third = net.stage[2], &fourth = net.stage[3];

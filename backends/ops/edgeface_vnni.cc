@@ -28,8 +28,6 @@ struct Whole {
 
 }  // namespace
 
-void embed_vnni(const Net& net, const uint8_t* crops, int count, float* scratch, float* to) {
-  embed<Whole>(net, crops, count, scratch, to);
-}
+const Compiled AVX512_VNNI{count_floats, embed_some<Whole>};
 
 }  // namespace edgeface

@@ -10,7 +10,7 @@
 // `offset` is -32768 sum w.
 #pragma once
 
-#include "linear_avx512.h"
+#include "linear.h"
 
 namespace {
 
@@ -35,7 +35,7 @@ AURUM_INLINE __m512i four_bytes(const uint8_t* from) {
   return _mm512_set1_epi32(four);
 }
 
-// As `block` of linear_avx512.h, four steps down the matrix at once.
+// As `block` of linear.h, four steps down the matrix at once.
 template <int VECTORS, int ROWS, Then THEN>
 void whole_block(const WholeRows& rows, const WholeLinear& linear, const int8_t* panel, int first) {
   __m512i sum[ROWS][VECTORS];
@@ -136,9 +136,9 @@ void multiply(const WholeLinear& linear, const WholeRows& rows, int count) {
 
 // A row of floats, in whole vectors, in two planes of bytes; gives its scale.
 float to_whole(const float* row, int width, float levels, uint8_t* high, uint8_t* low) {
-  Vector most = all(1e-20f);
-  for (int c = 0; c < width; c += LANES) most = _mm512_max_ps(most, _mm512_abs_ps(load(row + c)));
-  const float largest = _mm512_reduce_max_ps(most);
+  Vector sizes = all(1e-20f);
+  for (int c = 0; c < width; c += LANES) sizes = most(sizes, _mm512_abs_ps(load(row + c)));
+  const float largest = most_of(sizes);
   const Vector scale = all(levels / largest);
   for (int c = 0; c < width; c += LANES) {
     const __m512i q =

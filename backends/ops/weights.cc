@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cpu.h"
+
 namespace {
 
 // Where a matrix's element lies in its panels: those of `depth` rows, `together` of them in one.
@@ -27,6 +29,10 @@ void into_panels(Element* to, int depth, int columns, int together, Value value)
 }
 
 }  // namespace
+
+void check_cpu() {
+  if (cpu() == Cpu::plain) throw Misfit("this processor has neither AVX2 with FMA nor AVX-512");
+}
 
 Reader::Reader(Arena& arena, const float* floats, size_t float_count, const int8_t* whole,
                size_t whole_count)

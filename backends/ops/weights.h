@@ -12,6 +12,9 @@ struct Misfit : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Raises Misfit where this processor runs none of the kernels.
+void check_cpu();
+
 constexpr int COLUMNS_PER_VECTOR = 16;
 
 // Channels are kept in whole vectors; what is beyond the last one is 0.

@@ -38,8 +38,9 @@ int cells(int height, int width) {
   return count;
 }
 
-Detector::Detector(const Options& options, const float* weights, size_t count) : options_(options) {
-  if (cpu() == Cpu::plain) throw Misfit("this processor has no AVX-512");
+Detector::Detector(const Options& options, const float* weights, size_t count)
+    : options_(options), compiled_(cpu() == Cpu::avx2 ? AVX2 : AVX512) {
+  check_cpu();
   if (options.middle != 32 && options.middle != WIDE) {
     throw Misfit("no YuNet has " + std::to_string(options.middle) + " channels in the middle");
   }
@@ -73,7 +74,7 @@ void Detector::check(int64_t height, int64_t width) const {
 
 size_t Detector::scratch_size(int64_t batch, int height, int width) const {
   const size_t answers = size_t(batch) * cells(height, width) * (HEADS + 1);
-  return (answers + SLACK + scratch_floats(net_, height, width)) * sizeof(float);
+  return (answers + SLACK + compiled_.scratch_floats(net_, height, width)) * sizeof(float);
 }
 
 // How many candidates are listed: those of the photo that has most, see candidates.py.
@@ -86,8 +87,8 @@ int Detector::detect(const uint8_t* photos, int64_t batch, int height, int width
   int most_sure = 0;
   for (int64_t photo = 0; photo < batch; ++photo) {
     float* const own = scores + photo * count;
-    detect_avx512(net_, photos + photo * 3 * height * width, height, width, scratch,
-                  logits + photo * count * HEADS, own);
+    compiled_.detect(net_, photos + photo * 3 * height * width, height, width, scratch,
+                     logits + photo * count * HEADS, own);
     const int sure = static_cast<int>(
         std::count_if(own, own + count, [&](float score) { return score >= options_.sure; }));
     most_sure = std::max(most_sure, sure);

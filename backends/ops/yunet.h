@@ -38,11 +38,15 @@ struct Net {
 // The cells of all levels.
 int cells(int height, int width);
 
-// Floats of scratch memory that a photo of this size wants.
-size_t scratch_floats(const Net& net, int height, int width);
-// The logits [cells][16] and the scores [cells] of one photo, uint8 [3][height][width].
-void detect_avx512(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
-                   float* logits, float* scores);
+// What is compiled for each kind of processor (yunet_net.h).
+struct Compiled {
+  // Floats of scratch memory that a photo of this size wants.
+  size_t (*scratch_floats)(const Net& net, int height, int width);
+  // The logits [cells][16] and the scores [cells] of one photo, uint8 [3][height][width].
+  void (*detect)(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
+                 float* logits, float* scores);
+};
+extern const Compiled AVX2, AVX512;
 
 // What the graph says of itself.
 struct Options {
@@ -85,6 +89,7 @@ class Detector {
             Candidates to) const;
 
   Options options_;
+  const Compiled& compiled_;
   Arena arena_;
   Net net_;
   Scratch scratch_;

@@ -1,13 +1,14 @@
 // Rows of floats times a matrix of weights that lies in panels (weights.h).
 //
-// A block of rows x one panel is computed at a time, all of its sums in registers: `rows` x
-// `vectors` of them, where a panel is `vectors` x 16 columns wide. Each step down the matrix loads
-// that many vectors of weights and, for each row, one number for all lanes; so that rows x vectors
-// multiplications cost rows + vectors loads. A panel is read from top to bottom once for each block
-// of rows, and stays in the first-level cache from the second on.
+// A block of rows x one panel, or with AVX2's few registers x one vector of it, is computed at a
+// time, all of its sums in registers: `rows` x `vectors` of them, where a panel is `vectors` x 16
+// columns wide. Each step down the matrix loads that many vectors of weights and, for each row, one
+// number for all lanes; so that rows x vectors multiplications cost rows + vectors loads. A panel
+// is read from top to bottom once for each block of rows, and stays in the first-level cache from
+// the second on.
 #pragma once
 
-#include "simd_avx512.h"
+#include "simd.h"
 #include "weights.h"
 
 namespace {
@@ -36,8 +37,9 @@ AURUM_INLINE Vector gelu(Vector x) {
   return x * fma(p, c, all(0.5f));
 }
 
-// As many rows as leave registers for the weights of one step: 32 in all.
+// As many rows as leave registers for the weights of one step.
 constexpr int most_rows(int vectors) {
+  if (REGISTERS < 32) return 6;
   return vectors == 1 ? 16 : vectors <= 3 ? 8 : vectors == 4 ? 6 : 5;
 }
 
@@ -50,7 +52,7 @@ struct Rows {
 };
 
 template <int VECTORS, int ROWS, Then THEN>
-void block(const Rows& rows, const float* weights, const float* bias, int depth) {
+void block(const Rows& rows, const float* weights, int stride, const float* bias, int depth) {
   Vector sum[ROWS][VECTORS];
 #pragma GCC unroll 8
   for (int v = 0; v < VECTORS; ++v) {
@@ -58,10 +60,10 @@ void block(const Rows& rows, const float* weights, const float* bias, int depth)
     for (int r = 0; r < ROWS; ++r) sum[r][v] = load(bias + v * LANES);
   }
   const float* const in = rows.in;
-  for (int k = 0; k < depth; ++k, weights += VECTORS * LANES) {
+  for (int k = 0; k < depth; ++k, weights += stride) {
     Vector w[VECTORS];
 #pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; ++v) w[v] = load(weights + v * LANES);
+    for (int v = 0; v < VECTORS; ++v) w[v] = kept(load(weights + v * LANES));
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
       const Vector x = all(in[r * rows.in_stride + k]);
@@ -75,9 +77,16 @@ void block(const Rows& rows, const float* weights, const float* bias, int depth)
     for (int v = 0; v < VECTORS; ++v) {
       const ptrdiff_t at = r * rows.out_stride + v * LANES;
       Vector y = sum[r][v];
-      if (THEN == Then::gelu) y = gelu(y);
       if (THEN == Then::add) y += load(rows.added + at);
       store(rows.out + at, y);
+    }
+  }
+  if (THEN != Then::gelu) return;
+  // Once the sums have left their registers, which GELU needs for itself.
+  for (int r = 0; r < ROWS; ++r) {
+    for (int v = 0; v < VECTORS; ++v) {
+      float* const at = rows.out + r * rows.out_stride + v * LANES;
+      store(at, gelu(load(at)));
     }
   }
 }
@@ -85,19 +94,21 @@ void block(const Rows& rows, const float* weights, const float* bias, int depth)
 // `count` rows in blocks of nearly the same height, none higher than ROWS: a low block at the end
 // would have too few sums to keep both multipliers busy.
 template <int VECTORS, int ROWS, Then THEN>
-void blocks_of(int height, const Rows& rows, const float* weights, const float* bias, int depth) {
+void blocks_of(int height, const Rows& rows, const float* weights, int stride, const float* bias,
+               int depth) {
   if constexpr (ROWS > 0) {
-    if (height == ROWS) return block<VECTORS, ROWS, THEN>(rows, weights, bias, depth);
-    blocks_of<VECTORS, ROWS - 1, THEN>(height, rows, weights, bias, depth);
+    if (height == ROWS) return block<VECTORS, ROWS, THEN>(rows, weights, stride, bias, depth);
+    blocks_of<VECTORS, ROWS - 1, THEN>(height, rows, weights, stride, bias, depth);
   }
 }
 
+// VECTORS of a panel whose rows are `stride` wide.
 template <int VECTORS, Then THEN>
-void panel(Rows rows, int count, const float* weights, const float* bias, int depth) {
+void panel(Rows rows, int count, const float* weights, int stride, const float* bias, int depth) {
   constexpr int MOST = most_rows(VECTORS);
   for (int blocks = (count + MOST - 1) / MOST; blocks > 0; --blocks) {
     const int height = (count + blocks - 1) / blocks;
-    blocks_of<VECTORS, MOST, THEN>(height, rows, weights, bias, depth);
+    blocks_of<VECTORS, MOST, THEN>(height, rows, weights, stride, bias, depth);
     rows.in += height * rows.in_stride;
     rows.out += height * rows.out_stride;
     rows.added += height * rows.out_stride;
@@ -110,28 +121,27 @@ template <Then THEN>
 void multiply(const Linear& linear, Rows rows, int count) {
   const float *weights = linear.weights, *bias = linear.bias;
   for (int left = linear.columns / LANES; left > 0;) {
-    const int vectors = panel_vectors(linear.columns, left);
-    switch (vectors) {
-      case 1:
-        panel<1, THEN>(rows, count, weights, bias, linear.depth);
-        break;
-      case 2:
-        panel<2, THEN>(rows, count, weights, bias, linear.depth);
-        break;
-      case 3:
-        panel<3, THEN>(rows, count, weights, bias, linear.depth);
-        break;
-      case 4:
-        panel<4, THEN>(rows, count, weights, bias, linear.depth);
-        break;
-      default:
-        panel<5, THEN>(rows, count, weights, bias, linear.depth);
+    const int vectors = panel_vectors(linear.columns, left), stride = vectors * LANES;
+    if constexpr (REGISTERS < 32) {
+      for (int v = 0; v < vectors; ++v) {
+        const int column = v * LANES;
+        const Rows part{rows.in, rows.in_stride, rows.out + column, rows.out_stride,
+                        rows.added + column};
+        panel<1, THEN>(part, count, weights + column, stride, bias + column, linear.depth);
+      }
+    } else {
+      const auto all_of_it = vectors == 1   ? panel<1, THEN>
+                             : vectors == 2 ? panel<2, THEN>
+                             : vectors == 3 ? panel<3, THEN>
+                             : vectors == 4 ? panel<4, THEN>
+                                            : panel<5, THEN>;
+      all_of_it(rows, count, weights, stride, bias, linear.depth);
     }
     left -= vectors;
-    weights += static_cast<ptrdiff_t>(linear.depth) * vectors * LANES;
-    bias += vectors * LANES;
-    rows.out += vectors * LANES;
-    rows.added += vectors * LANES;
+    weights += ptrdiff_t(linear.depth) * stride;
+    bias += stride;
+    rows.out += stride;
+    rows.added += stride;
   }
 }
 
