@@ -307,7 +307,7 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
     size_t& state = i < 2 ? first_two : last_two;
     if (tokens * width > state) state = tokens * width;
     if (across * across * width > bordered) bordered = across * across * width;
-    if (tokens * 3 * width > spread) spread = tokens * 3 * width;
+    if (i > 0 && tokens * 3 * width > spread) spread = tokens * 3 * width;
     if (TILE * 4 * width > spread) spread = TILE * 4 * width;
   }
   // A face of the first two stages lies behind those that have left them.

@@ -247,7 +247,7 @@ EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBa
   static const OrtCustomOp yunet_op = described<YuNet>(), edgeface_op = described<EdgeFace>();
   static std::mutex one_at_a_time;  // Triton loads models side by side
   const std::lock_guard lock(one_at_a_time);
-  api = base->GetApi(ORT_API_VERSION_OF_OPS);
+  if (api == nullptr) api = base->GetApi(ORT_API_VERSION_OF_OPS);
   if (api == nullptr) {
     return base->GetApi(1)->CreateStatus(ORT_FAIL, "aurum's operators need onnxruntime 1.16");
   }

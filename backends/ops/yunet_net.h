@@ -4,7 +4,7 @@
 // No picture is ever whole. Each unit keeps a ring of the last three rows of its point convolution,
 // and as soon as it has three, it computes a row of its answer and hands that on to the next unit.
 // So a row of the photo runs down the whole chain before the next one is read, and all that is
-// being worked on, half a megabyte for a photo of 512x512, stays in the core's second-level cache.
+// being worked on, 0.8 MB for a photo of 512x512, stays in the core's second-level cache.
 // Computed picture by picture, each of the first tensors alone would be 2 to 4 MB.
 //
 // What the way back needs of the chain (its pictures at strides 8 and 16) is kept whole.
