@@ -1,15 +1,24 @@
-# NVIDIA's Triton with what our steps import. The graphs come in by a volume (docs/deployment.md).
+# NVIDIA's Triton with what our steps import, and our operators, which its ONNX Runtime loads. The
+# graphs come in by a volume (docs/deployment.md).
+FROM nvcr.io/nvidia/tritonserver:25.10-py3 AS operators
+RUN apt-get update && apt-get install -y --no-install-recommends g++
+COPY backends /opt/aurum/backends
+COPY scripts/ops.sh /opt/aurum/scripts/
+RUN /opt/aurum/scripts/ops.sh library
+
 FROM nvcr.io/nvidia/tritonserver:25.10-py3
 
 COPY locks/image.txt /opt/aurum/
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement /opt/aurum/image.txt \
     && echo /opt/aurum > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/aurum.pth"
+COPY --from=operators /opt/aurum/backends/ops/libaurum_ops.so /opt/aurum/backends/ops/
 COPY aurum /opt/aurum/aurum
 COPY model_repository /opt/aurum/model_repository
 COPY python_backends /opt/aurum/python_backends
 COPY ensembles /opt/aurum/ensembles
 
 ENV AURUM_HOST=0.0.0.0 \
+    LD_LIBRARY_PATH=/opt/aurum/backends/ops:${LD_LIBRARY_PATH} \
     MALLOC_ARENA_MAX=2 \
     OMP_NUM_THREADS=1 \
     OPENBLAS_NUM_THREADS=1 \

@@ -1,6 +1,7 @@
 # Everything a newcomer needs: `make serve` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+SOURCES := $(wildcard backends/*/*.cc backends/*/*.h backends/ops/tests/*.cc)
 NODE := cd client/node && PATH="$(CURDIR)/$(BIN):$$PATH"
 
 # A checkout that was moved is set up anew: scripts/setup.sh tells why.
@@ -8,10 +9,10 @@ $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null | \
 	grep -qvF "$$(pwd -P)/.venv" && rm -f .venv/.serve .venv/.test)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test test-node lint coverage audit sbom lock clean
+.PHONY: help serve setup test test-node lint coverage audit sbom lock clean sanitize-ops fuzz-ops
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/.serve  ## set up, get and build the models, start Triton, wait until it answers
 	@$(BIN)/aurum up
@@ -26,8 +27,15 @@ lint: .venv/.test  ## ruff, mypy, clang-format; for the Node client Biome and ts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/clang-format --dry-run -Werror backends/onnxruntime/*.cc backends/onnxruntime/*.h
+	@$(BIN)/clang-format --dry-run -Werror $(SOURCES)
 	@$(NODE) npm run lint
+
+sanitize-ops: .venv/.test  ## the operators' tests under AddressSanitizer and UBSan
+	@scripts/sanitize_ops.sh
+
+fuzz-ops:  ## the operators' kernels on random sizes and weights, the same way; SECONDS=60
+	@scripts/ops.sh fuzzer
+	@backends/ops/build/sanitized/fuzz $(or $(SECONDS),60)
 
 setup: .venv/.test  ## only make .venv with everything in it
 
@@ -44,10 +52,10 @@ lock:  ## write locks/ anew, newest versions that fit; KEEP=--keep: only what is
 
 clean:  ## remove what was made: .venv, built graphs, caches (not the pulled models)
 	rm -rf .venv client/node/node_modules client/node/dist client/node/build .aurum/models/served \
-		model_repository/*/1 backends/onnxruntime/*.so .pytest_cache .mypy_cache .ruff_cache .coverage
+		model_repository/*/1 backends/*/*.so backends/ops/build .pytest_cache .mypy_cache .ruff_cache .coverage
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
 		client/node/package-lock.json $(wildcard locks/*.txt) scripts/setup.sh scripts/backend.sh \
-		$(wildcard backends/onnxruntime/*.cc backends/onnxruntime/*.h)
+		scripts/ops.sh $(SOURCES)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

@@ -129,6 +129,12 @@ class Settings:
         flag,
         "1: serve no profile whose weights' commercial use is forbidden or unclear.",
     )
+    kernels: str = _setting(
+        "auto",
+        one_of("auto", "off"),
+        "`auto`: our own kernels compute the models that they can, where the processor has the "
+        "instructions (docs/kernels.md). `off`: ONNX Runtime computes all.",
+    )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
         25_000_000, between(int, 1, 1 << 31), "Largest encoded photo, in bytes."

@@ -76,8 +76,9 @@ tool() { # tool COMMAND PACKAGE REASON
 }
 tool g++ g++ "Triton's ONNX Runtime backend is compiled"
 [ -e /usr/include/nlohmann/json.hpp ] || need nlohmann-json3-dev "the backend reads Triton's JSON"
-echo "compiling the ONNX Runtime backend"
+echo "compiling the ONNX Runtime backend and its operators"
 scripts/backend.sh
+scripts/ops.sh library
 
 if [ "$purpose" = test ]; then
     tool wrk wrk "the benchmarks load HTTP servers with wrk"

@@ -36,7 +36,11 @@ def stage(settings, graphs: dict[str, tuple[Path, str]]) -> Release:
     candidate = Release(
         number,
         "simulated",
-        {name: Graph(said, store.keep(path), number) for name, (path, said) in graphs.items()},
+        {
+            name: Graph(said, digest, number, own)
+            for name, (path, said) in graphs.items()
+            for digest, own in [store.keep(path)]
+        },
         now(),
         "a test",
     )

@@ -57,6 +57,7 @@ def examine(settings: Settings) -> list[Result]:
         "shared memory": shared_memory,
         "folders": folders,
         "models": models,
+        "kernels": kernels,
         "ports": ports,
     }
     results: list[Result] = []
@@ -180,6 +181,22 @@ def models(settings: Settings) -> Iterator[Result]:
         yield Result("profile", "ok", f"{profile.name}: {profile.description}")
     yield from _files(profile, settings)
     yield _commercial_use(profile)
+
+
+def kernels(settings: Settings) -> Iterator[Result]:
+    """Which of our kernels this machine runs."""
+    from aurum.kernels import LIBRARY, find
+
+    found = find()
+    if settings.kernels == "off":
+        yield Result("kernels", "ok", "none: AURUM_KERNELS=off")
+    elif found.name:
+        yield Result("kernels", "ok", found.name)
+    elif LIBRARY.is_file():
+        yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes all")
+    else:
+        mend = "run `make setup`; without it everything works, but slower"
+        yield Result("kernels", "warn", f"none: {found.reason}", mend)
 
 
 def expected_profile(content: Manifest, settings: Settings) -> Profile:

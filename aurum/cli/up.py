@@ -57,7 +57,7 @@ def _serve(server: Server, served: Rows) -> None:
         if not stopping.is_set():
             if server.settings.playground:
                 page = beside.enter_context(Playground(server.settings))
-            console.print(_ready(server.settings, served, page))
+            console.print(_ready(server, served, page))
             supervisor.watch()
         console.print("draining requests in flight, then stopping (Ctrl-C again: at once)")
     console.print("stopped")
@@ -68,7 +68,8 @@ def say(line: str) -> None:
     console.print(escape(line), soft_wrap=True)
 
 
-def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:
+def _ready(server: Server, served: Rows, page: Playground | None) -> Table:
+    settings = server.settings
     table = Table(title="Aurum Face Serving is ready", show_header=False, title_justify="left")
     table.add_row("HTTP", settings.http_url)
     table.add_row("gRPC", settings.grpc_url)
@@ -79,5 +80,6 @@ def _ready(settings: Settings, served: Rows, page: Playground | None) -> Table:
     table.add_row("pipelines", ", ".join(PIPELINES))
     for row in served:
         table.add_row(*row)
+    table.add_row("kernels", str(server.kernels))
     table.add_row("stop", "Ctrl-C")
     return table

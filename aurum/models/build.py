@@ -10,8 +10,9 @@ from pathlib import Path
 import onnx
 
 from aurum import files
+from aurum import kernels as ours
 from aurum.imaging import align, faces
-from aurum.models import families, manifest, prove, pull
+from aurum.models import families, kernels, manifest, prove, pull
 from aurum.models.families import SERVED
 from aurum.models.manifest import Model, Profile
 from aurum.settings import Settings
@@ -66,16 +67,36 @@ def build(
     folder = settings.model_cache / "served"
     version = entry.sha256[:12] if entry.sha256 else "none"
     path = folder / f"{entry.name}-{name}-{version}-{_recipe(entry)}.onnx"
-    if path.is_file():
-        return path, identity(path)
-    say(f"building {name} from {entry.name}")
-    graph = families.build(name, entry, onnx.load(str(upstream)) if upstream else None)
-    if upstream:
-        say(f"proving it equal to {upstream.name}")
-        prove.prove(name, graph, onnx.load(str(upstream)), entry)
-    folder.mkdir(parents=True, exist_ok=True)
-    files.write(path, graph.SerializeToString(deterministic=True))
+    if not path.is_file():
+        say(f"building {name} from {entry.name}")
+        graph = families.build(name, entry, onnx.load(str(upstream)) if upstream else None)
+        if upstream:
+            say(f"proving it equal to {upstream.name}")
+            prove.prove(name, graph, onnx.load(str(upstream)), entry)
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write(path, graph.SerializeToString(deterministic=True))
+    if not ours.beside(path).is_file() and ours.find().name:
+        _build_with_kernels(name, entry, upstream, path, say)
     return path, identity(path)
+
+
+def _build_with_kernels(
+    name: str, entry: Model, upstream: Path | None, plain: Path, say: Callable[[str], None]
+) -> None:
+    """The graph with kernels beside a plain one; the plain one once more where there are none.
+
+    Only on a machine that can run it: what was not proven is not served.
+    """
+    target = ours.beside(plain)
+    graph = kernels.build(name, entry, onnx.load(str(upstream))) if upstream else None
+    if graph is None or upstream is None:
+        files.write(target, plain.read_bytes())
+        return
+    say(f"proving {name} with our kernels equal to {upstream.name}")
+    prove.prove(name, graph, onnx.load(str(upstream)), entry, ours.LIBRARY)
+    mark = {item.key: item.value for item in graph.metadata_props}
+    onnx.helper.set_model_props(graph, {**mark, ours.MARK: files.sha256(plain)})
+    files.write(target, graph.SerializeToString(deterministic=True))
 
 
 def install(prepared: Prepared, repository: Path) -> None:
@@ -84,11 +105,18 @@ def install(prepared: Prepared, repository: Path) -> None:
 
 
 def install_graphs(graphs: Mapping[str, Path], repository: Path) -> None:
-    """As `install`, of graphs by served name."""
+    """As `install`, of graphs by served name; those with kernels that lie beside them, too."""
     for name, source in graphs.items():
         target = repository / name / "1" / "model.onnx"
-        if target.is_file() and files.sha256(target) == files.sha256(source):
-            continue
+        _install(source, target)
+        if ours.beside(source).is_file():
+            _install(ours.beside(source), ours.beside(target))
+        else:
+            ours.beside(target).unlink(missing_ok=True)
+
+
+def _install(source: Path, target: Path) -> None:
+    if not target.is_file() or files.sha256(target) != files.sha256(source):
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write(target, source.read_bytes())
 
@@ -102,7 +130,11 @@ def identity(path: Path) -> str:
 def _recipe(entry: Model) -> str:
     """A digest of all that a graph is built from, but for its weights: code and manifest entry."""
     digest = hashlib.sha256(f"{onnx.__version__} {entry}".encode())
-    sources = sorted(Path(families.__file__).parent.glob("*.py"))
+    folders = [
+        (Path(folder), "*.py") for package in (families, kernels) for folder in package.__path__
+    ]
+    folders.append((ours.LIBRARY.parent, "*.[ch]*"))
+    sources = [path for folder, pattern in folders for path in sorted(folder.glob(pattern))]
     for source in (*sources, Path(align.__file__), Path(faces.__file__)):  # their constants
         digest.update(source.read_bytes())
     return digest.hexdigest()[:8]

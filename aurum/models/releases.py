@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aurum import files
+from aurum import files, kernels
 from aurum.errors import OperatorError
 from aurum.pipeline.versions import FILE
 
@@ -33,6 +33,12 @@ class Graph:
     id: str  # what its answers say, e.g. edgeface_xs_q@f078bab9d777
     sha256: str  # of the graph's file
     version: int  # its version in Triton: that of the release that brought it
+    kernels: str = ""  # sha256 of the graph with our kernels beside it; empty: there is none
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """What it is made of."""
+        return self.sha256, self.kernels
 
 
 @dataclass(frozen=True)
@@ -135,27 +141,19 @@ class Store:
         text = json.dumps({"format": FORMAT, **asdict(state)}, indent=1)
         files.write(self._state, (text + "\n").encode())
 
-    def keep(self, source: Path) -> str:
-        """Keep a copy of a graph; its sha256."""
-        digest = files.sha256(source)
-        target = self._path(digest)
-        if not target.is_file() or files.sha256(target) != digest:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.write(target, source.read_bytes())
-        return digest
+    def keep(self, source: Path) -> tuple[str, str]:
+        """Keep a copy of a graph, and of that with our kernels beside it; their `Graph.files`."""
+        target = self._path(files.sha256(source))
+        if not kernels.beside(source).is_file():
+            return _copy(source, target), ""
+        return _copy(source, target), _copy(kernels.beside(source), kernels.beside(target))
 
     def graph(self, graph: Graph) -> Path:
         """The kept file of a graph. Raises StateError if it is not what was kept."""
         path = self._path(graph.sha256)
-        try:
-            found = files.sha256(path)
-        except OSError as error:
-            raise StateError(f"the graph of {graph.id} can't be read: {error}") from error
-        if found != graph.sha256:
-            raise StateError(
-                f"the graph of {graph.id}, {path}, is damaged: its sha256 is {found}.\n"
-                "To mend: restore it from a backup, or stage its profile again."
-            )
+        _check(graph, path, graph.sha256)
+        if graph.kernels:
+            _check(graph, kernels.beside(path), graph.kernels)
         return path
 
     def paths(self, release: Release) -> dict[str, Path]:
@@ -167,7 +165,7 @@ class Store:
         releases = (state.current, state.previous, state.candidate)
         used = {graph.sha256 for item in releases if item for graph in item.graphs.values()}
         for path in self._graphs.glob("*"):
-            if path.stem not in used:
+            if path.name.partition(".")[0] not in used:
                 path.unlink()
 
     def put(self, graph: Graph, folder: Path) -> None:
@@ -176,11 +174,35 @@ class Store:
         part = self.folder / f".{graph.sha256}.{folder.name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        shutil.copyfile(source, part / "model.onnx")
+        target = part / "model.onnx"
+        shutil.copyfile(source, target)
+        # A graph of an Aurum before there were kernels is served by either name.
+        shutil.copyfile(kernels.beside(source) if graph.kernels else source, kernels.beside(target))
         part.rename(folder)
 
     def _path(self, digest: str) -> Path:
         return self._graphs / f"{digest}.onnx"
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file, if it isn't there; its sha256."""
+    digest = files.sha256(source)
+    if not target.is_file() or files.sha256(target) != digest:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write(target, source.read_bytes())
+    return digest
+
+
+def _check(graph: Graph, path: Path, digest: str) -> None:
+    try:
+        found = files.sha256(path)
+    except OSError as error:
+        raise StateError(f"the graph of {graph.id} can't be read: {error}") from error
+    if found != digest:
+        raise StateError(
+            f"the graph of {graph.id}, {path}, is damaged: its sha256 is {found}.\n"
+            "To mend: restore it from a backup, or stage its profile again."
+        )
 
 
 def now() -> str:

@@ -16,7 +16,7 @@ import onnx
 from aurum_client import AurumError, FaceClient
 from google.protobuf.message import DecodeError
 
-from aurum import files
+from aurum import files, kernels
 from aurum.errors import OperatorError
 from aurum.models import build, families, manifest, prove, pull
 from aurum.models.build import Prepared
@@ -59,8 +59,11 @@ class Rollout:
                 number,
                 prepared.profile.name,
                 {
-                    name: Graph(prepared.ids[name], digest, _version(name, digest, served, number))
-                    for name, digest in kept.items()
+                    name: Graph(
+                        prepared.ids[name], digest, _version(name, both, served, number), own
+                    )
+                    for name, both in kept.items()
+                    for digest, own in [both]
                 },
                 now(),
                 self._by,
@@ -154,7 +157,12 @@ class Rollout:
                     for name in families.SERVED[model.role]:
                         self._say(f"proving {name} equal to {model.file}")
                         upstream = onnx.load(str(settings.model_cache / model.file))
-                        prove.prove(name, onnx.load(str(prepared.graphs[name])), upstream, model)
+                        graph = prepared.graphs[name]
+                        prove.prove(name, onnx.load(str(graph)), upstream, model)
+                        with_kernels = kernels.beside(graph)
+                        if with_kernels.is_file() and kernels.find().name:
+                            own = onnx.load(str(with_kernels))
+                            prove.prove(name, own, upstream, model, kernels.LIBRARY)
             return prepared
         except (DecodeError, StopIteration) as error:
             raise RolloutError(
@@ -172,8 +180,9 @@ class Rollout:
         if not all(path.is_file() for path in graphs.values()):
             return None  # nothing was served yet
         found = {
-            name: Graph(build.identity(path), self.store.keep(path), FIRST)
+            name: Graph(build.identity(path), digest, FIRST, own)
             for name, path in graphs.items()
+            for digest, own in [self.store.keep(path)]
         }
         profile = manifest.load().profile_of(found["face_detection"].id, found["face_embedding"].id)
         return Release(FIRST, profile.name if profile else "", found, now(), self._by)
@@ -252,9 +261,9 @@ def in_force(settings: Settings) -> Release | None:
     return release
 
 
-def _version(name: str, digest: str, served: Release | None, number: int) -> int:
+def _version(name: str, kept: tuple[str, str], served: Release | None, number: int) -> int:
     """A model that stays what it is keeps its version, and so is not loaded again."""
-    if served and served.graphs[name].sha256 == digest:
+    if served and served.graphs[name].files == kept:
         return served.graphs[name].version
     return number
 

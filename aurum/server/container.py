@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from aurum import kernels
 from aurum.errors import OperatorError
 from aurum.pipeline import in_flight
 from aurum.pipeline.in_flight import Door
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     preflight.check_graphs(settings.repositories)
     preflight.check_shared_memory()
     runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
+    chosen = choose_kernels(settings, arguments)
+    print(f"aurum: kernels: {chosen}", flush=True)
+    flags = [*runtime.flags(settings), *chosen.flags, *arguments]
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
-            ["tritonserver", *runtime.flags(settings), *arguments],  # noqa: S607 - the image's
+            ["tritonserver", *flags],  # noqa: S607 - the image's
             env={**os.environ, **settings.to_env(), in_flight.FOLDER_VARIABLE: folder},
             process_group=0,  # to end its Python processes with it
         )
@@ -77,6 +81,13 @@ def main(arguments: Sequence[str]) -> int:
             server.terminate()
         status = server.wait()
         return 0 if stopping.is_set() else status
+
+
+def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:
+    """Our kernels, unless the flags name other configurations of the models, as for a GPU."""
+    if any(flag.startswith("--model-config-name") for flag in arguments):
+        return kernels.Choice("", reason="the flags name other configurations")
+    return kernels.choose(settings, settings.repositories / "model_repository", runtime.MODELS)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from aurum.errors import OperatorError
+from aurum.kernels import LIBRARY, Choice
 from aurum.settings import CHECKOUT, Settings
 
 # Side by side, as they are given to Triton here and on NVIDIA's container.
@@ -121,13 +122,14 @@ def assemble_backends(folder: Path) -> None:
     (onnx / "libonnxruntime.so.1").symlink_to(onnxruntime_library())
 
 
-def command(settings: Settings, backends: Path) -> list[str]:
+def command(settings: Settings, backends: Path, kernels: Choice) -> list[str]:
     """The command line of the wheel's tritonserver with the backend directory `backends`."""
     return [
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
         "--allow-gpu-metrics=false",
         *host_policies(os.sched_getaffinity(0)),
+        *kernels.flags,
         *flags(settings),
     ]
 
@@ -213,7 +215,7 @@ def tracing(settings: Settings) -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of tritonserver and, through it, of its Python backends."""
     libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
-    folders = [str(libraries), str(find_libpython())]
+    folders = [str(libraries), str(find_libpython()), str(LIBRARY.parent)]
     if inherited := os.environ.get("LD_LIBRARY_PATH"):
         folders.append(inherited)
     return {

@@ -15,6 +15,7 @@ from typing import IO
 
 from aurum_client import AurumError, FaceClient
 
+from aurum import kernels
 from aurum.pipeline import in_flight
 from aurum.server import live, preflight, runtime
 from aurum.server.claim import Claim
@@ -42,6 +43,7 @@ class Server:
         self._live = live.Live(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.kernels = kernels.Choice("", reason="the server was not started")
 
     @property
     def pid(self) -> int:
@@ -116,6 +118,9 @@ class Server:
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
         self._live.open()
+        self.kernels = kernels.choose(
+            self.settings, self._live.folder / "model_repository", runtime.MODELS
+        )
         self._log.begin()
         with self.log.open("ab") as log:  # others add to it: live.Running reads, `note` writes
             self._process = self._spawn(folder, log)
@@ -204,7 +209,7 @@ class Server:
         link.symlink_to(self._live.folder)
         served = replace(self.settings, repositories=link)
         return subprocess.Popen(
-            [*runtime.command(served, folder / "backends"), *live.FLAGS],
+            [*runtime.command(served, folder / "backends", self.kernels), *live.FLAGS],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

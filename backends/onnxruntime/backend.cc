@@ -5,8 +5,9 @@
 // - the file <repository>/<version>/<default_model_filename or model.onnx>;
 // - as one batch what Triton's dynamic batcher has put together;
 // - of config.pbtxt, `parameters` intra_op_thread_count, inter_op_thread_count, execution_mode (0
-//   sequential, 1 parallel), enable_mem_arena, enable_mem_pattern, and `optimization { graph {
-//   level } }` (-1 basic, otherwise all);
+//   sequential, 1 parallel), enable_mem_arena, enable_mem_pattern, `optimization { graph { level }
+//   }` (-1 basic, otherwise all), and `model_operations { op_library_filename }`, libraries of
+//   operators;
 // - tensors of numbers as inputs, of numbers and strings as outputs.
 // A request's parameter `cores`, "<first>-<last>", says where it is computed, so that a photo stays
 // on the core of the process that works on it. A batch that the graph refuses is run again, each

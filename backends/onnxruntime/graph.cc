@@ -94,6 +94,12 @@ void configure(OrtSessionOptions* options, const nlohmann::json& config) {
   if (config.value("/optimization/graph/level"_json_pointer, 0) == -1) {
     check(api().SetSessionGraphOptimizationLevel(options, ORT_ENABLE_BASIC));
   }
+  // Handed to the loader as they are: a bare name is looked for along LD_LIBRARY_PATH.
+  for (const std::string library : config.value(
+           "/model_operations/op_library_filename"_json_pointer, nlohmann::json::array())) {
+    void* handle = nullptr;
+    check(api().RegisterCustomOpsLibrary(options, library.c_str(), &handle));
+  }
 }
 
 int64_t product(const Shape& shape, size_t from) {

@@ -1,6 +1,7 @@
 // What we call of onnxruntime's C API (onnxruntime_c_api.h of github microsoft/onnxruntime), whose
 // header the wheel leaves out. Its functions stand in one table; a place in it is never changed or
-// taken away, so the number of entries that we skip is as fixed as a name.
+// taken away, so the number of entries that we skip is as fixed as a name. Our backend and our
+// operators (backends/ops) call it.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,11 @@
 extern "C" {
 
 struct OrtAllocator;
+struct OrtCustomOp;
+struct OrtCustomOpDomain;
 struct OrtEnv;
+struct OrtKernelContext;
+struct OrtKernelInfo;
 struct OrtMemoryInfo;
 struct OrtRunOptions;
 struct OrtSession;
@@ -19,24 +24,33 @@ struct OrtTensorTypeAndShapeInfo;
 struct OrtTypeInfo;
 struct OrtValue;
 
-// The first version that has all of these.
+// The first version that has all that the backend calls, and the first that has all that operators
+// do, and lets them say what went wrong.
 constexpr uint32_t ORT_API_VERSION = 7;
+constexpr uint32_t ORT_API_VERSION_OF_OPS = 16;
 constexpr int ORT_LOGGING_LEVEL_WARNING = 2;
 constexpr int ORT_PARALLEL = 1;
 constexpr int ORT_ENABLE_BASIC = 1;
 constexpr int ORT_ARENA_ALLOCATOR = 1;
 constexpr int ORT_MEM_TYPE_DEFAULT = 0;
+constexpr int ORT_FAIL = 1;
+constexpr int ORT_INVALID_ARGUMENT = 2;
+constexpr int ORT_TYPE_FLOAT = 1;
+constexpr int ORT_TYPE_UINT8 = 2;
+constexpr int ORT_TYPE_INT8 = 3;
 
 struct OrtApi {
   using Skipped = void*;
 
-  Skipped skipped_0[2];
+  OrtStatus* (*CreateStatus)(int code, const char* message);  // 0
+  Skipped skipped_1;
   const char* (*GetErrorMessage)(const OrtStatus*);  // 2
   OrtStatus* (*CreateEnv)(int level, const char* name, OrtEnv**);
   Skipped skipped_4[3];
   OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*,
                               OrtSession**);  // 7
-  Skipped skipped_8;
+  OrtStatus* (*CreateSessionFromArray)(const OrtEnv*, const void* model, size_t byte_size,
+                                       const OrtSessionOptions*, OrtSession**);
   OrtStatus* (*Run)(OrtSession*, const OrtRunOptions*, const char* const* input_names,
                     const OrtValue* const* inputs, size_t input_count,
                     const char* const* output_names, size_t output_count, OrtValue** outputs);  // 9
@@ -51,8 +65,12 @@ struct OrtApi {
   OrtStatus* (*SetSessionGraphOptimizationLevel)(OrtSessionOptions*, int level);  // 23
   OrtStatus* (*SetIntraOpNumThreads)(OrtSessionOptions*, int threads);
   OrtStatus* (*SetInterOpNumThreads)(OrtSessionOptions*, int threads);
-  Skipped skipped_26[4];
-  OrtStatus* (*SessionGetInputCount)(const OrtSession*, size_t*);  // 30
+  OrtStatus* (*CreateCustomOpDomain)(const char* name, OrtCustomOpDomain**);
+  OrtStatus* (*CustomOpDomain_Add)(OrtCustomOpDomain*, const OrtCustomOp*);
+  OrtStatus* (*AddCustomOpDomain)(OrtSessionOptions*, OrtCustomOpDomain*);
+  OrtStatus* (*RegisterCustomOpsLibrary)(OrtSessionOptions*, const char* path,
+                                         void** handle);  // 29
+  OrtStatus* (*SessionGetInputCount)(const OrtSession*, size_t*);
   OrtStatus* (*SessionGetOutputCount)(const OrtSession*, size_t*);
   Skipped skipped_32[4];
   OrtStatus* (*SessionGetInputName)(const OrtSession*, size_t index, OrtAllocator*, char**);  // 36
@@ -79,7 +97,15 @@ struct OrtApi {
   OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);  // 76
   Skipped skipped_77;
   OrtStatus* (*GetAllocatorWithDefaultOptions)(OrtAllocator**);  // 78
-  Skipped skipped_79[14];
+  Skipped skipped_79[6];
+  OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo*, const char* name, float*);  // 85
+  OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo*, const char* name, int64_t*);
+  Skipped skipped_87[3];
+  OrtStatus* (*KernelContext_GetInput)(const OrtKernelContext*, size_t index,
+                                       const OrtValue**);  // 90
+  OrtStatus* (*KernelContext_GetOutput)(OrtKernelContext*, size_t index, const int64_t* shape,
+                                        size_t dims, OrtValue**);
+  void (*ReleaseEnv)(OrtEnv*);
   void (*ReleaseStatus)(OrtStatus*);  // 93
   Skipped skipped_94;
   void (*ReleaseSession)(OrtSession*);  // 95
@@ -90,6 +116,38 @@ struct OrtApi {
   Skipped skipped_101[29];
   OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key,
                                       const char* value);  // 130
+  Skipped skipped_131[32];
+  OrtStatus* (*KernelInfoGetAttributeArray_int64)(const OrtKernelInfo*, const char* name,
+                                                  int64_t* values, size_t* count);  // 163
+  Skipped skipped_164[85];
+  OrtStatus* (*KernelInfoGetConstantInput_tensor)(const OrtKernelInfo*, size_t index,
+                                                  int* is_constant, const OrtValue**);  // 249
+};
+
+// An operator, as its library describes it. What stands after its version is looked at as far as
+// that version had it.
+struct OrtCustomOp {
+  uint32_t version;
+  void* (*CreateKernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);
+  const char* (*GetName)(const OrtCustomOp*);
+  const char* (*GetExecutionProviderType)(const OrtCustomOp*);
+  int (*GetInputType)(const OrtCustomOp*, size_t index);
+  size_t (*GetInputTypeCount)(const OrtCustomOp*);
+  int (*GetOutputType)(const OrtCustomOp*, size_t index);
+  size_t (*GetOutputTypeCount)(const OrtCustomOp*);
+  void (*KernelCompute)(void* kernel, OrtKernelContext*);
+  void (*KernelDestroy)(void* kernel);
+  int (*GetInputCharacteristic)(const OrtCustomOp*, size_t index);
+  int (*GetOutputCharacteristic)(const OrtCustomOp*, size_t index);
+  int (*GetInputMemoryType)(const OrtCustomOp*, size_t index);
+  int (*GetVariadicInputMinArity)(const OrtCustomOp*);
+  int (*GetVariadicInputHomogeneity)(const OrtCustomOp*);
+  int (*GetVariadicOutputMinArity)(const OrtCustomOp*);
+  int (*GetVariadicOutputHomogeneity)(const OrtCustomOp*);
+  OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*,
+                               void** kernel);
+  OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext*);
+  void* after[8];  // of later versions
 };
 
 struct OrtApiBase {

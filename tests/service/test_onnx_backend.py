@@ -216,8 +216,12 @@ def test_whatever_cores_a_request_names_it_is_answered(server, cores):
             'parameters { key: "intra_op_thread_count" value { string_value: "two" } }',
             "can't load .*: intra_op_thread_count must be a number, 0 or more, not 'two'",
         ),
+        (
+            'model_operations { op_library_filename: "libnone.so" }',
+            r"can't load .*libnone\.so",
+        ),
     ],
-    ids=["no file", "no number"],
+    ids=["no file", "no number", "no library"],
 )
 def test_what_can_not_be_loaded_fails_the_start_with_its_reason(tmp_path, more, reason):
     settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path)

@@ -153,9 +153,9 @@ def test_nothing_but_the_edge_is_open_to_the_network():
 @pytest.mark.parametrize("name", ["Dockerfile", "edge/Dockerfile", "deploy/logs/Dockerfile"])
 def test_dockerfiles_are_pinned_and_copy_what_exists(name):
     text = (CHECKOUT / name).read_text()
-    [base] = re.findall(r"^FROM (\S+)$", text, re.M)
+    [base] = set(re.findall(r"^FROM (\S+)(?: AS \w+)?$", text, re.M))
     assert re.search(r":(\d+\.\d+-py3|bookworm-\d{8}-slim)(@sha256:[0-9a-f]{64})?$", base)
-    for source in re.findall(r"^COPY (\S+) ", text, re.M):
+    for source in re.findall(r"^COPY (?!--from=)(\S+) ", text, re.M):
         assert (CHECKOUT / source).exists()
     if name != "deploy/logs/Dockerfile":
         assert "USER 1000" in text

@@ -24,7 +24,9 @@ def test_make_help_lists_the_targets_that_the_docs_name():
     named = {
         target
         for page in PAGES
-        for target in re.findall(r"`make (\w+)`|^make (\w+)", page.read_text("utf-8"), re.MULTILINE)
+        for target in re.findall(
+            r"`make ([\w-]+)`|^make ([\w-]+)", page.read_text("utf-8"), re.MULTILINE
+        )
         for target in target
         if target
     }

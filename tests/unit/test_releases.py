@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aurum import files
+from aurum.kernels import beside
 from aurum.models.releases import Check, Graph, Release, State, StateError, Store, Validation
 from aurum.pipeline.versions import FILE, Versions
 
@@ -72,7 +73,8 @@ def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
     source = tmp_path / "source.onnx"
     source.write_bytes(b"a graph")
     store = Store(tmp_path / "store")
-    digest = store.keep(source)
+    digest, kernels = store.keep(source)
+    assert kernels == ""
     graph = Graph("a@1", digest, 3)
     kept = store.graph(graph)
     assert kept.read_bytes() == b"a graph"
@@ -92,12 +94,35 @@ def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
         store.graph(graph)
 
 
+def test_a_graph_with_kernels_goes_with_its_plain_one(tmp_path):
+    source = tmp_path / "source.onnx"
+    source.write_bytes(b"plain")
+    beside(source).write_bytes(b"with kernels")
+    store = Store(tmp_path / "store")
+    digest, own = store.keep(source)
+    both = Graph("a@1", digest, 3, own)
+    for graph, expected in ((both, b"with kernels"), (Graph("a@1", digest, 4), b"plain")):
+        folder = tmp_path / str(graph.version)
+        store.put(graph, folder)
+        assert (folder / "model.onnx").read_bytes() == b"plain"
+        assert (folder / "model.kernels.onnx").read_bytes() == expected
+    release = Release(1, "", {"face_embedding": both}, "now", "a test")
+    store.tidy(State(release))
+    beside(store.graph(both)).write_bytes(b"with kernel")
+    with pytest.raises(StateError, match="is damaged"):
+        store.put(both, tmp_path / "5")
+    store.save(State(release))
+    assert store.load().current == release
+    store.tidy(State())
+    assert list((tmp_path / "store" / "graphs").iterdir()) == []
+
+
 def test_only_graphs_of_the_state_are_kept(tmp_path):
     store = Store(tmp_path / "store")
     digests = []
     for content in (b"one", b"two"):
         (tmp_path / "source").write_bytes(content)
-        digests.append(store.keep(tmp_path / "source"))
+        digests.append(store.keep(tmp_path / "source")[0])
     used = Release(1, "", {"face_embedding": Graph("a@1", digests[0], 1)}, "now", "a test")
     store.tidy(State(previous=used))
     assert [path.stem for path in (tmp_path / "store" / "graphs").iterdir()] == digests[:1]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from aurum.kernels import Choice
 from aurum.server import runtime
 from aurum.settings import SettingError, Settings
 
 
 def flags(settings):
-    return runtime.command(settings, Path("/backends"))[1:]
+    return runtime.command(settings, Path("/backends"), Choice("", reason="a test"))[1:]
 
 
 def test_percentiles_of_latency_are_always_measured():

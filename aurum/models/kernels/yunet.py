@@ -1,0 +1,79 @@
+"""YuNet as one operator: from planes to decoded candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+
+from aurum.imaging.faces import LISTED, LISTED_SCORE
+from aurum.models.families import candidates
+from aurum.models.families.yunet import HEADS
+from aurum.models.kernels.operator import Weights, fragment
+
+CHAIN = 11  # units between the stem and the way back
+
+
+def build(model: ModelProto) -> ModelProto | None:
+    """A graph of candidates, as `families.yunet.build` makes one of the same upstream graph.
+
+    None for a graph that is not YuNet-s or YuNet-n.
+    """
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    weights = Weights(model)
+    heads = len(HEADS) * len(candidates.STRIDES)
+    # What the heads share, if anything, are three units more.
+    shared = {1 + 2 * (CHAIN + 3 + heads): False, 1 + 2 * (CHAIN + 6 + heads): True}
+    if len(convolutions) not in shared:
+        return None
+    has_shared = shared[len(convolutions)]
+    stem, *units = convolutions
+    weight, bias = (weights.values[name] for name in stem.input[1:])
+    # To [plane][row][column][channel], with the planes in the order R, G, B.
+    weights.put(weight[:, ::-1].transpose(1, 2, 3, 0), bias)
+    pairs = list(zip(units[::2], units[1::2], strict=True))
+    trunk = CHAIN + len(candidates.STRIDES)
+    for pair in pairs[:trunk]:
+        _put(weights, [pair])
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for level, stride in enumerate(candidates.STRIDES):
+        if has_shared:
+            _put(weights, [pairs[trunk + level]])
+        _put(weights, [_head(makers, pairs, f"{head}_{stride}") for head in HEADS])
+    middle = weights.values[units[4].input[1]].shape[0]  # of the third unit
+    return fragment(
+        """
+        detect (uint8[N, 3, H, W] images)
+            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
+            boxes, landmarks, scores = YuNet (images, weights)
+        }
+        """,
+        {"weights": weights.floats},
+        {
+            "middle": int(middle),
+            "shared": int(has_shared),
+            "least": LISTED,
+            "sure": float(LISTED_SCORE),
+            "longest_side": candidates.MOST_SIDE,
+        },
+    )
+
+
+def _put(weights: Weights, pairs: list[tuple[NodeProto, NodeProto]]) -> None:
+    """One unit, which may be made of several beside each other: [in][out], and [3 x 3][out]."""
+    values = [
+        np.concatenate([weights.values[pair[part].input[kind]] for pair in pairs])
+        for part in (0, 1)
+        for kind in (1, 2)
+    ]
+    point, point_bias, depthwise, bias = values
+    weights.put(point[:, :, 0, 0].T, point_bias, depthwise.reshape(len(depthwise), 9).T, bias)
+
+
+def _head(
+    makers: dict[str, NodeProto], pairs: list[tuple[NodeProto, NodeProto]], output: str
+) -> tuple[NodeProto, NodeProto]:
+    """The two convolutions that an upstream output comes from."""
+    node = makers[output]
+    while node.op_type != "Conv":
+        node = makers[node.input[0]]
+    return next(pair for pair in pairs if pair[1].output[0] == node.output[0])

@@ -1,0 +1,270 @@
+// A library of operators for onnxruntime, domain `aurum`: RegisterCustomOps is what it looks for.
+//
+// Each operator is a whole net, whose weights are initializers of the graph. They are repacked
+// once, when a session is made; whatever does not fit fails that, with one sentence. A graph of
+// another `format` than ours does too: kernels and graphs travel apart.
+
+#include <array>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "../onnxruntime/onnxruntime_api.h"
+#include "cpu.h"
+#include "edgeface.h"
+#include "yunet.h"
+
+namespace {
+
+constexpr int64_t FORMAT = 1;
+
+const OrtApi* api = nullptr;
+
+void check(OrtStatus* status) {
+  if (status == nullptr) return;
+  const std::string message = api->GetErrorMessage(status);
+  api->ReleaseStatus(status);
+  throw Misfit(message);
+}
+
+// What went wrong, as onnxruntime wants to be told; nullptr where nothing did.
+template <class Work>
+OrtStatus* guarded(const char* name, int code, Work work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    const std::string message = "aurum." + std::string(name) + ": " + error.what();
+    return api->CreateStatus(code, message.c_str());
+  }
+  return nullptr;
+}
+
+struct View {
+  const void* data = nullptr;
+  std::vector<int64_t> shape;
+
+  size_t count() const {
+    size_t product = 1;
+    for (const int64_t side : shape) product *= side;
+    return product;
+  }
+};
+
+View view(const OrtValue* value) {
+  OrtTensorTypeAndShapeInfo* about = nullptr;
+  check(api->GetTensorTypeAndShape(value, &about));
+  const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo*)> owned(
+      about, api->ReleaseTensorTypeAndShapeInfo);
+  size_t dims = 0;
+  check(api->GetDimensionsCount(about, &dims));
+  View made;
+  made.shape.resize(dims);
+  check(api->GetDimensions(about, made.shape.data(), dims));
+  void* data = nullptr;
+  check(api->GetTensorMutableData(const_cast<OrtValue*>(value), &data));  // only read by us
+  made.data = data;
+  return made;
+}
+
+// The batch, where the other sides are as they must be; 0 is any.
+View input(const OrtKernelContext* context, const std::array<int64_t, 4>& wanted) {
+  const OrtValue* value = nullptr;
+  check(api->KernelContext_GetInput(context, 0, &value));
+  View made = view(value);
+  bool fits = made.shape.size() == wanted.size();
+  for (size_t i = 0; fits && i < wanted.size(); ++i) {
+    fits = wanted[i] == 0 || made.shape[i] == wanted[i];
+  }
+  if (!fits) throw Misfit("its input has a wrong shape");
+  return made;
+}
+
+float* output(OrtKernelContext* context, size_t index, const std::vector<int64_t>& shape) {
+  OrtValue* value = nullptr;
+  check(api->KernelContext_GetOutput(context, index, shape.data(), shape.size(), &value));
+  void* data = nullptr;
+  check(api->GetTensorMutableData(value, &data));
+  return static_cast<float*>(data);
+}
+
+// A node of a graph, while its kernel is made.
+class Node {
+ public:
+  explicit Node(const OrtKernelInfo* info) : info_(info) {
+    const int64_t format = number("format");
+    if (format != FORMAT) {
+      throw Misfit("the graph has format " + std::to_string(format) + ", this library " +
+                   std::to_string(FORMAT) + ": build the graphs again with the Aurum that serves");
+    }
+  }
+
+  int64_t number(const char* name) const {
+    int64_t value = 0;
+    check(api->KernelInfoGetAttribute_int64(info_, name, &value));
+    return value;
+  }
+
+  float fraction(const char* name) const {
+    float value = 0;
+    check(api->KernelInfoGetAttribute_float(info_, name, &value));
+    return value;
+  }
+
+  std::vector<int64_t> numbers(const char* name) const {
+    size_t count = 0;
+    check(api->KernelInfoGetAttributeArray_int64(info_, name, nullptr, &count));
+    std::vector<int64_t> values(count);
+    check(api->KernelInfoGetAttributeArray_int64(info_, name, values.data(), &count));
+    return values;
+  }
+
+  View weights(size_t index) const {
+    int constant = 0;
+    const OrtValue* value = nullptr;
+    check(api->KernelInfoGetConstantInput_tensor(info_, index, &constant, &value));
+    if (!constant) throw Misfit("its weights must be initializers");
+    return view(value);
+  }
+
+ private:
+  const OrtKernelInfo* info_;
+};
+
+struct YuNet {
+  static constexpr const char* NAME = "YuNet";
+  static constexpr std::array INPUTS{ORT_TYPE_UINT8, ORT_TYPE_FLOAT};
+  static constexpr size_t OUTPUTS = 3;
+
+  explicit YuNet(const Node& node)
+      : detector(options(node), floats(node), node.weights(1).count()) {}
+
+  static yunet::Options options(const Node& node) {
+    return {static_cast<int>(node.number("middle")), node.number("shared") != 0,
+            static_cast<int>(node.number("least")), node.fraction("sure"),
+            node.number("longest_side")};
+  }
+  static const float* floats(const Node& node) {
+    return static_cast<const float*>(node.weights(1).data);
+  }
+
+  void compute(OrtKernelContext* context) {
+    const View photos = input(context, {0, 3, 0, 0});
+    const int64_t batch = photos.shape[0];
+    detector.run(static_cast<const uint8_t*>(photos.data), batch, photos.shape[2], photos.shape[3],
+                 [&](int64_t k) {
+                   return yunet::Candidates{output(context, 0, {batch, k, 4}),
+                                            output(context, 1, {batch, k, 5, 2}),
+                                            output(context, 2, {batch, k})};
+                 });
+  }
+
+  yunet::Detector detector;
+};
+
+struct EdgeFace {
+  static constexpr const char* NAME = "EdgeFace";
+  static constexpr std::array INPUTS{ORT_TYPE_UINT8, ORT_TYPE_FLOAT, ORT_TYPE_INT8};
+  static constexpr size_t OUTPUTS = 2;
+
+  explicit EdgeFace(const Node& node)
+      : embedder({node.numbers("channels"), node.numbers("blocks")},
+                 static_cast<const float*>(node.weights(1).data), node.weights(1).count(),
+                 static_cast<const int8_t*>(node.weights(2).data), node.weights(2).count()) {}
+
+  void compute(OrtKernelContext* context) {
+    const View crops = input(context, {0, edgeface::SIDE, edgeface::SIDE, 3});
+    const int64_t count = crops.shape[0];
+    float* const embeddings = output(context, 0, {count, edgeface::DIMENSIONS});
+    embedder.run(static_cast<const uint8_t*>(crops.data), count, embeddings,
+                 output(context, 1, {count, 1}));
+  }
+
+  edgeface::Embedder embedder;
+};
+
+// An operator, as onnxruntime wants it described.
+template <class Kernel>
+OrtCustomOp described() {
+  OrtCustomOp op{};
+  op.version = ORT_API_VERSION_OF_OPS;
+  op.GetName = [](const OrtCustomOp*) { return Kernel::NAME; };
+  op.GetExecutionProviderType = [](const OrtCustomOp*) { return "CPUExecutionProvider"; };
+  op.GetInputTypeCount = [](const OrtCustomOp*) { return Kernel::INPUTS.size(); };
+  op.GetInputType = [](const OrtCustomOp*, size_t index) { return Kernel::INPUTS[index]; };
+  op.GetOutputTypeCount = [](const OrtCustomOp*) { return Kernel::OUTPUTS; };
+  op.GetOutputType = [](const OrtCustomOp*, size_t) { return ORT_TYPE_FLOAT; };
+  const auto required = [](const OrtCustomOp*, size_t) { return 0; };
+  op.GetInputCharacteristic = op.GetOutputCharacteristic = op.GetInputMemoryType = required;
+  op.CreateKernelV2 = [](const OrtCustomOp*, const OrtApi*, const OrtKernelInfo* info,
+                         void** kernel) {
+    return guarded(Kernel::NAME, ORT_FAIL, [&] { *kernel = new Kernel(Node(info)); });
+  };
+  op.KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
+    return guarded(Kernel::NAME, ORT_INVALID_ARGUMENT,
+                   [&] { static_cast<Kernel*>(kernel)->compute(context); });
+  };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  return op;
+}
+
+// y = Identity(x), an ONNX file of 59 bytes.
+constexpr char SMALLEST[] =
+    "\010\010:1\012\022\012\001x\022\001y\042\010Identity:"
+    "\000\022\001gZ\013\012\001x\022\006\012\004\010\001"
+    "\022\000b\013\012\001y\022\006\012\004\010\001\022\000B\004\012\000\020\021";
+
+// onnxruntime notes the versions of a domain in a table of the whole process when the first session
+// with it is made; two that are made at once may both be the first, and then one of them fails
+// ("Trying to add a domain to DomainToVersion map"). Triton makes sessions at once. So the first is
+// made here, of next to nothing, while all others wait. What goes wrong with it harms nobody.
+void be_the_first(OrtCustomOpDomain* domain) {
+  const auto fails = [](OrtStatus* status) {
+    if (status != nullptr) api->ReleaseStatus(status);
+    return status != nullptr;
+  };
+  OrtEnv* environment = nullptr;
+  OrtSessionOptions* options = nullptr;
+  OrtSession* session = nullptr;
+  if (!fails(api->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "aurum", &environment)) &&
+      !fails(api->CreateSessionOptions(&options)) &&
+      !fails(api->SetIntraOpNumThreads(options, 1)) &&
+      !fails(api->AddCustomOpDomain(options, domain))) {
+    fails(
+        api->CreateSessionFromArray(environment, SMALLEST, sizeof SMALLEST - 1, options, &session));
+  }
+  if (session != nullptr) api->ReleaseSession(session);
+  if (options != nullptr) api->ReleaseSessionOptions(options);
+  if (environment != nullptr) api->ReleaseEnv(environment);
+}
+
+}  // namespace
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+  static const OrtCustomOp yunet_op = described<YuNet>(), edgeface_op = described<EdgeFace>();
+  static std::mutex one_at_a_time;  // Triton loads models side by side
+  const std::lock_guard lock(one_at_a_time);
+  if (api == nullptr) api = base->GetApi(ORT_API_VERSION_OF_OPS);
+  if (api == nullptr) {
+    return base->GetApi(1)->CreateStatus(ORT_FAIL, "aurum's operators need onnxruntime 1.16");
+  }
+  // Sessions use the domain for as long as they live, and so it is never released.
+  static OrtCustomOpDomain* domain = nullptr;
+  return guarded("RegisterCustomOps", ORT_FAIL, [&] {
+    if (domain == nullptr) {
+      OrtCustomOpDomain* made = nullptr;
+      check(api->CreateCustomOpDomain("aurum", &made));
+      check(api->CustomOpDomain_Add(made, &yunet_op));
+      check(api->CustomOpDomain_Add(made, &edgeface_op));
+      be_the_first(made);
+      domain = made;
+    }
+    check(api->AddCustomOpDomain(options, domain));
+  });
+}
+
+// Which kernels run here, for `aurum up` and `aurum doctor`; empty: none do.
+EXPORTED const char* aurum_kernels() { return name_of(cpu()); }

@@ -1,0 +1,9 @@
+// YuNet for AVX2 and FMA.
+
+#include "yunet_net.h"
+
+namespace yunet {
+
+const Compiled AVX2{count_floats, detect_one};
+
+}  // namespace yunet

@@ -1,0 +1,9 @@
+// YuNet for AVX-512.
+
+#include "yunet_net.h"
+
+namespace yunet {
+
+const Compiled AVX512{count_floats, detect_one};
+
+}  // namespace yunet

@@ -1,0 +1,329 @@
+// YuNet's net, channels last, included by each file that compiles it for a kind of processor
+// (yunet_avx512.cc, yunet_avx2.cc).
+//
+// No picture is ever whole. Each unit keeps a ring of the last three rows of its point convolution,
+// and as soon as it has three, it computes a row of its answer and hands that on to the next unit.
+// So a row of the photo runs down the whole chain before the next one is read, and all that is
+// being worked on, 0.8 MB for a photo of 512x512, stays in the core's second-level cache.
+// Computed picture by picture, each of the first tensors alone would be 2 to 4 MB.
+//
+// What the way back needs of the chain (its pictures at strides 8 and 16) is kept whole.
+
+#pragma once
+
+#include <cstring>
+
+#include "linear.h"
+#include "yunet.h"
+
+namespace yunet {
+namespace {
+
+// Takes pieces off a block of memory; with a null block it only counts.
+struct Bump {
+  float* base;
+  size_t used = 0;
+
+  float* take(size_t count) {
+    float* const piece = base == nullptr ? nullptr : base + used;
+    used += (count + LANES - 1) / LANES * LANES;
+    return piece;
+  }
+};
+
+// A unit at work on rows of one width.
+struct Stage {
+  const Unit* unit = nullptr;
+  int width = 0;
+  // Rows after the point convolution, each with a pixel of zeros on either side.
+  float* ring[3] = {};
+  float* above = nullptr;  // pooling: the answer's last even row
+  float* whole = nullptr;  // all of the answer, where somebody needs it, and not just its rows
+  Stage* next = nullptr;
+  int taken = 0, given = 0;
+
+  int channels() const { return unit->point.columns; }
+};
+
+// All of a run's memory.
+struct Work {
+  float* zeros = nullptr;    // a row of them, as wide as any
+  float* row = nullptr;      // the answer's row of whatever stage is computing
+  float* pooled = nullptr;   // the same after pooling
+  float* pixels[3][3] = {};  // the last three rows of each plane, as floats
+  float* sum = nullptr;      // a row of the way back
+  Stage chain[UNITS], back[LEVELS], shared[LEVELS], heads[LEVELS];
+};
+
+constexpr int MARGIN = LANES;  // before a row of pixels, to keep it aligned
+
+void place(Stage& stage, const Unit& unit, int width, Stage* next, Bump& memory) {
+  stage.unit = &unit;
+  stage.width = width;
+  stage.next = next;
+  const size_t row = size_t(width) * stage.channels();
+  for (float*& kept : stage.ring) kept = memory.take(row + 2 * stage.channels());
+  if (unit.pool) stage.above = memory.take(row);
+}
+
+void place(Work& work, const Net& net, int height, int width, Bump& memory) {
+  // The widest rows: 16 channels of half the width, 64 of a quarter.
+  const size_t widest = size_t(width) * STEM + 2 * WIDE;
+  work.zeros = memory.take(widest);
+  work.row = memory.take(widest);
+  work.pooled = memory.take(widest);
+  for (auto& plane : work.pixels) {
+    for (float*& row : plane) row = memory.take(MARGIN + width + LANES);
+  }
+  int across = width / 2;
+  for (int i = 0; i < UNITS; ++i) {
+    place(work.chain[i], net.chain[i], across, i + 1 < UNITS ? &work.chain[i + 1] : &work.back[2],
+          memory);
+    if (net.chain[i].pool) across /= 2;
+  }
+  for (int level = 0; level < LEVELS; ++level) {
+    const int wide = width / STRIDES[level];
+    Stage* const head = &work.heads[level];
+    place(*head, net.heads[level], wide, nullptr, memory);
+    if (net.has_shared) place(work.shared[level], net.shared[level], wide, head, memory);
+    place(work.back[level], net.back[level], wide, net.has_shared ? &work.shared[level] : head,
+          memory);
+  }
+  const auto picture = [&](int level) {
+    return memory.take(size_t(height / STRIDES[level]) * (width / STRIDES[level]) * WIDE);
+  };
+  work.chain[6].whole = picture(0);
+  work.chain[8].whole = picture(1);
+  work.back[1].whole = picture(1);
+  work.back[2].whole = picture(2);
+  work.sum = memory.take(size_t(width) / STRIDES[0] * WIDE);
+}
+
+// A row of the 3x3 convolution of each channel for itself, from the row above, the row itself and
+// the row below, which begin with the pixel of zeros. For 16 channels at a time the nine weights
+// stay in registers; four neighbouring pixels share what is loaded for any of them.
+template <int CHANNELS, bool RELU>
+void depthwise(const float* const rows[3], const Unit& unit, float* out, int width) {
+  for (int c = 0; c < CHANNELS; c += LANES) {
+    Vector weight[3][3];
+    for (int t = 0; t < 9; ++t) weight[t / 3][t % 3] = load(unit.depthwise + t * CHANNELS + c);
+    const Vector bias = load(unit.bias + c);
+    const float *const top = rows[0] + c, *const middle = rows[1] + c, *const low = rows[2] + c;
+    const auto finish = [&](int x, Vector sum) {
+      if (RELU) sum = most(sum, zero());
+      store(out + x * CHANNELS + c, sum);
+    };
+    int x = 0;
+    for (; x + 4 <= width; x += 4) {
+      Vector sum[4] = {bias, bias, bias, bias};
+#pragma GCC unroll 6
+      for (int column = 0; column < 6; ++column) {
+        const ptrdiff_t at = ptrdiff_t(x + column) * CHANNELS;
+        const Vector a = kept(load(top + at)), b = kept(load(middle + at)),
+                     d = kept(load(low + at));
+#pragma GCC unroll 3
+        for (int t = 0; t < 3; ++t) {
+          const int pixel = column - t;
+          if (pixel < 0 || pixel > 3) continue;
+          sum[pixel] = fma(a, weight[0][t], sum[pixel]);
+          sum[pixel] = fma(b, weight[1][t], sum[pixel]);
+          sum[pixel] = fma(d, weight[2][t], sum[pixel]);
+        }
+      }
+#pragma GCC unroll 4
+      for (int pixel = 0; pixel < 4; ++pixel) finish(x + pixel, sum[pixel]);
+    }
+    for (; x < width; ++x) {
+      Vector sum = bias;
+#pragma GCC unroll 3
+      for (int t = 0; t < 3; ++t) {
+        const ptrdiff_t at = ptrdiff_t(x + t) * CHANNELS;
+        sum = fma(load(top + at), weight[0][t], sum);
+        sum = fma(load(middle + at), weight[1][t], sum);
+        sum = fma(load(low + at), weight[2][t], sum);
+      }
+      finish(x, sum);
+    }
+  }
+}
+
+void depthwise(const float* const rows[3], const Unit& unit, float* out, int width) {
+  const int channels = unit.point.columns;
+  if (!unit.relu) return depthwise<HEADS, false>(rows, unit, out, width);
+  if (channels == 16) return depthwise<16, true>(rows, unit, out, width);
+  if (channels == 32) return depthwise<32, true>(rows, unit, out, width);
+  depthwise<WIDE, true>(rows, unit, out, width);
+}
+
+// The maxima of 2x2 pixels of two rows.
+void pool(const float* above, const float* below, float* out, int width, int channels) {
+  for (int x = 0; x < width; x += 2) {
+    for (int c = 0; c < channels; c += LANES, out += LANES) {
+      const ptrdiff_t left = ptrdiff_t(x) * channels + c, right = left + channels;
+      const Vector upper = most(load(above + left), load(above + right));
+      const Vector lower = most(load(below + left), load(below + right));
+      store(out, most(upper, lower));
+    }
+  }
+}
+
+void take(Work& work, Stage& stage, const float* row);
+
+// The next row of a stage's answer, handed on.
+void give(Work& work, Stage& stage, const float* top, const float* middle, const float* low) {
+  const int channels = stage.channels(), y = stage.given++;
+  const ptrdiff_t row = ptrdiff_t(stage.width) * channels;
+  const bool pools = stage.unit->pool, even = y % 2 == 0;
+  float* out = pools && even ? stage.above : work.row;
+  if (stage.whole != nullptr) out = stage.whole + y * row;
+  const float* const rows[3] = {top, middle, low};
+  depthwise(rows, *stage.unit, out, stage.width);
+  if (stage.next == nullptr || (pools && even)) return;
+  if (!pools) return take(work, *stage.next, out);
+  pool(stage.whole != nullptr ? out - row : stage.above, out, work.pooled, stage.width, channels);
+  take(work, *stage.next, work.pooled);
+}
+
+// The next row that a stage is given. `row` is read before anything else is computed, so that all
+// stages can share the rows of `work`.
+void take(Work& work, Stage& stage, const float* row) {
+  float* const slot = stage.ring[stage.taken % 3] + stage.channels();
+  const Linear& point = stage.unit->point;
+  multiply<Then::nothing>(point, {row, point.depth, slot, point.columns, slot}, stage.width);
+  const int newest = stage.taken++;
+  if (newest == 0) return;
+  give(work, stage, newest == 1 ? work.zeros : stage.ring[(newest - 2) % 3],
+       stage.ring[(newest - 1) % 3], stage.ring[newest % 3]);
+}
+
+void begin(Stage& stage) {
+  const int channels = stage.channels();
+  for (float* row : stage.ring) {
+    std::memset(row, 0, channels * sizeof(float));
+    std::memset(row + ptrdiff_t(stage.width + 1) * channels, 0, channels * sizeof(float));
+  }
+}
+
+// The last row of a stage and of all after it: below it is nothing.
+void end(Work& work, Stage& stage) {
+  const int newest = stage.taken - 1;
+  give(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3], stage.ring[newest % 3],
+       work.zeros);
+  if (stage.next != nullptr) end(work, *stage.next);
+}
+
+// Row y of the photo, beside the two before it; beyond the photo, zeros.
+void read(Work& work, const uint8_t* planes, int y, int height, int width) {
+  for (int plane = 0; plane < 3; ++plane) {
+    float* const to = work.pixels[plane][(y + 3) % 3] + MARGIN;
+    if (y < 0) {
+      std::memset(to, 0, width * sizeof(float));
+      continue;
+    }
+    const uint8_t* const from = planes + (ptrdiff_t(plane) * height + y) * width;
+    for (int x = 0; x < width; x += LANES) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + x));
+      store(to + x, from_bytes(bytes));
+    }
+  }
+}
+
+// Row y of the stem: 3x3 of the three planes, every second pixel, ReLU. The channels are the lanes;
+// the sums of some pixels, as many as there are registers for, stay there while the 27 weights pass
+// by.
+void stem(Work& work, const Net& net, int y, int width) {
+  constexpr int PIXELS = REGISTERS / 2;
+  const float* rows[9];
+  for (int i = 0; i < 9; ++i) rows[i] = work.pixels[i / 3][(2 * y + i % 3 + 2) % 3] + MARGIN - 1;
+  for (int x = 0; x < width / 2; x += PIXELS) {
+    Vector sum[PIXELS];
+    for (Vector& one : sum) one = load(net.stem_bias);
+    const float* weight = net.stem;
+#pragma GCC unroll 1
+    for (const float* row : rows) {
+#pragma GCC unroll 3
+      for (int column = 0; column < 3; ++column, weight += STEM) {
+        const Vector w = load(weight);
+#pragma GCC unroll 16
+        for (int p = 0; p < PIXELS; ++p) sum[p] = fma(all(row[2 * (x + p) + column]), w, sum[p]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) store(work.row + (x + p) * STEM, most(sum[p], zero()));
+  }
+}
+
+// From coarse to fine: a level's picture of the chain, and the coarser one beside each of its 2x2.
+void back(Work& work, int level, const float* fine, const float* coarse, int height, int width) {
+  Stage& stage = work.back[level];
+  for (int y = 0; y < height; ++y) {
+    const float* const from = fine + ptrdiff_t(y) * width * WIDE;
+    const float* const more = coarse + ptrdiff_t(y / 2) * (width / 2) * WIDE;
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < WIDE; c += LANES) {
+        store(work.sum + x * WIDE + c, load(from + x * WIDE + c) + load(more + x / 2 * WIDE + c));
+      }
+    }
+    take(work, stage, work.sum);
+  }
+  end(work, stage);
+}
+
+// 1 / (1 + e^-x). Bounded as onnxruntime bounds it, which shows where both scores are nearly 0.
+Vector sigmoid(Vector x) {
+  return quotient(all(1.0f), all(1.0f) + exp(zero() - clamp(x, -18.0f, 18.0f)));
+}
+
+// The root of how sure it is of the class and of there being something: 16 cells at a time.
+void score(const float* logits, float* scores, int count) {
+  for (int first = 0; first < count; first += LANES) {
+    alignas(64) float sure[LANES] = {}, thing[LANES] = {};
+    for (int i = 0; i < LANES && first + i < count; ++i, logits += HEADS) {
+      sure[i] = logits[0];
+      thing[i] = logits[1];
+    }
+    const Vector both = sigmoid(load(sure)) * sigmoid(load(thing));
+    store(scores + first, root(both), first_lanes(count - first));
+  }
+}
+
+size_t count_floats(const Net& net, int height, int width) {
+  Work work;
+  Bump counting{nullptr};
+  place(work, net, height, width, counting);
+  return counting.used + 2 * LANES;
+}
+
+void detect_one(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
+                float* logits, float* scores) {
+  Work work;
+  Bump memory{scratch};
+  place(work, net, height, width, memory);
+  std::memset(work.zeros, 0, (size_t(width) * STEM + 2 * WIDE) * sizeof(float));
+  for (auto& plane : work.pixels) {
+    for (float* row : plane) row[MARGIN - 1] = 0;
+  }
+  for (Stage& stage : work.chain) begin(stage);
+  ptrdiff_t before = 0;
+  for (int level = 0; level < LEVELS; ++level) {
+    begin(work.back[level]);
+    begin(work.heads[level]);
+    if (net.has_shared) begin(work.shared[level]);
+    work.heads[level].whole = logits + before * HEADS;
+    before += ptrdiff_t(height / STRIDES[level]) * (width / STRIDES[level]);
+  }
+  read(work, planes, -1, height, width);
+  for (int y = 0; y < height / 2; ++y) {
+    read(work, planes, 2 * y, height, width);
+    read(work, planes, 2 * y + 1, height, width);
+    stem(work, net, y, width);
+    take(work, work.chain[0], work.row);
+  }
+  end(work, work.chain[0]);
+  back(work, 1, work.chain[8].whole, work.back[2].whole, height / 16, width / 16);
+  back(work, 0, work.chain[6].whole, work.back[1].whole, height / 8, width / 8);
+  score(logits, scores, static_cast<int>(before));
+}
+
+}  // namespace
+}  // namespace yunet

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Compile the operators in backends/ops: ops.sh library | sanitized | fuzzer
+#   library    libaurum_ops.so, which onnxruntime loads
+#   sanitized  the same with AddressSanitizer and UBSan, in build/sanitized
+#   fuzzer     a program that runs the kernels on all sorts of sizes, with both, in build/sanitized
+# Only the files of kernels are compiled for the processors that their names tell of, so that the
+# rest, which decides what runs, runs everywhere.
+set -eu
+cd "$(dirname "$0")/../backends/ops"
+what=${1:-library}
+folder=build/$what flags=-O3
+if [ "$what" != library ]; then
+    folder=build/sanitized
+    flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+fi
+mkdir -p "$folder"
+# GCC 12 takes the undefined lanes in its own intrinsics for a mistake of ours.
+warnings="-Wall -Wextra -Wpedantic -Werror -Wno-uninitialized -Wno-maybe-uninitialized"
+avx512="-mavx512f -mavx512dq -mavx512bw -mavx512vl"
+headers=$(ls -t ./*.h ../onnxruntime/onnxruntime_api.h | head -n 1)
+[ "$what" = fuzzer ] && sources="$(ls ./*.cc | grep -v ops.cc) tests/fuzz.cc" || sources=$(ls ./*.cc)
+jobs=""
+for source in $sources; do
+    object=$folder/$(basename "$source" .cc).o
+    case "$source" in
+        *_avx2.cc) more="-mavx2 -mfma" ;;
+        *_avx512.cc) more=$avx512 ;;
+        *_vnni.cc) more="$avx512 -mavx512vnni" ;;
+        *) more= ;;
+    esac
+    objects="${objects:-} $object"
+    if [ "$object" -nt "$source" ] && [ "$object" -nt "$headers" ]; then continue; fi
+    # shellcheck disable=SC2086
+    (g++ -std=c++17 $flags $warnings $more -fPIC -fvisibility=hidden -c "$source" -o "$object.new" &&
+        mv "$object.new" "$object") &
+    jobs="$jobs $!"
+done
+for job in $jobs; do wait "$job"; done
+# In two steps: a linker that is stopped leaves no half library.
+# shellcheck disable=SC2086
+case "$what" in
+    library) g++ -shared $objects -o build/new.so && mv build/new.so libaurum_ops.so ;;
+    sanitized) g++ -shared $flags $objects -o "$folder/libaurum_ops.so" ;;
+    fuzzer) g++ $flags $objects -lpthread -o "$folder/fuzz" ;;
+    *) echo "ops.sh library | sanitized | fuzzer" >&2 && exit 2 ;;
+esac

@@ -1,0 +1,16 @@
+#!/bin/sh
+# The operators' tests under AddressSanitizer and UBSan, as on each kind of processor that this one
+# can stand in for.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/ops.sh sanitized
+for name in asan ubsan stdc++; do
+    libraries="${libraries:-} $(g++ -print-file-name=lib$name.so)"
+done
+for without in none avx512_vnni avx512f; do
+    echo "without: $without"
+    # Python itself, and onnxruntime, leave things to the end of the process.
+    AURUM_CPU_WITHOUT=$without LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0 \
+        AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
+        .venv/bin/python -m pytest -q tests/unit/test_ops.py tests/unit/test_ops_processors.py
+done

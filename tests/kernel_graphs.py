@@ -1,0 +1,78 @@
+"""Graphs with our operators, beside the plain ones, and what both must agree on."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from graphs import ENTRIES, session, weights
+
+from aurum import kernels as ours
+from aurum.models import families, kernels, prove
+from aurum.models.prove import PIXEL_TOLERANCE, SCORE_TOLERANCE
+
+LIBRARY = Path(os.environ.get("AURUM_OPS_LIBRARY") or ours.LIBRARY).resolve()
+
+DETECTOR, EMBEDDER = ("yunet_s_dynamic", "face_detection"), ("edgeface_xs_q", "face_embedding")
+
+
+def by_kernels(model, library=LIBRARY):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.register_custom_ops_library(str(library))
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def upstream(name):
+    """Its entry and its graph; YuNet-n, which no profile serves, has the entry of YuNet-s."""
+    if name == "yunet_n_dynamic":
+        entry = replace(ENTRIES["yunet_s_dynamic"], name=name, file=f"{name}.onnx")
+    else:
+        entry = ENTRIES[name]
+    return entry, onnx.load(weights(entry.file))
+
+
+def graph(name, served):
+    entry, model = upstream(name)
+    made = kernels.build(served, entry, model)
+    assert made is not None
+    return made
+
+
+def pair(name, served):
+    """Sessions of a model's plain graph and of that with kernels."""
+    entry, model = upstream(name)
+    return session(families.build(served, entry, model)), by_kernels(graph(name, served))
+
+
+def assert_same_candidates(got, want):
+    assert {name: value.shape for name, value in got.items()} == {
+        name: value.shape for name, value in want.items()
+    }
+    assert np.abs(got["scores"] - want["scores"]).max() <= SCORE_TOLERANCE
+    for n in range(len(got["scores"])):
+        parts = [found[n] for found in (got["boxes"], got["landmarks"])]
+        wanted = [found[n] for found in (want["boxes"], want["landmarks"])]
+        for i in np.flatnonzero(got["scores"][n] > prove.NOISE):
+            # Of nearly equal scores either may come first.
+            near = np.abs(want["scores"][n] - got["scores"][n, i]) <= SCORE_TOLERANCE
+            off = np.maximum(
+                np.abs(wanted[0][near] - parts[0][i]).max(axis=1),
+                np.abs(wanted[1][near] - parts[1][i]).max(axis=(1, 2)),
+            )
+            assert off.min() <= PIXEL_TOLERANCE
+
+
+def planes(batch):
+    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+def extremes(*shape):
+    """All black, all white, and each pixel one of the two at random."""
+    mixed = np.random.default_rng(1).integers(0, 2, shape, np.uint8) * 255
+    return np.stack([np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), mixed])

@@ -1,0 +1,57 @@
+"""A server with our kernels answers as one without them does."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+import images
+import numpy as np
+import onnx
+import pytest
+from aurum_client import FaceClient
+
+from aurum import kernels
+from aurum.models import build
+from aurum.server.private import furnish
+from aurum.server.server import Server, ServerError
+from aurum.settings import Settings
+
+HERE = kernels.find()
+pytestmark = pytest.mark.skipif(not HERE.name, reason=HERE.reason)
+
+
+def real(settings: Settings) -> Settings:
+    if build.prepare(settings).simulated:
+        pytest.skip("the real models can't be had here")
+    return settings
+
+
+def test_the_answers_are_those_of_the_plain_graphs(tmp_path):
+    answers = []
+    for value in ("auto", "off"):
+        settings = real(replace(Settings.from_env(), kernels=value))
+        settings, _ = furnish(settings, tmp_path / value)
+        with ExitStack() as stack:
+            server = stack.enter_context(Server(settings))
+            server.wait_ready()
+            assert (server.kernels.name == "") == (value == "off")
+            client = stack.enter_context(FaceClient(settings.http_url))
+            answers.append((client.analyze(images.astronaut()), client.embed(images.astronaut())))
+    (fast, fast_face), (plain, plain_face) = answers
+    assert fast.models == plain.models
+    np.testing.assert_allclose(fast.boxes, plain.boxes, atol=0.05)
+    np.testing.assert_allclose(fast.scores, plain.scores, atol=1e-4)
+    assert float(fast_face.vector @ plain_face.vector) > 0.99999
+
+
+def test_a_graph_of_another_library_fails_the_start_with_its_reason(tmp_path):
+    settings, _ = furnish(real(Settings.from_env()), tmp_path)
+    path = settings.repositories / "model_repository" / "face_detection" / "1" / "model.onnx"
+    model = onnx.load(str(kernels.beside(path)))
+    node = next(node for node in model.graph.node if node.domain == "aurum")
+    next(item for item in node.attribute if item.name == "format").i = 99
+    onnx.save(model, str(kernels.beside(path)))
+    reason = r"face_detection.*aurum\.YuNet: the graph has format 99.*build the graphs again"
+    with pytest.raises(ServerError, match=reason), Server(settings) as server:
+        server.wait_ready()
