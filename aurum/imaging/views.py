@@ -250,10 +250,11 @@ def _spans(start: int, end: int, count: int, overlap: int) -> Iterator[tuple[int
 def _split(view: View) -> Iterator[View]:
     """A view whose input would exceed LARGEST, in parts of the same scale."""
     scale = view.scale
-    sides = [(view.right - view.left) * scale, (view.bottom - view.top) * scale]
+    # Rounded: 2900 * (1280 / 2900) is more than 1280.
+    sides = [round(side * scale, 6) for side in (view.right - view.left, view.bottom - view.top)]
     columns, rows = (
         1 if side <= LARGEST else int(np.ceil((side - _OVERLAP) / (LARGEST - _OVERLAP)))
         for side in sides
     )
     for part in _cover(view, columns, rows, round(_OVERLAP / scale)):
-        yield part._replace(long_side=whole_cells(part.side * scale))
+        yield part._replace(long_side=whole_cells(round(part.side * scale, 6)))

@@ -3,7 +3,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aurum.imaging.faces import Candidates
@@ -54,6 +54,7 @@ def test_a_part_sees_its_own_faces_and_none_that_its_border_cuts():
     assert faces.boxes[:, :2].tolist() == [[700, 50], [970, 200]]
 
 
+@example(width=1, height=19_991, tiles=10, cells=40)  # 2900 * (1280 / 2900) > 1280
 @settings(deadline=None, max_examples=300)
 @given(width=sides, height=sides, tiles=st.integers(0, MAX_TILES), cells=st.integers(1, 80))
 def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, height, tiles, cells):

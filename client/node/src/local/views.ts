@@ -178,9 +178,11 @@ function split(view: View): View[] {
   const { scale } = view;
   const parts = (side: number) =>
     side <= LARGEST ? 1 : Math.ceil((side - OVERLAP) / (LARGEST - OVERLAP));
-  const columns = parts(view.width * scale);
-  const rows = parts(view.height * scale);
+  // Rounded: 2900 * (1280 / 2900) is more than 1280.
+  const scaled = (side: number) => Number((side * scale).toFixed(6));
+  const columns = parts(scaled(view.width));
+  const rows = parts(scaled(view.height));
   return cover(view, columns, rows, roundHalfEven(OVERLAP / scale)).map(
-    (part) => new View(part.place, wholeCells(part.side * scale)),
+    (part) => new View(part.place, wholeCells(scaled(part.side))),
   );
 }
