@@ -43,7 +43,8 @@ def test_of_more_photos_than_a_key_may_have_waiting_the_oldest_are_given_up(tmp_
         url = f"{service.urls[0]}/v2/models/detect_faces/infer"
 
         def ask(key: str) -> httpx.Response:
-            return httpx.post(url, content=photo, headers={**RAW, "X-Aurum-Key": key}, timeout=60)
+            named = {"X-Aurum-Key": key} if key else {}
+            return httpx.post(url, content=photo, headers={**RAW, **named}, timeout=60)
 
         of_one = list(pool.map(ask, ["one"] * 16))
         of_none = list(pool.map(ask, [""] * 16))
@@ -53,4 +54,4 @@ def test_of_more_photos_than_a_key_may_have_waiting_the_oldest_are_given_up(tmp_
     given_up = [answer.text for answer in of_one if answer.status_code == 400]
     words = "[unavailable] more photos of this API key wait than AURUM_EDGE_CONNECTIONS"
     assert [text for text in given_up if words not in text] == []
-    assert {answer.status_code for answer in of_none} == {200}
+    assert [answer.text for answer in of_none if answer.status_code != 200] == []
