@@ -55,7 +55,7 @@ clean:  ## remove what was made: .venv, built graphs, caches (not the pulled mod
 		model_repository/*/1 backends/*/*.so backends/ops/build .pytest_cache .mypy_cache .ruff_cache .coverage
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
-		client/node/package-lock.json $(wildcard locks/*.txt) scripts/setup.sh scripts/backend.sh \
-		scripts/ops.sh $(SOURCES)
+		client/node/package-lock.json $(wildcard locks/*.txt) scripts/setup.sh scripts/aurum \
+		scripts/backend.sh scripts/ops.sh $(SOURCES)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

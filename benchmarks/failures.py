@@ -107,22 +107,35 @@ def _answers(settings: Settings) -> bool:
 
 
 @contextmanager
-def supervised(settings: Settings) -> Iterator[int]:
-    """`aurum up` as a process, which answers; its id."""
+def launched(settings: Settings, output: int = subprocess.DEVNULL) -> Iterator[int]:
+    """`aurum up` as a process, whose output goes to that descriptor; its id."""
     with subprocess.Popen(
         [Path(sys.executable).with_name("aurum"), "up"],
         env={**os.environ, **settings.to_env()},
-        stdout=subprocess.DEVNULL,
+        stdout=output,
     ) as process:
         try:
-            deadline = time.monotonic() + PATIENCE
-            while not _answers(settings):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("aurum up does not answer")
-                time.sleep(0.1)
             yield process.pid
         finally:
             process.terminate()
+
+
+def wait_for_answers(up: int, settings: Settings) -> None:
+    """Wait until it answers; raises RuntimeError where it ends, or takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    process = psutil.Process(up)
+    while not _answers(settings):
+        if process.status() == psutil.STATUS_ZOMBIE or time.monotonic() > deadline:
+            raise RuntimeError("aurum up does not answer")
+        time.sleep(0.1)
+
+
+@contextmanager
+def supervised(settings: Settings) -> Iterator[int]:
+    """`aurum up` as a process, which answers; its id."""
+    with launched(settings) as up:
+        wait_for_answers(up, settings)
+        yield up
 
 
 def measure(out: Path, rounds: int, settings: Settings) -> None:

@@ -1,6 +1,7 @@
-"""``python -m benchmarks.freezes``: supervised servers are frozen under load, as suspended VMs are.
+"""``python -m benchmarks.freezes``: supervised servers are frozen, as suspended machines are.
 
-All processes get SIGSTOP, and SIGCONT some seconds later. Prints how often one died of that and the
+Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up` or tritonserver alone,
+under load, and tritonserver while it starts. Writes `freezes.csv`: whether one died of it and the
 server was started anew, and what became of the requests of clients that try again
 (docs/failures.md).
 """
@@ -11,67 +12,115 @@ import argparse
 import math
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 from aurum.server.private import furnish
 from aurum.settings import Settings
-from benchmarks.failures import Clients, part, supervised
+from benchmarks.failures import Clients, launched, part, wait_for_answers
+from benchmarks.rows import Freeze, Table, read
 
+KINDS = (("all", "under load"), ("tritonserver", "under load"), ("tritonserver", "at its start"))
 BEFORE, AFTER = 2.0, 5.0  # seconds of load before and after a freeze
+START = 2.0  # seconds of a start over which its freezes are spread
+DEATH = ("ended (", "died", "hangs")  # words of the lines that say why a server is started anew
 
 
-@dataclass(frozen=True)
-class Freeze:
-    """What one freeze came to."""
-
-    restarted: bool
-    longest: float  # seconds that a request waited, without those of the freeze
-    answered: int
-    failed: int
+def _first_server(up: int) -> psutil.Process:
+    while True:
+        found = [it for it in psutil.Process(up).children() if it.name() == "tritonserver"]
+        if found:
+            return found[0]
+        time.sleep(0.01)
 
 
-def freeze(up: int, settings: Settings, seconds: float) -> Freeze:
-    """Freeze the processes of `aurum up` for so long."""
+@contextmanager
+def _stopped(up: int, server: psutil.Process, what: str) -> Iterator[None]:
     root = psutil.Process(up)
-    before = part(up, "tritonserver").pid
-    with Clients(settings) as clients:
-        time.sleep(BEFORE)
-        frozen = [root, *root.children(recursive=True)]
-        for process in frozen:
-            process.suspend()
-        time.sleep(seconds)
-        for process in reversed(frozen):
-            process.resume()
-        time.sleep(AFTER)
+    processes = [root, *root.children(recursive=True)] if what == "all" else [server]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            if process.is_running():
+                process.resume()
+
+
+def _freeze(
+    index: int,
+    kind: tuple[str, str],
+    share: float,
+    settings: Settings,
+    seconds: float,
+    log: IO[str],
+) -> Freeze:
+    what, when = kind
+    with launched(settings, log.fileno()) as up:
+        server = _first_server(up)
+        if when == "under load":
+            wait_for_answers(up, settings)
+        with Clients(settings) as clients:
+            time.sleep(BEFORE if when == "under load" else share * START)
+            with _stopped(up, server, what):
+                time.sleep(seconds)
+            wait_for_answers(up, settings)
+            time.sleep(AFTER)
+        restarted = part(up, "tritonserver").pid != server.pid
     longest = max(clients.seconds, default=math.inf) - seconds
-    restarted = part(up, "tritonserver").pid != before
-    return Freeze(restarted, longest, len(clients.seconds), len(clients.errors))
+    asked = len(clients.seconds) + len(clients.errors)
+    log.seek(0)
+    said = "; ".join(line.strip() for line in log if any(word in line for word in DEATH))
+    return Freeze(index, what, when, restarted, longest, asked, len(clients.errors), said)
+
+
+def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
+    """Write the file into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
+        settings, prepared = furnish(settings, Path(folder) / "repositories")
+        settings = replace(settings, profile=prepared.profile.name, playground=False)
+        table = Table(out / "freezes.csv", Freeze)
+        for index in range(count):
+            for kind in KINDS:  # each a new server: after five deaths in a row it would end
+                with tempfile.TemporaryFile("w+") as log:
+                    row = _freeze(index, kind, index / count, settings, seconds, log)
+                table.add(row)
+                print(row, flush=True)
+
+
+def summary(rows: list[Freeze]) -> str:
+    """The figures of docs/failures.md, as a Markdown table."""
+    lines = ["| frozen | freezes | started anew | longest wait, s | requests | failed |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for kind in KINDS:
+        of = [row for row in rows if (row.frozen, row.when) == kind]
+        if of:
+            lines.append(
+                f"| {' '.join(kind)} | {len(of)} | {sum(row.restarted for row in of)} "
+                f"| {max(row.longest_s for row in of):.1f} "
+                f"| {sum(row.requests for row in of)} | {sum(row.failed for row in of)} |"
+            )
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.freezes", description=__doc__)
-    parser.add_argument("--count", type=int, default=14)
-    parser.add_argument("--seconds", type=float, default=5.0, help="that each lasts")
-    given = parser.parse_args()
-    freezes = []
-    with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
-        settings, prepared = furnish(Settings.from_env(), Path(folder) / "repositories")
-        settings = replace(settings, profile=prepared.profile.name, playground=False)
-        for _ in range(given.count):
-            with supervised(settings) as up:  # a new one: after five deaths in a row it would end
-                freezes.append(freeze(up, settings, given.seconds))
-            print(freezes[-1], flush=True)
-    longest = max(one.longest for one in freezes)
-    print(
-        f"{sum(one.restarted for one in freezes)} of {len(freezes)} freezes of {given.seconds:g} s "
-        f"ended a process; a request waited {longest:.1f} s longer at most; "
-        f"{sum(one.answered for one in freezes)} requests answered, "
-        f"{sum(one.failed for one in freezes)} failed"
+    parser.add_argument("--out", type=Path, required=True, help="folder for the file")
+    parser.add_argument("--count", type=int, default=14, help="freezes of each kind")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="that each lasts, less than a hang"
     )
+    given = parser.parse_args()
+    measure(given.out, given.count, given.seconds, Settings.from_env())
+    print(summary(read(given.out / "freezes.csv", Freeze)))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,21 @@ class Failure:
     slowest_s: float  # the longest of them, its tries included
 
 
-Kind = TypeVar("Kind", Run, ModelStats, Sample, Users, Failure)
+@dataclass(frozen=True)
+class Freeze:
+    """Processes of a supervised server stopped for some seconds (SIGSTOP, SIGCONT)."""
+
+    round: int
+    frozen: str
+    when: str
+    restarted: bool
+    longest_s: float  # that a request waited, its tries included, without the seconds of the freeze
+    requests: int
+    failed: int
+    said: str  # by `aurum up`, of what ended
+
+
+Kind = TypeVar("Kind", Run, ModelStats, Sample, Users, Failure, Freeze)
 
 
 class Table(Generic[Kind]):

@@ -6,13 +6,17 @@ python=$1
 purpose=$2
 cd "$(dirname "$0")/.."
 
-if printf %s "$PWD" | LC_ALL=C grep -q '[^ -~]'; then
-    echo "$PWD has letters that are not ASCII, and Triton's Python can't run from there: move the checkout" >&2
+here=$(pwd -P) # where Python sees it, whatever link led here
+if printf %s "$here" | LC_ALL=C grep -q '[^ -~]'; then
+    echo "$here has letters that are not ASCII, and Triton's Python can't run from there: move the checkout" >&2
+    exit 1
+fi
+if ! mkdir -p .aurum 2>/dev/null || ! [ -w . ] || ! [ -w .aurum ]; then
+    echo "$here can't be written, and what is set up goes there: copy the checkout to where you can write" >&2
     exit 1
 fi
 # One set-up at a time: a second would find half of what the first one installs. The lock goes with
 # this process, and is not handed to others that outlive it.
-mkdir -p .aurum
 exec 9>.aurum/setup.lock
 if ! flock -n 9; then
     echo "another set-up runs in this checkout: wait until it is done, then run make again" >&2
@@ -47,7 +51,7 @@ esac
 # What pip writes into .venv/bin names the folder: a checkout that was moved needs them anew.
 made=$(sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null || true)
 case "$made" in
-    "" | *"$(pwd -P)/.venv") ;;
+    "" | "$here/.venv") ;;
     *) echo "this checkout was moved (.venv was made as $made)" && rm -rf .venv ;;
 esac
 if [ ! -x .venv/bin/python ]; then
@@ -65,6 +69,7 @@ echo "installing packages"
     --require-hashes --no-deps --requirement "locks/$purpose.txt"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --no-deps --no-build-isolation --editable client/python --editable .
+install -m 755 scripts/aurum .venv/bin/aurum # instead of pip's: it says why
 
 # The Python backend's stub is linked to Python's shared library, which Debian packs separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then

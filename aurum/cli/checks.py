@@ -123,6 +123,12 @@ def _server_binary() -> Path:
 
 def cache(settings: Settings) -> Iterator[Result]:
     """The space for model files."""
+    from aurum.server import preflight
+
+    if lack := preflight.cache_lack(settings):
+        what, _, mend = lack.partition("; ")
+        yield Result("cache", "fail", what, mend)
+        return
     folder = settings.model_cache
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free

@@ -74,7 +74,10 @@ def _of_profile(settings: Settings) -> Rows:
     """Pull, build and install what AURUM_PROFILE says."""
     from aurum.cli.progress import downloads
     from aurum.models import build
+    from aurum.server.preflight import ServerError, cache_lack
 
+    if lack := cache_lack(settings):
+        raise ServerError(lack)
     with downloads(console) as progress:
         prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
     build.install(prepared, settings.repositories / "model_repository")

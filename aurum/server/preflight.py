@@ -52,9 +52,22 @@ def unusable(settings: Settings) -> Iterator[str]:
         "AURUM_REPOSITORIES (to a copy of the three)": settings.rollout,
     }
     for variable, folder in mend.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            yield f"{existing} can't be written; set {variable} to a folder that can"
+        if lack := _unwritable(folder, variable):
+            yield lack
+
+
+def _unwritable(folder: Path, variable: str) -> str:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(existing, os.W_OK | os.X_OK):
+        return ""
+    return f"{existing} can't be written; set {variable} to a folder that can"
+
+
+def cache_lack(settings: Settings) -> str:
+    """Why no model can be pulled or built; nothing where some are, as the cache need not grow."""
+    if (settings.model_cache / "served").is_dir():
+        return ""
+    return _unwritable(settings.model_cache, "AURUM_MODEL_CACHE")
 
 
 def check_folders(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from aurum_client import _retry, errors
-from aurum_client._address import Address, parse_url
+from aurum_client._address import Address, open_transport, parse_url
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
 from aurum_client._probe import gray_png
 from aurum_client.images import read_image
@@ -324,3 +324,27 @@ def test_the_probe_is_a_valid_png():
     start = png.index(b"IDAT")
     size = int.from_bytes(png[start - 4 : start], "big")
     assert zlib.decompress(png[start + 4 : start + 4 + size]) == (b"\0" + b"\x80" * 4) * 4
+
+
+SCHEMES = ("https", "grpcs")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-Key", "secret\n"), ("X-Key", "sécret"), ("X Key", "secret"), ("", "")]
+)
+def test_headers_that_can_not_be_sent_are_refused_at_once(scheme, name, value):
+    """As of a key that was read from a file with its line end; the key itself is not shown."""
+    with pytest.raises(ValueError, match=f"header {name!r}: ") as caught:
+        open_transport(f"{scheme}://localhost:1", ca_file=None, headers={name: value})
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_authorities_that_can_not_be_read_are_named_at_once(scheme, tmp_path):
+    file = tmp_path / "ca.pem"
+    with pytest.raises(FileNotFoundError, match=str(file)):
+        open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})
+    file.write_text("no certificate")
+    with pytest.raises(ValueError, match=rf"{file}.* has no certificates"):
+        open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})

@@ -49,6 +49,9 @@ from aurum_client._failures import error_from_status
         ("400", "[new_code] x", errors.InvalidRequestError, "new_code", "x"),
         ("400", "in ensemble 'a', bad", errors.InvalidRequestError, None, "bad"),
         ("400", "Expected [1], got [x] y", errors.InvalidRequestError, None, None),
+        ("431", "[bad_request] long", errors.InvalidRequestError, "bad_request", "long"),
+        ("StatusCode.UNIMPLEMENTED", "no", errors.ModelNotFoundError, None, "no"),
+        ("StatusCode.UNKNOWN", "[not_found] x", errors.ModelNotFoundError, "not_found", "x"),
         ("401", "who?", errors.AccessDeniedError, None, "who?"),
         ("404", "unknown model", errors.ModelNotFoundError, None, "unknown model"),
         # What will pass, in Triton's words: a server that stops, a model whose process has died.

@@ -2,24 +2,26 @@
 
 import os
 import re
-import struct
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import images
 import psutil
 import pytest
-from aurum_client import FaceClient
+from aurum_client import FaceClient, InvalidImageError
+from large_png import flat_png, slow_png
 
 from aurum.server.private import running
 from aurum.settings import Settings
 from benchmarks.hostile import bases
 from benchmarks.hostile.image_bytes import chunk
+from benchmarks.processes import MEGABYTE, cpu_seconds, sampled
 
-SIDE = 7070
 THREADS = 16
 # Beside what decoding takes: the detector's input, crops, what the allocator keeps.
 BESIDE = 150_000_000
@@ -36,17 +38,6 @@ def untraced(monkeypatch, tmp_path):
         yield service
 
 
-def flat_png():
-    """Small, and of the most bytes that a pixel of a PNG may have: RGBA, 16 bits each."""
-    pack = zlib.compressobj(9)
-    row = bytes(1 + SIDE * 8)
-    packed = b"".join(pack.compress(row) for _ in range(SIDE)) + pack.flush()
-    header = struct.pack(">IIBBBBB", SIDE, SIDE, 16, 6, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    )
-
-
 def most(pid):
     """Bytes that a process has held in memory at most."""
     text = Path("/proc", str(pid), "status").read_text()
@@ -60,14 +51,18 @@ def steps(service):
 
 
 def growth(service, photos):
-    """Bytes by which the process that grew most did so, while the photos were asked at once."""
+    """Bytes by which the step that grew most did so, while the photos were asked at once.
+
+    By its own highest mark; and with what decodes for it, as often as can be looked at that.
+    """
     before = {pid: most(pid) for pid in steps(service)}
-    with (
-        ThreadPoolExecutor(len(photos)) as pool,
-        FaceClient(service.urls[1], timeout=300) as client,
-    ):
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(len(photos)))
+        client = stack.enter_context(FaceClient(service.urls[1], timeout=300))
+        sizes = [stack.enter_context(sampled(pid, period=0.05)) for pid in before]
         list(pool.map(lambda photo: client.detect(photo, orientation="exif"), photos))
-    return max(most(pid) - held for pid, held in before.items())
+    together = max(max(step) - step[0] for step in sizes) * MEGABYTE
+    return max(together, *(most(pid) - held for pid, held in before.items()))
 
 
 def test_sixteen_large_pngs_at_once_stay_within_the_budget(untraced, told):
@@ -92,6 +87,39 @@ def test_what_lies_beside_the_pixels_takes_no_memory(untraced, told, name):
 
     told("growth of a step, MB", grown // 10**6)
     assert grown < 100_000_000
+
+
+def decoders(service):
+    """The processes that decode photos for the steps."""
+    children = psutil.Process(service.server.pid).children(recursive=True)
+    return [child for child in children if "decoder_process" in " ".join(child.cmdline())]
+
+
+def test_a_photo_that_takes_longer_than_it_may_is_ended(tmp_path, astronaut, told):
+    """And nobody but that photo notices, nor where what decodes it is killed."""
+    # For embed_face there is one process.
+    settings = replace(Settings.from_env(), profile="simulated", max_photo_seconds=1)
+    with running(settings, tmp_path) as service, FaceClient(service.urls[1], timeout=60) as client:
+        living = steps(service)
+        client.embed(astronaut)
+        assert not decoders(service)
+        before = cpu_seconds(service.server.pid)
+
+        with pytest.raises(InvalidImageError, match=r"more than 1 s of processor time"):
+            client.embed(slow_png())
+
+        told("processor time, s", spent := cpu_seconds(service.server.pid) - before)
+        assert spent < 2
+        (first,) = decoders(service)
+        told("PSS of what decodes, MB", first.memory_full_info().pss // 10**6)
+        first.kill()
+        client.embed(images.good()["heic"][0])
+        (second,) = decoders(service)
+        assert second.pid != first.pid
+        client.embed(astronaut)
+        assert steps(service) == living
+    psutil.wait_procs([second], timeout=60)
+    assert not second.is_running()
 
 
 def headers(deadline):

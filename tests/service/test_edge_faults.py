@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import subprocess
@@ -19,9 +20,11 @@ from aurum_client import (
     FaceClient,
     InvalidImageError,
     InvalidRequestError,
+    ModelNotFoundError,
     RequestTimeoutError,
     UnavailableError,
 )
+from aurum_client._address import open_transport
 from edge_world import edge_before
 
 from aurum.edge import private
@@ -126,6 +129,13 @@ def test_no_tls(scheme, answer, authority, astronaut):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+def test_cut_off_after_the_handshake(scheme, authority, astronaut):
+    with listening(tls(authority / "tls.crt", authority / "tls.key")) as port:
+        error = error_of(f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt")
+    assert type(error) is ConnectionFailedError
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_nobody_there(scheme, authority, astronaut):
     (port,) = free_ports(1)
     error = error_of(f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt")
@@ -181,9 +191,34 @@ def test_refusals(scheme, world, astronaut):
         return type(caught.value)
 
     assert ask(key="x" * 46) is AccessDeniedError
+    assert ask(request_id="\udcff") is InvalidRequestError
+    assert ask(key="x" * 100_000) is InvalidRequestError  # above the limit of headers
     assert ask(photo=b"no image") is InvalidImageError
     assert ask(photo=bytes(26_000_000)) is InvalidRequestError
     assert ask(detection_size=33) is InvalidRequestError
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_no_such_model(scheme, world, astronaut):
+    """Of the public calls only `models` meets it: it asks of models that an edge doesn't show."""
+    address, options = url(world, scheme), {"ca_file": world.ca, "headers": world.bearer}
+
+    async def ask() -> list[type[AurumError]]:
+        transport = open_transport(address, **options)
+        kinds = []
+        for question in (
+            transport.infer("another", astronaut, {}, None, 30),
+            transport.metadata("another"),
+        ):
+            with pytest.raises(AurumError) as caught:
+                await question
+            kinds.append(type(caught.value))
+        await transport.close()
+        return kinds
+
+    assert asyncio.run(ask()) == [ModelNotFoundError, ModelNotFoundError]
+    with FaceClient(address, **options) as client:
+        assert [model.ready for model in client.models()] == [False] * 5
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -126,6 +126,18 @@ def test_a_folder_that_can_not_be_written_is_named_with_its_setting(settings, tm
     assert line.startswith(f"aurum: {tmp_path}/log can't be written; set AURUM_LOG_FOLDER")
 
 
+def test_an_empty_cache_that_can_not_be_written_is_named_with_its_setting(settings, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    remount = f"mount -o remount,bind,ro '{cache}'"
+    line = refused(
+        in_a_namespace(
+            replace(settings, model_cache=cache), f"mount --bind '{cache}' '{cache}'", remount
+        )
+    )
+    assert line == f"aurum: {cache} can't be written; set AURUM_MODEL_CACHE to a folder that can"
+
+
 def test_a_path_with_a_space_and_a_quote_works(up, settings, tmp_path):
     """Triton hands a step's path to a shell."""
     moved = tmp_path.parent / f"{tmp_path.name} zoë's"

@@ -1,8 +1,9 @@
 """The figures of docs/failures.md are those of its raw rows."""
 
 from aurum.settings import CHECKOUT
+from benchmarks import freezes
 from benchmarks.failures import PARTS, summary
-from benchmarks.rows import Failure, read
+from benchmarks.rows import Failure, Freeze, read
 
 DOCS = CHECKOUT / "docs"
 
@@ -18,3 +19,16 @@ def test_the_summary_has_medians_spread_and_sums():
     rows = [Failure(index, "tritonserver", *values) for index, values in enumerate(times)]
     wanted = "| `tritonserver` | 4.0 (3.0 to 5.0) | 4.0 (3.5 to 5.5) | 300 | 1 |"
     assert summary(rows).splitlines()[2:] == [wanted]
+
+
+def test_the_page_shows_the_freezes_that_were_measured():
+    rows = read(DOCS / "failures" / "freezes.csv", Freeze)
+    assert {(row.frozen, row.when) for row in rows} == set(freezes.KINDS)
+    assert freezes.summary(rows) in (DOCS / "failures.md").read_text()
+
+
+def test_freezes_are_counted_by_kind():
+    times = [(True, 2.5, 100, 0, "tritonserver ended"), (False, 0.1, 110, 1, "")]
+    rows = [Freeze(index, "all", "under load", *values) for index, values in enumerate(times)]
+    wanted = "| all under load | 2 | 1 | 2.5 | 210 | 1 |"
+    assert freezes.summary(rows).splitlines()[2:] == [wanted]

@@ -167,6 +167,15 @@ def test_folders_that_can_not_be_written(monkeypatch, settings, tmp_path):
     assert "AURUM_REPOSITORIES" in result.mend
 
 
+def test_a_cache_that_can_not_be_written_and_is_empty(monkeypatch, settings, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    result = only(checks.cache, settings)
+    assert (result.status, result.detail) == ("fail", f"{tmp_path} can't be written")
+    assert "AURUM_MODEL_CACHE" in result.mend
+    (tmp_path / "served").mkdir()
+    assert only(checks.cache, settings).status == "ok"
+
+
 def test_an_environment_below_letters_that_are_not_ascii(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(sys, "prefix", "/home/zoë/aurum/.venv")
     result = only(checks.folders, replace(settings, repositories=tmp_path))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from waiting import eventually
 
-from aurum.imaging.decoding import apart
 from aurum.imaging.decoding.clock import Clock
 from aurum.imaging.decoding.decode import accept
 from aurum.imaging.decoding.limits import Limits
@@ -62,18 +61,6 @@ def test_what_encoders_write_has_time_in_any_size(name):
     assert accept(with_size(GOOD[name][0], 8000, 6000), LIMITS).header.seconds < 2
 
 
-@pytest.mark.parametrize("name", ["png", "webp"])
-def test_what_may_take_longer_than_a_photo_may_is_not_decoded(name):
-    """No decoder of these can be ended."""
-    data, reduced = with_size(GOOD[name][0], 7000, 7000), LIMITS._replace(seconds=0.7)
-    began = time.thread_time()
-    with pytest.raises(InvalidImageError, match=r"more than 0\.7 s of processor time") as caught:
-        accept(data, reduced)
-    assert caught.value.reason == "too_much_time"
-    assert time.thread_time() - began < 0.2
-    assert accept(data, LIMITS).header.seconds < LIMITS.seconds
-
-
 def test_the_clock_counts_its_own_thread_alone():
     clock = Clock(0.2)
     other = threading.Thread(target=burn, args=(0.3,))
@@ -107,22 +94,6 @@ def test_a_photo_that_has_no_time_left_is_not_looked_at_again():
     assert (caught.value.code, caught.value.reason) == ("invalid_image", "too_much_time")
     assert str(caught.value) == f"[invalid_image] {MESSAGE.format(0.25)}"
     assert len(looks) == 1
-
-
-@pytest.mark.parametrize("name", ["heic", "avif"])
-def test_a_decoder_of_its_own_gets_no_more_than_the_photo_has_left(name, monkeypatch):
-    started = []
-    real = apart.subprocess.Popen
-
-    def start(arguments, **options):
-        started.append(arguments)
-        return real(arguments, **options)
-
-    monkeypatch.setattr(apart.subprocess, "Popen", start)
-    accept(GOOD[name][0], LIMITS._replace(seconds=1)).decode()
-    accept(GOOD[name][0], LIMITS).decode()
-
-    assert [arguments[-1] for arguments in started] == ["1", "2"]
 
 
 # --- memory ---

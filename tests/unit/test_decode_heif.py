@@ -1,8 +1,6 @@
 """HEIC and AVIF: what is read from their headers, and what holds where those lie."""
 
 import struct
-import sys
-from pathlib import Path
 
 import images
 import numpy as np
@@ -118,8 +116,12 @@ def test_a_header_that_states_another_size_is_damage(size):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_holds_more_than_its_header_says_gets_no_more_memory_than_that(kind):
-    image = Image.new("RGB", (8000, 6000), "gray")
-    data = images.heic(image) if kind == "heic" else images.save(image, "AVIF", speed=10)
+    # Some 40 MB of samples, more than a process gets for the smallest photo.
+    image = Image.new("RGB", (6000, 4500), "gray")
+    if kind == "heic":
+        data = images.heic(image, enc_params={"preset": "ultrafast"})
+    else:
+        data = images.save(image, "AVIF", speed=10)
 
     error = refusal(with_size(data, 64, 48))
 
@@ -143,66 +145,6 @@ def test_a_truncated_photo_is_never_answered_with_a_part_of_it(kind):
 
     for length in np.linspace(12, len(data) - 40, 9).astype(int):
         assert refusal(data[:length]).reason == "damaged"
-
-
-def script(text, monkeypatch, tmp_path):
-    """Another decoder."""
-    path = tmp_path / "decoder.py"
-    path.write_text(f"import os, signal, sys\n{text}\n")
-    monkeypatch.setattr(apart.decoder_process, "__file__", str(path))
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "damaged"),
-        ("os.kill(os.getpid(), signal.SIGXCPU)", "too_much_time"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "too_much_memory"),
-        ("sys.exit(4)", "too_much_memory"),
-        ("sys.exit(3)", "damaged"),
-        ("print('RGB 320 256'); sys.exit(3)", "damaged"),
-        ("print('RGB 320 256'); print('x' * 245759)", "not refused"),
-        ("print('RGB 320 256'); print('x' * 300000); sys.exit(3)", "damaged"),
-        ("print('RGB 321 256'); signal.pause()", "damaged"),
-        ("print('odd 320 256'); signal.pause()", "damaged"),
-        ("print('RGB' * 100); signal.pause()", "damaged"),
-        ("print('RGB'); signal.pause()", "damaged"),
-        ("os.write(1, b'\\xff\\xff\\xff\\n'); signal.pause()", "damaged"),
-        ("import subprocess; subprocess.Popen([])", "damaged"),
-    ],
-)
-def test_whatever_becomes_of_its_process_is_an_answer(text, reason, monkeypatch, tmp_path):
-    script(text.replace("; signal.pause", "; sys.stdout.flush(); signal.pause"), monkeypatch,
-           tmp_path)  # fmt: skip
-    if reason == "not refused":
-        assert accept(GOOD["heic"][0], LIMITS).decode().pixels.shape == (256, 320, 3)
-        return
-
-    assert refusal(GOOD["heic"][0]).reason == reason
-
-
-def limited(text, monkeypatch, tmp_path):
-    """A decoder that does what `text` says within the limits of the real one."""
-    folder = str(Path(apart.__file__).parent)
-    limit = "import decoder_process; decoder_process._limit(int(sys.argv[2]), 1)"
-    script(f"sys.path.insert(0, {folder!r}); {limit}\n{text}", monkeypatch, tmp_path)
-    return refusal(GOOD["heic"][0]).reason
-
-
-def test_the_limits_of_the_process_hold(monkeypatch, tmp_path):
-    endless = "while True: pass"
-    assert limited(endless, monkeypatch, tmp_path) == "too_much_time"
-    large = "try: bytearray(100 << 20)\nexcept MemoryError: sys.exit(4)"
-    assert limited(large, monkeypatch, tmp_path) == "too_much_memory"
-
-
-def test_inside_an_embedded_interpreter_python_is_the_one_on_the_path(monkeypatch):
-    monkeypatch.setattr(sys, "executable", "")
-    apart._python.cache_clear()
-    try:
-        assert Path(apart._python()).name == "python3"
-    finally:
-        apart._python.cache_clear()
 
 
 def test_the_generators_make_what_decodes_and_what_does_not():

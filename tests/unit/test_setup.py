@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +48,38 @@ def test_letters_that_are_not_ascii_are_refused(checkout):
     assert "letters that are not ASCII" in ended.stderr.splitlines()[0]
 
 
+def test_a_link_without_such_letters_does_not_hide_them(checkout):
+    real = checkout.rename(checkout.with_name("zoë"))
+    checkout.symlink_to(real)
+    ended = subprocess.run(
+        ["scripts/setup.sh", "false", "serve"],
+        cwd=checkout,
+        env={**os.environ, "PWD": str(checkout)},  # as a shell sets it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode
+    assert ended.stderr.startswith(f"{real} has letters that are not ASCII")
+
+
+def test_a_checkout_that_can_not_be_written_is_refused(checkout):
+    if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    mounts = f"mount --bind '{checkout}' '{checkout}' && mount -o remount,bind,ro '{checkout}'"
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{mounts} && make -C '{checkout}' serve"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode
+    line = ended.stderr.splitlines()[0]
+    assert line.startswith(f"{checkout} can't be written")
+    assert "copy the checkout" in line
+
+
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_moved_checkout_is_set_up_anew(checkout, moved):
     """Its commands name the interpreter where it was."""
@@ -54,3 +89,41 @@ def test_a_moved_checkout_is_set_up_anew(checkout, moved):
     (environment / "pyvenv.cfg").write_text(f"command = /usr/bin/python3 -m venv {made}/.venv\n")
     (environment / ".serve").touch()
     assert ("scripts/setup.sh" in make(checkout, "-n", "serve").stdout) == moved
+
+
+@pytest.fixture
+def environment(checkout):
+    """A `.venv` as the set-up leaves it, but for the packages, which are this one's."""
+    binaries = checkout / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    shutil.copy2(CHECKOUT / "scripts" / "aurum", binaries)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (binaries / "python").chmod(0o755)
+    config = f"command = /usr/bin/python3 -m venv {binaries.parent}\n"
+    (binaries.parent / "pyvenv.cfg").write_text(config)
+    return binaries.parent
+
+
+def aurum(environment: Path):
+    return subprocess.run(
+        [environment / "bin" / "aurum", "--version"], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_runs_where_it_was_set_up(environment, tmp_path):
+    assert aurum(environment).returncode == 0
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "aurum").symlink_to(environment / "bin" / "aurum")
+    assert aurum(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_the_command_of_a_moved_or_copied_checkout_says_so(environment, copied):
+    """It would not be found, or run the code of the other checkout."""
+    place = environment.parent.with_name("another")
+    (shutil.copytree if copied else shutil.move)(environment.parent, place)
+    ended = aurum(place / ".venv")
+    assert ended.returncode
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"aurum: {place}/.venv/bin was made as {environment}/bin")
+    assert "run make serve" in line

@@ -8,16 +8,21 @@ from aurum.imaging.decoding.refusal import InvalidImageError
 
 
 class Clock:
-    """Counts the processor time of the thread that made it, and no other's: one photo's."""
+    """Counts one photo's processor time: that of the thread that made it, and what it is told."""
 
     def __init__(self, seconds: float) -> None:
         self._allowed = seconds
+        self._elsewhere = 0.0
         self._start = time.thread_time()
 
     @property
     def left(self) -> float:
         """Seconds; none left: 0."""
-        return max(self._allowed - (time.thread_time() - self._start), 0)
+        return max(self._allowed - self._elsewhere - (time.thread_time() - self._start), 0)
+
+    def add(self, seconds: float) -> None:
+        """Count what another process took for the photo."""
+        self._elsewhere += seconds
 
     def check(self, ahead: float = 0) -> None:
         """Refuse the photo if it has no time left for what will take `ahead` seconds."""

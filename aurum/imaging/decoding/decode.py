@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
-from aurum.imaging.decoding import apart, jpeg, memory
+from aurum.imaging.decoding import apart, memory, pictures
 from aurum.imaging.decoding.clock import Clock
 from aurum.imaging.decoding.header import Header, read
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.memory import RGB
+from aurum.imaging.decoding.pictures import Pixels
 from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
 from aurum.imaging.decoding.text import unwrapped
-
-cv2.setLogLevel(0)
-Image.MAX_IMAGE_PIXELS = None  # our own limit applies, with its own message
 
 # EXIF orientation -> what makes the photo upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
@@ -35,8 +30,10 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
 }
 # The orientations whose upright left side, and upright top, is stored right or below.
 _STORED_LAST = ((2, 3, 6, 7), (3, 4, 7, 8))
-# JPEG's blocks of 8x8 can be decoded to 4x4, 2x2 and 1x1 pixels, which skips most of the work.
-FACTORS = (8, 4, 2, 1)
+FACTORS = pictures.FACTORS
+# What may take this part of the time that its photo has left is decoded apart, where it can be
+# ended: so much slower than the one on which header.py's figures were measured may a machine be.
+_MARGIN = 5
 
 
 class Photo(NamedTuple):
@@ -103,13 +100,11 @@ class Encoded(NamedTuple):
         Raises InvalidImageError: corrupt or truncated; no processor time left for it.
         """
         header = self.header
-        self.clock.check(header.seconds)
-        if header.frame is not None:
-            pixels, factor = self._jpeg(header.frame, max(factor, self.finest))
-        elif header.kind in ("HEIC", "AVIF"):
-            pixels = self._heif()
-        else:
-            pixels = _opencv(self.data)
+        self.clock.check()
+        decode = self._here if header.seconds * _MARGIN < self.clock.left else self._apart
+        pixels, factor = decode(max(factor, self.finest) if header.frame else 1)
+        if not factor:
+            raise _too_much_memory(header, self.memory)
         if pixels is None:
             raise damaged(header.kind)
         if pixels.shape[1::-1] == header.stored:
@@ -123,30 +118,28 @@ class Encoded(NamedTuple):
         )
         return Photo(pixels, factor, (x, y))
 
-    def _heif(self) -> NDArray[np.uint8]:
+    def _apart(self, factor: int) -> tuple[Pixels, int]:
+        """The pixels and their factor, by a process that the kernel ends when its limits are."""
         header = self.header
-        expected = memory.of_heif_process(header.kind, header.samples, header.pixels)
-        left = self.memory - RGB * header.pixels
-        # Half as much again for alpha, and no more: a header that promises little gets little.
-        most = min(expected * 3 // 2, left)
-        return apart.decode(header.kind, self.data, header.stored, most, self.clock.left)
+        most = self.memory  # of a JPEG: what is not TurboJPEG's can't be told before
+        if header.kind in ("HEIC", "AVIF"):
+            expected = memory.of_heif_process(header.kind, header.samples, header.pixels)
+            # Half as much again for alpha, and no more: a header that promises little gets little.
+            most = min(expected * 3 // 2, most - RGB * header.pixels)
+        elif header.frame is None:
+            most = header.memory(factor)
+        return apart.decode(header.kind, self.data, header.stored, factor, most, self.clock)
 
-    def _jpeg(self, frame: jpeg.Frame, factor: int) -> tuple[NDArray[np.uint8] | None, int]:
-        """Pixels at 1 / `factor`, or smaller where only Pillow can read them and needs more."""
-        pixels, wrong = _turbojpeg(self.data, frame, factor)
-        # Only the end marker is missing: libjpeg says so before it looks whether more is.
-        if "premature end of jpeg file" in wrong and jpeg.may_lack_its_end_alone(self.data):
-            self.clock.check(self.header.seconds)
-            pixels, wrong = _turbojpeg(self.data + jpeg.END, frame, factor)
-        # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
-        stray = "extraneous bytes before marker" in wrong
-        if pixels is not None or (not stray and ("corrupt" in wrong or "premature" in wrong)):
-            return pixels, factor
-        self.clock.check(self.header.seconds)
-        for smaller in FACTORS[FACTORS.index(factor) :: -1]:
-            if memory.of_jpeg(frame, smaller, turned=False, pillow=True) <= self.memory:
-                return _pillow(self.data, frame, smaller), smaller
-        raise _too_much_memory(self.header, self.memory)
+    def _here(self, factor: int) -> tuple[Pixels | None, int]:
+        """The pixels, None of a damaged photo, and their factor."""
+        header = self.header
+        if header.frame is None:
+            return pictures.png_or_webp(self.data), 1
+
+        def again() -> None:
+            self.clock.check(header.seconds)
+
+        return pictures.of_jpeg(self.data, header.frame, factor, self.memory, again)
 
 
 def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
@@ -185,7 +178,8 @@ def accept(data: bytes, limits: Limits) -> Encoded:
             "(AURUM_MAX_IMAGE_BYTES)",
         )
     header, data = read(data, limits)
-    clock.check(header.seconds)
+    # The passes over a JPEG's blocks are made whatever they hold; what else is told is the worst.
+    clock.check(header.seconds if header.frame else 0)
     for finest in reversed(FACTORS if header.frame else (1,)):
         if header.memory(finest) <= limits.memory:
             return Encoded(data, header, clock, limits.memory, finest)
@@ -201,39 +195,3 @@ def _too_much_memory(header: Header, allowed: int) -> InvalidImageError:
         f"{header.memory(FACTORS[0])} bytes of memory to be decoded{smallest}; at most {allowed} "
         "are allowed (AURUM_MAX_PHOTO_MEMORY)",
     )
-
-
-def _turbojpeg(data: bytes, frame: jpeg.Frame, factor: int) -> tuple[NDArray[np.uint8] | None, str]:
-    """libjpeg-turbo's pixels, or what it says is wrong, which OpenCV would paper over."""
-    least = {}
-    if factor > 1:
-        # The smallest of TurboJPEG's sizes that is no smaller: exactly this one.
-        width, height = frame.size
-        least = {"min_width": -(-width // factor), "min_height": -(-height // factor)}
-    try:
-        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=True, **least)), ""
-    except ValueError as error:
-        return None, str(error).lower()
-
-
-def _pillow(data: bytes, frame: jpeg.Frame, factor: int) -> NDArray[np.uint8] | None:
-    """Also what TurboJPEG's API doesn't cover, such as odd subsampling.
-
-    Pillow passes over stray bytes, and unlike OpenCV it still refuses a file that ends too early.
-    """
-    try:
-        photo = Image.open(io.BytesIO(data), formats=("JPEG",))
-        width, height = frame.size
-        photo.draft(None, (max(width // factor, 1), max(height // factor, 1)))
-        return np.array(photo if photo.mode == "RGB" else photo.convert("RGB"))
-    except Exception:  # whatever Pillow raises, the picture can't be had
-        return None
-
-
-def _opencv(data: bytes) -> NDArray[np.uint8] | None:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        photo = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
-    return photo  # type: ignore[return-value]

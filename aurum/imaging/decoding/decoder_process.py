@@ -1,50 +1,173 @@
-"""What decodes one HEIC or AVIF photo in a process of its own: started by apart.py, as a script.
+"""A process that decodes photos for a step: started by apart.py, as a script.
 
-Arguments: HEIC or AVIF; bytes of memory that it may take from here on; seconds of processor time.
-The file is standard input. By standard output go a line `mode width height`, as Pillow names
-modes, and the rows of pixels; nothing where there is no photo. The exit status tells why.
+Standard input is a socket of orders, each with three files: the photo, where its pixels go, and
+where to say what became of it. For each a child is forked, which has the libraries from the start,
+and limits that the kernel holds before it reads the first byte. When the step ends, so do all.
 """
 
 from __future__ import annotations
 
-import io
+import mmap
 import os
 import resource
+import select
+import signal
+import socket
+import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
 DAMAGED, NO_MEMORY = 3, 4
 NICE = 5  # who sends what takes a process of its own waits, rather than others
-_ROWS = 256  # that are copied at a time
+# What the file of pixels begins with: width, height, and 1 / n of the photo's size.
+HEAD = struct.Struct("<3I4x")
+_ORDER = 1024  # bytes that an order may have
+_FILES = 3
+_HEIF = "aurum.imaging.decoding.heif_pictures"
+_PICTURES = "aurum.imaging.decoding.pictures"
 
-Decoded = tuple[str, tuple[int, int], Iterable[bytes]]  # mode, width and height, rows of pixels
+# Width and height, 1 / n of the photo's size, and rows of RGB.
+Decoded = tuple[tuple[int, int], int, Iterable[Any]]
 
 
-def main() -> int:
-    """Decode, within limits that hold before the first byte is read."""
-    kind, memory, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    decode = {"HEIC": _heic, "AVIF": _avif}[kind]()
-    _limit(memory, seconds)
-    os.nice(NICE)
+class Order(NamedTuple):
+    """One photo."""
+
+    kind: str  # JPEG, PNG, WEBP, HEIC or AVIF
+    factor: int  # of a JPEG: 1 / n of its size is wanted
+    memory: int  # bytes of pixels that decoding may have
+    space: int  # bytes of addresses that the process may take for all of it
+    seconds: int  # of processor time, whole as the kernel counts them
+
+    def written(self) -> bytes:
+        """For the socket."""
+        return " ".join(map(str, self)).encode()
+
+    @classmethod
+    def read(cls, written: bytes) -> Order:
+        """From the socket."""
+        kind, *numbers = written.decode().split()
+        return cls(kind, *map(int, numbers))
+
+
+def _heif(name: str, _: Order, data: bytes) -> Decoded:
+    picture = getattr(import_module(_HEIF), name)(data)
+    return picture.size, 1, picture.rows
+
+
+def _opencv(_: Order, data: bytes) -> Decoded:
+    return _whole(import_module(_PICTURES).png_or_webp(data), 1)
+
+
+def _jpeg(order: Order, data: bytes) -> Decoded:
+    pictures = import_module(_PICTURES)
+    found = pictures.jpeg.read(data)
+    pixels, factor = pictures.of_jpeg(data, found.frame, order.factor, order.memory, lambda: None)
+    if not factor:
+        raise MemoryError
+    return _whole(pixels, factor)
+
+
+def _whole(pixels: Any, factor: int) -> Decoded:
+    return pixels.shape[1::-1], factor, [pixels.data]
+
+
+# How each kind is decoded, and what is worth importing only once.
+DECODERS: dict[str, tuple[Callable[[Order, bytes], Decoded], tuple[str, ...]]] = {
+    "HEIC": (partial(_heif, "heic"), (_HEIF, "pi_heif")),
+    "AVIF": (partial(_heif, "avif"), (_HEIF,)),
+    "JPEG": (_jpeg, (_PICTURES,)),
+    "PNG": (_opencv, (_PICTURES,)),
+    "WEBP": (_opencv, (_PICTURES,)),
+}
+
+
+def main() -> None:
+    """Take orders until the step has gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which the step answers
+    orders = socket.socket(fileno=0)
+    ended, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    working: dict[int, int] = {}  # by process: where to say what became of it
+    while True:
+        for ready in select.select([orders, ended], [], [])[0]:
+            if ready is ended:
+                ended.recv(_ORDER)
+                _tell(working)
+                continue
+            order, files, _, _ = socket.recv_fds(orders, _ORDER, _FILES)
+            if not order:
+                for child in working:
+                    os.kill(child, signal.SIGKILL)
+                return
+            photo, pixels, answer = files
+            for module in DECODERS[Order.read(order).kind][1]:
+                import_module(module)
+            child = os.fork()
+            if not child:
+                for other in (0, ended.fileno(), wake.fileno(), answer, *working.values()):
+                    os.close(other)
+                _child(Order.read(order), photo, pixels)
+            working[child] = answer
+            os.close(photo)
+            os.close(pixels)
+
+
+def _tell(working: dict[int, int]) -> None:
+    """Say what became of the children that have ended: exit status, and processor time."""
+    while working:
+        child, status, used = os.wait4(-1, os.WNOHANG)
+        if not child:
+            return
+        answer = working.pop(child)
+        said = f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime}"
+        with suppress(OSError):  # nobody waits for it any more
+            os.write(answer, said.encode())
+        os.close(answer)
+
+
+def _child(order: Order, photo: int, pixels: int) -> None:
+    """Decode one photo, and end."""
+    status = DAMAGED
     try:
-        mode, size, rows = decode(sys.stdin.buffer.read())
-        sys.stdout.buffer.write(f"{mode} {size[0]} {size[1]}\n".encode())
-        for part in rows:
-            sys.stdout.buffer.write(part)
-        sys.stdout.buffer.flush()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        limit(order.space, order.seconds)
+        os.nice(NICE)
+        _decode(order, photo, pixels)
+        status = 0
     except MemoryError:
-        return NO_MEMORY
-    except Exception:  # damage surfaces as many of the libraries' exception classes
-        return DAMAGED
-    return 0
+        status = NO_MEMORY
+    except Exception:  # noqa: S110 - damage surfaces as many of the libraries' exception classes
+        pass
+    finally:
+        os._exit(status)
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _decode(order: Order, photo: int, pixels: int) -> None:
+    with open(photo, "rb") as file:
+        file.seek(0)  # a process that ended may have read it
+        size, factor, rows = DECODERS[order.kind][0](order, file.read())
+    with mmap.mmap(pixels, 0) as target:
+        target.write(HEAD.pack(*size, factor))
+        for part in rows:
+            target.write(part)
+        if target.tell() != HEAD.size + 3 * size[0] * size[1]:
+            raise ValueError("a part is missing")
+
+
+def limit(space: int, seconds: int) -> None:
     """No more memory or time than that; nothing written, nor a dump of somebody's photo."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limits = {
-        resource.RLIMIT_AS: pages * resource.getpagesize() + memory,
+        resource.RLIMIT_AS: pages * resource.getpagesize() + space,
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
@@ -54,41 +177,6 @@ def _limit(memory: int, seconds: int) -> None:
         resource.setrlimit(which, (most, most + (which == resource.RLIMIT_CPU)))
 
 
-def _heic() -> Callable[[bytes], Decoded]:
-    import pi_heif  # noqa: PLC0415 - only what is needed, to start fast
-
-    pi_heif.options.DECODE_THREADS = 1
-
-    def decode(data: bytes) -> Decoded:
-        photo = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
-
-        def rows() -> Iterator[bytes]:
-            yield photo.data  # a view of memory that is the photo's, which has to live as long
-
-        return photo.mode, photo.size, rows()
-
-    return decode
-
-
-def _avif() -> Callable[[bytes], Decoded]:
-    from PIL import AvifImagePlugin, Image  # noqa: PLC0415
-
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    Image.MAX_IMAGE_PIXELS = None  # whoever started us has looked at the header
-    Image.preinit()
-
-    def decode(data: bytes) -> Decoded:
-        photo = Image.open(io.BytesIO(data), formats=("AVIF",))
-        photo.load()
-        width, height = photo.size
-        rows = (
-            photo.crop((0, top, width, min(top + _ROWS, height))).tobytes()
-            for top in range(0, height, _ROWS)
-        )
-        return photo.mode, photo.size, rows
-
-    return decode
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    main()

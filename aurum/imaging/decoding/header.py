@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from aurum.imaging.decoding import apart, exif, formats, heif, jpeg, memory, png, webp
@@ -10,8 +11,9 @@ from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
 
 # A pass over a block in which no bit is coded: 25 ns were measured at most (libjpeg-turbo 3.1).
 _BLOCK_SECONDS = 25e-9
-# A pixel at worst: a PNG of RGBA with 16 bits and the slowest filter, a lossless WebP.
-_PIXEL_SECONDS = {"PNG": 40e-9, "WEBP": 15e-9}
+# A pixel at worst: a PNG of RGBA with 16 bits and the slowest filter, a lossless WebP. The header
+# of a HEIC or AVIF doesn't bind what is coded in it.
+_PIXEL_SECONDS = {"PNG": 40e-9, "WEBP": 15e-9, "HEIC": math.inf, "AVIF": math.inf}
 
 
 class Header(NamedTuple):
@@ -39,14 +41,14 @@ class Header(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Processor time that decoding may take, where nothing can end it.
+        """Processor time that decoding may take; endless where the header doesn't tell.
 
         Of a JPEG that of passes over the pixels in which nothing need be coded; what is coded costs
-        by the bytes of its file. Of HEIC and AVIF none: the kernel ends their process.
+        by the bytes of its file.
         """
         if self.frame:
             return self.frame.blocks * self.scans * _BLOCK_SECONDS
-        return self.pixels * _PIXEL_SECONDS.get(self.kind, 0.0)
+        return self.pixels * _PIXEL_SECONDS[self.kind]
 
 
 def read(data: bytes, limits: Limits) -> tuple[Header, bytes]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,6 +12,9 @@ from urllib.parse import urlsplit
 from aurum_client.transport import Transport
 
 _SCHEMES = {"http": False, "https": True, "grpc": False, "grpcs": True}
+# What both protocols can carry: gRPC knows no other characters, and HTTP servers guess at them.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,13 @@ def open_transport(
     """Return the transport for ``url``; it connects on first use.
 
     Raises:
-        ValueError: see :func:`parse_url`.
+        ValueError: see :func:`parse_url`; a header can't be sent; ``ca_file`` has no certificates.
+        OSError: ``ca_file`` can't be read.
     """
     address = parse_url(url)
+    _check_headers(headers)
     certificates = None if ca_file is None else os.fspath(ca_file)
+    tls = _trusting(certificates) if address.secure else None
     # Imported here: each library takes a while to load, and only one is needed.
     if address.scheme.startswith("grpc"):
         from aurum_client._grpc import GrpcTransport  # noqa: PLC0415
@@ -63,6 +71,24 @@ def open_transport(
         )
     from aurum_client._http import HttpTransport  # noqa: PLC0415
 
-    return HttpTransport(
-        address.target, secure=address.secure, ca_file=certificates, headers=headers
-    )
+    return HttpTransport(address.target, tls=tls, headers=headers)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    # Values are not shown: they may be keys.
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"header {name!r}: names are of letters, digits, '-', '_' and '.'")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(
+                f"header {name!r}: its value must be printable ASCII, without a line end"
+            )
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ValueError(f"ca_file {ca_file!r} has no certificates in PEM format") from error
+    except OSError as error:  # which doesn't name the file
+        raise type(error)(error.errno, error.strerror, ca_file) from error

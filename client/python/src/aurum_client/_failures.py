@@ -24,6 +24,7 @@ _BY_CODE: dict[str, type[AurumError]] = {
     "no_face": NoFaceError,
     "low_quality": LowQualityError,
     "invalid_parameter": InvalidRequestError,
+    "not_found": ModelNotFoundError,
     "overloaded": UnavailableError,
     "unavailable": UnavailableError,
 }
@@ -33,12 +34,14 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "StatusCode.INVALID_ARGUMENT": InvalidRequestError,
     "413": InvalidRequestError,  # a gateway's limit on the size of the body
     "StatusCode.RESOURCE_EXHAUSTED": InvalidRequestError,  # the same
+    "431": InvalidRequestError,  # on that of the headers
     "401": AccessDeniedError,
     "403": AccessDeniedError,
     "StatusCode.UNAUTHENTICATED": AccessDeniedError,
     "StatusCode.PERMISSION_DENIED": AccessDeniedError,
     "404": ModelNotFoundError,
     "StatusCode.NOT_FOUND": ModelNotFoundError,
+    "StatusCode.UNIMPLEMENTED": ModelNotFoundError,  # what speaks gRPC there is no Triton
     "429": UnavailableError,
     "502": UnavailableError,  # a gateway that finds no server behind it
     "503": UnavailableError,

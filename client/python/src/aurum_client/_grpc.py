@@ -37,7 +37,10 @@ _NO_CONNECTION = (
     "sendmsg:",
     "Connection reset",
     "connections to all backends failing",
+    "Stream removed",
 )
+# So a gateway ends a connection whose headers are too large (ENHANCE_YOUR_CALM), without a status.
+_HEADERS_TOO_LARGE = "GOAWAY received; Error code: 11;"
 
 
 class GrpcTransport:
@@ -113,8 +116,11 @@ class GrpcTransport:
 
 
 def _classified(status: str | None, message: str | None) -> AurumError:
-    if status == "StatusCode.UNAVAILABLE" and (message or "").startswith(_NO_CONNECTION):
-        return ConnectionFailedError(str(message), status=status)
+    if status == "StatusCode.UNAVAILABLE" and message:
+        if _HEADERS_TOO_LARGE in message and "too_many_pings" not in message:
+            return InvalidRequestError(f"the headers are too large: {message}", status=status)
+        if message.startswith(_NO_CONNECTION):
+            return ConnectionFailedError(message, status=status)
     return error_from_status(status, message)
 
 

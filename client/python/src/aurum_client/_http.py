@@ -14,7 +14,7 @@ from tritonclient.http.aio import InferenceServerClient
 from aurum_client._contract import Outputs
 from aurum_client._failures import error_from_status
 from aurum_client._tensors import image_input, read_outputs
-from aurum_client.errors import ConnectionFailedError, ProtocolError
+from aurum_client.errors import ConnectionFailedError, InvalidRequestError, ProtocolError
 from aurum_client.options import Parameters
 
 # Calls beyond this many wait for a free connection, rather than for file descriptors.
@@ -25,10 +25,10 @@ class HttpTransport:
     """``target`` is ``host[:port][/prefix]``; see :class:`~aurum_client.transport.Transport`."""
 
     def __init__(
-        self, target: str, *, secure: bool, ca_file: str | None, headers: Mapping[str, str]
+        self, target: str, *, tls: ssl.SSLContext | None, headers: Mapping[str, str]
     ) -> None:
         self._target = target
-        self._tls = ssl.create_default_context(cafile=ca_file) if secure else None
+        self._tls = tls
         self._headers = headers
         self._opened: InferenceServerClient | None = None
 
@@ -110,6 +110,9 @@ def _translated() -> Iterator[None]:
         raise error_from_status(error.status(), error.message()) from error
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
         raise ConnectionFailedError(str(error) or "the connection broke") from error
+    # Nothing was sent: a request id that is no text, such as half of a surrogate pair.
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(str(error)) from error
     # A server that speaks no HTTP, or whose answer is not Triton's JSON.
     except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"not an answer of Triton's: {error}") from error

@@ -47,7 +47,8 @@ class AsyncFaceClient:
         retries: how often a call is tried again when no connection can be made or the server
             says that it is unavailable (see :mod:`aurum_client.errors`); 0 for never.
         headers: HTTP headers, or gRPC metadata, to send with every request.
-        ca_file: PEM file of the authorities to trust over https and grpcs, for the system's.
+        ca_file: PEM file of the authorities to trust over https and grpcs. Without it those of the
+            system (https), or gRPC's own list of the usual ones (grpcs).
         transport: goes before ``url``, for tests.
 
     Each call that takes an image also takes, by keyword, ``timeout`` (seconds for this call, None
@@ -61,7 +62,9 @@ class AsyncFaceClient:
     a path, its bytes or a binary file.
 
     Raises:
-        ValueError: ``url`` is not one of the above, or ``timeout`` or ``retries`` is negative.
+        ValueError: ``url`` is not one of the above, ``timeout`` or ``retries`` is negative, a
+            header is not of printable ASCII, or ``ca_file`` has no certificates.
+        OSError: ``ca_file`` can't be read.
     """
 
     def __init__(
