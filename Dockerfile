@@ -1,5 +1,5 @@
 # NVIDIA's Triton with what our steps import, and our operators, which its ONNX Runtime loads. The
-# graphs come in by a volume (docs/deployment.md).
+# graphs come in by a volume (docs/guides/deployment.md).
 FROM nvcr.io/nvidia/tritonserver:25.10-py3 AS operators
 RUN apt-get update && apt-get install -y --no-install-recommends g++
 COPY backends /opt/aurum/backends

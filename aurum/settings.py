@@ -133,7 +133,7 @@ class Settings:
         "auto",
         one_of("auto", "off"),
         "`auto`: our own kernels compute the models that they can, where the processor has the "
-        "instructions (docs/kernels.md). `off`: ONNX Runtime computes all.",
+        "instructions (docs/design/kernels.md). `off`: ONNX Runtime computes all.",
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
@@ -206,7 +206,7 @@ class Settings:
         "bytes; others wait. Small photos have a sixteenth of it besides, and the files of those "
         "that wait a quarter. At least AURUM_MAX_PHOTO_MEMORY.",
     )
-    # --- the edge (docs/security.md) ---
+    # --- the edge (docs/guides/security.md) ---
     edge_host: str = _setting(
         "127.0.0.1",
         text,
@@ -357,7 +357,7 @@ class Settings:
 
 
 def table() -> str:
-    """The settings as a Markdown table, as docs/configuration.md shows it."""
+    """The settings as a Markdown table, as docs/reference/configuration.md shows it."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for item in fields(Settings):
         default = item.default

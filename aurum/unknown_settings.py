@@ -31,7 +31,8 @@ def misspelt(environ: Mapping[str, str], known: Iterable[str], prefix: str) -> s
         if _SERVICE_LINK.fullmatch(name) and _is_link(name, environ[name]):
             continue
         near = difflib.get_close_matches(rest, sorted(names), 1)
-        hint = f"did you mean {prefix}{near[0]}?" if near else "all are in docs/configuration.md"
+        everywhere = "all are in docs/reference/configuration.md"
+        hint = f"did you mean {prefix}{near[0]}?" if near else everywhere
         return f"{name} is no setting; {hint}"
     return ""
 

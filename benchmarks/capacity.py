@@ -1,8 +1,9 @@
 """``python -m benchmarks.capacity``: the capacity sheet, computed from committed measurements.
 
-From `aurum bench run --suite full` (docs/performance/raw) and `python -m benchmarks.scaleout`
-(docs/capacity/raw) to docs/capacity/report.md. Anything beyond the machine that was measured is a
-product of its figures: servers share nothing, so their number is all that is extrapolated.
+From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m
+benchmarks.scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md. Anything
+beyond the machine that was measured is a product of its figures: servers share nothing, so their
+number is all that is extrapolated.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ def _measured(costs: Costs) -> list[str]:
     return [
         "# Capacity sheet",
         "",
-        "Written by `python -m benchmarks.capacity`; what it means: [capacity](../capacity.md).",
+        "Written by `python -m benchmarks.capacity`; what it means: "
+        "[capacity](../../guides/capacity.md).",
         "",
         "## Measured",
         "",
@@ -249,7 +251,7 @@ def _faces(count: int) -> str:
 
 def main() -> None:
     """Read the command line and write the sheet."""
-    docs = CHECKOUT / "docs"
+    docs = CHECKOUT / "docs" / "reports"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--performance", type=Path, default=docs / "performance" / "raw")
     parser.add_argument("--scaleout", type=Path, default=docs / "capacity" / "raw")

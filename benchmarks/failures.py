@@ -1,7 +1,7 @@
 """``python -m benchmarks.failures``: each process of a supervised server is killed under load.
 
 Writes `failures.csv` and `machine.json`: how long it took until the server answered again, and what
-became of the requests of clients that try again (docs/failures.md).
+became of the requests of clients that try again (docs/design/failures.md).
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _killed(up: int, index: int, name: str, settings: Settings) -> Failure:
 
 
 def summary(rows: list[Failure]) -> str:
-    """The figures of docs/failures.md, as a Markdown table."""
+    """The figures of docs/design/failures.md, as a Markdown table."""
     lines = ["| killed | recovery, s | slowest request, s | requests | failed |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for name in PARTS:

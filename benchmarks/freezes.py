@@ -3,7 +3,7 @@
 Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up` or tritonserver alone,
 under load, and tritonserver while it starts. Writes `freezes.csv`: whether one died of it and the
 server was started anew, and what became of the requests of clients that try again
-(docs/failures.md).
+(docs/design/failures.md).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
 
 
 def summary(rows: list[Freeze]) -> str:
-    """The figures of docs/failures.md, as a Markdown table."""
+    """The figures of docs/design/failures.md, as a Markdown table."""
     lines = ["| frozen | freezes | started anew | longest wait, s | requests | failed |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for kind in KINDS:

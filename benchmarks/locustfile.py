@@ -41,7 +41,8 @@ _HEADERS = {
     "Inference-Header-Content-Length": "0",  # the body is the photo and nothing else
     "Accept-Encoding": "identity",  # Locust's default has Triton compress every answer
 }
-# Errors begin with a stable code (docs/contract.md); the rest of their text varies by photo.
+# Errors begin with a stable code (docs/reference/contract.md); the rest of their text varies by
+# photo.
 _CODE = re.compile(r"\[[a-z_]+\]")
 _SETTINGS = Settings.from_env()
 

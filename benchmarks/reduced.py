@@ -2,7 +2,7 @@
 much sooner they come. In process, over the served graphs, one thread.
 
     .venv/bin/python -m benchmarks.reduced --photos ../shared/photos --lfw ../shared/datasets/lfw \\
-        --out docs/performance/reduced
+        --out docs/reports/performance/reduced
 
 Photos are enlarged, get mild noise as a camera's, and are encoded as JPEG of quality 90. What other
 noise changes in full decoding is the measure of what reducing may change.

@@ -97,7 +97,7 @@ function health(r) {
     }
 }
 
-// Keep the place of a caller who has gone before the answer (docs/security.md).
+// Keep the place of a caller who has gone before the answer (docs/guides/security.md).
 function gone(r) {
     setTimeout(() => r.finish(), HELD);
 }

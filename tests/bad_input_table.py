@@ -1,4 +1,4 @@
-"""Write docs/bad-input.md: every bad input of the tests, and what a real server answered.
+"""Write docs/reference/bad-input.md: every bad input of the tests, and what a real server answered.
 
 .venv/bin/python tests/bad_input_table.py
 """
@@ -58,7 +58,8 @@ def main():
             name = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
             rows.append((f"`{name}`", len(good), answer(service, good, parameters)))
     table = "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
-    (CHECKOUT / "docs" / "bad-input.md").write_text(HEAD.format(**LIMITS) + table + "\n")
+    page = CHECKOUT / "docs" / "reference" / "bad-input.md"
+    page.write_text(HEAD.format(**LIMITS) + table + "\n")
     print(f"{len(rows)} rows")
 
 

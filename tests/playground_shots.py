@@ -1,4 +1,4 @@
-"""Makes the screenshots in docs/playground: `.venv/bin/python tests/playground_shots.py`."""
+"""Make the screenshots in docs/tutorials/playground."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aurum.server.private import running
 from aurum.settings import CHECKOUT, Settings
 from benchmarks.gallery.scenes import HOPPER, portraits
 
-FOLDER = CHECKOUT / "docs" / "playground"
+FOLDER = CHECKOUT / "docs" / "tutorials" / "playground"
 WINDOW = {"width": 1120, "height": 780}
 
 

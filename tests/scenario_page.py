@@ -1,4 +1,4 @@
-"""docs/scenarios.md: what the scenarios saw stands in it, and is compared or written anew.
+"""docs/reports/scenarios.md: what the scenarios saw stands in it, and is compared or written anew.
 
 `.venv/bin/python tests/scenario_page.py` runs the scenarios and writes it.
 """
@@ -12,8 +12,8 @@ import pytest
 
 from aurum.settings import CHECKOUT
 
-PAGE = CHECKOUT / "docs" / "scenarios.md"
-PICTURES = CHECKOUT / "docs" / "scenarios"
+PAGE = CHECKOUT / "docs" / "reports" / "scenarios.md"
+PICTURES = CHECKOUT / "docs" / "reports" / "scenarios"
 BLOCK = re.compile(r"(<!-- seen: (\w+) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
 # What may move a little on another CPU: decimal numbers and scores.
 CLOSE = re.compile(r"-?\d+\.\d+|(?<=[Ss]core )\d+|(?<=[Ss]core: )\d+")

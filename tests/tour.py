@@ -1,4 +1,4 @@
-"""Runs docs/tour.md, as one Python session with shell commands in between.
+"""Runs docs/tutorials/tour.md, as one Python session with shell commands in between.
 
 `.venv/bin/python tests/tour.py` starts a server, runs the tour and writes its outputs and pictures
 into docs; `run` is for the test.
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from aurum.server.private import Service, running
 from aurum.settings import CHECKOUT, Settings
 
-TOUR = CHECKOUT / "docs" / "tour.md"
-PICTURES = CHECKOUT / "docs" / "tour"
+TOUR = CHECKOUT / "docs" / "tutorials" / "tour.md"
+PICTURES = CHECKOUT / "docs" / "tutorials" / "tour"
 BLOCK = re.compile(r"<!-- run -->\n```(python|sh)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
 
 

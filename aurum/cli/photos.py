@@ -236,8 +236,9 @@ def compare(
     """Compare the largest faces of two photos: their similarity, and whether they are one person's.
 
     The similarity is a cosine, from -1 to 1. The decision and the probability are as the embedder
-    was calibrated (docs/accuracy.md); an embedder that was not has neither, and neither has a face
-    that is not recognizable (docs/quality.md), which may be as similar to a stranger's.
+    was calibrated (docs/reports/accuracy.md); an embedder that was not has neither, and neither
+    has a face that is not recognizable (docs/design/quality.md), which may be as similar to a
+    stranger's.
     """
     from aurum_client import Comparison
     from aurum_client.calibration import check_far, check_prior

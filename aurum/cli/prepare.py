@@ -123,7 +123,7 @@ def _simulated(prepared: Prepared) -> str:
         f"{MADE_UP}\n"
         + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
         + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR "
-        "GO ONLINE, AND START AGAIN (docs/models.md)."
+        "GO ONLINE, AND START AGAIN (docs/reference/models.md)."
     )
 
 

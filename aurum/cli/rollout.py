@@ -1,4 +1,4 @@
-"""``aurum rollout``: another model for the running service, and back (docs/rollout.md)."""
+"""``aurum rollout``: another model for the running service, and back (docs/guides/rollout.md)."""
 
 # ruff: noqa: PLC0415 - onnx and the server are imported where they are needed, to start fast
 

@@ -1,4 +1,4 @@
-"""``aurum validate``: how right the running service is (docs/accuracy.md)."""
+"""``aurum validate``: how right the running service is (docs/reports/accuracy.md)."""
 
 # ruff: noqa: PLC0415 - SciPy and the client are imported where they are needed, to start fast
 

@@ -105,7 +105,7 @@ def write(settings: Settings) -> Path:
     ):
         if not path.is_file():
             raise EdgeError(
-                f"{name}: there is no file {path} (docs/security.md says how to make it)"
+                f"{name}: there is no file {path} (docs/guides/security.md says how to make it)"
             )
     folder = settings.edge_folder
     folder.mkdir(parents=True, exist_ok=True)

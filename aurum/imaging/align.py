@@ -20,7 +20,7 @@ TEMPLATE = np.array(
     np.float32,
 )
 # What the detector looks at once more is this large, and the template's square spans this share of
-# it, in the middle: measured on LFW (docs/accuracy.md).
+# it, in the middle: measured on LFW (docs/reports/accuracy.md).
 SECOND_SIDE = 96
 _SECOND_SHARE = 0.72
 _SECOND_SCALE = _SECOND_SHARE * SECOND_SIDE / SIDE

@@ -2,7 +2,7 @@
 
 An embedder places faces of which it sees too little near each other: two strangers blurred alike
 are as similar as one person's two photos. So each part of the quality has a range in which false
-matches are as rare as the calibration says; docs/quality.md has how the ranges were found.
+matches are as rare as the calibration says; docs/design/quality.md has how the ranges were found.
 """
 
 from __future__ import annotations

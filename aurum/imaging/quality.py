@@ -1,8 +1,8 @@
 """How fit for recognition a face is: parts that can be read one by one, and a total of them.
 
 Everything is taken from the aligned crop, the landmarks, the box and the embedding, so that a face
-costs the same in a photo of any size. docs/quality.md has the table of the parts and what the total
-is worth.
+costs the same in a photo of any size. docs/design/quality.md has the table of the parts and what
+the total is worth.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the quality's formulas learnt from photos: a mean face, unrecognizable faces, and weights.
 
-`benchmarks/quality` writes the file that is read here; docs/quality.md says how.
+`benchmarks/quality` writes the file that is read here; docs/design/quality.md says how.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Found(NamedTuple):
     sight: Sight
     faces: Faces
     detector: bytes
-    complete: bool  # False: more faces may be there, see docs/contract.md
+    complete: bool  # False: more faces may be there, see docs/reference/contract.md
 
     @property
     def photo(self) -> Photo:

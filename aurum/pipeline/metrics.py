@@ -6,7 +6,7 @@ on its metrics port. A process that is killed takes the last second's counts wit
 
 Histograms are counters named as Prometheus names the parts of one (``_bucket`` with ``le``,
 ``_sum``, ``_count``), since Triton's own kind takes each observation by itself. What each metric
-means: docs/monitoring.md.
+means: docs/guides/monitoring.md.
 """
 
 from __future__ import annotations

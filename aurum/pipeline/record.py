@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aurum.pipeline.look import Detector, Seen
 
-# How a request ended. These are the sender's doing (docs/contract.md) ...
+# How a request ended. These are the sender's doing (docs/reference/contract.md) ...
 CLIENT_FAULTS = (
     "invalid_image", "invalid_parameter", "no_face", "low_quality", "not_aligned", "cancelled",
 )  # fmt: skip

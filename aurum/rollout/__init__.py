@@ -1,1 +1,1 @@
-"""New models for a running service: staged, validated, promoted, rolled back (docs/rollout.md)."""
+"""New models for a running service: staged, validated, promoted, rolled back."""

@@ -281,5 +281,5 @@ def _same_space(served: Release, candidate: Release) -> None:
             f"{new} is another embedding space than {old}: no embedding that you have stored can "
             "be compared with one of it, nor do thresholds and quality weights carry over. Embed "
             "your stored photos anew first, then promote with --new-embedding-space "
-            "(docs/rollout.md)."
+            "(docs/guides/rollout.md)."
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 FAILED = "failed to load"
 LOST_LOCK = "lock_exception"
 # What Triton 2.51 says where a step was no victim of its own code: of a lock that a freeze or a
-# death took along (docs/failures.md).
+# death took along (docs/design/failures.md).
 BY_CHANCE = (LOST_LOCK, "not healthy", "Stub process")
 
 

@@ -1,9 +1,9 @@
 """Make the gallery: a page of pictures with what the service said about each, right or wrong.
 
-Without photos it makes docs/gallery.md, whose pictures anybody may publish. With `--photos` it
-asks about a folder of yours instead and writes to `--out`: what was found is drawn, but right or
-wrong is yours to see, unless a line `file,faces` of `--counts` says how many faces there are. With
-`--pictures` it only writes the pictures, without marks, to try something on.
+Without photos it makes docs/reports/gallery.md, whose pictures anybody may publish. With
+`--photos` it asks about a folder of yours instead and writes to `--out`: what was found is drawn,
+but right or wrong is yours to see, unless a line `file,faces` of `--counts` says how many faces
+there are. With `--pictures` it only writes the pictures, without marks, to try something on.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.pictures:
             print(f"{write(judge, options.pictures)} pictures: {options.pictures}")
             return
-        out = options.out or CHECKOUT / "docs"
+        out = options.out or CHECKOUT / "docs" / "reports"
         folder = out / "gallery"
         if not options.out:  # ours alone: a folder of somebody else's is only added to
             shutil.rmtree(folder, ignore_errors=True)

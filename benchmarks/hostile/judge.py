@@ -1,4 +1,4 @@
-"""Whether an answer is one of those that docs/contract.md and docs/security.md allow."""
+"""Whether an answer is one that the contract and the security guide (docs/) allow."""
 
 from __future__ import annotations
 

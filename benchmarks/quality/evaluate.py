@@ -1,7 +1,7 @@
 """Error versus reject, on the people that the weights have not seen.
 
     .venv/bin/python -m benchmarks.quality.evaluate ../shared/datasets/lfw/images \\
-        --cache /tmp/quality --out docs/quality \\
+        --cache /tmp/quality --out docs/reports/quality \\
         [--pairs ../shared/datasets/lfw/pairs_dev.txt] [--url 127.0.0.1:8000]
 
 With `--pairs` the pairs of a file in LFW's format are judged, too. With `--url` every photo goes

@@ -50,7 +50,7 @@ class Part(NamedTuple):
     tells: Sequence[str]
 
 
-# Nothing tells of a camera that moved: docs/quality.md#the-gate.
+# Nothing tells of a camera that moved: docs/design/quality.md#the-gate.
 PLAN = (
     Part("recognizability", True, (0.5, 0.6, 0.7, 0.72, 0.74, 0.76, 0.78, 0.8, 0.82), ("turned",)),
     Part("resolution", True, (4, 6, 8, 9, 10, 11, 12), ("low resolution",)),

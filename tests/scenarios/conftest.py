@@ -50,12 +50,12 @@ def photos(service):
 @pytest.fixture
 def real(service):
     if service.prepared.simulated:
-        pytest.skip("no weights: AURUM_MODEL_MIRROR has no real models (docs/models.md)")
+        pytest.skip("no weights: AURUM_MODEL_MIRROR has no real models (docs/reference/models.md)")
 
 
 @pytest.fixture
 def seen(request, service):
-    """Told what was seen; docs/scenarios.md has to show it."""
+    """Told what was seen; docs/reports/scenarios.md has to show it."""
     seen = Seen()
     yield seen
     request.node.user_properties.append(("seen", seen))

@@ -49,7 +49,7 @@ def service(request: pytest.FixtureRequest) -> Service:
 def real(best: Service) -> Service:
     """The default profile, for tests of accuracy."""
     if best.prepared.simulated:
-        pytest.skip("no weights: AURUM_MODEL_MIRROR has no real models (docs/models.md)")
+        pytest.skip("no weights: AURUM_MODEL_MIRROR has no real models (docs/reference/models.md)")
     return best
 
 

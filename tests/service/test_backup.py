@@ -1,4 +1,4 @@
-"""The commands of docs/backup.md: what was backed up, wiped and restored serves as before."""
+"""The commands of docs/guides/backup.md: what was wiped and restored serves as before."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ from aurum.edge import keys, private, run
 from aurum.server.private import free_ports
 from aurum.server.server import Server
 
-BLOCKS = doc_blocks.blocks("backup.md")
+BLOCKS = doc_blocks.blocks("guides/backup.md")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Two servers behind the edge: one is killed, or stopped, under load, and nobody notices.
 
-Clients are our own with their usual retries: docs/deployment.md says what can be lost without.
+Clients are our own with their usual retries: docs/guides/deployment.md says what can be lost
+without.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def test_one_is_stopped_without_a_word_to_the_edge(pair, astronaut):
 
 
 def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
-    """The way for planned work, on both protocols: docs/deployment.md."""
+    """The way for planned work, on both protocols: docs/guides/deployment.md."""
     world, [out, stays] = pair
     settings = world.edge.settings
     kept = f"127.0.0.1:{stays.settings.http_port}:{stays.settings.grpc_port}"

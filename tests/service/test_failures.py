@@ -1,7 +1,7 @@
 """Processes die, servers are stopped: nobody who tries again loses a request.
 
 Times are recorded (``pytest --junit-xml``, or -s), never judged. What else can fail, and where that
-is tested: docs/failures.md.
+is tested: docs/design/failures.md.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
             assert death == "tritonserver ended (killed by SIGKILL)"
         else:
             # Killed while it held a lock of the memory it shares with tritonserver, it takes that
-            # along: Triton 2.51 aborts, some one time in 30 (docs/failures.md).
+            # along: Triton 2.51 aborts, some one time in 30 (docs/design/failures.md).
             assert death in (
                 f"the process of {name} died",
                 "tritonserver ended (killed by SIGABRT)",

@@ -23,11 +23,11 @@ def client(real):
 def test_the_command_makes_the_page_in_the_docs(real, tmp_path):
     main(["--url", real.urls[0], "--out", str(tmp_path)])
     made = ROW.findall((tmp_path / "gallery.md").read_text(encoding="utf-8"))
-    shown = ROW.findall((CHECKOUT / "docs" / "gallery.md").read_text(encoding="utf-8"))
+    shown = ROW.findall((CHECKOUT / "docs" / "reports" / "gallery.md").read_text(encoding="utf-8"))
     assert [row[:2] for row in made] == [row[:2] for row in shown]
     for path, *_ in shown:
         assert (tmp_path / path).is_file()
-        assert (CHECKOUT / "docs" / path).is_file()
+        assert (CHECKOUT / "docs" / "reports" / path).is_file()
     # What lies at a threshold may fall on its other side on another CPU.
     changed = [row[1] for row, old in zip(made, shown, strict=True) if row[3] != old[3]]
     assert len(changed) <= 3, changed

@@ -116,7 +116,7 @@ def test_a_busy_server_is_no_hang(up, settings, astronaut):
 
 
 def test_a_machine_that_was_suspended_has_not_hung(up, settings, astronaut):
-    """A freeze may kill what held a lock (docs/failures.md): then, too, it answers again."""
+    """A freeze may kill what held a lock (docs/design/failures.md): then, too, it answers again."""
     running = up()
     running.wait_for("Ctrl-C")
     root = psutil.Process(running.process.pid)

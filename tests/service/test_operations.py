@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md do what the page says."""
+"""The commands of docs/guides/operations.md do what the page says."""
 
 import subprocess
 from dataclasses import replace
@@ -12,7 +12,7 @@ from waiting import eventually
 from aurum.edge import keys, private
 from aurum.settings import CHECKOUT
 
-BLOCKS = list(doc_blocks.blocks("operations.md").values())
+BLOCKS = list(doc_blocks.blocks("guides/operations.md").values())
 
 
 @pytest.fixture(scope="module")

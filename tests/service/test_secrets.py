@@ -173,7 +173,7 @@ def test_no_log_and_no_command_line_holds_a_secret(service, worlds, astronaut):
 
 
 def test_what_closes_tritons_own_apis_is_not_logged(service):
-    """It stands in its command line, as Triton takes it in no other way (docs/security.md)."""
+    """It stands in its command line: Triton takes it in no other way (docs/guides/security.md)."""
     [key] = set(
         re.findall(r"aurum-key=(\S+)", " ".join(psutil.Process(service.server.pid).cmdline()))
     )

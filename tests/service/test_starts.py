@@ -181,7 +181,7 @@ def test_a_server_that_dies_during_its_first_start_is_started_anew(up, killed_by
 
 
 def test_after_a_freeze_it_answers_and_a_death_of_it_is_one_line(up, settings):
-    """Short of a hang; Triton 2.51 may lose a lock by it (docs/failures.md)."""
+    """Short of a hang; Triton 2.51 may lose a lock by it (docs/design/failures.md)."""
     running = up()
     running.wait_for("Ctrl-C")
     with Clients(settings) as clients:

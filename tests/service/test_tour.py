@@ -1,4 +1,4 @@
-"""docs/tour.md runs as it stands, and prints what it says it prints."""
+"""docs/tutorials/tour.md runs as it stands, and prints what it says it prints."""
 
 import re
 

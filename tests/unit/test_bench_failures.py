@@ -1,17 +1,17 @@
-"""The figures of docs/failures.md are those of its raw rows."""
+"""The figures of docs/design/failures.md are those of its raw rows."""
 
 from aurum.settings import CHECKOUT
 from benchmarks import freezes
 from benchmarks.failures import PARTS, summary
 from benchmarks.rows import Failure, Freeze, read
 
-DOCS = CHECKOUT / "docs"
+DOCS = CHECKOUT / "docs" / "reports"
 
 
 def test_the_page_shows_what_the_raw_figures_say():
     rows = read(DOCS / "failures" / "failures.csv", Failure)
     assert {row.killed for row in rows} == set(PARTS)
-    assert summary(rows) in (DOCS / "failures.md").read_text()
+    assert summary(rows) in (CHECKOUT / "docs" / "design" / "failures.md").read_text()
 
 
 def test_the_summary_has_medians_spread_and_sums():
@@ -24,7 +24,7 @@ def test_the_summary_has_medians_spread_and_sums():
 def test_the_page_shows_the_freezes_that_were_measured():
     rows = read(DOCS / "failures" / "freezes.csv", Freeze)
     assert {(row.frozen, row.when) for row in rows} == set(freezes.KINDS)
-    assert freezes.summary(rows) in (DOCS / "failures.md").read_text()
+    assert freezes.summary(rows) in (CHECKOUT / "docs" / "design" / "failures.md").read_text()
 
 
 def test_freezes_are_counted_by_kind():

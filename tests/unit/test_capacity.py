@@ -9,7 +9,7 @@ from benchmarks import capacity, names
 from benchmarks.capacity import MEASURED_MEGAPIXELS, Costs, Kind
 from benchmarks.rows import Run, read
 
-DOCS = CHECKOUT / "docs"
+DOCS = CHECKOUT / "docs" / "reports"
 COSTS = Costs(
     photo_ms=10.0, face_ms=4.0, megapixel_ms=5.0, edge_ms=0.5,
     held_rate=100.0, most_rate=150.0, cores=2, memory_mb=500.0,

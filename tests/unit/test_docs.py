@@ -7,7 +7,7 @@ import pytest
 
 from aurum.settings import CHECKOUT
 
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(CHECKOUT.glob("docs/*.md"))]
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(CHECKOUT.glob("docs/**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -52,7 +52,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
 
 
-ROADMAP = CHECKOUT / "docs" / "roadmap.md"
+ROADMAP = CHECKOUT / "docs" / "reports" / "roadmap.md"
 
 
 def test_the_files_that_the_roadmap_names_exist():

@@ -53,9 +53,9 @@ def test_there_is_an_alert_for_everything_that_was_asked_for():
 def test_an_alert_has_a_case_in_which_it_fires_one_in_which_it_does_not_and_a_runbook_entry(alert):
     assert re.search(rf"alertname: {alert}\n\s+exp_alerts:\n\s+- exp_labels", CASES), "never fires"
     assert f"alertname: {alert}, exp_alerts: []" in CASES, "is never silent"
-    runbook = (CHECKOUT / "docs" / "runbook.md").read_text("utf-8")
+    runbook = (CHECKOUT / "docs" / "guides" / "runbook.md").read_text("utf-8")
     assert f"\n## {alert}\n" in runbook
-    assert f"runbook: docs/runbook.md#{alert.lower()}\n" in RULES
+    assert f"runbook: docs/guides/runbook.md#{alert.lower()}\n" in RULES
 
 
 def test_the_dashboard_names_the_provisioned_data_source():

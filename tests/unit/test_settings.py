@@ -134,9 +134,9 @@ def test_the_table_lists_every_setting_once():
 
 
 def test_the_documentation_holds_the_table():
-    page = CHECKOUT / "docs" / "configuration.md"
+    page = CHECKOUT / "docs" / "reference" / "configuration.md"
     if not page.exists():
-        pytest.skip("docs/configuration.md is not written yet")
+        pytest.skip("docs/reference/configuration.md is not written yet")
 
     assert table() in page.read_text(encoding="utf-8")
 
@@ -164,7 +164,7 @@ def test_base64_has_its_own_limit_and_binary_the_rest():
         ("AURUM_HTTP_PROT", "did you mean AURUM_HTTP_PORT?"),
         ("AURUM_HTP_PORT", "did you mean AURUM_HTTP_PORT?"),
         ("AURUM_DETECTION_SIZES", "did you mean AURUM_DETECTION_SIZE?"),
-        ("AURUM_ZZZ", "all are in docs/configuration.md"),
+        ("AURUM_ZZZ", "all are in docs/reference/configuration.md"),
     ],
 )
 def test_a_misspelt_setting_stops_with_the_nearest_name(name, words):

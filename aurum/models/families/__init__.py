@@ -1,7 +1,8 @@
 """Family adapters: each turns an upstream ONNX file into a served graph.
 
-Every detector is served under one contract, and so is every embedder (docs/contract.md), so the
-pipelines never know which family answers. A new family is one module here and one line below.
+Every detector is served under one contract, and so is every embedder (docs/reference/contract.md),
+so the pipelines never know which family answers. A new family is one module here and one line
+below.
 """
 
 from onnx import ModelProto

@@ -44,7 +44,8 @@ BOX = """
 
 
 def build(model: ModelProto) -> ModelProto:
-    """Fold preprocessing and decoding into the upstream graph (contract: docs/contract.md).
+    """Fold preprocessing and decoding into the upstream graph (contract:
+    docs/reference/contract.md).
 
     `model` takes BGR float32 [N,3,H,W] in 0..255 and gives 12 raw heads.
     """

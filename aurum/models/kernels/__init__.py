@@ -1,7 +1,8 @@
 """Served graphs whose net is one operator of ours (backends/ops), for processors that can run it.
 
-Each keeps the contract of the plain graph of its model, beside which it lies; docs/kernels.md tells
-which of the two is served. A model that no operator computes has no such graph.
+Each keeps the contract of the plain graph of its model, beside which it lies;
+docs/design/kernels.md tells which of the two is served. A model that no operator computes has no
+such graph.
 """
 
 from __future__ import annotations

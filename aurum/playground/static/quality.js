@@ -1,5 +1,5 @@
 // The columns of `quality_parts`, in the contract's order: name, unit, digits, meaning.
-// Formulas and sources: docs/quality.md.
+// Formulas and sources: docs/design/quality.md.
 
 const PARTS = [
   ["resolution", "px", 0, "distance between the eyes"],
@@ -27,7 +27,7 @@ export function parts(face) {
       `part ${i + 1}`,
       "",
       3,
-      "see docs/quality.md",
+      "see docs/design/quality.md",
     ];
     const space = unit && unit !== "°" ? " " : "";
     return { name, text: `${value.toFixed(digits)}${space}${unit}`, meaning };

@@ -1,5 +1,5 @@
 // The service's protocol from a browser: a photo's bytes out, tensors back.
-// Triton's HTTP protocol with its binary tensor extension; outputs as in docs/contract.md.
+// Triton's HTTP protocol with its binary tensor extension; outputs as in docs/reference/contract.md.
 
 /** The long side of the detector's input, in pixels, where a request names none (a server's default). */
 export const DETECTION_SIZE = 640;

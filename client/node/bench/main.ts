@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME`: the measurements of docs/node.md, as JSON. */
+/** `npm run bench -- NAME`: the measurements of docs/design/node.md, as JSON. */
 
 import { photos } from "../test/support.js";
 import { jobsUnderKills } from "./jobs.js";

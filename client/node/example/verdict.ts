@@ -10,7 +10,7 @@ export interface Verdict {
   score: number | null;
 }
 
-/** Below it most photos that were too blurred to be recognized lie: docs/scenarios.md. */
+/** Below it most photos that were too blurred to be recognized lie: docs/reports/scenarios.md. */
 const LEAST_QUALITY = 0.8;
 /** A second face that is at least so much of the first one's height is no bystander. */
 const BYSTANDER = 0.5;
@@ -32,7 +32,7 @@ export function verdictOf(photo: Analysis): Verdict {
   return { accepted: true, message: "Thank you, that's a good photo.", score };
 }
 
-/** By the parts that are far from what good photos have: docs/quality.md of the service. */
+/** By the parts that are far from what good photos have: docs/design/quality.md of the service. */
 function advice({ defect, qualityParts }: Face): string {
   const { exposure, sharpness, yaw } = qualityParts!;
   const unlit = defect === "exposure" || defect === "contrast" || defect === "noise";

@@ -1,4 +1,4 @@
-/** The measurements of docs/node.md, small and untimed: what must hold on any machine. */
+/** The measurements of docs/design/node.md, small and untimed: what must hold on any machine. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

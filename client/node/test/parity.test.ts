@@ -59,7 +59,7 @@ test("one face has one embedding, model and calibration on both rungs", async ()
   const [mine, theirs] = await Promise.all([local.detect(ASTRONAUT), remote.detect(ASTRONAUT)]);
   assert.equal(mine.boxes.length, theirs.boxes.length);
   for (const [i, value] of mine.boxes.entries()) {
-    // The server may run kernels of our own, which round otherwise (docs/kernels.md).
+    // The server may run kernels of our own, which round otherwise (docs/design/kernels.md).
     assert.ok(Math.abs(value - theirs.boxes[i]!) < 1e-3);
   }
 });

@@ -74,7 +74,7 @@ export class TritonServer {
     await this.answer();
   }
 
-  /** Start it anew, whatever became of it: one that was frozen may have died of it (docs/failures.md). */
+  /** Start it anew, whatever became of it: one that was frozen may have died of it (docs/design/failures.md). */
   async replace(): Promise<void> {
     try {
       this.signal("SIGKILL");
@@ -102,7 +102,7 @@ export class TritonServer {
   }
 }
 
-/** The group photos, if this machine has them (docs/contributing.md), and the astronaut. */
+/** The group photos, if this machine has them (docs/guides/contributing.md), and the astronaut. */
 export function photos(): string[] {
   const folder = process.env.AURUM_TEST_PHOTOS || join(CHECKOUT, "..", "shared", "photos");
   const names = existsSync(folder) ? readdirSync(folder) : [];

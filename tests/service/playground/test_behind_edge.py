@@ -1,4 +1,4 @@
-"""The page behind the real edge, by the lines of docs/playground.md."""
+"""The page behind the real edge, by the lines of docs/tutorials/playground.md."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ def edge(best, tmp_path_factory):
     """An edge whose folder of locations has what the page about the playground tells."""
     source = tmp_path_factory.mktemp("source") / "edge"
     shutil.copytree(render.SOURCE, source)
-    text = (CHECKOUT / "docs" / "playground.md").read_text(encoding="utf-8")
+    text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
     (source / "locations" / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-/** The served graphs in onnxruntime-node; their contract is in docs/contract.md. */
+/** The served graphs in onnxruntime-node; their contract is in docs/reference/contract.md. */
 
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";

@@ -50,7 +50,8 @@ class ModelIds:
 
 
 class QualityParts(NamedTuple):
-    """What a face's quality is made of; docs/quality.md of the service has formulas and sources.
+    """What a face's quality is made of; docs/design/quality.md of the service has formulas and
+    sources.
 
     ``resolution``: pixels between the eyes. ``sharpness``, ``exposure``, ``frontality``,
     ``confidence``: 0 to 1, the more the better. ``contrast``: 0 to 0.5. ``symmetry``,
