@@ -9,7 +9,7 @@ $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null | \
 	grep -qvF "$$(pwd -P)/.venv" && rm -f .venv/.serve .venv/.test)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test test-node lint coverage audit sbom lock clean sanitize-ops fuzz-ops
+.PHONY: help serve setup pages test test-node lint coverage audit sbom lock clean sanitize-ops fuzz-ops
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ sanitize-ops: .venv/.test  ## the operators' tests under AddressSanitizer and UB
 fuzz-ops:  ## the operators' kernels on random sizes and weights, the same way; SECONDS=60
 	@scripts/ops.sh fuzzer
 	@backends/ops/build/sanitized/fuzz $(or $(SECONDS),60)
+
+pages: .venv/.test  ## write the generated docs anew: tour, scenarios, bad input, playground's pictures
+	@for page in tour scenario_page bad_input_table playground_shots; do \
+		PYTHONPATH=tests/support:tests/service $(BIN)/python tools/docs/$$page.py || exit 1; done
 
 setup: .venv/.test  ## only make .venv with everything in it
 

@@ -1,6 +1,6 @@
 """docs/reports/scenarios.md: what the scenarios saw stands in it, and is compared or written anew.
 
-`.venv/bin/python tests/scenario_page.py` runs the scenarios and writes it.
+`make pages` runs the scenarios and writes it.
 """
 
 from __future__ import annotations

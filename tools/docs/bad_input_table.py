@@ -1,14 +1,11 @@
 """Write docs/reference/bad-input.md: every bad input of the tests, and what a real server answered.
 
-.venv/bin/python tests/bad_input_table.py
+`make pages`
 """
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent / "service"))
 
 import images
 from test_bad_input import BAD, BAD_PARAMETERS, LIMITS
@@ -20,7 +17,7 @@ from aurum.settings import CHECKOUT, Settings
 
 HEAD = """# Bad input, and what came back
 
-Made by `.venv/bin/python tests/bad_input_table.py`, which sends everything to a real server with
+Made by `make pages`, which sends everything to a real server with
 the simulated profile, over HTTP and over gRPC. Each was refused with 400 over HTTP and
 INVALID_ARGUMENT over gRPC, and with the same message over both. To keep the files small the limits
 were {max_image_bytes} bytes ({max_base64_bytes} as base64), {max_image_pixels} pixels and

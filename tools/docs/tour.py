@@ -1,6 +1,6 @@
 """Runs docs/tutorials/tour.md, as one Python session with shell commands in between.
 
-`.venv/bin/python tests/tour.py` starts a server, runs the tour and writes its outputs and pictures
+`make pages` starts a server, runs the tour and writes its outputs and pictures
 into docs; `run` is for the test.
 """
 
