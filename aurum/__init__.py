@@ -7,7 +7,7 @@ The packages follow a photo's way and import downwards only:
 - ``pipeline``  what the Python backends do with ``imaging`` inside Triton;
 - ``models``    the manifest, pulling weights, building the served ONNX graphs;
 - ``server``    starting, watching and stopping tritonserver;
-- ``edge``      nginx before a public server, and its API keys (beside the others);
+- ``gateway``      nginx before a public server, and its API keys (beside the others);
 - ``playground`` a page to try the service on, served by ``aurum up``;
 - ``cli``       the ``aurum`` command.
 """

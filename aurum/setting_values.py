@@ -66,7 +66,7 @@ def path(text: str) -> Path:
 
 def networks(text: str) -> str:
     """Addresses and networks, separated by commas, in their usual spelling."""
-    from ipaddress import ip_network  # noqa: PLC0415 - memory; only the edge needs it
+    from ipaddress import ip_network  # noqa: PLC0415 - memory; only the gateway needs it
 
     try:
         return ",".join(str(ip_network(part.strip())) for part in text.split(","))

@@ -28,7 +28,7 @@ from aurum.unknown_settings import misspelt
 PREFIX = "AURUM_"
 ORIENTATIONS = ("auto", "exif")
 CHECKOUT = Path(__file__).resolve().parent.parent
-EDGE = CHECKOUT / ".aurum" / "edge"
+GATEWAY = CHECKOUT / ".aurum" / "gateway"
 PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"  # one face, for probes and proofs
 
 
@@ -206,74 +206,78 @@ class Settings:
         "bytes; others wait. Small photos have a sixteenth of it besides, and the files of those "
         "that wait a quarter. At least AURUM_MAX_PHOTO_MEMORY.",
     )
-    # --- the edge (docs/guides/security.md) ---
-    edge_host: str = _setting(
+    # --- the gateway (docs/guides/security.md) ---
+    gateway_host: str = _setting(
         "127.0.0.1",
         text,
-        "Address that the edge binds to; `::` for all, of IPv4 and IPv6.",
+        "Address that the gateway binds to; `::` for all, of IPv4 and IPv6.",
     )
-    edge_port: int = _setting(
-        8443, between(int, 1, 65535), "Port of the edge, for HTTPS and for gRPC over TLS."
+    gateway_port: int = _setting(
+        8443, between(int, 1, 65535), "Port of the gateway, for HTTPS and for gRPC over TLS."
     )
-    edge_servers: str = _setting(
+    gateway_servers: str = _setting(
         "",
         text,
-        "Tritons behind the edge, `host:http_port:grpc_port`, separated by commas; an address of "
+        "Tritons behind the gateway, `host:http_port:grpc_port`, separated by commas; an address of "
         "IPv6 as `[::1]`. "
         "Unset: the one that `aurum up` starts.",
     )
-    edge_certificate: Path = _setting(
-        EDGE / "tls.crt", path, "The edge's certificate, with its chain, as PEM."
+    gateway_certificate: Path = _setting(
+        GATEWAY / "tls.crt", path, "The gateway's certificate, with its chain, as PEM."
     )
-    edge_certificate_key: Path = _setting(
-        EDGE / "tls.key", path, "Private key of that certificate."
+    gateway_certificate_key: Path = _setting(
+        GATEWAY / "tls.key", path, "Private key of that certificate."
     )
-    edge_keys: Path = _setting(
-        EDGE / "keys", path, "File of API keys: lines of an id and the key's sha256."
+    gateway_keys: Path = _setting(
+        GATEWAY / "keys", path, "File of API keys: lines of an id and the key's sha256."
     )
-    edge_rate: int = _setting(
+    gateway_rate: int = _setting(
         100, between(int, 1, 100_000), "Requests a second that one API key may send."
     )
-    edge_burst: int = _setting(
+    gateway_burst: int = _setting(
         100, between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
     )
-    edge_connections: int = _setting(
+    gateway_connections: int = _setting(
         32,
         between(int, 1, 10_000),
         "Requests that one key may have in flight, and photos of it that may wait in each process "
         "of a step.",
     )
-    edge_server_connections: int = _setting(
+    gateway_server_connections: int = _setting(
         64,
         between(int, 1, 10_000),
         "Requests that one Triton gets at a time over HTTP, and as many over gRPC; more get 503.",
     )
-    edge_client_timeout: int = _setting(
+    gateway_client_timeout: int = _setting(
         10, between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
     )
-    edge_server_timeout: int = _setting(
+    gateway_server_timeout: int = _setting(
         60, between(int, 1, 3600), "Seconds that Triton may take for an answer."
     )
-    edge_trusted: str = _setting(
+    gateway_trusted: str = _setting(
         "",
         networks,
         "Addresses and networks, separated by commas, that may ask for health without a key as "
         "often as they like, for probes behind one address. Unset: none.",
     )
-    edge_client_address: str = _setting(
+    gateway_client_address: str = _setting(
         "connection",
         one_of("connection", "x-forwarded-for", "proxy-protocol"),
-        "What says a client's address: its connection, or what a balancer before the edge sends.",
+        "What says a client's address: its connection, or what a balancer before the gateway sends.",
     )
-    edge_balancers: str = _setting(
+    gateway_balancers: str = _setting(
         "",
         networks,
-        "Addresses and networks of balancers before the edge, separated by commas: only they are "
-        "believed. Needed where `AURUM_EDGE_CLIENT_ADDRESS` is not `connection`.",
+        "Addresses and networks of balancers before the gateway, separated by commas: only they are "
+        "believed. Needed where `AURUM_GATEWAY_CLIENT_ADDRESS` is not `connection`.",
     )
-    edge_log: str = _setting("/dev/stdout", text, "File of the edge's access log, as JSON lines.")
-    edge_folder: Path = _setting(
-        EDGE / "run", path, "Folder that the edge writes its configuration and temporary files to."
+    gateway_log: str = _setting(
+        "/dev/stdout", text, "File of the gateway's access log, as JSON lines."
+    )
+    gateway_folder: Path = _setting(
+        GATEWAY / "run",
+        path,
+        "Folder that the gateway writes its configuration and temporary files to.",
     )
 
     @classmethod

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 # Variables that other parts of the project read: clients, containers, Compose, benchmarks, tests.
 _OTHERS = re.compile(
-    r"AURUM_(API_KEY|TRITON_URL|LOCAL_(MODELS|THREADS)|RUN_DIR|EDGE_PUBLISH|CPU_WITHOUT|(BENCH|TEST)_\w+)"
+    r"AURUM_(API_KEY|TRITON_URL|LOCAL_(MODELS|THREADS)|RUN_DIR|GATEWAY_PUBLISH|CPU_WITHOUT|(BENCH|TEST)_\w+)"
 )
 # What Kubernetes sets in each container for a service named aurum-...: variables for service links.
 _SERVICE_LINK = re.compile(r"AURUM(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)\w*)?)")

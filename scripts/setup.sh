@@ -99,10 +99,10 @@ if [ "$purpose" = test ]; then
         [ -e "/usr/lib/$1" ] || need "$2" "$3"
     }
     # Only root's PATH has it; and not each release of Ubuntu has the module.
-    [ -x /usr/sbin/nginx ] || need nginx "the edge is nginx"
+    [ -x /usr/sbin/nginx ] || need nginx "the gateway is nginx"
     (library nginx/modules/ngx_http_js_module.so libnginx-mod-http-js \
-        "the edge checks API keys by nginx's JavaScript") ||
-        echo "no njs: the tests of the edge will be skipped" >&2
+        "the gateway checks API keys by nginx's JavaScript") ||
+        echo "no njs: the tests of the gateway will be skipped" >&2
     library x86_64-linux-gnu/rsyslog/omelasticsearch.so rsyslog-elasticsearch \
         "logs are shipped by rsyslog"
     if ! command -v google-chrome >/dev/null; then

@@ -19,8 +19,8 @@ from aurum.cli import (
     bench,
     complain,
     doctor,
-    edge,
-    modelcmds,
+    gateway,
+    models,
     photos,
     rollout,
     validate,
@@ -66,9 +66,9 @@ app.command(epilog=PHOTO_CODES)(photos.detect)
 app.command(epilog=PHOTO_CODES)(photos.embed)
 app.command(epilog=COMPARE_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
-app.add_typer(modelcmds.models, name="models")
+app.add_typer(models.models, name="models")
 app.add_typer(bench.bench, name="bench")
-app.add_typer(edge.edge, name="edge")
+app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
 

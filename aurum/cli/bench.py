@@ -51,8 +51,8 @@ def run(
     with benchmarks():
         from dataclasses import replace
 
-        from benchmarks import report, runner
-        from benchmarks.suites import SUITES
+        from benchmarks.performance import report, runner
+        from benchmarks.performance.suites import SUITES
     if suite not in SUITES:
         raise CommandError(USAGE, f"no suite {suite!r}; there are {', '.join(SUITES)}")
     chosen = SUITES[suite]
@@ -80,7 +80,7 @@ def render(
 ) -> None:
     """Write report and plots anew from the raw figures in a folder."""
     with benchmarks():
-        from benchmarks import report
+        from benchmarks.performance import report
     print(report.write(folder))
 
 
@@ -96,10 +96,10 @@ def inputs(
 ) -> None:
     """Write the files that perf_analyzer reads its requests from."""
     with benchmarks():
-        from benchmarks import inputs as data
+        from benchmarks.load import inputs as data
     from aurum.cli.batch import find
-    from aurum.models.prove import PHOTO
-    from aurum.server import private
+    from aurum.models.parity import PHOTO
+    from aurum.server import ephemeral
 
     out.mkdir(parents=True, exist_ok=True)
     paths, settings = find(photos or [PHOTO]), Settings.from_env()
@@ -108,7 +108,7 @@ def inputs(
     else:
         with (
             tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-            private.running(settings, Path(folder)) as service,
+            ephemeral.running(settings, Path(folder)) as service,
         ):
             written = data.write(paths, service.urls[0], out, settings)
     for workload in written:

@@ -12,7 +12,7 @@ from aurum.cli import FAILED
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
-    from aurum.cli.checks import Result
+    from aurum.doctor.checks import Result
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -23,7 +23,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this machine, the configured models and the ports; say how to mend what is wrong."""
-    from aurum.cli.checks import examine  # noqa: PLC0415 - only this command pays for it
+    from aurum.doctor.checks import examine  # noqa: PLC0415 - only this command pays for it
 
     results = examine(Settings.from_env())
     failed = any(result.status == "fail" for result in results)

@@ -27,7 +27,7 @@ from aurum.settings import Settings
 if TYPE_CHECKING:
     from aurum.models.build import Prepared
     from aurum.models.manifest import Profile
-    from aurum.models.releases import Release
+    from aurum.releases.state import Release
 
 MADE_UP = "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]"
 

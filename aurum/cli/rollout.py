@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.cli import FAILED, USAGE, CommandError, benchmarks, complain
-from aurum.pipeline.versions import FIRST
+from aurum.releases.active import FIRST
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
-    from aurum.models.releases import Release
+    from aurum.releases.state import Release
     from aurum.rollout.steps import Rollout
     from aurum.rollout.validation import Accuracy
 
@@ -106,8 +106,8 @@ def validate(
 
 def _accuracy(photos: Path, pairs: Path, out: Path) -> Accuracy:
     with benchmarks():
-        from benchmarks.accuracy import verification
-        from benchmarks.accuracy.target import serving
+        from aurum.evaluation import verification
+        from aurum.evaluation.target import serving
 
     def measure(url: str) -> float:
         with serving([url], Settings.from_env()) as target:
@@ -148,13 +148,13 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """Show what is in force, what a rollback goes back to, what is staged, and the history."""
-    from aurum.models.releases import Store
-    from aurum.server import live
+    from aurum.releases import served_copy
+    from aurum.releases.state import Store
     from aurum.server.runtime import MODELS
 
     settings = Settings.from_env()
     state = Store(settings.rollout).load()
-    running = live.servers(settings)
+    running = served_copy.servers(settings)
     if as_json:
         servers = {
             server.url: {name: sorted(server.versions(name)) for name in MODELS}

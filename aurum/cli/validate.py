@@ -19,7 +19,7 @@ from aurum.cli.batch import find
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
-    from benchmarks.accuracy.target import Target
+    from aurum.evaluation.target import Target
 
 validate = typer.Typer(
     help="Judge the answers of the running service: verification, detection, hard variants of "
@@ -52,7 +52,7 @@ def _target(urls: list[str] | None) -> Iterator[Target]:
     with benchmarks():
         from aurum_client import AurumError
 
-        from benchmarks.accuracy.target import serving
+        from aurum.evaluation.target import serving
     try:
         with serving(urls or [], Settings.from_env()) as target:
             yield target
@@ -83,8 +83,8 @@ def verification(
 ) -> None:
     """Are two photos of one person? Accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
     with _target(url) as target:
-        from benchmarks.accuracy import plots
-        from benchmarks.accuracy import verification as judge
+        from aurum.evaluation import plots
+        from aurum.evaluation import verification as judge
 
         result = judge.run(target, folder, pairs, out)
         plots.roc_curve(result, out / "roc.png")
@@ -101,7 +101,7 @@ def calibrate(
 ) -> None:
     """Thresholds at FAR 1e-2, 1e-3 and 1e-4 and a probability, from all pairs of the photos."""
     with _target(url) as target:
-        from benchmarks.accuracy import calibrate as judge
+        from aurum.evaluation import calibrate as judge
 
         date = datetime.now(UTC).date().isoformat()
         _write(out / "calibration.md", judge.run(target, folder, out, dataset, date, _command()))
@@ -121,8 +121,8 @@ def detection(
 ) -> None:
     """Are the faces found that people have marked? Recall, precision, IoU, landmark error."""
     with _target(url) as target:
-        from benchmarks.accuracy import annotations as marks
-        from benchmarks.accuracy import detection as judge
+        from aurum.evaluation import annotations as marks
+        from aurum.evaluation import detection as judge
 
         tallies = judge.judge(target, folder, marks.read(annotations), out)
         judge.save(tallies, out / "detection.csv")
@@ -153,9 +153,9 @@ def variants(
     """Are known faces found in hard variants of their photos: close-ups, small, dark, turned?"""
     photos = [path.relative_to(folder).as_posix() for path in find([folder])]
     with _target(url) as target:
-        from benchmarks.accuracy import annotations as marks
-        from benchmarks.accuracy import detection as judge
-        from benchmarks.accuracy import hard, plots
+        from aurum.evaluation import annotations as marks
+        from aurum.evaluation import detection as judge
+        from aurum.evaluation import hard, plots
 
         marked = (
             marks.read(annotations)
@@ -177,7 +177,7 @@ def variants(
 def finding(folder: Folder, out: Out, url: Urls = None) -> None:
     """Is every face found, and read right: crowds, close-ups, photos on their side, moved ones?"""
     with _target(url) as target:
-        from benchmarks.accuracy import finding as judge
+        from aurum.evaluation import finding as judge
 
         tables = judge.run(target, folder, out)
         _write(out / "finding.md", judge.report(tables, target, folder.name, _command()))
@@ -195,7 +195,7 @@ def gate(
 ) -> None:
     """Are strangers who can't be recognized kept apart: blurred, dark, small, turned, no faces?"""
     with _target(url) as target:
-        from benchmarks.quality import gate as judge
+        from aurum.evaluation import gate as judge
 
         rows, price = judge.run(target, folder, pairs, out)
         _write(out / "gate.md", judge.report(rows, price, target, _command()))
@@ -212,7 +212,7 @@ def groups(
 ) -> None:
     """How many more strangers match within groups of people than at random?"""
     with _target(url) as target:
-        from benchmarks.accuracy import groups as judge
+        from aurum.evaluation import groups as judge
 
         rows, thresholds = judge.run(target, folder, judge.read(groups), out)
         _write(out / "groups.md", judge.report(rows, thresholds, target, _command()))
@@ -233,7 +233,7 @@ def parity(
     """
     photos = find(paths)
     with _target(url) as target:
-        from benchmarks.accuracy import parity as judge
+        from aurum.evaluation import parity as judge
 
         rows = judge.run(target, photos, batch)
         _write(out / "parity.md", judge.report(rows, target, len(photos), _command()))

@@ -12,7 +12,7 @@ import onnx
 from aurum import files
 from aurum import kernels as ours
 from aurum.imaging import align, faces
-from aurum.models import families, kernels, manifest, prove, pull
+from aurum.models import families, kernels, manifest, parity, pull
 from aurum.models.families import SERVED
 from aurum.models.manifest import Model, Profile
 from aurum.settings import Settings
@@ -72,7 +72,7 @@ def build(
         graph = families.build(name, entry, onnx.load(str(upstream)) if upstream else None)
         if upstream:
             say(f"proving it equal to {upstream.name}")
-            prove.prove(name, graph, onnx.load(str(upstream)), entry)
+            parity.prove(name, graph, onnx.load(str(upstream)), entry)
         folder.mkdir(parents=True, exist_ok=True)
         files.write(path, graph.SerializeToString(deterministic=True))
     if not ours.beside(path).is_file() and ours.find().name:
@@ -93,7 +93,7 @@ def _build_with_kernels(
         files.write(target, plain.read_bytes())
         return
     say(f"proving {name} with our kernels equal to {upstream.name}")
-    prove.prove(name, graph, onnx.load(str(upstream)), entry, ours.LIBRARY)
+    parity.prove(name, graph, onnx.load(str(upstream)), entry, ours.LIBRARY)
     mark = {item.key: item.value for item in graph.metadata_props}
     onnx.helper.set_model_props(graph, {**mark, ours.MARK: files.sha256(plain)})
     files.write(target, graph.SerializeToString(deterministic=True))

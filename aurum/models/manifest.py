@@ -1,4 +1,5 @@
-"""The manifest ``models.toml``: which models and profiles there are, checked strictly."""
+"""The manifest ``models.toml``: which models and profiles there are, checked
+strictly."""
 
 from __future__ import annotations
 
@@ -145,7 +146,7 @@ class Manifest:
         return None
 
 
-def load(path: Path = CHECKOUT / "models.toml") -> Manifest:
+def load(path: Path = MANIFEST) -> Manifest:
     """Read and check the manifest. Raises ManifestError for whatever is wrong with it."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -19,8 +19,8 @@ import httpx
 
 from aurum import files
 from aurum.errors import OperatorError
+from aurum.models.download import TIMEOUTS, Refused, Timeouts, Unfit, Web, extent, why
 from aurum.models.manifest import AUTO, Manifest, Model, Profile
-from aurum.models.web import TIMEOUTS, Refused, Timeouts, Unfit, Web, extent, why
 from aurum.settings import Settings
 
 log = logging.getLogger(__name__)

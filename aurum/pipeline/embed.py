@@ -34,7 +34,7 @@ def embed_crops(crops: NDArray[np.uint8], embed: Embedder) -> Embedded:
     """Embed crops uint8 RGB [F,112,112,3].
 
     Raises RuntimeError if several embedders answer, whose embeddings don't compare; called by one
-    version (aurum.pipeline.versions) they never do.
+    version (aurum.releases.active) they never do.
     """
     answers = [embed(crops[start : start + CHUNK]) for start in range(0, len(crops), CHUNK)]
     if not answers:

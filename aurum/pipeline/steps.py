@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurum.pipeline import request, triton
+from aurum.pipeline.assessment import Judged, judge, refusal
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import Found, find_face, find_faces
-from aurum.pipeline.judge import Judged, judge, refusal
 from aurum.pipeline.look import Models
-from aurum.pipeline.record import Record
 from aurum.pipeline.room import Admit, Room
-from aurum.pipeline.versions import Versions
+from aurum.releases.active import Versions
 from aurum.settings import Settings
+from aurum.telemetry.record import Record
 
 
 class EachFace:

@@ -20,19 +20,19 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from aurum.drain import InFlight
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
 from aurum.pipeline.fair_queue import FairQueue
-from aurum.pipeline.in_flight import InFlight
-from aurum.pipeline.log import RequestLog
 from aurum.pipeline.look import Seen
-from aurum.pipeline.metrics import Counts, Publisher
-from aurum.pipeline.pulse import Pulse
-from aurum.pipeline.record import Record
 from aurum.pipeline.request import RequestError
-from aurum.pipeline.versions import FIRST
+from aurum.releases.active import FIRST
 from aurum.settings import Settings
+from aurum.telemetry.heartbeat import Pulse
+from aurum.telemetry.log import RequestLog
+from aurum.telemetry.metrics import Counts, Publisher
+from aurum.telemetry.record import Record
 
 Answer = Mapping[str, NDArray[Any]]
 
@@ -139,7 +139,7 @@ class Step:
         self._queue = FairQueue(
             self._work,
             threads=settings.pipeline_threads or THREADS,
-            most_waiting=settings.edge_connections,
+            most_waiting=settings.gateway_connections,
             most_bytes=settings.pipeline_memory // 4,
         )
         self._in_flight = InFlight()
@@ -285,7 +285,7 @@ def _given_up(record: Record, why: str) -> Any:
 def _too_many(call: Call, record: Record) -> Any:
     return _given_up(
         record,
-        "more photos of this API key wait than AURUM_EDGE_CONNECTIONS; the oldest is given up",
+        "more photos of this API key wait than AURUM_GATEWAY_CONNECTIONS; the oldest is given up",
     )
 
 

@@ -18,13 +18,13 @@ from google.protobuf.message import DecodeError
 
 from aurum import files, kernels
 from aurum.errors import OperatorError
-from aurum.models import build, families, manifest, prove, pull
+from aurum.models import build, families, manifest, parity, pull
 from aurum.models.build import Prepared
-from aurum.models.releases import Graph, Release, State, Store, Validation, now
-from aurum.pipeline.versions import FIRST
+from aurum.releases import served_copy
+from aurum.releases.active import FIRST
+from aurum.releases.served_copy import LiveError, Running
+from aurum.releases.state import Graph, Release, State, Store, Validation, now
 from aurum.rollout import validation
-from aurum.server import live
-from aurum.server.live import LiveError, Running
 from aurum.server.runtime import MODELS
 from aurum.settings import PHOTO, Settings
 
@@ -99,7 +99,7 @@ class Rollout:
 
         Raises RolloutError and LiveError; what was served before is then served still.
         """
-        with self._alone(), live.exclusive(self.settings):
+        with self._alone(), served_copy.exclusive(self.settings):
             state = self.store.load()
             candidate = _candidate(state)
             if candidate.validation is None or not candidate.validation.passed:
@@ -108,7 +108,7 @@ class Rollout:
             served = state.current or self._found()
             if served and not new_embedding_space:
                 _same_space(served, candidate)
-            running = live.servers(self.settings)
+            running = served_copy.servers(self.settings)
             try:
                 if served:
                     self._drop(running, state, served)
@@ -132,11 +132,11 @@ class Rollout:
 
         Raises RolloutError, and LiveError where a server can't load it or gives no answer.
         """
-        with self._alone(), live.exclusive(self.settings):
+        with self._alone(), served_copy.exclusive(self.settings):
             state = self.store.load()
             if state.current is None or state.previous is None:
                 raise RolloutError("there is no previous release to go back to")
-            running = live.servers(self.settings)
+            running = served_copy.servers(self.settings)
             self._load(running, state.previous)
             self._switch(replace(state, current=state.previous, previous=None), "rollback")
             try:
@@ -158,11 +158,11 @@ class Rollout:
                         self._say(f"proving {name} equal to {model.file}")
                         upstream = onnx.load(str(settings.model_cache / model.file))
                         graph = prepared.graphs[name]
-                        prove.prove(name, onnx.load(str(graph)), upstream, model)
+                        parity.prove(name, onnx.load(str(graph)), upstream, model)
                         with_kernels = kernels.beside(graph)
                         if with_kernels.is_file() and kernels.find().name:
                             own = onnx.load(str(with_kernels))
-                            prove.prove(name, own, upstream, model, kernels.LIBRARY)
+                            parity.prove(name, own, upstream, model, kernels.LIBRARY)
             return prepared
         except (DecodeError, StopIteration) as error:
             raise RolloutError(
@@ -172,7 +172,7 @@ class Rollout:
 
     def _found(self) -> Release | None:
         """What is served where no release is in force, kept as release 1."""
-        running = live.servers(self.settings)
+        running = served_copy.servers(self.settings)
         folder = running[0].folder if running else self.settings.repositories
         graphs = {
             name: folder / "model_repository" / name / str(FIRST) / "model.onnx" for name in MODELS

@@ -16,8 +16,8 @@ import numpy as np
 from aurum_client import Analysis, AurumError, FaceClient, InvalidImageError
 from numpy.typing import NDArray
 
-from aurum.models.releases import Check, Release, StateError, Store
-from aurum.server import private
+from aurum.releases.state import Check, Release, StateError, Store
+from aurum.server import ephemeral
 from aurum.server.server import Server, ServerError
 from aurum.settings import PHOTO, Settings
 
@@ -74,7 +74,7 @@ def validate(
 def _serving(release: Release, store: Store, settings: Settings) -> Iterator[Server]:
     with (
         tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-        private.serving(store.paths(release), settings, Path(folder)) as server,
+        ephemeral.serving(store.paths(release), settings, Path(folder)) as server,
     ):
         yield server
 

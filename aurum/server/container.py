@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from aurum import kernels
+from aurum import drain, kernels
+from aurum.drain import Door
 from aurum.errors import OperatorError
-from aurum.pipeline import in_flight
-from aurum.pipeline.in_flight import Door
 from aurum.server import preflight, runtime
 from aurum.server.hang import Watchdog
 from aurum.server.stubs import LOOK, RESCUE, Stubs
@@ -54,12 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
             ["tritonserver", *flags],  # noqa: S607 - the image's
-            env={**os.environ, **settings.to_env(), in_flight.FOLDER_VARIABLE: folder},
+            env={**os.environ, **settings.to_env(), drain.FOLDER_VARIABLE: folder},
             process_group=0,  # to end its Python processes with it
         )
 
-        def drain(door: Door, seconds: float) -> None:
-            in_flight.drain(Path(folder), door, seconds, lambda: server.poll() is None)
+        def finish(door: Door, seconds: float) -> None:
+            drain.drain(Path(folder), door, seconds, lambda: server.poll() is None)
 
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
@@ -71,13 +70,13 @@ def main(arguments: Sequence[str]) -> int:
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
-            drain(Door.CLOSED, RESCUE)
+            finish(Door.CLOSED, RESCUE)
             # A dead process's requests would outlast any patience.
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
         if server.poll() is None:
-            drain(Door.CLOSING, settings.drain_timeout)
+            finish(Door.CLOSING, settings.drain_timeout)
             server.terminate()
         status = server.wait()
         return 0 if stopping.is_set() else status

@@ -1,8 +1,8 @@
 """Notices a server that lives and yet hangs: stopped, locked for ever, or in an endless loop.
 
 A server that is only busy, and however long its queue, is none: it computes, its processes' pulses
-beat (aurum.pipeline.pulse), and none of its photos takes more CPU time than a photo may. Time is
-counted in looks, so that a machine that was suspended has not hung.
+beat (aurum.telemetry.heartbeat), and none of its photos takes more CPU time than a photo may. Time
+is counted in looks, so that a machine that was suspended has not hung.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from aurum.pipeline import pulse
 from aurum.server.probe import STEPS, Probe
 from aurum.server.stubs import LOOK, Stubs
 from aurum.settings import Settings
+from aurum.telemetry import heartbeat
 
 # Seconds of silence after which something that should move hangs.
 PATIENCE = 6.0
@@ -54,7 +54,7 @@ class Watchdog:
         return self._pulseless(passed) or self._unanswered(passed)
 
     def _pulseless(self, passed: float) -> str:
-        for pid, signs in pulse.read(self._folder).items():
+        for pid, signs in heartbeat.read(self._folder).items():
             if signs.longest > self._longest:
                 return f"the process of {self._stubs.name(pid)} hangs: a photo does not end"
             if self._unchanged.seconds(pid, signs.beats, passed) > PATIENCE:

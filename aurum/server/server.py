@@ -15,9 +15,9 @@ from typing import IO
 
 from aurum_client import AurumError, FaceClient
 
-from aurum import kernels
-from aurum.pipeline import in_flight
-from aurum.server import live, preflight, runtime
+from aurum import drain, kernels
+from aurum.releases import served_copy
+from aurum.server import preflight, runtime
 from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log
@@ -40,7 +40,7 @@ class Server:
         self.log = self._log.path
         self.note, self.reasons = self._log.note, self._log.reasons
         self._claim = Claim(settings)
-        self._live = live.Live(settings, self.log)
+        self._live = served_copy.Live(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.kernels = kernels.Choice("", reason="the server was not started")
@@ -59,7 +59,7 @@ class Server:
     @property
     def busy(self) -> int:
         """Photos that the pipelines are working on."""
-        return in_flight.total(Path(self._folder.name)) if self._folder else 0
+        return drain.total(Path(self._folder.name)) if self._folder else 0
 
     @property
     def died_by_chance(self) -> bool:
@@ -122,7 +122,9 @@ class Server:
             self.settings, self._live.folder / "model_repository", runtime.MODELS
         )
         self._log.begin()
-        with self.log.open("ab") as log:  # others add to it: live.Running reads, `note` writes
+        with self.log.open(
+            "ab"
+        ) as log:  # others add to it: served_copy.Running reads, `note` writes
             self._process = self._spawn(folder, log)
 
     def wait_ready(self) -> None:
@@ -153,7 +155,7 @@ class Server:
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
         if self._folder is not None:  # else it was not started, or has been stopped already
-            self._drain(in_flight.Door.CLOSING, self.settings.drain_timeout)
+            self._drain(drain.Door.CLOSING, self.settings.drain_timeout)
             if self._process is not None and self.running:
                 self._process.terminate()
                 with suppress(subprocess.TimeoutExpired):
@@ -164,12 +166,12 @@ class Server:
     def give_up(self) -> None:
         """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
         if self._folder is not None:
-            self._drain(in_flight.Door.CLOSED, RESCUE)
+            self._drain(drain.Door.CLOSED, RESCUE)
             self._clear()
 
-    def _drain(self, door: in_flight.Door, timeout: float) -> None:
+    def _drain(self, door: drain.Door, timeout: float) -> None:
         assert self._folder is not None
-        in_flight.drain(Path(self._folder.name), door, timeout, lambda: self.running)
+        drain.drain(Path(self._folder.name), door, timeout, lambda: self.running)
 
     def _clear(self) -> None:
         """End what is left, and remove what it leaves."""
@@ -209,11 +211,11 @@ class Server:
         link.symlink_to(self._live.folder)
         served = replace(self.settings, repositories=link)
         return subprocess.Popen(
-            [*runtime.command(served, folder / "backends", self.kernels), *live.FLAGS],
+            [*runtime.command(served, folder / "backends", self.kernels), *served_copy.FLAGS],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**runtime.environment(self.settings), in_flight.FOLDER_VARIABLE: str(folder)},
+            env={**runtime.environment(self.settings), drain.FOLDER_VARIABLE: str(folder)},
             # Its own session: Ctrl-C reaches us alone, and we end it in order.
             start_new_session=True,
             preexec_fn=runtime.die_with_parent,  # noqa: PLW1509 - one system call, no locks

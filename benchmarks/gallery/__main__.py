@@ -20,10 +20,10 @@ import cv2
 from aurum_client import Analysis, AurumError
 
 from aurum.cli.draw import mark
+from aurum.evaluation import boxes
+from aurum.evaluation.target import Target, serving
 from aurum.imaging.decoding.decode import decode
 from aurum.settings import CHECKOUT, Settings
-from benchmarks.accuracy import boxes
-from benchmarks.accuracy.target import Target, serving
 from benchmarks.gallery.judge import FAR, Judge
 from benchmarks.gallery.scenes import pictures
 

@@ -10,7 +10,7 @@ import numpy as np
 from aurum_client import Analysis, FaceClient
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import boxes
+from aurum.evaluation import boxes
 from benchmarks.gallery.scenes import STRANGER, Find, Picture, portraits
 
 FAR = 1e-3  # false accept rate at which two faces count as one person's

@@ -19,12 +19,12 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from aurum.models.prove import PHOTO
-from benchmarks.accuracy import variants
-from benchmarks.accuracy.annotations import Marked
-from benchmarks.accuracy.variants import Scene, Variant
+from aurum.evaluation import variants
+from aurum.evaluation.annotations import Marked
+from aurum.evaluation.photos import jpeg
+from aurum.evaluation.variants import Scene, Variant
+from aurum.models.parity import PHOTO
 from benchmarks.gallery import disguise
-from benchmarks.photos import jpeg
 
 Pixels = NDArray[np.uint8]
 HIDDEN, WORSE = "Masks and occlusions", "Black and white, and worse"

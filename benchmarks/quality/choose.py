@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import cv2
 
-from aurum.imaging.quality import OF_ANY, PARTS
+from aurum.evaluation import lfw
+from aurum.evaluation.lfw import halves
+from aurum.quality.parts import OF_ANY, PARTS
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
 from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.model import cross_validated
 from benchmarks.quality.pairs import failures, pairs
-from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local
 
 SEEDS = 2

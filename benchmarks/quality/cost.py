@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from aurum.imaging.align import SIDE, TEMPLATE
-from aurum.imaging.quality import quality, quality_parts
-from aurum.imaging.quality_weights import LEARNT
+from aurum.quality.parts import quality, quality_parts
+from aurum.quality.weights import LEARNT
 
 FACES = (1, 8, 32)
 TURNS = 500

@@ -11,14 +11,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from aurum.imaging.quality import PARTS, total
+from aurum.evaluation import lfw
+from aurum.evaluation.lfw import halves
+from aurum.quality.parts import PARTS, total
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw
 from benchmarks.quality.evaluate import ratio
 from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.model import centre, fit, recognized
 from benchmarks.quality.pairs import failures, pairs, similarities
-from benchmarks.quality.samples import VERSIONS, halves
+from benchmarks.quality.samples import VERSIONS
 from benchmarks.quality.source import Local
 
 

@@ -20,15 +20,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import CENTRE, PARTS, quality, total
-from aurum.imaging.quality_weights import LEARNT
+from aurum.evaluation import lfw, plots
+from aurum.evaluation.lfw import halves
+from aurum.quality.parts import CENTRE, PARTS, quality, total
+from aurum.quality.weights import LEARNT
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw, plots
 from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.model import recognized
 from benchmarks.quality.pairs import FAR, Pairs, error_versus_reject, failures, pairs, where
 from benchmarks.quality.reliability import by_kind, cuts, reliability
-from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, service
 
 SHARES = [share / 100 for share in range(31)]

@@ -12,13 +12,13 @@ import base64
 
 import cv2
 
-from aurum.imaging.quality import OF_ANY, PARTS
-from aurum.imaging.quality_weights import LEARNT, save
+from aurum.evaluation import lfw
+from aurum.evaluation.lfw import halves
+from aurum.quality.parts import OF_ANY, PARTS
+from aurum.quality.weights import LEARNT, save
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw
 from benchmarks.quality.measure import measure, options
 from benchmarks.quality.model import calibrated, centre, fit, recognized
-from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local
 
 

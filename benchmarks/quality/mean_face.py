@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import MEAN_FACE, small_faces
-from aurum.imaging.quality_weights import LEARNT, save
+from aurum.evaluation import lfw
+from aurum.evaluation.lfw import halves
 from aurum.models import build
+from aurum.quality.parts import MEAN_FACE, small_faces
+from aurum.quality.weights import LEARNT, save
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw
-from benchmarks.local import LocalService
-from benchmarks.quality.samples import halves, sample
+from benchmarks.baselines.local import LocalService
+from benchmarks.quality.samples import sample
 
 
 def mean_face(crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from aurum.imaging.quality import PARTS
-from benchmarks.accuracy.lfw import person
+from aurum.evaluation.lfw import person
+from aurum.quality.parts import PARTS
 from benchmarks.quality import samples
 from benchmarks.quality.source import Source
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from aurum.imaging.quality import PARTS, expand, features, recognizability, total
-from aurum.imaging.quality_weights import Model
+from aurum.quality.parts import PARTS, expand, features, recognizability, total
+from aurum.quality.weights import Model
 from benchmarks.quality.measure import Table
 from benchmarks.quality.pairs import failures, pairs, similarities
 from benchmarks.quality.samples import VERSIONS

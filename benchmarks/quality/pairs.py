@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.roc import threshold_at_far
+from aurum.evaluation.lfw import SEED
+from aurum.evaluation.roc import threshold_at_far
 from benchmarks.quality.measure import Table
-from benchmarks.quality.samples import SEED, VERSIONS
+from benchmarks.quality.samples import VERSIONS
 
 FAR = 1e-3
 IMPOSTORS = 300_000
@@ -87,7 +88,7 @@ def error_versus_reject(
 ) -> NDArray[np.float64]:
     """FNMR of the pairs that stay when a share of them, those of the lowest quality, is rejected.
 
-    Grother and Tabassi, "Performance of biometric quality measures" (2007). A tie at the edge is
+    Grother and Tabassi, "Performance of biometric quality measures" (2007). A tie at the gateway is
     cut in proportion, so that the pairs' order is of no matter.
 
     Args:

@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from aurum.imaging.quality import PARTS
-from aurum.imaging.quality_weights import LEARNT, save
+from aurum.evaluation import kinds, lfw
+from aurum.evaluation.kinds import FARS
+from aurum.evaluation.lfw import halves
+from aurum.evaluation.roc import wilson
+from aurum.evaluation.strangers import rates
 from aurum.models import manifest
+from aurum.quality.parts import PARTS
+from aurum.quality.weights import LEARNT, save
 from aurum.settings import Settings
-from benchmarks.accuracy import lfw
-from benchmarks.accuracy.roc import wilson
-from benchmarks.accuracy.strangers import rates
-from benchmarks.quality import kinds
-from benchmarks.quality.kinds import FARS
-from benchmarks.quality.samples import halves
 from benchmarks.quality.source import Local, Source
 
 LIMIT = 1.25

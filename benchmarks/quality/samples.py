@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging import pose, quality
-from aurum.imaging.quality_weights import LEARNT
-from benchmarks.accuracy.lfw import person
-from benchmarks.quality import degrade
+from aurum.evaluation import degrade
+from aurum.evaluation.lfw import SEED
+from aurum.quality import parts, pose
+from aurum.quality.weights import LEARNT
 
-SEED = 20240
 VERSIONS = 4  # of each photo: untouched, and three times spoilt
 TWO_KINDS = 0.25  # the share of spoilt photos with two kinds of degradation instead of one
 
@@ -32,21 +31,10 @@ class Sample(NamedTuple):
     reach: float  # pixels: a box whose centre is farther off than this shows something else
 
 
-def halves(photos: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Photos of half of the people, to fit on, and of the others, to judge by."""
-    people = sorted({person(photo) for photo in photos})
-    order = np.random.default_rng(SEED).permutation(people).tolist()
-    fitted = set(order[: len(order) // 2])
-    return (
-        [photo for photo in photos if person(photo) in fitted],
-        [photo for photo in photos if person(photo) not in fitted],
-    )
-
-
 def digest(jobs: Sequence[tuple[str, int]]) -> str:
     """Names photos and versions as this very code spoils and measures them."""
     text = repr((SEED, list(jobs), LEARNT.mean_face)).encode()
-    for source in (__file__, degrade.__file__, quality.__file__, pose.__file__):
+    for source in (__file__, degrade.__file__, parts.__file__, pose.__file__):
         text += Path(source).read_bytes()
     return hashlib.sha256(text).hexdigest()[:16]
 

@@ -9,11 +9,11 @@ import numpy as np
 import tritonclient.http as triton
 from numpy.typing import NDArray
 
-from aurum.imaging.quality import PARTS, as_upright
 from aurum.models import build
-from aurum.models.prove import PHOTO
+from aurum.models.parity import PHOTO
+from aurum.quality.parts import PARTS, as_upright
 from aurum.settings import Settings
-from benchmarks.local import LocalService
+from benchmarks.baselines.local import LocalService
 
 
 class Measured(NamedTuple):

@@ -1,4 +1,5 @@
-"""One service behind its edge, with the mini app before it, for all scenarios but the rollout."""
+"""One service behind its gateway, with the mini app before it, for all scenarios but the
+rollout."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ import os
 
 import pytest
 import scenario_world
-from edge_world import edge_before
+from gateway_world import gateway_before
 from scenario_page import Seen
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import CHECKOUT, Settings
 
 # As in tests/service: servers are started while clients send.
@@ -25,8 +26,8 @@ def service(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def edge(service):
-    with edge_before(service) as world:
+def gateway(service):
+    with gateway_before(service) as world:
         yield world
 
 
@@ -37,8 +38,8 @@ def redis(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def app(edge, redis):
-    with scenario_world.app(edge, redis) as app:
+def app(gateway, redis):
+    with scenario_world.app(gateway, redis) as app:
         yield app
 
 

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from benchmarks.accuracy import variants
+from aurum.evaluation import variants
 from benchmarks.gallery import scenes
 
 pytestmark = pytest.mark.usefixtures("real")
@@ -25,7 +25,7 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         ("not an image", b"Dear Sir or Madam, " * 20, 400, "can't open"),
         ("no bytes at all", b"", 400, "can't open"),
         ("25 megabytes and a byte", photos.ann.ljust(25_000_001, b"\0"), 413, "too large"),
-        ("30 megabytes, refused by the edge", photos.ann + bytes(30_000_000), 413, "too large"),
+        ("30 megabytes, refused by the gateway", photos.ann + bytes(30_000_000), 413, "too large"),
         ("40 megabytes, refused by the app", photos.ann + bytes(40_000_000), 413, "too large"),
         ("100 megapixels in 200 bytes", huge_png(10_000, 10_000), 413, "too large"),
     ):

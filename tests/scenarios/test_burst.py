@@ -1,4 +1,4 @@
-"""A burst after a push message: more photos at once than the edge allows the app's key."""
+"""A burst after a push message: more photos at once than the gateway allows the app's key."""
 
 import time
 from collections import Counter
@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import scenario_world
-from edge_world import edge_before
+from gateway_world import gateway_before
 
 
 @pytest.fixture
 def narrow(service):
-    """An edge that lets one key have 40 photos a second, 8 of them in flight."""
-    with edge_before(service, rate=40, burst=8, connections=8) as world:
+    """A gateway that lets one key have 40 photos a second, 8 of them in flight."""
+    with gateway_before(service, rate=40, burst=8, connections=8) as world:
         yield world
 
 
@@ -34,12 +34,12 @@ def test_a_hundred_members_answer_a_push_message_at_once(narrow, redis, photos, 
     assert set(status) <= {200, 429}
     seen("100 members at once: 100 answered, each with their own photo's answer, 0 turned away.")
     seen.measured(
-        f"The edge said {status[429]} times 429; the last had an answer after {seconds:.1f} s."
+        f"The gateway said {status[429]} times 429; the last had an answer after {seconds:.1f} s."
     )
 
 
 def test_three_hundred_photos_go_through_the_queue(narrow, redis, photos, seen):
-    """The app takes them at once; a worker scores them at the pace that the edge allows."""
+    """The app takes them at once; a worker scores them at the pace that the gateway allows."""
     numbers = range(300)
     with scenario_world.app(narrow, redis) as app, ThreadPoolExecutor(16) as pool:
         start = time.monotonic()

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import scenario_world
-from edge_world import edge_before, wait_for_more
+from gateway_world import gateway_before, wait_for_more
 from rollout_world import World
 
 from aurum.models import build
@@ -37,7 +37,7 @@ def world(tmp_path):
 
 def test_another_embedder_and_back(world, redis, photos, seen):
     behind = SimpleNamespace(settings=world.settings)
-    with edge_before(behind) as edge, scenario_world.app(edge, redis) as app:
+    with gateway_before(behind) as gateway, scenario_world.app(gateway, redis) as app:
         app.keep("ann", photos.ann)
         with members_sending(app, photos.ann) as answers:
             wait_for_more(answers, 10)

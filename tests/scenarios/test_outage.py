@@ -7,13 +7,15 @@ import scenario_world
 from waiting import eventually
 
 
-def test_the_app_goes_on_by_itself_and_says_who_answered(service, edge, redis, photos, seen):
+def test_the_app_goes_on_by_itself_and_says_who_answered(service, gateway, redis, photos, seen):
     """With the same models in the app's own process. Nobody restarts the app."""
     real = not service.prepared.simulated
     models = str(service.settings.repositories / "model_repository")
     with (
-        scenario_world.app(edge, redis, AURUM_LOCAL_MODELS=models, AURUM_LOCAL_THREADS="1") as app,
-        scenario_world.worker(edge, redis),
+        scenario_world.app(
+            gateway, redis, AURUM_LOCAL_MODELS=models, AURUM_LOCAL_THREADS="1"
+        ) as app,
+        scenario_world.worker(gateway, redis),
         ThreadPoolExecutor(8) as pool,
     ):
         before = app.keep("ann", photos.ann)
@@ -48,12 +50,12 @@ def test_the_app_goes_on_by_itself_and_says_who_answered(service, edge, redis, p
 
 
 def test_an_app_without_models_of_its_own_invents_nothing_in_silence(
-    service, edge, redis, photos, seen
+    service, gateway, redis, photos, seen
 ):
     """Where made-up answers are allowed they are marked, and nobody's selfie becomes one."""
     with (
-        scenario_world.app(edge, redis, FALLBACK_TO_SIMULATED="true") as made_up,
-        scenario_world.app(edge, redis, ML_SERVICE_TIMEOUT="3000") as plain,
+        scenario_world.app(gateway, redis, FALLBACK_TO_SIMULATED="true") as made_up,
+        scenario_world.app(gateway, redis, ML_SERVICE_TIMEOUT="3000") as plain,
     ):
         service.server.kill()
         reply = made_up.keep("ann", photos.ann)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.accuracy import variants
+from aurum.evaluation import variants
 from benchmarks.gallery import disguise, scenes
 
 pytestmark = pytest.mark.usefixtures("real")

@@ -13,8 +13,8 @@ import pytest
 import up_process
 from aurum_client import FaceClient
 
-from aurum.models.prove import PHOTO
-from aurum.server.private import Service, running
+from aurum.models.parity import PHOTO
+from aurum.server.ephemeral import Service, running
 from aurum.settings import CHECKOUT, Settings
 
 # Servers are started while clients send: gRPC's fork handlers, which only a child that goes on to

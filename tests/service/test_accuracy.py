@@ -11,9 +11,9 @@ from aurum.imaging.align import SIDE, TEMPLATE
 from aurum.imaging.decoding.decode import decode
 from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import letterbox
-from aurum.imaging.quality import recognizability
 from aurum.models import manifest
-from benchmarks.local import LocalService
+from aurum.quality.parts import recognizability
+from benchmarks.baselines.local import LocalService
 
 # Of a crop, as shares of its height.
 ROWS = np.arange(SIDE)[:, None, None] / SIDE

@@ -14,8 +14,8 @@ from rollout_world import World
 from scenario_world import redis
 from waiting import eventually
 
-from aurum.edge import keys, private, run
-from aurum.server.private import free_ports
+from aurum.gateway import ephemeral, keys, run
+from aurum.server.ephemeral import free_ports
 from aurum.server.server import Server
 
 BLOCKS = doc_blocks.blocks("guides/backup.md")
@@ -34,16 +34,16 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
         pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
     world = World(folder, "simulated")
     checkout = world.settings.repositories
-    (secrets := checkout / ".aurum" / "edge").mkdir(parents=True)
-    private.certificate(secrets)
+    (secrets := checkout / ".aurum" / "gateway").mkdir(parents=True)
+    ephemeral.certificate(secrets)
     settings = replace(
-        private.settled(world.settings, secrets), edge_log=str(folder / "access.log")
+        ephemeral.settled(world.settings, secrets), gateway_log=str(folder / "access.log")
     )
-    key = keys.add(settings.edge_keys, "my-app")
+    key = keys.add(settings.gateway_keys, "my-app")
     given = {"ca_file": secrets / "ca.crt", "headers": {"Authorization": f"Bearer {key}"}}
 
     def ask():
-        with private.Edge(settings) as edge, FaceClient(edge.url, **given) as client:
+        with ephemeral.Gateway(settings) as gateway, FaceClient(gateway.url, **given) as client:
             return client.analyze(astronaut).models
 
     try:

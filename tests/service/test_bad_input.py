@@ -16,7 +16,7 @@ from aurum_client import FaceClient, InvalidImageError, InvalidRequestError
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
 # Small limits, so that files beyond them are small.

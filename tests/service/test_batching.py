@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from aurum_client import FaceClient
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
 

@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.models.prove import PHOTO
-from benchmarks import inputs, locust_run, names, perf_analyzer, rows, runner
-from benchmarks.report.targets import TARGETS
+from aurum.models.parity import PHOTO
+from benchmarks.common import names, rows
+from benchmarks.load import inputs, locust_run, perf_analyzer
+from benchmarks.performance import runner
+from benchmarks.performance.report.targets import TARGETS
 
 
 def test_perf_analyzer_s_failure_is_shown_with_its_reason(simulated, tmp_path):

@@ -16,11 +16,11 @@ import pytest
 from aurum_client import FaceClient, InvalidImageError
 from large_png import flat_png, slow_png
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
-from benchmarks.hostile import bases
-from benchmarks.hostile.image_bytes import chunk
-from benchmarks.processes import MEGABYTE, cpu_seconds, sampled
+from benchmarks.common.processes import MEGABYTE, cpu_seconds, sampled
+from benchmarks.robustness.hostile import bases
+from benchmarks.robustness.hostile.image_bytes import chunk
 
 THREADS = 16
 # Beside what decoding takes: the detector's input, crops, what the allocator keeps.

@@ -20,9 +20,9 @@ from waiting import eventually
 
 from aurum.server import runtime
 from aurum.server.container import ALIVE
-from aurum.server.private import furnish
+from aurum.server.ephemeral import furnish
 from aurum.settings import Settings
-from benchmarks import processes
+from benchmarks.common import processes
 
 Container = tuple[Settings, subprocess.Popen[str]]
 

@@ -11,11 +11,11 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import Comparison, FaceClient, ModelMismatchError, NoFaceError
 
-from aurum.imaging.quality import PARTS
-from aurum.imaging.quality_weights import LEARNT
 from aurum.models import build
 from aurum.models.pull import PullError
-from aurum.server.private import Service, running
+from aurum.quality.parts import PARTS
+from aurum.quality.weights import LEARNT
+from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
 COMMON = {"boxes", "landmarks", "scores", "rotations", "complete", "image_size", "models"}

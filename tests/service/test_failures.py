@@ -21,7 +21,7 @@ from waiting import eventually
 
 from aurum.server import runtime
 from aurum.server.server import Server
-from benchmarks.failures import PARTS, Clients, kill
+from benchmarks.robustness.failures import PARTS, Clients, kill
 
 
 def more(clients: Clients, count: int = 10) -> None:

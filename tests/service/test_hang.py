@@ -13,7 +13,7 @@ from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
 from aurum.server.hang import PATIENCE
-from benchmarks.failures import PARTS, Clients, part
+from benchmarks.robustness.failures import PARTS, Clients, part
 
 # Photos that the step below never finishes: in Python, whose other threads go on, and in C, whose
 # don't.

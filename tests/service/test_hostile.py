@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from aurum.edge import run as edge
+from aurum.gateway import run as gateway
 from aurum.settings import CHECKOUT, Settings
-from benchmarks.hostile.cases import IMAGES, case
-from benchmarks.hostile.run import SOUND, one_of_each, run, weigh
-from benchmarks.hostile.served import served
+from benchmarks.robustness.hostile.cases import IMAGES, case
+from benchmarks.robustness.hostile.run import SOUND, one_of_each, run, weigh
+from benchmarks.robustness.hostile.served import served
 
 COUNT = 10_000
 AGAIN = 200  # of them, to see what each costs
@@ -17,7 +17,7 @@ AGAIN = 200  # of them, to see what each costs
 KEPT_MB = 64 * 1.05
 
 
-@pytest.mark.skipif(not edge.installed(), reason="no nginx with njs")
+@pytest.mark.skipif(not gateway.installed(), reason="no nginx with njs")
 def test_ten_thousand_hostile_requests(tmp_path):
     numbers = range(COUNT)
     with served(Settings.from_env()) as service:
@@ -46,7 +46,7 @@ def test_one_case_is_sent_again_by_its_number(simulated, tmp_path):
     number = next(n for n in range(100) if case(7, n).kind in IMAGES)
     flags = ["--seed", "7", "--case", str(number), "--out", str(tmp_path), "--url", *simulated.urls]
     shown = subprocess.run(
-        [sys.executable, "-m", "benchmarks.hostile", *flags],
+        [sys.executable, "-m", "benchmarks.robustness.hostile", *flags],
         cwd=CHECKOUT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "hostile requests: 1," in shown.stdout

@@ -13,7 +13,7 @@ from aurum_client import FaceClient
 
 from aurum import kernels
 from aurum.models import build
-from aurum.server.private import furnish
+from aurum.server.ephemeral import furnish
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 

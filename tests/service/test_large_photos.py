@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from aurum_client import FaceClient
 
+from aurum.evaluation.boxes import match
 from aurum.imaging.align import pixels_per_crop_pixel
-from aurum.imaging.quality import PARTS
-from benchmarks import reduced
-from benchmarks.accuracy.boxes import match
+from aurum.quality.parts import PARTS
+from benchmarks.baselines.local import LocalService
 from benchmarks.gallery import scenes
-from benchmarks.hostile.image_bytes import oriented
-from benchmarks.local import LocalService
+from benchmarks.performance import reduced
+from benchmarks.robustness.hostile.image_bytes import oriented
 
 SIZE = (4000, 3000)
 # The detector's input has this many of the photo's pixels to one.

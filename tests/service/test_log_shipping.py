@@ -50,7 +50,7 @@ def test_lines_of_our_containers_arrive_as_documents(tmp_path):
     state.mkdir()
     file = folder / "c1-json.log"
     file.write_text(
-        docker('{"request_id":"r-1","status":200}', "edge")
+        docker('{"request_id":"r-1","status":200}', "gateway")
         + docker('a "quoted" line', "triton")
         + docker("somebody else's", None)
         + "not JSON\n"
@@ -70,7 +70,7 @@ def test_lines_of_our_containers_arrive_as_documents(tmp_path):
         try:
             eventually(lambda: len(server.documents) >= 3)
             with file.open("a") as log:
-                log.write(docker("later", "edge"))
+                log.write(docker("later", "gateway"))
             eventually(lambda: len(server.documents) >= 4)
         finally:
             process.terminate()
@@ -78,9 +78,9 @@ def test_lines_of_our_containers_arrive_as_documents(tmp_path):
             server.shutdown()
     common = {"@timestamp": "2026-11-24T11:00:00.1Z", "stream": "stdout"}
     assert [document for _, document in server.documents] == [
-        {**common, "service": {"name": "edge"}, "aurum": {"request_id": "r-1", "status": 200}},
+        {**common, "service": {"name": "gateway"}, "aurum": {"request_id": "r-1", "status": 200}},
         {**common, "service": {"name": "triton"}, "message": 'a "quoted" line'},
         {**common, "service": {"name": "triton"}, "message": "{broken"},
-        {**common, "service": {"name": "edge"}, "message": "later"},
+        {**common, "service": {"name": "gateway"}, "message": "later"},
     ]
     assert all(action["index"]["_index"].startswith("aurum-20") for action, _ in server.documents)

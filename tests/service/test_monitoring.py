@@ -16,7 +16,7 @@ from aurum_client import FaceClient, UnavailableError
 from images import jpeg
 from monitors import DAYS, FOLDER, Monitors, eventually, monitoring
 
-from aurum.server.private import Service, running
+from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
 DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "aurum.json").read_text("utf-8"))

@@ -18,9 +18,9 @@ import waiting
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError, NoFaceError
 from images import jpeg
 
-from aurum.pipeline.metrics import INTERVAL
-from aurum.server.private import Service, running
+from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
+from aurum.telemetry.metrics import INTERVAL
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -146,7 +146,7 @@ def test_the_log_names_a_request_by_the_edges_id_else_by_the_clients(observed, a
     name = f"id-{protocol}"
     with FaceClient(observed.urls[protocol]) as client:
         found = client.analyze(astronaut, request_id=f"client-{name}")
-    with FaceClient(observed.urls[protocol], headers={"X-Request-Id": f"edge-{name}"}) as client:
+    with FaceClient(observed.urls[protocol], headers={"X-Request-Id": f"gateway-{name}"}) as client:
         client.detect(astronaut, request_id="not this")
 
     told = the_line(observed, f"client-{name}")
@@ -154,7 +154,7 @@ def test_the_log_names_a_request_by_the_edges_id_else_by_the_clients(observed, a
     assert told["faces"] == len(found)
     assert told["code"] == "ok"
     assert told["ms"] > 0
-    assert the_line(observed, f"edge-{name}")["pipeline"] == "detect_faces"
+    assert the_line(observed, f"gateway-{name}")["pipeline"] == "detect_faces"
 
 
 def test_a_failures_line_has_its_code_and_reason(observed):

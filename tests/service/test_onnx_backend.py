@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, parser
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from aurum.server.private import furnish
+from aurum.server.ephemeral import furnish
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 

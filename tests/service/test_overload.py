@@ -13,10 +13,10 @@ import httpx
 import numpy as np
 from aurum_client import AurumError, FaceClient, UnavailableError
 from aurum_client.aio import AsyncFaceClient
-from edge_world import World, edge_before
+from gateway_world import World, gateway_before
 from waiting import eventually
 
-BOUND = 64  # AURUM_EDGE_SERVER_CONNECTIONS, over each of two protocols
+BOUND = 64  # AURUM_GATEWAY_SERVER_CONNECTIONS, over each of two protocols
 
 
 def pending(service, model: str) -> int:
@@ -40,7 +40,7 @@ async def flood(world: World, photo: bytes, count: int) -> list:
         return result, time.perf_counter() - start
 
     # A client of ours has 100 connections over HTTP at most.
-    urls = [world.edge.grpc_url, world.edge.url] * 3
+    urls = [world.gateway.grpc_url, world.gateway.url] * 3
     given = {"ca_file": world.ca, "headers": world.bearer, "timeout": 120, "retries": 0}
     clients = [AsyncFaceClient(url, **given) for url in urls]
     try:
@@ -62,7 +62,7 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     watcher = threading.Thread(target=watch)
     watcher.start()
     limits = {"rate": 10_000, "burst": 10_000, "connections": 10_000}
-    with edge_before(simulated, server_connections=BOUND, **limits) as world:
+    with gateway_before(simulated, server_connections=BOUND, **limits) as world:
         results = asyncio.run(flood(world, astronaut, 600))
         with world.client("http") as client:
             assert len(client.analyze(astronaut)) == 1  # all is as before

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from aurum.models.prove import PHOTO
-from aurum.server.private import furnish
+from aurum.models.parity import PHOTO
+from aurum.server.ephemeral import furnish
 from aurum.settings import CHECKOUT, Settings
 
 _ADDRESS = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
@@ -27,8 +27,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from aurum_client import FaceClient
-from aurum.models.prove import PHOTO
-from aurum.server.private import running
+from aurum.models.parity import PHOTO
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
 folder = Path(sys.argv[1])
@@ -41,7 +41,7 @@ with running(settings, folder) as service:
 # As benchmarks do, which import onnxruntime before any module of the service's.
 _MEASURE = """
 import sys
-from benchmarks.plain import ort
+from benchmarks.baselines.plain import ort
 ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 """
 _TEST = "tests/unit/test_families_rewrite.py"

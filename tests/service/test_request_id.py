@@ -12,7 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from aurum.server.private import add_model, furnish
+from aurum.server.ephemeral import add_model, furnish
 from aurum.server.server import Server
 from aurum.settings import Settings
 

@@ -8,9 +8,9 @@ import pytest
 from aurum_client import FaceClient
 
 from aurum.server import runtime
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
-from benchmarks import processes
+from benchmarks.common import processes
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ from rollout_world import Load, World
 from aurum.errors import OperatorError
 from aurum.models import build
 from aurum.models.manifest import ManifestError
-from aurum.models.prove import PHOTO
+from aurum.models.parity import PHOTO
 from aurum.models.pull import PullError
-from aurum.models.releases import Check, StateError
+from aurum.releases import served_copy
+from aurum.releases.served_copy import LiveError
+from aurum.releases.state import Check, StateError
 from aurum.rollout import validation
 from aurum.rollout.steps import Rollout, RolloutError, in_force
-from aurum.server import live
-from aurum.server.live import LiveError
-from aurum.server.private import on_free_ports
+from aurum.server.ephemeral import on_free_ports
 from aurum.settings import Settings
 
 AURUM = Path(sys.executable).with_name("aurum")
@@ -232,7 +232,7 @@ def test_a_crash_at_any_step_leaves_one_release_in_force(world, others, moment):
     code = f"""
 import os
 from aurum.rollout import steps
-from aurum.server.live import Running
+from aurum.releases.served_copy import Running
 from aurum.settings import Settings
 loaded = Running.load
 Running.load = lambda *of: (loaded(*of), os._exit(9)) if {moment == "load"} else loaded(*of)
@@ -333,7 +333,7 @@ def test_triton_s_own_ways_to_change_models_are_closed(world):
     folder.mkdir()
     try:
         (folder / "model.onnx").write_bytes(world.old.graphs["face_embedding"].read_bytes())
-        time.sleep(2 * live.POLL)  # nothing tells that nothing will happen
+        time.sleep(2 * served_copy.POLL)  # nothing tells that nothing will happen
         assert world.loaded() == [1]
     finally:
         (folder / "model.onnx").unlink()

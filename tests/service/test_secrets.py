@@ -14,16 +14,16 @@ import grpc
 import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
-from edge_world import RAW, World, edge_before
+from gateway_world import RAW, World, gateway_before
 from typer.testing import CliRunner
 from waiting import eventually
 
 from aurum.cli.app import app
-from aurum.server.private import Service, on_free_ports, running
+from aurum.server.ephemeral import Service, on_free_ports, running
 from aurum.server.server import Server
 from aurum.settings import Settings
-from benchmarks.hostile.image_bytes import segment
-from benchmarks.hostile.requests import message
+from benchmarks.robustness.hostile.image_bytes import segment
+from benchmarks.robustness.hostile.requests import message
 
 INFER = "/v2/models/analyze_faces/infer"
 MARK = "MARK-" + secrets.token_hex(16)  # in the photos
@@ -72,13 +72,13 @@ def service(request, tmp_path_factory) -> Iterator[Service]:
 
 @pytest.fixture
 def worlds(service) -> Iterator[list[World]]:
-    """An edge, one that soon has enough, and one with nobody behind it."""
+    """A gateway, one that soon has enough, and one with nobody behind it."""
     nobody = replace(service, server=Server(on_free_ports(service.settings)))
     with ExitStack() as stack:
         yield [
-            stack.enter_context(edge_before(service, rate=10_000, burst=10_000)),
-            stack.enter_context(edge_before(service, rate=1, burst=1, connections=1)),
-            stack.enter_context(edge_before(nobody)),
+            stack.enter_context(gateway_before(service, rate=10_000, burst=10_000)),
+            stack.enter_context(gateway_before(service, rate=1, burst=1, connections=1)),
+            stack.enter_context(gateway_before(nobody)),
         ]
 
 
@@ -137,7 +137,9 @@ def send_everything(world: World, photo: bytes, hidden: Secrets) -> None:
 
 def ask(world: World, photo: bytes, metadata) -> None:
     credentials = grpc.ssl_channel_credentials(world.ca.read_bytes())
-    with grpc.secure_channel(world.edge.grpc_url.removeprefix("grpcs://"), credentials) as channel:
+    with grpc.secure_channel(
+        world.gateway.grpc_url.removeprefix("grpcs://"), credentials
+    ) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         with suppress(grpc.RpcError):
             infer(
@@ -155,10 +157,10 @@ def test_no_log_and_no_command_line_holds_a_secret(service, worlds, astronaut):
     assert len(hidden.all) > 40
     seen = {"tritonserver": service.server.log.read_text(errors="replace")}
     for number, world in enumerate(worlds):
-        eventually(lambda world=world: len(world.edge.access()) > 20)
-        seen[f"access {number}"] = "\n".join(world.edge.access())
-        seen[f"error {number}"] = world.edge.log.read_text(errors="replace")
-    for owner in (service.server.pid, *(world.edge.pid for world in worlds)):
+        eventually(lambda world=world: len(world.gateway.access()) > 20)
+        seen[f"access {number}"] = "\n".join(world.gateway.access())
+        seen[f"error {number}"] = world.gateway.log.read_text(errors="replace")
+    for owner in (service.server.pid, *(world.gateway.pid for world in worlds)):
         for process in (psutil.Process(owner), *psutil.Process(owner).children(recursive=True)):
             seen[f"command {process.pid}"] = " ".join(process.cmdline())
             seen[f"environment {process.pid}"] = json.dumps(process.environ())
@@ -182,10 +184,10 @@ def test_what_closes_tritons_own_apis_is_not_logged(service):
 
 
 def test_the_commands_of_keys_show_a_key_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("AURUM_EDGE_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("AURUM_GATEWAY_KEYS", str(tmp_path / "keys"))
 
     def aurum(*arguments: str) -> str:
-        shown = CliRunner().invoke(app, ["edge", "keys", *arguments])
+        shown = CliRunner().invoke(app, ["gateway", "keys", *arguments])
         assert shown.exit_code == 0, shown.output
         return shown.output
 

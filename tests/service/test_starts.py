@@ -18,7 +18,7 @@ from waiting import eventually
 
 from aurum.models import build
 from aurum.server.server import Server, ServerError
-from benchmarks.failures import Clients
+from benchmarks.robustness.failures import Clients
 
 
 def said(running) -> str:

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.models.prove import PHOTO
-from benchmarks.accuracy.ask import FILE
-from benchmarks.accuracy.parity import CLIENTS
-from benchmarks.quality import gate, kinds
+from aurum.evaluation import gate, kinds
+from aurum.evaluation.ask import FILE
+from aurum.evaluation.parity import CLIENTS
+from aurum.models.parity import PHOTO
 
 
 def run(*arguments):

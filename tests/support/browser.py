@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from aurum.playground.serve import Playground
-from aurum.server.private import Service, free_ports
+from aurum.server.ephemeral import Service, free_ports
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}

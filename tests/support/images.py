@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import aurum
-from benchmarks.hostile.image_bytes import (
+from benchmarks.robustness.hostile.image_bytes import (
     blank_jpeg,
     chunk,
     entropy,

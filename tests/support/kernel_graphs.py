@@ -10,8 +10,8 @@ import onnxruntime as ort
 from graphs import ENTRIES, session, weights
 
 from aurum import kernels as ours
-from aurum.models import families, kernels, prove
-from aurum.models.prove import PIXEL_TOLERANCE, SCORE_TOLERANCE
+from aurum.models import families, kernels, parity
+from aurum.models.parity import PIXEL_TOLERANCE, SCORE_TOLERANCE
 
 LIBRARY = Path(os.environ.get("AURUM_OPS_LIBRARY") or ours.LIBRARY).resolve()
 
@@ -58,7 +58,7 @@ def assert_same_candidates(got, want):
     for n in range(len(got["scores"])):
         parts = [found[n] for found in (got["boxes"], got["landmarks"])]
         wanted = [found[n] for found in (want["boxes"], want["landmarks"])]
-        for i in np.flatnonzero(got["scores"][n] > prove.NOISE):
+        for i in np.flatnonzero(got["scores"][n] > parity.NOISE):
             # Of nearly equal scores either may come first.
             near = np.abs(want["scores"][n] - got["scores"][n, i]) <= SCORE_TOLERANCE
             off = np.maximum(

@@ -6,7 +6,7 @@ import struct
 import zlib
 from functools import cache
 
-from benchmarks.hostile.image_bytes import chunk
+from benchmarks.robustness.hostile.image_bytes import chunk
 
 SIDE = 7070
 _PIXEL = 8

@@ -6,7 +6,7 @@ import images
 import numpy as np
 
 from aurum.imaging.align import align
-from aurum.imaging.quality import PARTS, quality_parts
+from aurum.quality.parts import PARTS, quality_parts
 
 # What the default detector finds in images.photo().
 BOX = np.array([[114.3, 63.0, 90.2, 112.4]], np.float32)
@@ -16,7 +16,7 @@ LANDMARKS = np.array(
 SIZE = (images.WIDTH, images.HEIGHT)
 
 
-def parts(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None, **more):
+def measured(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None, **more):
     """By name, of one face."""
     photo = images.photo() if photo is None else photo
     crops = align(photo, box, landmarks) if crops is None else crops
@@ -30,7 +30,7 @@ def of_crop(change):
     """Parts of the astronaut's crop after `change`, which gets and gives float pixels."""
     crop = align(images.photo(), BOX, LANDMARKS)[0]
     changed = np.clip(np.rint(change(crop.astype(float))), 0, 255).astype(np.uint8)
-    return parts(crops=changed[None])
+    return measured(crops=changed[None])
 
 
 def falls(values, by=0.0):

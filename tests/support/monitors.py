@@ -18,12 +18,12 @@ import httpx
 import psutil
 import waiting
 
-from aurum.server.private import Service, free_ports
+from aurum.server.ephemeral import Service, free_ports
 from aurum.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "monitoring"
 INTERVAL = "4s"  # between two scrapes
-DAYS = 30  # that the certificate of the stand-in for the edge is valid
+DAYS = 30  # that the certificate of the stand-in for the gateway is valid
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
     """Watch `service`, often, with alerts that fire as soon as their condition is met."""
     prometheus, alertmanager, cluster, blackbox, processes = free_ports(5)
     with ExitStack() as stack:
-        edge = stack.enter_context(_tls_server(folder))
+        gateway = stack.enter_context(_tls_server(folder))
         settings = service.settings
         _copy(
             folder,
@@ -73,7 +73,7 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
             {
                 "http://triton:8000": settings.http_url,
                 "triton:8002": f"127.0.0.1:{settings.metrics_port}",
-                "edge:8443": f"127.0.0.1:{edge}",
+                "gateway:8443": f"127.0.0.1:{gateway}",
                 "blackbox:9115": f"127.0.0.1:{blackbox}",
                 "process-exporter:9256": f"127.0.0.1:{processes}",
                 "alertmanager:9093": f"127.0.0.1:{alertmanager}",
@@ -167,9 +167,9 @@ class _Nothing(BaseHTTPRequestHandler):
 
 @contextmanager
 def _tls_server(folder: Path) -> Iterator[int]:
-    """What has a certificate, in the edge's place; its port."""
+    """What has a certificate, in the gateway's place; its port."""
     subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=edge "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=gateway "
         f"-keyout key.pem -out cert.pem -days {DAYS}".split(),
         cwd=folder,
         check=True,

@@ -7,7 +7,7 @@ import onnx
 from onnx import numpy_helper
 
 from aurum.models import build
-from aurum.models.releases import Graph, Release, Store, now
+from aurum.releases.state import Graph, Release, Store, now
 
 
 def altered(graph: Path, target: Path, **factors: float) -> tuple[Path, str]:

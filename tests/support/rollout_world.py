@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 from aurum_client import AurumError, FaceClient
 
-from aurum.models.prove import PHOTO
-from aurum.models.releases import Check, Store, Validation
+from aurum.models.parity import PHOTO
+from aurum.releases import served_copy
+from aurum.releases.state import Check, Store, Validation
 from aurum.rollout.steps import Rollout
-from aurum.server import live
-from aurum.server.private import furnish
+from aurum.server.ephemeral import furnish
 from aurum.server.server import Server
 from aurum.settings import Settings
 
@@ -60,7 +60,7 @@ class World:
         (self.settings.rollout / "state.json").unlink(missing_ok=True)
         if 1 not in self.loaded():
             self.restart()
-        for server in live.servers(self.settings):
+        for server in served_copy.servers(self.settings):
             server.keep(self.rollout._found())
         while self.loaded() != [1]:
             time.sleep(0.1)

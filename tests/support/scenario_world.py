@@ -1,7 +1,7 @@
 """What the scenarios need: the mini app's back end in Node, a Redis for its queue, and photos.
 
 The back end is client/node/example/members.ts, and the queue's worker example/worker.ts, as they
-are. They know the service by the edge alone, with TLS and a key.
+are. They know the service by the gateway alone, with TLS and a key.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import httpx
 import numpy as np
 import pytest
 from aurum_client import FaceClient
-from edge_world import World
+from gateway_world import World
 from waiting import eventually
 
-from aurum.server.private import free_ports
+from aurum.evaluation import variants
+from aurum.server.ephemeral import free_ports
 from aurum.settings import CHECKOUT
-from benchmarks.accuracy import variants
 from benchmarks.gallery import scenes
 
 NODE_CLIENT = CHECKOUT / "client" / "node"
@@ -72,19 +72,21 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _example(name: str, edge: World, redis_url: str, **settings: str) -> Iterator[subprocess.Popen]:
+def _example(
+    name: str, gateway: World, redis_url: str, **settings: str
+) -> Iterator[subprocess.Popen]:
     environment = {
         **os.environ,
-        "AURUM_TRITON_URL": edge.edge.url,
-        "AURUM_API_KEY": edge.key,
-        "NODE_EXTRA_CA_CERTS": str(edge.ca),
+        "AURUM_TRITON_URL": gateway.gateway.url,
+        "AURUM_API_KEY": gateway.key,
+        "NODE_EXTRA_CA_CERTS": str(gateway.ca),
         "REDIS_URL": redis_url,
         "PORT": "0",
         **settings,
     }
     script = NODE_CLIENT / "build" / "example" / f"{name}.js"
     process = subprocess.Popen(
-        [node(), script], env=environment, cwd=edge.ca.parent, stdout=subprocess.PIPE, text=True
+        [node(), script], env=environment, cwd=gateway.ca.parent, stdout=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -94,9 +96,9 @@ def _example(name: str, edge: World, redis_url: str, **settings: str) -> Iterato
 
 
 @contextmanager
-def worker(edge: World, redis_url: str, **settings: str) -> Iterator[None]:
+def worker(gateway: World, redis_url: str, **settings: str) -> Iterator[None]:
     """One that scores the photos of the queue."""
-    with _example("worker", edge, redis_url, **settings):
+    with _example("worker", gateway, redis_url, **settings):
         yield
 
 
@@ -149,8 +151,8 @@ class App:
 
 
 @contextmanager
-def app(edge: World, redis_url: str, **settings: str) -> Iterator[App]:
-    with _example("members", edge, redis_url, **settings) as process:
+def app(gateway: World, redis_url: str, **settings: str) -> Iterator[App]:
+    with _example("members", gateway, redis_url, **settings) as process:
         line = process.stdout.readline()
         assert line.startswith("listening on "), "the back end has ended"
         yield App(line.split()[-1])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aurum.server.private import copy_repositories, on_free_ports
+from aurum.server.ephemeral import copy_repositories, on_free_ports
 from aurum.settings import Settings
 
 AURUM = Path(sys.executable).with_name("aurum")

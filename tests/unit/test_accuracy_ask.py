@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from aurum_client import Analysis, ConnectionFailedError, Faces, InvalidImageError, ModelIds
 
+from aurum.evaluation import ValidationError, ask, lfw, parity, target, verification
+from aurum.evaluation.ask import Answer, Photo
+from aurum.evaluation.lfw import Pair
+from aurum.evaluation.reference import Reference
 from aurum.settings import Settings
-from benchmarks.accuracy import ValidationError, ask, lfw, parity, target, verification
-from benchmarks.accuracy.ask import Answer, Photo
-from benchmarks.accuracy.lfw import Pair
-from benchmarks.accuracy.reference import Reference
 
 
 class Client:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import boxes
+from aurum.evaluation import boxes
 
 NONE = np.empty((0, 4))
 

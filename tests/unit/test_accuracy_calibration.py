@@ -6,8 +6,8 @@ import tomllib
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import ValidationError, calibration
-from benchmarks.accuracy.calibration import Logistic, Pairs
+from aurum.evaluation import ValidationError, calibration
+from aurum.evaluation.calibration import Logistic, Pairs
 
 
 def test_all_pairs_and_their_weights():

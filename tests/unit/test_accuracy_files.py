@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import ValidationError, annotations, lfw
+from aurum.evaluation import ValidationError, annotations, lfw
 
 PAIRS = "2\t1\nAnn\t1\t2\nAnn\t1\tBob\t3\nBob\t3\t4\nBob\t10\tCid\t1\n"
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import roc
+from aurum.evaluation import roc
 
 # Highest first: one person, one, two, one, two.
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.1])

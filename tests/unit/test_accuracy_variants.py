@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from benchmarks.accuracy import detection, variants
-from benchmarks.accuracy.annotations import Marked
-from benchmarks.accuracy.ask import Answer
-from benchmarks.accuracy.variants import Scene
+from aurum.evaluation import detection, variants
+from aurum.evaluation.annotations import Marked
+from aurum.evaluation.ask import Answer
+from aurum.evaluation.variants import Scene
 
 BOX = (60, 50, 60, 80)  # x, y, width, height in a photo of 200x160
 POINTS = [(75, 75), (105, 75), (90, 95), (78, 112), (102, 112)]

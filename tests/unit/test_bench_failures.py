@@ -1,9 +1,9 @@
 """The figures of docs/design/failures.md are those of its raw rows."""
 
 from aurum.settings import CHECKOUT
-from benchmarks import freezes
-from benchmarks.failures import PARTS, summary
-from benchmarks.rows import Failure, Freeze, read
+from benchmarks.common.rows import Failure, Freeze, read
+from benchmarks.robustness import freezes
+from benchmarks.robustness.failures import PARTS, summary
 
 DOCS = CHECKOUT / "docs" / "reports"
 

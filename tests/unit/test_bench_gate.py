@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from test_bench_quality import table
 
-from aurum.imaging.quality import PARTS, total
-from benchmarks.accuracy import ValidationError, groups
-from benchmarks.accuracy.strangers import rates
-from benchmarks.quality import gate, kinds, model, pairs, ranges, reliability
-from benchmarks.quality.gate import Faces
+from aurum.evaluation import ValidationError, gate, groups, kinds
+from aurum.evaluation.gate import Faces
+from aurum.evaluation.strangers import rates
+from aurum.quality.parts import PARTS, total
+from benchmarks.quality import model, pairs, ranges, reliability
 from benchmarks.quality.ranges import Group
 
 SHARPNESS = PARTS.index("sharpness")
@@ -110,7 +110,7 @@ def test_many_are_counted_in_parts(monkeypatch):
     owners = random.integers(0, 20, 50)
     whole = rates(vectors, owners, [0.1, 1.0])
 
-    monkeypatch.setattr("benchmarks.accuracy.strangers.ROWS", 7)
+    monkeypatch.setattr("aurum.evaluation.strangers.ROWS", 7)
 
     assert rates(vectors, owners, [0.1, 1.0]) == whole
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as protocol
 
-from benchmarks.hostile import bases, judge, report
-from benchmarks.hostile.cases import HEAVY, KINDS, case, kind
-from benchmarks.hostile.judge import WrongAnswerError
-from benchmarks.hostile.run import Result, _watched, keep, one_of_each
-from benchmarks.hostile.send import LEFT, NONE, Address, Answer, Sender
-from benchmarks.hostile.served import Served
+from benchmarks.robustness.hostile import bases, judge, report
+from benchmarks.robustness.hostile.cases import HEAVY, KINDS, case, kind
+from benchmarks.robustness.hostile.judge import WrongAnswerError
+from benchmarks.robustness.hostile.run import Result, _watched, keep, one_of_each
+from benchmarks.robustness.hostile.send import LEFT, NONE, Address, Answer, Sender
+from benchmarks.robustness.hostile.served import Served
 
 DIGEST = """
 import hashlib
-from benchmarks.hostile.cases import case
+from benchmarks.robustness.hostile.cases import case
 print(hashlib.sha256(b"".join(case(5, n).call.body for n in range(200))).hexdigest())
 """
 

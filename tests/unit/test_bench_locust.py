@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.load import Load
-from benchmarks.locust_run import LocustError, find_held_rate, held, parse, run
+from benchmarks.load.locust_run import LocustError, find_held_rate, held, parse, run
+from benchmarks.load.outcome import Load
 
 HEADER = (
     "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"

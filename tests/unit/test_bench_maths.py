@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from benchmarks import names
-from benchmarks.load import Load
-from benchmarks.report import maths
-from benchmarks.report.maths import Spread, by_round, ratios
-from benchmarks.rows import ModelStats, Run, Sample
+from benchmarks.common import names
+from benchmarks.common.rows import ModelStats, Run, Sample
+from benchmarks.load.outcome import Load
+from benchmarks.performance.report import maths
+from benchmarks.performance.report.maths import Spread, by_round, ratios
 
 
 def run(index, what, clients, rate, *, size=1, p50=math.nan, cpu=math.nan):

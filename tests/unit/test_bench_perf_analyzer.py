@@ -11,8 +11,8 @@ from images import ASTRONAUT
 
 from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
-from benchmarks import inputs
-from benchmarks.perf_analyzer import (
+from benchmarks.load import inputs
+from benchmarks.load.perf_analyzer import (
     SMOKE,
     PerfAnalyzerError,
     Plan,

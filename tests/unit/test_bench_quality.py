@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from aurum.imaging.quality import PARTS
-from aurum.imaging.quality_weights import LEARNT, load, save
-from benchmarks.quality import cross, degrade, evaluate, mean_face, model, samples
+from aurum.evaluation import degrade
+from aurum.quality.parts import PARTS
+from aurum.quality.weights import LEARNT, load, save
+from benchmarks.quality import cross, evaluate, mean_face, model, samples
 from benchmarks.quality.measure import Table, measure
 from benchmarks.quality.pairs import error_versus_reject, failures, pairs
 from benchmarks.quality.source import Measured

@@ -5,12 +5,13 @@ import math
 
 import pytest
 
-from benchmarks import names, report
-from benchmarks.load import Load
-from benchmarks.report import raw
-from benchmarks.report.targets import TARGETS
-from benchmarks.rows import ModelStats, Run, Sample, Table, Users, read
-from benchmarks.suites import SMOKE
+from benchmarks.common import names
+from benchmarks.common.rows import ModelStats, Run, Sample, Table, Users, read
+from benchmarks.load.outcome import Load
+from benchmarks.performance import report
+from benchmarks.performance.report import raw
+from benchmarks.performance.report.targets import TARGETS
+from benchmarks.performance.suites import SMOKE
 
 MACHINE = {
     "cpu": "a CPU", "flags": ["avx2"], "cores": 2, "memory_gb": 8.0, "kernel": "6", "python": "3",

@@ -7,8 +7,12 @@ from images import ASTRONAUT
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from benchmarks import floor, gpu, photos, plain, triton_stats, wrk
-from benchmarks.rows import ModelStats
+from aurum.evaluation import photos
+from benchmarks.baselines import in_process, plain
+from benchmarks.common import triton_stats
+from benchmarks.common.rows import ModelStats
+from benchmarks.load import wrk
+from benchmarks.performance import gpu
 
 
 def counters(requests, executions, **spent):
@@ -68,7 +72,7 @@ def test_photos_differ_in_their_number_of_faces_alone():
 
 def test_a_load_of_several_workers_adds_their_rates():
     # 4 calls in 0.8 s and 2 calls in 1 s.
-    load = floor.load_of([[0.2] * 4, [0.5] * 2])
+    load = in_process.load_of([[0.2] * 4, [0.5] * 2])
     assert (load.requests, load.failures) == (6, 0)
     assert load.rate == pytest.approx(4 / 0.8 + 2)
     assert load.p50 == pytest.approx(200)
@@ -102,8 +106,8 @@ def test_without_a_gpu_nothing_is_claimed(monkeypatch):
 
 
 def test_a_missing_package_is_named_with_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "benchmarks.report", None)
-    monkeypatch.delattr("benchmarks.report", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "benchmarks.performance.report", None)
+    monkeypatch.delattr("benchmarks.performance.report", raising=False)
     shown = CliRunner().invoke(app, ["bench", "report", str(tmp_path)])
     assert shown.exit_code == 1
     assert "make setup" in shown.stderr

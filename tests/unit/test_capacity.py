@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from aurum.settings import CHECKOUT
-from benchmarks import capacity, names
-from benchmarks.capacity import MEASURED_MEGAPIXELS, Costs, Kind
-from benchmarks.rows import Run, read
+from benchmarks.capacity.sheet import MEASURED_MEGAPIXELS, Costs, Kind, sheet
+from benchmarks.common import names
+from benchmarks.common.rows import Run, read
 
 DOCS = CHECKOUT / "docs" / "reports"
 COSTS = Costs(
-    photo_ms=10.0, face_ms=4.0, megapixel_ms=5.0, edge_ms=0.5,
+    photo_ms=10.0, face_ms=4.0, megapixel_ms=5.0, gateway_ms=0.5,
     held_rate=100.0, most_rate=150.0, cores=2, memory_mb=500.0,
 )  # fmt: skip
 
@@ -26,20 +26,20 @@ def test_costs_grow_with_faces_and_megapixels():
     assert COSTS.servers(small, 100) == 1
     assert COSTS.servers(small, 101) == 2
     assert COSTS.servers(large, 10_000) == 280  # 10,000 * 28 ms / 0.5 / 2 cores
-    assert COSTS.edge_cores(1000) == pytest.approx(1)
+    assert COSTS.gateway_cores(1000) == pytest.approx(1)
 
 
 def test_the_committed_sheet_is_that_of_the_committed_figures():
     own = DOCS / "capacity" / "raw"
-    found = capacity.costs(DOCS / "performance" / "raw", own)
-    sheet = capacity.report(found, own)
-    assert sheet == (DOCS / "capacity" / "report.md").read_text()
-    assert "| 10,000 |" in sheet
+    found = sheet.costs(DOCS / "performance" / "raw", own)
+    text = sheet.report(found, own)
+    assert text == (DOCS / "capacity" / "report.md").read_text()
+    assert "| 10,000 |" in text
 
 
 def test_the_committed_run_lost_nothing():
     runs = read(DOCS / "capacity" / "raw" / "scaleout.csv", Run)
-    assert {run.what for run in runs} == set(capacity.WHATS)
+    assert {run.what for run in runs} == set(sheet.WHATS)
     assert sum(run.failures for run in runs) == 0
-    [killed] = [run for run in runs if run.what == names.EDGE_KILLED]
+    [killed] = [run for run in runs if run.what == names.GATEWAY_KILLED]
     assert killed.requests > 100

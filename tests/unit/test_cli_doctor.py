@@ -11,9 +11,9 @@ from aurum_client import ConnectionFailedError, Health, ModelIds, ModelInfo
 from typer.testing import CliRunner
 
 from aurum import cli
-from aurum.cli import checks, ports
 from aurum.cli.app import app
-from aurum.cli.checks import Result
+from aurum.doctor import checks, ports
+from aurum.doctor.checks import Result
 from aurum.models import manifest
 from aurum.server import preflight, runtime
 from aurum.settings import Settings

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.models import build, manifest, prove, pull
+from aurum.models import build, manifest, parity, pull
 from aurum.models.build import Prepared
 from aurum.models.manifest import Manifest, ManifestError
 
@@ -184,7 +184,7 @@ def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path)
     assert "small cannot be had: it is gone" in result.stderr
 
 
-@pytest.mark.parametrize("error", [pull.PullError("no file"), prove.ProofError("not equal")])
+@pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ProofError("not equal")])
 def test_build_reports_what_went_wrong(content, cache, monkeypatch, error):
     def prepare(*_):
         raise error

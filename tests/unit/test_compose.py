@@ -19,7 +19,7 @@ import yaml
 from aurum.settings import CHECKOUT, PREFIX, Settings
 
 MAIN = "docker-compose.yml"
-FILES = [MAIN, "compose.dev.yml", "compose.gpu.yml"]
+FILES = [MAIN, "deploy/compose/dev.yml", "deploy/compose/gpu.yml"]
 # Files that are made on the spot, and a folder of Docker's.
 LATER = {"/var/lib/docker/containers"}
 
@@ -41,7 +41,7 @@ def test_the_schema_of_the_specification(name):
         jsonschema.validate({"services": {"x": {"volume": []}}}, schema)
 
 
-@pytest.mark.parametrize("more", [[], ["compose.dev.yml"], ["compose.gpu.yml"]])
+@pytest.mark.parametrize("more", [[], ["deploy/compose/dev.yml"], ["deploy/compose/gpu.yml"]])
 def test_compose_itself_takes_them(more):
     compose = compose_command()
     if compose is None:
@@ -99,7 +99,7 @@ def test_every_variable_is_in_the_example_with_its_default():
     example = dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", lines, re.M))
     assert example == used
     for variable, default in used.items():
-        if variable.startswith(PREFIX) and variable != "AURUM_EDGE_PUBLISH":
+        if variable.startswith(PREFIX) and variable != "AURUM_GATEWAY_PUBLISH":
             assert Settings().to_env()[variable] == default, variable
 
 
@@ -122,7 +122,7 @@ def test_each_service_is_pinned_watched_and_confined(name):
     assert service["restart"] == "unless-stopped"
     assert not service.get("privileged")
     assert service["logging"]["options"]["max-size"]
-    own = name in ("triton", "edge")
+    own = name in ("triton", "gateway")
     assert own or service["healthcheck"], "ours have theirs in the Dockerfile"
     assert service["user"] == "1000:1000" or not own
     assert service["user"] != "0:0" or name == "logs"
@@ -139,18 +139,20 @@ def test_what_prometheus_asks_is_a_service():
     )
 
 
-def test_nothing_but_the_edge_is_open_to_the_network():
+def test_nothing_but_the_gateway_is_open_to_the_network():
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
-            assert name == "edge" or port.startswith("127.0.0.1:")
+            assert name == "gateway" or port.startswith("127.0.0.1:")
     assert SERVICES["triton"]["networks"] == ["inner"]
     assert load(MAIN)["networks"]["inner"]["internal"] is True
     assert SERVICES["triton"]["shm_size"] == "1gb"
-    for port in load("compose.dev.yml")["services"]["triton"]["ports"]:
+    for port in load("deploy/compose/dev.yml")["services"]["triton"]["ports"]:
         assert port.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "edge/Dockerfile", "deploy/logs/Dockerfile"])
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "deploy/gateway/Dockerfile", "deploy/logs/Dockerfile"]
+)
 def test_dockerfiles_are_pinned_and_copy_what_exists(name):
     text = (CHECKOUT / name).read_text()
     [base] = set(re.findall(r"^FROM (\S+)(?: AS \w+)?$", text, re.M))
@@ -162,9 +164,9 @@ def test_dockerfiles_are_pinned_and_copy_what_exists(name):
         assert "HEALTHCHECK" in text
 
 
-def test_the_edge_needs_no_python_packages(tmp_path):
+def test_the_gateway_needs_no_python_packages(tmp_path):
     """As in its image: Python without site-packages gets as far as the missing certificate."""
-    environment = {"PATH": os.environ["PATH"], "AURUM_EDGE_CERTIFICATE": str(tmp_path / "none")}
-    result = run([sys.executable, "-S", "-m", "aurum.edge"], environment)
+    environment = {"PATH": os.environ["PATH"], "AURUM_GATEWAY_CERTIFICATE": str(tmp_path / "none")}
+    result = run([sys.executable, "-S", "-m", "aurum.gateway"], environment)
     assert result.returncode == 1
-    assert "AURUM_EDGE_CERTIFICATE: there is no file" in result.stderr
+    assert "AURUM_GATEWAY_CERTIFICATE: there is no file" in result.stderr

@@ -21,7 +21,7 @@ from aurum.imaging.decoding.decode import FACTORS, accept
 from aurum.imaging.decoding.decoder_process import Order
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
-from benchmarks.hostile.image_bytes import blank_jpeg
+from benchmarks.robustness.hostile.image_bytes import blank_jpeg
 
 LIMITS = Limits(10**7, 10**7, 10**8, 10**8, memory=500_000_000, seconds=5, heic=True)
 GOOD = images.good()

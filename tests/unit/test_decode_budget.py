@@ -20,7 +20,7 @@ from aurum.pipeline.look import Models, Seen
 from aurum.pipeline.request import RequestError, parse_options
 from aurum.pipeline.room import Room
 from aurum.settings import SettingError, Settings
-from benchmarks.hostile.image_bytes import many_scans, with_size
+from benchmarks.robustness.hostile.image_bytes import many_scans, with_size
 
 LIMITS = Limits(10**7, 10**7, 10**8, 10**8, memory=500_000_000, seconds=5, heic=True)
 MESSAGE = (

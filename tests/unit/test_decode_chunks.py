@@ -8,8 +8,8 @@ from PIL import Image
 from aurum.imaging.decoding import exif, jpeg, png, webp
 from aurum.imaging.decoding.decode import decode
 from aurum.imaging.decoding.refusal import InvalidImageError
-from benchmarks.hostile.image_bytes import chunk, segment
-from benchmarks.hostile.metadata import directory
+from benchmarks.robustness.hostile.image_bytes import chunk, segment
+from benchmarks.robustness.hostile.metadata import directory
 
 BYTES, PIXELS = 10_000_000, 50_000_000
 GOOD = images.good()

@@ -11,9 +11,9 @@ from aurum.imaging.decoding import apart, heif
 from aurum.imaging.decoding.decode import accept, decode
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
-from benchmarks.hostile import bases
-from benchmarks.hostile import heif as hostile
-from benchmarks.hostile.image_bytes import with_size
+from benchmarks.robustness.hostile import bases
+from benchmarks.robustness.hostile import heif as hostile
+from benchmarks.robustness.hostile.image_bytes import with_size
 
 LIMITS = Limits(
     10_000_000, 10_000_000, 50_000_000, 50_000_000, memory=500_000_000, seconds=60, heic=True

@@ -9,7 +9,13 @@ from aurum.imaging.decoding import jpeg, png
 from aurum.imaging.decoding.decode import FACTORS, accept, decode
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
-from benchmarks.hostile.image_bytes import blank_jpeg, chunk, many_scans, segment, with_size
+from benchmarks.robustness.hostile.image_bytes import (
+    blank_jpeg,
+    chunk,
+    many_scans,
+    segment,
+    with_size,
+)
 
 BYTES, PIXELS = 10_000_000, 50_000_000
 LIMITS = Limits(BYTES, BYTES, PIXELS, 110_000_000, memory=500_000_000, seconds=60, heic=True)

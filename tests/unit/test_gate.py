@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from aurum.imaging.gate import PASSES, gate
-from aurum.imaging.quality import OF_ANY, PARTS, weakest
-from aurum.imaging.quality_weights import LEARNT
+from aurum.quality.gate import PASSES, gate
+from aurum.quality.parts import OF_ANY, PARTS, weakest
+from aurum.quality.weights import LEARNT
 
 # Whatever the ranges are fitted to be, such a face is one to recognize.
 GOOD = {

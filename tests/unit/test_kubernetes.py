@@ -147,7 +147,7 @@ def test_kserve_runs_the_same_container():
 # --- what fits together ---
 
 
-@pytest.mark.parametrize("name", ["triton", "edge"])
+@pytest.mark.parametrize("name", ["triton", "gateway"])
 def test_labels_ports_and_volumes_fit(name):
     deployment = one("Deployment", name)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -159,14 +159,14 @@ def test_labels_ports_and_volumes_fit(name):
     ports = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
     for port in one("Service", name)["spec"]["ports"]:
         assert port["targetPort"] in ports
-    file = CHECKOUT / ("Dockerfile" if name == "triton" else "edge/Dockerfile")
+    file = CHECKOUT / ("Dockerfile" if name == "triton" else "deploy/gateway/Dockerfile")
     exposed = re.search(r"EXPOSE (.*)", file.read_text())[1].split()
     assert sorted(map(int, exposed)) == sorted(ports.values())
     volumes = {volume["name"] for volume in pod(name)["volumes"]}
     assert {mount["name"] for mount in container(name)["volumeMounts"]} == volumes
 
 
-@pytest.mark.parametrize("name", ["triton", "edge"])
+@pytest.mark.parametrize("name", ["triton", "gateway"])
 def test_pods_are_confined(name):
     security = {**pod(name)["securityContext"], **container(name)["securityContext"]}
     assert security["runAsNonRoot"] is True
@@ -197,13 +197,13 @@ def test_triton_gets_requests_when_it_answers_a_photo_and_stops_in_order():
 def test_nothing_is_open_that_is_not_named():
     closed = one("NetworkPolicy", "nothing")["spec"]
     assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    [from_edge, from_monitoring] = one("NetworkPolicy", "triton")["spec"]["ingress"]
-    assert from_edge["from"] == [{"podSelector": {"matchLabels": {"app": "edge"}}}]
-    assert [port["port"] for port in from_edge["ports"]] == ["http", "grpc"]
+    [from_gateway, from_monitoring] = one("NetworkPolicy", "triton")["spec"]["ingress"]
+    assert from_gateway["from"] == [{"podSelector": {"matchLabels": {"app": "gateway"}}}]
+    assert [port["port"] for port in from_gateway["ports"]] == ["http", "grpc"]
     assert [port["port"] for port in from_monitoring["ports"]] == ["metrics"]
     outside = [item for item in PLAIN if item["kind"] == "Service"
                and item["spec"].get("type", "ClusterIP") != "ClusterIP"]  # fmt: skip
-    assert [name_of(item) for item in outside] == ["Service-edge"]
+    assert [name_of(item) for item in outside] == ["Service-gateway"]
 
 
 def test_scaling_asks_for_the_metric_that_the_adapter_makes():

@@ -12,7 +12,7 @@ import pytest
 from aurum.imaging.decoding.decode import accept
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
-from benchmarks.hostile import metadata
+from benchmarks.robustness.hostile import metadata
 
 LIMITS = Limits(10**8, 10**8, 10**6, 10**6, memory=500_000_000, seconds=300, heic=True)
 MOST = 6  # times the work of a quarter of the size

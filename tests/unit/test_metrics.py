@@ -7,9 +7,9 @@ import pytest
 from aurum import PIPELINES
 from aurum.imaging.decoding.decode import decode
 from aurum.imaging.decoding.refusal import REASONS, InvalidImageError
-from aurum.pipeline.log import MAX_ID, MAX_MESSAGE, RequestLog, line
-from aurum.pipeline.metrics import COUNTERS, HISTOGRAMS, Counts, Publisher
-from aurum.pipeline.record import CLIENT_FAULTS, SERVER_FAULTS, Record
+from aurum.telemetry.log import MAX_ID, MAX_MESSAGE, RequestLog, line
+from aurum.telemetry.metrics import COUNTERS, HISTOGRAMS, Counts, Publisher
+from aurum.telemetry.record import CLIENT_FAULTS, SERVER_FAULTS, Record
 
 
 class Triton:

@@ -24,7 +24,7 @@ from onnx import numpy_helper
 from aurum import kernels as ours
 from aurum.imaging.faces import LISTED
 from aurum.models import families, kernels
-from aurum.models.prove import (
+from aurum.models.parity import (
     EMBEDDING_TOLERANCE,
     KERNELS_EMBEDDING_TOLERANCE,
     PIXEL_TOLERANCE,

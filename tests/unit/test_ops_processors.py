@@ -21,7 +21,7 @@ from kernel_graphs import (
 )
 
 from aurum import kernels as ours
-from aurum.models.prove import EMBEDDING_TOLERANCE
+from aurum.models.parity import EMBEDDING_TOLERANCE
 
 pytestmark = pytest.mark.skipif(not ours.find().name, reason=ours.find().reason)
 

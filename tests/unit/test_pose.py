@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from aurum.imaging import pose
 from aurum.imaging.align import TEMPLATE
+from aurum.quality import pose
 
 
 def head(yaw, pitch, roll, scale=2.3, at=(300, 200)):

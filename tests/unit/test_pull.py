@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from http_server import CONTENT, NAME, at, files, has_file, model_of, serving
 
-from aurum.models import web
+from aurum.models import download
 from aurum.models.manifest import Manifest, ManifestError, Profile
 from aurum.models.pull import LicenceError, PullError, choose_profile, pull, pull_profile, verify
 from aurum.settings import Settings
@@ -22,7 +22,7 @@ def site():
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    web._unreachable.clear()
+    download._unreachable.clear()
 
 
 @pytest.fixture

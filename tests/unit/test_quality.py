@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measured_face import BOX, LANDMARKS, SIZE, gray, of_crop, parts
+from measured_face import BOX, LANDMARKS, SIZE, gray, measured, of_crop
 from skimage.measure import blur_effect
 
-from aurum.imaging import quality
 from aurum.imaging.align import SIDE, TEMPLATE, align
-from aurum.imaging.quality import PARTS, quality_parts
-from aurum.imaging.quality_weights import LEARNT, Model
+from aurum.quality import parts
+from aurum.quality.parts import PARTS, quality_parts
+from aurum.quality.weights import LEARNT, Model
 
 # --- against values worked out by hand ---
 
 
 def test_resolution_is_the_distance_between_the_eyes():
-    assert parts()["resolution"] == pytest.approx(np.hypot(46.6, 0.7), abs=1e-3)
+    assert measured()["resolution"] == pytest.approx(np.hypot(46.6, 0.7), abs=1e-3)
 
 
 def test_sharpness_is_that_of_scikit_image():
@@ -28,7 +28,7 @@ def test_sharpness_is_that_of_scikit_image():
         blurred = cv2.GaussianBlur(crop, (0, 0), sigma) if sigma else crop
         inner = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY)[24:108, 24:88]
         expected = 1 - blur_effect(inner, h_size=9)
-        assert parts(crops=blurred[None])["sharpness"] == pytest.approx(expected, abs=0.08)
+        assert measured(crops=blurred[None])["sharpness"] == pytest.approx(expected, abs=0.08)
 
 
 def test_sharpness_of_lines_is_what_a_mean_of_nine_takes_away():
@@ -37,65 +37,65 @@ def test_sharpness_of_lines_is_what_a_mean_of_nine_takes_away():
     rows[::2] = 180
     # Across the lines neighbours differ by 180, and by 180/9 after the mean. Along them nothing
     # differs, which is no sharpness at all: the worse direction counts.
-    assert quality.sharpness(gray(columns)) == pytest.approx(0)
-    assert quality.sharpness(gray((columns + rows) / 2)) == pytest.approx(8 / 9, abs=0.01)
+    assert parts.sharpness(gray(columns)) == pytest.approx(0)
+    assert parts.sharpness(gray((columns + rows) / 2)) == pytest.approx(8 / 9, abs=0.01)
 
 
 def test_noise_is_the_sigma_that_was_added():
     random = np.random.default_rng(0)
     for sigma in (2, 8, 20):
         noisy = 128 + random.normal(0, sigma, (112, 112))
-        assert quality.noise(gray(np.rint(noisy))) == pytest.approx(sigma, rel=0.05)
+        assert parts.noise(gray(np.rint(noisy))) == pytest.approx(sigma, rel=0.05)
     slope = np.add.outer(np.arange(112), np.arange(112))
-    assert quality.noise(gray(slope)) == pytest.approx(0)
+    assert parts.noise(gray(slope)) == pytest.approx(0)
 
 
 def test_exposure_counts_pixels_that_are_neither_black_nor_white():
     image = np.full((112, 112), 128)
     for value, good in ((25, 0.5), (26, 1), (246, 1), (247, 0.5), (0, 0.5), (255, 0.5)):
         image[24:108, 24:56] = value  # half of the inner part
-        assert quality.exposure(gray(image)) == pytest.approx(good), value
+        assert parts.exposure(gray(image)) == pytest.approx(good), value
 
 
 def test_contrast_is_the_standard_deviation():
     image = np.full((112, 112), 255)
-    assert quality.contrast(gray(image)) == pytest.approx(0)
+    assert parts.contrast(gray(image)) == pytest.approx(0)
     image[24:108, 24:56] = 0
-    assert quality.contrast(gray(image)) == pytest.approx(0.5)
+    assert parts.contrast(gray(image)) == pytest.approx(0.5)
     image[24:108, 24:56] = 204  # 51 = 0.2 * 255 apart
-    assert quality.contrast(gray(image)) == pytest.approx(0.1)
+    assert parts.contrast(gray(image)) == pytest.approx(0.1)
 
 
 def test_symmetry_is_the_correlation_with_the_mirror_image():
     across = np.linspace(-100, 100, 24)
     ramp = np.tile(across, (24, 1)).astype(np.float32)
     hill = np.abs(ramp)
-    assert quality.symmetry(ramp[None])[0] == pytest.approx(-1, abs=1e-3)
-    assert quality.symmetry(hill[None])[0] == pytest.approx(1, abs=5e-3)
+    assert parts.symmetry(ramp[None])[0] == pytest.approx(-1, abs=1e-3)
+    assert parts.symmetry(hill[None])[0] == pytest.approx(1, abs=5e-3)
     # Of two parts as strong as each other, one symmetrical and one not: (a - b) / (a + b) = 0.
     even, odd = hill - hill[:, 2:22].mean(), ramp
     even = even * (odd[:, 2:22].std() / even[:, 2:22].std())
-    assert quality.symmetry((even + odd)[None].astype(np.float32))[0] == pytest.approx(0, abs=1e-3)
+    assert parts.symmetry((even + odd)[None].astype(np.float32))[0] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_mean_face_is_wholly_visible():
-    face = quality.MEAN_FACE[None]
-    assert quality.visibility(face)[0] == pytest.approx(1, abs=0.02)
-    assert quality.visibility(255 - face)[0] == pytest.approx(-1, abs=0.02)
+    face = parts.MEAN_FACE[None]
+    assert parts.visibility(face)[0] == pytest.approx(1, abs=0.02)
+    assert parts.visibility(255 - face)[0] == pytest.approx(-1, abs=0.02)
     for patch in ((slice(5, 13), slice(3, 12)), (slice(15, 23), slice(5, 19))):
         covered = face.copy()
         covered[:, *patch] = 90
-        assert quality.visibility(covered)[0] == pytest.approx(0, abs=1e-4)
+        assert parts.visibility(covered)[0] == pytest.approx(0, abs=1e-4)
 
 
 def test_misfit_is_in_pixels_of_the_crop():
     moved = TEMPLATE.astype(float)[None].copy()
-    exact = quality.misfit(moved)[0]
+    exact = parts.misfit(moved)[0]
     assert exact < 0.3
     moved[0, 4, 1] += 12
-    bent = quality.misfit(moved)[0]
+    bent = parts.misfit(moved)[0]
     assert bent > 2
-    assert quality.misfit(7 * moved + 300)[0] == pytest.approx(bent)
+    assert parts.misfit(7 * moved + 300)[0] == pytest.approx(bent)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +112,22 @@ def test_misfit_is_in_pixels_of_the_crop():
     ],
 )
 def test_border_cut_is_the_share_outside(box, share):
-    assert quality.border_cut(SIZE, np.array([box], float))[0] == pytest.approx(share)
+    assert parts.border_cut(SIZE, np.array([box], float))[0] == pytest.approx(share)
 
 
 def test_score_and_norm_are_passed_on():
-    found = parts(score=0.75, norms=np.array([[17.5]], np.float32))
+    found = measured(score=0.75, norms=np.array([[17.5]], np.float32))
     assert (found["confidence"], found["norm"]) == (0.75, 17.5)
-    assert parts()["norm"] == 0
+    assert measured()["norm"] == 0
 
 
 def test_frontality_is_the_cosine_of_the_turn():
     from test_pose import head
 
     for yaw, pitch in ((0, 0), (30, 0), (0, -40), (50, 20)):
-        found = parts(landmarks=head(yaw, pitch, 25, scale=1.2, at=(160, 128)).astype(np.float32))
+        found = measured(
+            landmarks=head(yaw, pitch, 25, scale=1.2, at=(160, 128)).astype(np.float32)
+        )
         expected = np.cos(np.deg2rad(yaw)) * np.cos(np.deg2rad(pitch))
         assert found["frontality"] == pytest.approx(expected, abs=1e-4)
         assert [found[name] for name in ("yaw", "pitch", "roll")] == pytest.approx(
@@ -139,18 +141,18 @@ def test_recognizability_is_the_distance_from_unrecognizable_faces():
     embeddings = np.zeros((4, 512), np.float32)
     embeddings[:, 0] = (1, 0.6, 0, -1)
     embeddings[:, 1] = (0, 0.8, 1, 0)
-    assert quality.recognizability(embeddings, centre) == pytest.approx([0, 0.4, 1, 2])
-    assert np.linalg.norm(quality.CENTRE) == pytest.approx(1, abs=1e-6)
+    assert parts.recognizability(embeddings, centre) == pytest.approx([0, 0.4, 1, 2])
+    assert np.linalg.norm(parts.CENTRE) == pytest.approx(1, abs=1e-6)
 
 
 def test_recognizability_is_known_of_one_embedder():
-    own = quality.CENTRE[None]
+    own = parts.CENTRE[None]
     for sign, value in ((1, 0), (-1, 2)):
-        found = parts(embeddings=sign * own, embedder=LEARNT.embedder)
+        found = measured(embeddings=sign * own, embedder=LEARNT.embedder)
         assert found["recognizability"] == pytest.approx(value, abs=1e-6)
-    assert parts(embeddings=-own, embedder="another@0")["recognizability"] == 0
-    assert parts(embeddings=-own)["recognizability"] == 0
-    assert parts(embedder=LEARNT.embedder)["recognizability"] == 0
+    assert measured(embeddings=-own, embedder="another@0")["recognizability"] == 0
+    assert measured(embeddings=-own)["recognizability"] == 0
+    assert measured(embedder=LEARNT.embedder)["recognizability"] == 0
 
 
 # --- all of it ---
@@ -164,7 +166,7 @@ def test_no_faces():
     )  # fmt: skip
     assert found.shape == (0, len(PARTS))
     assert found.dtype == np.float32
-    assert quality.quality(found).shape == (0,)
+    assert parts.quality(found).shape == (0,)
 
 
 def test_many_faces_are_measured_as_each_alone():
@@ -213,7 +215,7 @@ def test_whatever_comes_the_answer_is_finite(crop, points, box, norm, embedding)
     )
     assert np.isfinite(found).all()
     for embedder in ("", LEARNT.embedder):
-        value = quality.quality(found, embedder)
+        value = parts.quality(found, embedder)
         assert (value >= 0).all()
         assert (value <= 1).all()
 
@@ -231,20 +233,20 @@ def test_the_total_is_the_logistic_function_of_what_it_is_given():
     weights[count + PARTS.index("yaw")] = -1.0  # of its square, 2.25
     model = Model(mean.tolist(), spread.tolist(), weights.tolist(), 0.25)
 
-    assert quality.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-1.5)))
+    assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-1.5)))
 
     row[0, PARTS.index("resolution")] = 1e30  # no further than 4 spreads
-    assert quality.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
 
-@pytest.mark.parametrize("part", PARTS[quality.OF_ANY :])
+@pytest.mark.parametrize("part", PARTS[parts.OF_ANY :])
 def test_what_is_of_an_embedder_counts_only_for_it(part):
-    row = np.array(list(parts(norms=np.array([2.0], np.float32)).values()), np.float32)
+    row = np.array(list(measured(norms=np.array([2.0], np.float32)).values()), np.float32)
     rows = np.array([row, row])
     rows[:, PARTS.index(part)] = LEARNT.of_embedder.mean[PARTS.index(part)] * np.array([0.9, 1.1])
-    low, high = quality.quality(rows, "another@0")
+    low, high = parts.quality(rows, "another@0")
     assert low == high
-    low, high = quality.quality(rows, LEARNT.embedder)
+    low, high = parts.quality(rows, LEARNT.embedder)
     assert low != high
 
 
@@ -260,7 +262,7 @@ def test_what_is_of_an_embedder_counts_only_for_it(part):
 def test_a_spoilt_face_has_a_lower_total(spoil):
     good, bad = of_crop(lambda x: x), of_crop(spoil)
     rows = np.array([list(good.values()), list(bad.values())], np.float32)
-    first, second = quality.quality(rows)
+    first, second = parts.quality(rows)
     assert first > second
 
 
@@ -284,5 +286,5 @@ def test_roll_is_in_the_photo_as_sent_and_quality_of_the_upright_face(turn):
     assert abs(leans) == pytest.approx(min(turn, 360 - turn), abs=0.01)
     assert leans == pytest.approx(-turn if turn < 180 else 360 - turn, abs=0.01) or turn == 180
     rotations = np.array([turn], np.int32)
-    of = quality.quality
-    assert of(quality.as_upright(turned, rotations)) == pytest.approx(of(straight), abs=1e-5)
+    of = parts.quality
+    assert of(parts.as_upright(turned, rotations)) == pytest.approx(of(straight), abs=1e-5)

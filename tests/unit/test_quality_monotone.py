@@ -4,11 +4,11 @@ import cv2
 import images
 import numpy as np
 import pytest
-from measured_face import BOX, LANDMARKS, SIZE, falls, of_crop, parts
+from measured_face import BOX, LANDMARKS, SIZE, falls, measured, of_crop
 
-from aurum.imaging import quality
 from aurum.imaging.align import SIDE
-from aurum.imaging.quality import PARTS
+from aurum.quality import parts
+from aurum.quality.parts import PARTS
 
 
 def test_blur_takes_sharpness():
@@ -21,7 +21,7 @@ def test_a_smaller_photo_takes_resolution_and_sharpness():
     for scale in (1.0, 0.5, 0.25, 0.12):
         size = (round(SIZE[0] * scale), round(SIZE[1] * scale))
         small = cv2.resize(images.photo(), size, interpolation=cv2.INTER_AREA)
-        found.append(parts(small, (scale * LANDMARKS).astype(np.float32), scale * BOX))
+        found.append(measured(small, (scale * LANDMARKS).astype(np.float32), scale * BOX))
     assert falls([item["resolution"] for item in found], 1)
     assert falls([item["sharpness"] for item in found], 0.01)
 
@@ -51,7 +51,7 @@ def test_light_from_one_side_takes_symmetry():
 
 
 def test_covering_an_eye_or_the_mouth_takes_visibility():
-    face = cv2.resize(quality.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
+    face = cv2.resize(parts.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
     crop = np.full((SIDE, SIDE), 128, np.uint8)
     crop[16:112, 8:104] = np.rint(face)
     for rows, columns in ((slice(36, 68), (20, 56)), (slice(36, 68), (56, 92)),
@@ -64,17 +64,17 @@ def test_covering_an_eye_or_the_mouth_takes_visibility():
                 part = np.s_[rows, columns[0] : columns[0] + width]
                 own = crop[rows, columns[0] : columns[1]].mean()
                 covered[part] = own if tone is None else tone
-                row = parts(crops=np.repeat(covered[None, ..., None], 3, axis=3))
+                row = measured(crops=np.repeat(covered[None, ..., None], 3, axis=3))
                 found.append(row["visibility"])
             assert found[0] > 0.9
             assert max(found[1:]) < found[0] - 0.02
             assert found[-1] < 0.1
-            # A cover's own edge can look like a feature, so only an unobtrusive one is monotone.
+            # A cover's own gateway can look like a feature, so only an unobtrusive one is monotone.
             assert tone is not None or falls(found, 0.02), found
 
 
 def test_turning_the_photo_changes_roll_alone():
-    straight = parts()
+    straight = measured()
     for degrees in (-120, -30, 20, 90):
         middle = (images.WIDTH / 2, images.HEIGHT / 2)
         # OpenCV turns counter-clockwise.
@@ -82,7 +82,7 @@ def test_turning_the_photo_changes_roll_alone():
         way[:, 2] += 200
         photo = cv2.warpAffine(images.photo(), way, (720, 720))
         landmarks = LANDMARKS @ way[:, :2].T + way[:, 2]
-        found = parts(
+        found = measured(
             photo,
             landmarks.astype(np.float32),
             (BOX + np.array([200, 200, 0, 0])).astype(np.float32),
@@ -97,14 +97,14 @@ def test_turning_the_photo_changes_roll_alone():
 def test_a_mirrored_photo_only_changes_signs():
     mirrored = np.ascontiguousarray(images.photo()[:, ::-1])
     landmarks = (LANDMARKS * (-1, 1) + (images.WIDTH - 1, 0))[:, [1, 0, 2, 4, 3]]
-    found, plain = parts(mirrored, landmarks.astype(np.float32)), parts()
+    found, plain = measured(mirrored, landmarks.astype(np.float32)), measured()
     for name in PARTS:
         sign = -1 if name in ("yaw", "roll") else 1
         assert found[name] == pytest.approx(sign * plain[name], abs=0.5, rel=0.05), name
 
 
 def test_a_face_shifted_over_the_border_is_cut_more_and_more():
-    found = [parts(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
+    found = [measured(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
              for shift in (100, 135, 160, 190)]  # fmt: skip
     assert found[0] == 0
     assert falls([-value for value in found], 0.1)

@@ -7,8 +7,8 @@ import pytest
 
 from aurum import files
 from aurum.kernels import beside
-from aurum.models.releases import Check, Graph, Release, State, StateError, Store, Validation
-from aurum.pipeline.versions import FILE, Versions
+from aurum.releases.active import FILE, Versions
+from aurum.releases.state import Check, Graph, Release, State, StateError, Store, Validation
 
 
 def release(number: int, **versions: int) -> Release:

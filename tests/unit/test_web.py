@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from http_server import CONTENT, HALF, NAME, at, files, has_file, model_of, serving
 
+from aurum.models import download
 from aurum.models import pull as module
-from aurum.models import web
+from aurum.models.download import Timeouts
 from aurum.models.pull import PullError, pull
-from aurum.models.web import Timeouts
 from aurum.settings import Settings
 
 SHORT = Timeouts(connect=0.3, read=0.3, answer=0.3)
@@ -32,7 +32,7 @@ def black_hole():
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    web._unreachable.clear()
+    download._unreachable.clear()
 
 
 @pytest.fixture

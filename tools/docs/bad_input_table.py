@@ -12,7 +12,7 @@ from test_bad_input import BAD, BAD_PARAMETERS, LIMITS
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import CHECKOUT, Settings
 
 HEAD = """# Bad input, and what came back

@@ -9,7 +9,7 @@ import images
 from browser import PHONE, SLOW, chromium, give, said, serve
 from playwright.sync_api import Browser, Page, expect
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import CHECKOUT, Settings
 from benchmarks.gallery.scenes import HOPPER, portraits
 

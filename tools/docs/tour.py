@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aurum.server.private import Service, running
+from aurum.server.ephemeral import Service, running
 from aurum.settings import CHECKOUT, Settings
 
 TOUR = CHECKOUT / "docs" / "tutorials" / "tour.md"

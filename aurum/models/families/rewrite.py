@@ -1,7 +1,7 @@
 """Exact rewrites of an upstream graph: the same function in fewer passes over memory.
 
 onnxruntime makes none of them by itself. Each does nothing where its pattern does not occur, and
-what comes out is proven equal to the upstream graph like everything else (`aurum.models.prove`).
+what comes out is proven equal to the upstream graph like everything else (`aurum.models.parity`).
 """
 
 from __future__ import annotations

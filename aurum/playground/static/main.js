@@ -71,7 +71,7 @@ document.addEventListener("paste", (event) => {
   panels[shownTab()].take(event.clipboardData.files);
 });
 
-// --- a key, where an edge stands before the service and wants one ---
+// --- a key, where a gateway stands before the service and wants one ---
 
 window.addEventListener("keywanted", () => {
   byId("key").hidden = false;

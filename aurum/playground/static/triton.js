@@ -8,7 +8,7 @@ const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
 
 let key = null; // in memory alone: gone with the page
 
-/** Send this API key from now on, as an edge before Triton wants it. */
+/** Send this API key from now on, as a gateway before Triton wants it. */
 export function useKey(value) {
   key = value;
 }

@@ -1,4 +1,4 @@
 // What the service's judgement of faces learnt from photos, to where the package's local rung reads it.
 import { copyFileSync } from "node:fs";
 
-copyFileSync("../../aurum/assets/quality.json", "dist/local/quality/quality.json");
+copyFileSync("../../aurum/quality/weights.json", "dist/local/quality/quality.json");

@@ -94,7 +94,7 @@ export class ServerError extends AurumError {}
 /** The answer breaks the contract: a tensor is missing, or of another type or shape. */
 export class ProtocolError extends AurumError {}
 
-/** Whether a limit of the edge's refused it (429): that says nothing of the server's health. */
+/** Whether a limit of the gateway's refused it (429): that says nothing of the server's health. */
 export function isRateLimit(error: unknown): boolean {
   return error instanceof AurumError && error.status === 429;
 }

@@ -144,8 +144,8 @@ function service(all: Case[]): Judged[] {
   const script = `
 import base64, json, sys
 import numpy as np
-from aurum.imaging.gate import gate
-from aurum.imaging.quality import as_upright, quality, quality_parts, weakest
+from aurum.quality.gate import gate
+from aurum.quality.parts import as_upright, quality, quality_parts, weakest
 for case in json.load(sys.stdin):
     crops = np.frombuffer(base64.b64decode(case["crop"]), np.uint8).reshape(1, 112, 112, 3)
     floats = {name: np.array([case[name]], np.float32) for name in ("box", "landmarks", "score", "norm", "embedding")}

@@ -20,7 +20,7 @@ from typing import Any
 
 from aurum_client import Analysis, AsyncFaceClient, FaceClient
 
-from aurum.server.private import running
+from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
 

@@ -19,7 +19,7 @@ from waiting import eventually
 
 from aurum.imaging.align import align
 from aurum.playground.serve import Playground
-from aurum.server.private import free_ports
+from aurum.server.ephemeral import free_ports
 
 
 def boxes(page):
@@ -60,7 +60,7 @@ def test_crops_are_aligned_as_the_embedder_sees_them(open_page, client, astronau
     shown = cv2.imdecode(shown, cv2.IMREAD_COLOR)[..., ::-1]
     assert shown.shape == (224, 224, 3)
     shown = cv2.resize(shown, (112, 112), interpolation=cv2.INTER_AREA)
-    # Two resamplings differ at edges; a shift of a single pixel would already give 7.
+    # Two resamplings differ at gateways; a shift of a single pixel would already give 7.
     assert np.abs(shown.astype(int) - ours).mean() < 4
 
 

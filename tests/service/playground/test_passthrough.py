@@ -14,7 +14,7 @@ from waiting import eventually
 
 from aurum.playground import app
 from aurum.playground.serve import Playground
-from aurum.server.private import free_ports
+from aurum.server.ephemeral import free_ports
 
 RAW = {"content-type": "application/octet-stream", "inference-header-content-length": "0"}
 INFER = "/v2/models/analyze_faces/infer"

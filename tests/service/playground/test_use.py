@@ -194,17 +194,17 @@ def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
     expect(page.locator(f"#{tab}").get_by_role("button", name=name)).to_be_visible()
 
 
-def test_a_key_that_an_edge_wants(open_page, astronaut):
+def test_a_key_that_an_gateway_wants(open_page, astronaut):
     page = open_page(expected=["401"])
 
-    def edge(route):
-        """As the edge before a public server does."""
+    def gateway(route):
+        """As the gateway before a public server does."""
         if route.request.headers.get("authorization") == "Bearer right":
             route.continue_()
         else:
             route.fulfill(status=401, json={"error": "an API key is needed"})
 
-    page.route("**/v2/**", edge)
+    page.route("**/v2/**", gateway)
     page.reload()
     field = page.get_by_label("API key")
     expect(field).to_be_visible(timeout=SLOW)

@@ -14,7 +14,7 @@ export const BYTE_LIMITS: ByteLimits = { maxImageBytes: 25_000_000, maxBase64Byt
 const NONE: ByteLimits = { maxImageBytes: Infinity, maxBase64Bytes: Infinity };
 /** What base64 takes of text for each byte, with a line break (CR LF) after each 64 characters. */
 const CHARACTERS = (4 / 3) * (66 / 64);
-/** Beside that: the head of a data URL, and some blanks; as the edge allows. */
+/** Beside that: the head of a data URL, and some blanks; as the gateway allows. */
 const MORE_CHARACTERS = 65_536;
 const BLANKS = " \t\r\n\v\f";
 const PADDING = "=".charCodeAt(0);

@@ -1,4 +1,4 @@
-/** Faces to their embeddings, and what each is fit for, as aurum/pipeline/judge.py. */
+/** Faces to their embeddings, and what each is fit for, as aurum/pipeline/assessment.py. */
 
 import { EMBEDDING_SIZE } from "../contract.js";
 import type { QualityParts } from "../results.js";

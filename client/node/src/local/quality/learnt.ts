@@ -1,4 +1,4 @@
-/** What the quality's formulas learnt from photos, as aurum/imaging/quality_weights.py. */
+/** What the quality's formulas learnt from photos, as aurum/quality/weights.py. */
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ interface Content {
 
 /** The package has a copy (scripts/learnt.mjs); a checkout has the service's own. */
 const COPY = join(__dirname, "quality.json");
-const OWN = join(__dirname, "../../../../../../aurum/assets/quality.json");
+const OWN = join(__dirname, "../../../../../../aurum/quality/weights.json");
 
 const content = JSON.parse(readFileSync(existsSync(COPY) ? COPY : OWN, "utf8")) as Content;
 

@@ -1,4 +1,4 @@
-/** All parts of a face's quality, as aurum/imaging/quality.py, which says what each is. */
+/** All parts of a face's quality, as aurum/quality/parts.py, which says what each is. */
 
 import { dot } from "../../comparison.js";
 import type { QualityParts } from "../../results.js";

@@ -1,4 +1,4 @@
-/** What the pixels of an aligned crop tell of a face, as aurum/imaging/quality.py. */
+/** What the pixels of an aligned crop tell of a face, as aurum/quality/parts.py. */
 
 import { SIDE } from "../align.js";
 import type { Photo } from "../photo.js";

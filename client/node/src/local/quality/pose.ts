@@ -1,4 +1,4 @@
-/** How a head is turned, roughly, from its five landmarks, as aurum/imaging/pose.py. */
+/** How a head is turned, roughly, from its five landmarks, as aurum/quality/pose.py. */
 
 import { TEMPLATE } from "../align.js";
 

@@ -1,0 +1,1 @@
+"""Checks of the machine, and how to fix what they find."""

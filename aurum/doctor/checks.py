@@ -1,0 +1,252 @@
+"""The checks of ``aurum doctor``, but for those of the ports."""
+
+# ruff: noqa: PLC0415 - what a check needs may be the very thing that is missing
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from aurum.settings import Settings
+
+if TYPE_CHECKING:
+    from aurum.models.manifest import Manifest, Profile
+
+OLDEST_PYTHON = (3, 11)
+# What is imported, and the distribution that has it.
+PACKAGES = {
+    "numpy": "numpy",
+    "cv2": "opencv-python-headless",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "tritonclient.grpc": "tritonclient",
+    "tritonclient.http": "tritonclient",
+}
+LEAST_CACHE = 500_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found; `mend` is empty where there is nothing to do."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    mend: str = ""
+
+
+Check = Callable[[Settings], Iterator[Result]]
+
+
+def examine(settings: Settings) -> list[Result]:
+    """Run all checks. One that breaks is itself reported as failed, and the others go on."""
+    from aurum.doctor.ports import ports
+
+    checks: dict[str, Check] = {
+        "Python": python,
+        "packages": packages,
+        "Triton": triton,
+        "cache": cache,
+        "shared memory": shared_memory,
+        "folders": folders,
+        "models": models,
+        "kernels": kernels,
+        "ports": ports,
+    }
+    results: list[Result] = []
+    for name, check in checks.items():
+        try:
+            results.extend(check(settings))
+        except Exception as error:
+            reason = f"the check itself broke: {type(error).__name__}: {error}"
+            results.append(Result(name, "fail", reason, "report this as a bug of aurum"))
+    return results
+
+
+def python(settings: Settings) -> Iterator[Result]:
+    """The version of Python."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        yield Result("Python", "ok", found)
+    else:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        mend = f"make the environment anew with Python {oldest} or newer"
+        yield Result("Python", "fail", f"{found} is older than {oldest}", mend)
+
+
+def packages(settings: Settings) -> Iterator[Result]:
+    """Whether the large dependencies can really be imported, with their shared libraries."""
+    for module, distribution in PACKAGES.items():
+        name = f"package {module}"
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            mend = f"run `make setup`, or: pip install {distribution}"
+            yield Result(name, "fail", f"cannot be imported: {error}", mend)
+        else:
+            yield Result(name, "ok", version(distribution))
+
+
+def triton(settings: Settings) -> Iterator[Result]:
+    """The parts of the embedded tritonserver."""
+    from aurum.server import runtime
+
+    parts: dict[str, Callable[[], Path]] = {
+        "tritonserver": _server_binary,
+        "Python backend stub": runtime.python_stub,
+        "libpython": runtime.find_libpython,
+        "ONNX Runtime backend": runtime.onnx_backend,
+        "onnxruntime library": runtime.onnxruntime_library,
+    }
+    for name, part in parts.items():
+        try:
+            yield Result(name, "ok", str(part()))
+        except RuntimeError as error:
+            yield Result(name, "fail", "missing", str(error))
+
+
+def _server_binary() -> Path:
+    from aurum.server import runtime
+
+    binary = runtime.tritonserver_home() / "bin" / "tritonserver"
+    if not os.access(binary, os.X_OK):
+        raise RuntimeError(f"{binary} must be executable: install nvidia-pytriton again")
+    return binary
+
+
+def cache(settings: Settings) -> Iterator[Result]:
+    """The space for model files."""
+    from aurum.server import preflight
+
+    if lack := preflight.cache_lack(settings):
+        what, _, mend = lack.partition("; ")
+        yield Result("cache", "fail", what, mend)
+        return
+    folder = settings.model_cache
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / 1e6:.0f} MB free for {folder}"
+    if free >= LEAST_CACHE:
+        yield Result("cache", "ok", detail)
+    else:
+        mend = "free some space (500 MB hold any profile), or set AURUM_MODEL_CACHE"
+        yield Result("cache", "warn", detail, mend)
+
+
+def shared_memory(settings: Settings) -> Iterator[Result]:
+    """The size of /dev/shm, through which Triton and its Python backends talk."""
+    from aurum.server import preflight, runtime
+
+    if lack := preflight.shared_memory_lack():
+        what, _, mend = lack.partition("; ")
+        yield Result("shared memory", "fail", what, mend)
+    else:
+        size = shutil.disk_usage(runtime.SHARED_MEMORY).total
+        detail = f"{runtime.SHARED_MEMORY} has {size >> 20} MiB"
+        if size >= preflight.AMPLE_SHARED_MEMORY:
+            yield Result("shared memory", "ok", detail)
+        else:
+            detail += ", too little for many of the largest photos at a time"
+            yield Result("shared memory", "warn", detail, "give it 1 GiB (Docker: --shm-size=1g)")
+
+
+def folders(settings: Settings) -> Iterator[Result]:
+    """Whether the folders that every start uses can be used."""
+    from aurum.server import preflight
+
+    found = list(preflight.unusable(settings))
+    for lack in found:
+        what, _, mend = lack.partition("; ")
+        yield Result("folders", "fail", what, mend)
+    if not found:
+        yield Result("folders", "ok", f"{settings.log_folder} and {settings.rollout}")
+
+
+def models(settings: Settings) -> Iterator[Result]:
+    """The configured profile: its files, whether it is simulated, what its licences allow."""
+    from aurum.models import manifest
+    from aurum.models.manifest import ManifestError
+
+    try:
+        profile = expected_profile(manifest.load(), settings)
+    except ManifestError as error:
+        yield Result("profile", "fail", str(error), "mend models.toml, or set AURUM_PROFILE")
+        return
+    if any(model.family == "simulated" for model in profile.models):
+        detail = f"{profile.name} is SIMULATED: every face and embedding is made up"
+        mend = "to serve real models, unset AURUM_PROFILE or set it to another profile"
+        yield Result("profile", "warn", detail, mend)
+    else:
+        yield Result("profile", "ok", f"{profile.name}: {profile.description}")
+    yield from _files(profile, settings)
+    yield _commercial_use(profile)
+
+
+def kernels(settings: Settings) -> Iterator[Result]:
+    """Which of our kernels this machine runs."""
+    from aurum.kernels import LIBRARY, find
+
+    found = find()
+    if settings.kernels == "off":
+        yield Result("kernels", "ok", "none: AURUM_KERNELS=off")
+    elif found.name:
+        yield Result("kernels", "ok", found.name)
+    elif LIBRARY.is_file():
+        yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes all")
+    else:
+        mend = "run `make setup`; without it everything works, but slower"
+        yield Result("kernels", "warn", f"none: {found.reason}", mend)
+
+
+def expected_profile(content: Manifest, settings: Settings) -> Profile:
+    """The profile that `aurum up` tries first; for `auto`, the first whose files are all cached.
+
+    Raises ManifestError if there is no such profile.
+    """
+    from aurum.models.manifest import AUTO
+    from aurum.models.pull import verify
+
+    if settings.profile != AUTO:
+        return content.profile(settings.profile)
+    order = [content.profiles[name] for name in content.auto]
+    for profile in order:
+        if all(verify(model, settings) == "ok" for model in profile.models):
+            return profile
+    return order[0] if order else content.profile("simulated")
+
+
+def _files(profile: Profile, settings: Settings) -> Iterator[Result]:
+    from aurum.models.pull import verify
+
+    for model in profile.models:
+        if model.file is None:
+            continue
+        name, path = f"model {model.name}", settings.model_cache / model.file
+        status = verify(model, settings)
+        if status == "ok":
+            yield Result(name, "ok", str(path))
+        elif status == "missing":
+            mend = "`aurum up` pulls it; to do it now: `aurum models pull`"
+            if settings.profile == "auto":
+                mend += " (where it can't be had, auto falls back, in the end to SIMULATED models)"
+            yield Result(name, "warn", f"{path} is missing", mend)
+        else:
+            mend = "to replace it: `aurum models pull`"
+            yield Result(name, "fail", f"{path} is corrupt: not the manifest's sha256", mend)
+
+
+def _commercial_use(profile: Profile) -> Result:
+    name, use = "commercial use", profile.commercial_use
+    if use == "yes":
+        return Result(name, "ok", f"allowed by the licences of {profile.name}")
+    stated = "; ".join(f"{m.name}: {m.licence}" for m in profile.models if m.commercial_use == use)
+    what = "not allowed" if use == "no" else "unclear"
+    mend = "before commercial use ask a lawyer, or set AURUM_PROFILE (see `aurum models list`)"
+    return Result(name, "warn", f"{what} for {profile.name} ({stated})", mend)

@@ -1,1 +1,0 @@
-"""The edge before a public server: nginx with our configuration, and its API keys."""

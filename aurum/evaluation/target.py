@@ -1,0 +1,85 @@
+"""The service that is judged: one that runs already, or one of our own on free loopback ports."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aurum_client import FaceClient
+
+import aurum
+from aurum.evaluation import ValidationError
+from aurum.server import ephemeral
+from aurum.settings import Settings
+
+TIMEOUT = 120.0  # seconds for one photo: accuracy is judged here, never speed
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service that answers. `identity` changes whenever its answers could."""
+
+    urls: tuple[str, ...]
+    detector: str
+    embedder: str
+    identity: str
+    settings: Settings
+
+    def client(self, index: int = 0) -> FaceClient:
+        """A client of the service's `index`-th address."""
+        return FaceClient(self.urls[index], timeout=TIMEOUT)
+
+    def thresholds(self, photo: bytes) -> dict[float, float]:
+        """The service's own, by FAR, as it tells them with the embedding of a photo of a face.
+
+        Raises ValidationError for an embedder that is not calibrated.
+        """
+        with self.client() as client:
+            known = client.embed(photo).calibration
+        if known is None:
+            raise ValidationError(f"the embedder {self.embedder} is not calibrated")
+        return dict(known.thresholds)
+
+
+@contextmanager
+def serving(urls: Sequence[str], settings: Settings) -> Iterator[Target]:
+    """The service at `urls`; without any, the settings' profile on a server of our own.
+
+    Raises ValidationError for a service with simulated models, whose accuracy means nothing.
+    """
+    if urls:
+        yield _target(tuple(urls), settings, "")
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+        ephemeral.running(settings, Path(folder)) as service,
+    ):
+        yield _target(service.urls, service.settings, _pipeline(settings))
+
+
+def _target(urls: tuple[str, ...], settings: Settings, pipeline: str) -> Target:
+    with FaceClient(urls[0], timeout=TIMEOUT) as client:
+        ids = {model.name: model.id for model in client.models()}
+    detector, embedder = ids.get("face_detection"), ids.get("face_embedding")
+    if not detector or not embedder:
+        raise ValidationError(f"{urls[0]}: the service does not say which models it has")
+    for name in (detector, embedder):
+        if name.startswith("simulated"):
+            raise ValidationError(f"{urls[0]}: {name} makes its answers up; there is no accuracy")
+    return Target(urls, detector, embedder, f"{detector} {embedder} {pipeline}".strip(), settings)
+
+
+def _pipeline(settings: Settings) -> str:
+    """A digest of our own server's code and options around the models."""
+    digest = hashlib.sha256()
+    package = Path(aurum.__file__).parent
+    for pattern in ("imaging/**/*.py", "pipeline/*.py", "assets/*.json"):
+        for source in sorted(package.glob(pattern)):
+            digest.update(source.read_bytes())
+    options = (settings.detection_size, settings.min_confidence, settings.nms_iou)
+    digest.update(repr(options).encode())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""The gateway before a public server: nginx with our configuration, and its API keys."""

@@ -1,0 +1,16 @@
+"""``python -m aurum.gateway [reload]``: `aurum gateway up` or `reload` where there is no typer."""
+
+import sys
+
+from aurum.errors import OperatorError
+from aurum.gateway import run
+from aurum.settings import Settings
+
+if __name__ == "__main__":
+    try:
+        if sys.argv[1:] == ["reload"]:
+            run.reload(Settings.from_env())
+        else:
+            sys.exit(run.serve(Settings.from_env()))
+    except OperatorError as error:
+        sys.exit(f"aurum.gateway: {error}")

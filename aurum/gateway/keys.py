@@ -1,0 +1,80 @@
+"""The file of API keys: lines of an id and a key's sha256. The keys themselves are not kept.
+
+A plain sha256 is enough, as keys are 256 random bits and not words that somebody chose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from pathlib import Path
+
+from aurum import files
+from aurum.errors import OperatorError
+
+HEADER = "# id and sha256 of an API key, one a line (aurum gateway keys add|list|remove)\n"
+ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# A line of the file, as gateway.js reads it (LINE); and one that both pass over.
+ENTRY = re.compile(r"[ \t]*([A-Za-z0-9._-]{1,64})[ \t]+([0-9a-f]{64})[ \t]*\r?")
+NOTE = re.compile(r"[ \t]*(?:#.*)?\r?", re.DOTALL)
+
+
+class KeyFileError(OperatorError, ValueError):
+    """The file of keys, or an id, is not as it has to be; the message says how."""
+
+
+def digest(key: str) -> str:
+    """What the file keeps of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def read(path: Path) -> list[tuple[str, str]]:
+    """Ids and digests, in order; an id may have several. Raises KeyFileError."""
+    if not path.exists():
+        return []
+    found = []
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), 1):
+        entry = ENTRY.fullmatch(line)
+        if entry:
+            found.append((entry[1], entry[2]))
+        elif not NOTE.fullmatch(line):
+            raise KeyFileError(f"{path}, line {number}: must be an id and a sha256 in lower case")
+    return found
+
+
+def add(path: Path, name: str) -> str:
+    """Make a key for the id `name`, beside any that it has; the key, which nobody can read again.
+
+    Raises KeyFileError.
+    """
+    if not ID.fullmatch(name):
+        raise KeyFileError(
+            f"{name!r}: an id has 1 to 64 letters, digits, dots, dashes, underscores"
+        )
+    key = "aurum_" + secrets.token_urlsafe(32)
+    _write(path, [*read(path), (name, digest(key))])
+    return key
+
+
+def remove(path: Path, name: str, start: str = "") -> int:
+    """Remove the keys of the id `name` whose digest begins with `start`; how many they were.
+
+    Raises KeyFileError if there are none.
+    """
+    before = read(path)
+    kept = [entry for entry in before if entry[0] != name or not entry[1].startswith(start)]
+    if len(kept) == len(before):
+        raise KeyFileError(f"{path} has no such key of {name!r}")
+    _write(path, kept)
+    return len(before) - len(kept)
+
+
+def _write(path: Path, entries: list[tuple[str, str]]) -> None:
+    """Replace the file at once, so that nginx never reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = HEADER + "".join(f"{name} {value}\n" for name, value in entries)
+    # Readable for nginx's workers, which are another user where root starts it; digests are no
+    # secret.
+    files.write(path, text.encode(), mode=0o644)

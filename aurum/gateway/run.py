@@ -1,0 +1,145 @@
+"""Starting nginx as the gateway, in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import BinaryIO
+
+from aurum.gateway import certificate, keys, render
+from aurum.gateway.render import MODULES, GatewayError
+from aurum.settings import Settings
+
+LOOK_UP_EVERY = 5.0  # seconds
+# nginx's errors quote request lines: queries, referrers and our own keys are cut out of them, and
+# what a client may have sent to look like a line of its own.
+_CUT: tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]], ...] = (
+    (re.compile(rb"\?[^\s\"]*"), b"?..."),
+    (re.compile(rb'referrer: "[^"]*"'), b'referrer: "..."'),
+    (re.compile(rb"aurum_[A-Za-z0-9_-]{40,}"), b"aurum_..."),
+    (re.compile(rb"[^\x20-\x7e\n]"), lambda found: b"\\x%02x" % found[0][0]),
+)
+
+
+def installed() -> bool:
+    """Whether nginx and its njs module are here."""
+    return _program() is not None and (MODULES / "ngx_http_js_module.so").is_file()
+
+
+def _program() -> str | None:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def command(settings: Settings) -> list[str]:
+    """nginx's command line, with its configuration written and checked. Raises GatewayError."""
+    if not installed():
+        raise GatewayError(
+            "nginx or its njs module is missing; on Debian or Ubuntu: "
+            "apt-get install nginx libnginx-mod-http-js"
+        )
+    path = render.write(settings)
+    say(certificate.complaint(settings))
+    keys.read(
+        settings.gateway_keys
+    )  # says which line is wrong; nginx would pass over it in silence
+    line = [str(_program()), "-p", str(settings.gateway_folder), "-c", str(path)]
+    check = subprocess.run([*line, "-t"], capture_output=True, text=True, check=False)
+    if check.returncode:
+        raise GatewayError(f"nginx refuses its configuration:\n{check.stderr}")
+    return line
+
+
+def say(complaint: str) -> None:
+    """Tell whoever started this what is wrong, though the gateway can do with it."""
+    if complaint:
+        print(f"aurum.gateway: {complaint}", file=sys.stderr, flush=True)
+
+
+def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], threading.Thread]:
+    """Start nginx; its errors go into `log`, without secrets, by a thread that ends with it."""
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def copy() -> None:
+        assert process.stderr is not None
+        for text in process.stderr:
+            log.write(without_secrets(text))
+            log.flush()
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return process, thread
+
+
+def without_secrets(text: bytes) -> bytes:
+    """A line of nginx's errors without what may hold a key, in printable ASCII."""
+    for pattern, instead in _CUT:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def serve(settings: Settings) -> int:
+    """Run nginx in the foreground until it ends; its exit status.
+
+    SIGTERM, SIGINT and SIGQUIT finish what is in flight, SIGHUP is :func:`reload`. Names of servers
+    are looked up every few seconds, since nginx itself does so only when it reads its
+    configuration.
+    """
+    stopping, changed = threading.Event(), threading.Event()
+    process, errors = start(command(settings), sys.stderr.buffer)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        process.send_signal(signal.SIGQUIT)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda number, frame: changed.set())
+
+    def pause() -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_UP_EVERY)
+        return stopping.is_set() or process.poll() is not None
+
+    follow(settings, pause, changed)
+    status = process.wait()
+    errors.join()
+    return status
+
+
+def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:
+    """Reload the running gateway when its servers' names lead elsewhere, or when told `changed`.
+
+    `pause` waits a little, and says whether that was the end.
+    """
+    last = render.servers(settings)
+    while not pause():
+        try:
+            now = render.servers(settings)
+            if now != last or changed.is_set():
+                reload(settings)
+                last = now
+                changed.clear()
+        except GatewayError as error:  # what runs goes on as it is
+            say(str(error))
+
+
+def reload(settings: Settings) -> None:
+    """Have the running gateway read settings and certificate anew; what is in flight ends as it
+    began.
+
+    Raises GatewayError.
+    """
+    command(settings)
+    file = settings.gateway_folder / "nginx.pid"
+    try:
+        os.kill(int(file.read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ValueError, ProcessLookupError) as error:  # nginx -t leaves it empty
+        raise GatewayError(f"no gateway runs in {settings.gateway_folder}") from error

@@ -1,0 +1,1 @@
+"""How fit for recognition a face is: parts, a total, and a gate."""

@@ -1,0 +1,1 @@
+"""Which models are served: releases, the active one, and the served copy."""

@@ -1,0 +1,223 @@
+"""What a running server serves: a copy of the repositories that nobody but a rollout changes.
+
+Triton looks into its repositories every POLL seconds and loads the versions that appeared. Loading
+by its API would need the API's key, which is on tritonserver's command line for every user of the
+machine to read; so the API stays closed to all, and who may write this folder decides. It is a
+copy, so that neither an editor nor `git pull` changes what a running server does.
+
+A folder that appears or goes as a whole is never seen half written. What is not touched stays
+loaded: Triton 2.51 loads and unloads only the versions that changed.
+"""
+
+from __future__ import annotations
+
+import compileall
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from aurum import files
+from aurum.errors import OperatorError
+from aurum.releases.state import Graph, Release, Store
+from aurum.server.claim import held, lock_of, place
+from aurum.server.preflight import check_graphs
+from aurum.server.runtime import MODELS, REPOSITORIES
+from aurum.settings import Settings
+
+POLL = 1  # seconds
+FLAGS = ("--model-control-mode=poll", f"--repository-poll-secs={POLL}")
+
+# The smallest inputs that they take.
+_PROBES = {
+    "face_detection": ("images", (1, 3, 64, 64)),
+    "face_landmarks": ("crops", (1, 96, 96, 3)),
+    "face_embedding": ("crops", (1, 112, 112, 3)),
+}
+
+
+class LiveError(OperatorError, RuntimeError):
+    """A running server does not load what it should; the message says why."""
+
+
+@contextmanager
+def exclusive(settings: Settings) -> Iterator[None]:
+    """Nobody else starts a server over these repositories, or changes what those serve."""
+    settings.rollout.mkdir(parents=True, exist_ok=True)
+    with files.locked(settings.rollout / "live.lock"):
+        yield
+
+
+class Live:
+    """The copy of one server, from `open` to `close`; the server has the claim on it meanwhile."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self._settings = settings
+        self._log = log
+        self.folder = place(settings)
+        self._card = self.folder.with_suffix(".json")
+        self._laid: list[Path] = []
+
+    def open(self) -> None:
+        """Lay the copy out, of the release in force if there is one, and tell rollouts of it.
+
+        Raises StateError, LiveError and OSError; then nothing is left of it.
+        """
+        with exclusive(self._settings):
+            self.close()  # of a server that was killed
+            try:
+                self._lay_out()
+            except BaseException:
+                self.close()
+                raise
+            card = {
+                "url": self._settings.http_url,
+                "folder": str(self.folder),
+                "log": str(self._log),
+            }
+            files.write(self._card, json.dumps(card).encode())
+
+    def _lay_out(self) -> None:
+        for name in REPOSITORIES:
+            shutil.copytree(
+                self._settings.repositories / name,
+                self.folder / name,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        # Else Python itself would, and Triton would take that for a new version of the step.
+        compileall.compile_dir(self.folder / "python_backends", quiet=2)
+        store = Store(self._settings.rollout)
+        if current := store.load().current:
+            for name, graph in current.graphs.items():
+                model = self.folder / "model_repository" / name
+                for version in _versions(model):
+                    shutil.rmtree(model / str(version))
+                store.put(graph, model / str(graph.version))
+        check_graphs(self.folder)
+        self._laid = [
+            path
+            for name in ("python_backends", "ensembles")
+            for path in (self.folder / name).rglob("*")
+            if path.suffix in (".py", ".pbtxt")
+        ]
+
+    def missing(self) -> str:
+        """What has been removed of the copy, if anything; rollouts exchange versions of models."""
+        models = (self.folder / "model_repository" / name for name in MODELS)
+        if gone := next((path for path in self._laid if not path.exists()), None) or next(
+            (path for path in models if not any(path.glob("*/model.onnx"))), None
+        ):
+            return f"files that it serves were removed: {gone}"
+        return ""
+
+    def close(self) -> None:
+        """Remove the copy."""
+        self._card.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs, as a rollout sees it."""
+
+    url: str
+    folder: Path
+    log: Path
+
+    def versions(self, model: str) -> set[int]:
+        """The versions that it should have loaded."""
+        return _versions(self.folder / "model_repository" / model)
+
+    def holds_more_than(self, release: Release) -> bool:
+        """Whether another release's models are loaded too."""
+        return any(self.versions(name) - {release.graphs[name].version} for name in MODELS)
+
+    def keep(self, release: Release) -> None:
+        """Unload all versions but those of `release`."""
+        for name in MODELS:
+            for version in self.versions(name) - {release.graphs[name].version}:
+                folder = self.folder / "model_repository" / name / str(version)
+                gone = self.folder / f"gone-{name}-{version}"
+                shutil.rmtree(gone, ignore_errors=True)  # of a command that was killed
+                folder.rename(gone)
+                shutil.rmtree(gone)
+
+    def load(self, release: Release, store: Store, timeout: float) -> None:
+        """Load what is missing of a release, and see that each model answers by its id.
+
+        Raises LiveError and StateError.
+        """
+        # It may have failed before, when another release had this number.
+        failed = {name: self._failures(name, graph) for name, graph in release.graphs.items()}
+        for name, graph in release.graphs.items():
+            if graph.version not in self.versions(name):
+                store.put(graph, self.folder / "model_repository" / name / str(graph.version))
+        deadline = time.monotonic() + timeout
+        for name, graph in release.graphs.items():
+            while not self._ready(name, graph):
+                failures = self._failures(name, graph)
+                if len(failures) > len(failed[name]):
+                    raise LiveError(f"{self.url}: {failures[-1]}")
+                if time.monotonic() > deadline:
+                    raise LiveError(
+                        f"{self.url} did not load version {graph.version} of {name} in time "
+                        f"(log: {self.log})"
+                    )
+                time.sleep(0.1)
+            self._probe(name, graph)
+
+    def _failures(self, name: str, graph: Graph) -> list[str]:
+        said = f"failed to load '{name}' version {graph.version}"
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []  # somebody tidied up
+        return [line[line.index(said) :] for line in lines if said in line]
+
+    def _ready(self, name: str, graph: Graph) -> bool:
+        url = f"{self.url}/v2/models/{name}/versions/{graph.version}/ready"
+        try:
+            return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False  # it is starting
+
+    def _probe(self, name: str, graph: Graph) -> None:
+        # 20 MB, which `aurum up`, that never comes here, would keep for good.
+        import numpy as np  # noqa: PLC0415
+        import tritonclient.http as triton  # noqa: PLC0415
+
+        tensor, shape = _PROBES[name]
+        given = triton.InferInput(tensor, list(shape), "UINT8")
+        given.set_data_from_numpy(np.zeros(shape, np.uint8))
+        try:
+            with triton.InferenceServerClient(self.url.partition("://")[2]) as client:
+                answer = client.infer(name, [given], model_version=str(graph.version))
+        except (triton.InferenceServerException, OSError) as error:
+            raise LiveError(f"{self.url}: {name} of {graph.id} gives no answer: {error}") from error
+        said = answer.as_numpy("model").reshape(-1)[0].decode()
+        if said != graph.id:
+            raise LiveError(f"{self.url}: {name} answers as {said} instead of {graph.id}")
+
+
+def servers(settings: Settings) -> list[Running]:
+    """The servers that run over these repositories."""
+    found = []
+    for path in sorted((settings.rollout / "live").glob("*.json")):
+        if held(lock_of(path)):  # its server lives, and so the card is true
+            with suppress(FileNotFoundError):  # it stops just now
+                content: Mapping[str, str] = json.loads(path.read_text())
+                found.append(Running(content["url"], Path(content["folder"]), Path(content["log"])))
+    return found
+
+
+def _versions(model: Path) -> set[int]:
+    """Raises LiveError where somebody has removed the folder."""
+    try:
+        return {int(path.name) for path in model.iterdir() if path.name.isdecimal()}
+    except FileNotFoundError:
+        raise LiveError(f"{model}, which a server serves, is missing") from None

@@ -1,0 +1,134 @@
+"""The usual alternative: FastAPI and uvicorn over the same models, one worker a core.
+
+Written as well as its users would write it: models loaded once a worker, the photo as the raw body,
+the work in a thread so that the event loop stays free, numbers as compact JSON.
+
+Each worker has a port of its own, and whoever loads them shares the connections out evenly, as a
+balancer before them would: of `uvicorn --workers` on one socket, a single worker now and then takes
+all the connections of a benchmark, and the peer would look half as fast as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+
+import cv2
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from aurum.errors import OperatorError
+from aurum.pipeline.request import RequestError
+from aurum.server.ephemeral import free_ports
+from aurum.settings import Settings
+from benchmarks.baselines import local
+from benchmarks.baselines.plain import PlainService
+
+_KIND = "AURUM_BENCH_PEER"  # which models: plain or served
+
+app = FastAPI()
+
+
+class PeerError(OperatorError, RuntimeError):
+    """The peer did not start; its log is above."""
+
+
+# One at a time: a worker has one core, and more threads on it only evict each other's caches.
+_worker = ThreadPoolExecutor(1)
+
+
+@cache
+def _service() -> local.LocalService | PlainService:
+    cv2.setNumThreads(1)
+    return local.load(os.environ[_KIND], Settings.from_env())
+
+
+def _answer(image: bytes) -> bytes:
+    faces, embeddings, judged = _service().analyze(image)
+    return orjson.dumps(
+        {
+            "boxes": faces.boxes,
+            "landmarks": faces.landmarks,
+            "scores": faces.scores,
+            "embeddings": embeddings,
+            "quality": judged.quality,
+            "quality_parts": judged.parts,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+
+
+@app.get("/ready")
+def ready() -> str:
+    """Answers once this worker's models are loaded."""
+    _service()
+    return "ready"
+
+
+@app.post("/analyze")
+async def analyze(request: Request) -> Response:
+    """The faces of the photo in the body."""
+    image = await request.body()
+    try:
+        body = await asyncio.get_running_loop().run_in_executor(_worker, _answer, image)
+    except RequestError as error:
+        return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+    return Response(body, media_type="application/json")
+
+
+@contextmanager
+def running(kinds: Sequence[str], settings: Settings) -> Iterator[dict[str, list[str]]]:
+    """Serve on loopback, over `plain` or `served` models, with one process a core for each kind.
+
+    Gives the addresses of /analyze of each kind's workers.
+    """
+    workers = [kind for kind in kinds for _ in os.sched_getaffinity(0)]
+    ports = free_ports(len(workers))
+    urls: dict[str, list[str]] = {kind: [] for kind in kinds}
+    with ExitStack() as stack:
+        # All are started before the first is waited for.
+        peers = [
+            stack.enter_context(_started(kind, settings, port))
+            for kind, port in zip(workers, ports, strict=True)
+        ]
+        for kind, port, process in zip(workers, ports, peers, strict=True):
+            _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
+            urls[kind].append(f"http://127.0.0.1:{port}/analyze")
+        yield urls
+
+
+@contextmanager
+def _started(kind: str, settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    # uvloop, as uvicorn[standard] has it.
+    options = f"--port={port} --loop=uvloop --no-access-log --log-level=warning"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "benchmarks.baselines.competitor:app", *options.split()],
+        env={**os.environ, **settings.to_env(), _KIND: kind, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own http address
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise PeerError(f"the peer did not answer at {url}")

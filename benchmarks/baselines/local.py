@@ -1,0 +1,81 @@
+"""The served graphs and the service's image code, called in process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from aurum.imaging.faces import Candidates
+from aurum.imaging.letterbox import planar
+from aurum.models import build
+from aurum.pipeline.embed import Embedded, from_graph
+from aurum.pipeline.find import Found, find_faces
+from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.request import parse_options
+from aurum.settings import Settings
+from benchmarks.baselines import plain
+
+PLAIN, SERVED = "plain", "served"
+
+
+class LocalService:
+    """What `analyze_faces` does, with one thread and no server.
+
+    `graphs` are the served graphs by name, as `aurum.models.build.prepare` gives them; `parameters`
+    are a request's, as JSON.
+    """
+
+    def __init__(
+        self, graphs: Mapping[str, Path], settings: Settings, parameters: str = ""
+    ) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._sessions = {
+            name: ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for name, path in graphs.items()
+        }
+        self._settings = settings
+        self._options = parse_options(parameters, settings)
+        self.models = Models(self._detect, self._refine, self._embed)
+
+    def analyze(self, image: bytes) -> plain.Analysis:
+        """The faces of an encoded photo, their embeddings and their quality."""
+        return plain.analyze(image, self._options, self._settings, self.models)
+
+    def find(self, image: bytes) -> Found:
+        """The faces of an encoded photo, which can cut their crops."""
+        return find_faces(image, self._options, self._settings, self.models)
+
+    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+        names = ["boxes", "landmarks", "scores", "model", "upright"]
+        boxes, landmarks, scores, model, upright = self._sessions["face_detection"].run(
+            names, {"images": planar(image)[None]}
+        )
+        candidates = Candidates(boxes[0], landmarks[0], scores[0])
+        return Seen(candidates, str(model[0, 0]).encode(), float(upright[0, 0]))
+
+    def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        landmarks, scores = self._sessions["face_landmarks"].run(
+            ["landmarks", "scores"], {"crops": crops}
+        )
+        return landmarks, scores[:, 0]
+
+    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+        embedding, norm, model, calibration = self._sessions["face_embedding"].run(
+            ["embedding", "norm", "model", "calibration"], {"crops": crops}
+        )
+        return from_graph(embedding, norm, str(model[0, 0]).encode(), calibration)
+
+
+def load(kind: str, settings: Settings) -> LocalService | plain.PlainService:
+    """The service in this process: over the `plain` upstream files, or over the `served` graphs.
+
+    Where there is no plain service of the profile (simulated models have no upstream), the served
+    graphs stand in for it.
+    """
+    upstream = plain.load(settings) if kind == PLAIN else None
+    return upstream or LocalService(build.prepare(settings).graphs, settings)

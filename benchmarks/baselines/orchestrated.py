@@ -1,0 +1,79 @@
+"""The pipeline in the client: it decodes, calls the detector, cuts the crops, calls the embedder.
+
+What people do without ensembles. The clients run on the same machine as the server, so their CPU
+is part of what is measured, as the pipelines' is in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+
+from aurum.imaging.faces import Candidates
+from aurum.imaging.letterbox import planar
+from aurum.pipeline.embed import Embedded, from_graph
+from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.request import parse_options
+from aurum.settings import Settings
+from benchmarks.baselines import in_process, plain
+from benchmarks.baselines.plain import Analysis
+from benchmarks.load.outcome import Load
+
+
+class Orchestrator:
+    """One client, with a connection of its own."""
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        # Without options of its own a channel would share its connection with the others.
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        self._client = triton.InferenceServerClient(address, channel_args=own)
+        self._settings = settings
+        self._options = parse_options("", settings)
+        self._models = Models(self._detect, self._refine, self._embed)
+
+    def analyze(self, image: bytes) -> Analysis:
+        """The faces of an encoded photo, their embeddings and their quality."""
+        return plain.analyze(image, self._options, self._settings, self._models)
+
+    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+        names = ["boxes", "landmarks", "scores", "model", "upright"]
+        boxes, landmarks, scores, model, upright = self._call(
+            "face_detection", "images", planar(image)[None], names
+        )
+        return Seen(Candidates(boxes[0], landmarks[0], scores[0]), model[0, 0], upright[0, 0])
+
+    def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        landmarks, scores = self._call("face_landmarks", "crops", crops, ["landmarks", "scores"])
+        return landmarks, scores[:, 0]
+
+    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+        names = ["embedding", "norm", "model", "calibration"]
+        embedding, norm, model, calibration = self._call("face_embedding", "crops", crops, names)
+        return from_graph(embedding, norm, model[0, 0], calibration)
+
+    def _call(
+        self, model: str, name: str, value: NDArray[np.uint8], outputs: list[str]
+    ) -> list[Any]:
+        tensor = triton.InferInput(name, list(value.shape), "UINT8")
+        tensor.set_data_from_numpy(value)
+        wanted = [triton.InferRequestedOutput(output) for output in outputs]
+        answer = self._client.infer(model, [tensor], outputs=wanted)
+        return [answer.as_numpy(output) for output in outputs]
+
+
+def run(grpc_url: str, settings: Settings, photo: bytes, clients: int, seconds: float) -> Load:
+    """Analyze `photo` from `clients` threads of as many processes as there are cores."""
+    workers = min(clients, in_process.cores())
+    threads = [len(range(index, clients, workers)) for index in range(workers)]
+    address = grpc_url.partition("://")[2]
+    return in_process.across(threads, client, (address, settings, photo), seconds)
+
+
+def client(address: str, settings: Settings, photo: bytes) -> Callable[[], object]:
+    """Work: one photo after the other, through a client of its own."""
+    orchestrator = Orchestrator(address, settings)
+    return lambda: orchestrator.analyze(photo)

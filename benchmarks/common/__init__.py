@@ -1,0 +1,1 @@
+"""What all benchmarks share: raw rows, the machine's facts, processes."""

@@ -1,0 +1,25 @@
+"""What is measured, as the raw rows and the report call it."""
+
+SERVICE = "service, HTTP"
+SERVICE_GRPC = "service, gRPC"
+PEER = "peer"
+PEER_SERVED = "peer over the served graphs"
+ORCHESTRATED = "client-orchestrated, gRPC"
+FLOOR = "plain floor"
+FLOOR_SERVED = "served floor"
+
+EMBEDDING = "face_embedding"
+EMBEDDING_IN_PROCESS = "face_embedding's graph, in process"
+DETECTION = "face_detection"
+ALIGNED = "embed_face, aligned"
+PHOTO = "analyze_faces"
+
+MIXED = "mixed"
+ONE_FACE = "one face"
+
+WITHOUT_GATEWAY = "one server, no gateway"
+GATEWAY_ONE = "gateway, one server"
+GATEWAY_TWO = "gateway, two servers"
+GATEWAY_ONE_PINNED = "gateway, one server with one core"
+GATEWAY_TWO_PINNED = "gateway, two servers with one core each"
+GATEWAY_KILLED = "gateway, two servers, one killed"

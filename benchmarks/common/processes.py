@@ -1,0 +1,86 @@
+"""Memory and CPU time of a server and of all the processes it started."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from benchmarks.load.meanwhile import repeated
+from benchmarks.load.outcome import Load
+
+MEGABYTE = 10**6
+
+
+def tree(pid: int) -> Iterator[psutil.Process]:
+    """The process and all that came from it."""
+    root = psutil.Process(pid)
+    yield root
+    yield from root.children(recursive=True)
+
+
+def pss(pid: int) -> dict[str, float]:
+    """Proportional set size of each process, in 10^6 bytes."""
+    sizes: dict[str, float] = {}
+    for process in tree(pid):
+        unique = _unique(name(process), sizes)
+        sizes[unique] = process.memory_full_info().pss / MEGABYTE
+    return sizes
+
+
+def memory(*pids: int) -> float:
+    """Proportional set size of all of them together, in 10^6 bytes."""
+    return sum(sum(pss(pid).values()) for pid in pids)
+
+
+@contextmanager
+def sampled(*pids: int, period: float) -> Iterator[list[float]]:
+    """`memory` now and every `period` seconds meanwhile, as long as all live."""
+    samples = [memory(*pids)]
+
+    def sample() -> None:
+        with suppress(psutil.NoSuchProcess):
+            samples.append(memory(*pids))
+
+    with repeated(sample, period):
+        yield samples
+
+
+def cpu_seconds(*pids: int) -> float:
+    """CPU time of all of them so far, in user mode and in the kernel; of ended children, too."""
+    times = [process.cpu_times() for pid in pids for process in tree(pid)]
+    return float(
+        sum(time.user + time.system + time.children_user + time.children_system for time in times)
+    )
+
+
+def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]:
+    """What `measure` gives, and the CPU time a request of a process and its children in ms.
+
+    The time is NaN where nothing was answered, or the process is not known (None).
+    """
+    before = cpu_seconds(pid) if pid else math.nan
+    load = measure()
+    spent = cpu_seconds(pid) - before if pid else math.nan
+    return load, spent * 1000 / load.requests if load.requests else math.nan
+
+
+def name(process: psutil.Process) -> str:
+    """`tritonserver`, or the step that a Python stub runs."""
+    command = process.cmdline()
+    if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
+        return str(process.name())
+    # The last but one argument is the model's instance, such as each_face_0_0.
+    return re.sub(r"(_\d+)+$", "", command[-2])
+
+
+def _unique(name: str, taken: dict[str, float]) -> str:
+    """`name`, or with a number where several processes share it."""
+    number, chosen = 1, name
+    while chosen in taken:
+        number += 1
+        chosen = f"{name} {number}"
+    return chosen

@@ -1,0 +1,189 @@
+"""Locust without its web UI: runs of a given load, and the highest rate that the service holds."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from aurum.errors import OperatorError
+from aurum.settings import CHECKOUT
+from benchmarks.load.outcome import Load
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+PHOTOS = CHECKOUT / "aurum" / "assets"
+# What "held" means: so fast, and as many answers as were to be asked for.
+P95_LIMIT_MS = 100.0
+MIN_SHARE = 0.95
+
+
+class LocustError(OperatorError, RuntimeError):
+    """Locust itself failed (not the service under it); the message has its last lines."""
+
+
+def run(
+    url: str,
+    folder: Path,
+    *,
+    users: int,
+    seconds: float,
+    rate: float = 0.0,
+    photos: Path = PHOTOS,
+) -> Load:
+    """Load the server at `url` (http://, https:// or grpc://) and read what Locust measured.
+
+    Args:
+        url: the server; its scheme chooses the protocol.
+        folder: gets Locust's CSV files, HTML report and log.
+        users: how many users there are, each waiting for its answer.
+        seconds: how long.
+        rate: photos a second of all users together; 0: as fast as the answers come.
+        photos: a photo or a folder of photos, uploaded in turn.
+
+    Raises:
+        LocustError: it could not run, or sent nothing.
+    """
+    scheme, _, address = url.partition("://")
+    if scheme in ("http", "https"):
+        target = ["HttpFaces", f"--host={url}"]
+    elif scheme == "grpc":
+        target = ["GrpcFaces", f"--grpc-host={address}"]
+    else:
+        raise LocustError(f"{url}: the address must begin with http://, https:// or grpc://")
+    if not photos.exists():
+        raise LocustError(f"{photos}: there is no such photo or folder")
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "locust.log"
+    for old in folder.glob("*.csv"):
+        old.unlink()
+    command = [
+        *(sys.executable, "-m", "locust", f"--locustfile={LOCUSTFILE}", *target),
+        *("--headless", "--only-summary", "--exit-code-on-error=0", "--stop-timeout=10"),
+        *(f"--users={users}", f"--spawn-rate={users}", f"--run-time={math.ceil(seconds)}s"),
+        *(f"--photos={photos.resolve()}", f"--rate={rate / users}"),
+        *(f"--csv={folder / 'locust'}", f"--final-csv={folder / 'final'}"),
+        f"--html={folder / 'locust.html'}",
+    ]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            code = process.wait(timeout=seconds + 60)
+        except subprocess.TimeoutExpired:
+            raise LocustError(f"Locust did not end:\n{_end(log)}") from None
+        finally:
+            process.kill()
+            process.wait()
+    stats = folder / "final_stats.csv"
+    if code or not stats.is_file():
+        raise LocustError(f"Locust ended with {code}:\n{_end(log)}")
+    if bugs := list(csv.DictReader((folder / "final_exceptions.csv").open())):
+        raise LocustError(f"Locust's users broke down ({bugs[0]['Message']}):\n{_end(log)}")
+    load = parse(stats.read_text(), (folder / "final_failures.csv").read_text())
+    if not load.requests:
+        raise LocustError(f"Locust sent nothing:\n{_end(log)}")
+    return load
+
+
+def parse(stats: str, failures: str = "") -> Load:
+    """Read Locust's CSVs of statistics and of failures. Raises LocustError if they are others."""
+    try:
+        (row,) = (row for row in csv.DictReader(stats.splitlines()) if row["Name"] == "Aggregated")
+        return Load(
+            requests=int(row["Request Count"]),
+            failures=int(row["Failure Count"]),
+            rate=float(row["Requests/s"]),
+            # Without a request Locust writes N/A.
+            p50=_milliseconds(row["50%"]),
+            p95=_milliseconds(row["95%"]),
+            p99=_milliseconds(row["99%"]),
+            reasons={
+                _reason(row["Error"]): int(row["Occurrences"])
+                for row in csv.DictReader(failures.splitlines())
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LocustError(f"Locust's CSV lacks or breaks {error}:\n{stats}{failures}") from None
+
+
+def held(load: Load, rate: float, limit_ms: float = P95_LIMIT_MS) -> bool:
+    """Whether `load` was all of `rate`, fast enough, and without failures."""
+    return not load.failures and load.p95 < limit_ms and load.rate >= MIN_SHARE * rate
+
+
+def find_held_rate(
+    measure: Callable[[float], Load],
+    *,
+    start: float = 10.0,
+    growth: float = 1.5,
+    precision: float = 0.05,
+    limit_ms: float = P95_LIMIT_MS,
+    trials: int = 100,
+) -> tuple[float, dict[float, Load]]:
+    """Find the highest rate (photos a second) that the service holds.
+
+    The rate grows by the factor `growth` until one is not held (or shrinks until one is); then the
+    gap is halved until it is narrower than `precision`, as a share of the rate.
+
+    Args:
+        measure: loads the service with a rate and says what came of it.
+        start: the first rate.
+        growth: more than 1.
+        precision: share of the rate.
+        limit_ms: what the 95th percentile of the latencies must stay below.
+        trials: the most rates to try; the search may then end before it is that precise.
+
+    Returns:
+        The highest rate that was held, 0 if none was, and all that was measured.
+    """
+    tried: dict[float, Load] = {}
+
+    def holds(rate: float) -> bool:
+        tried[rate] = measure(rate)
+        return held(tried[rate], rate, limit_ms)
+
+    low, high = (start, math.inf) if holds(start) else (0.0, start)
+    while (low == 0.0 or high == math.inf) and len(tried) < trials:
+        rate = low * growth if low else high / growth
+        if rate < 1:
+            return 0.0, tried
+        low, high = (rate, high) if holds(rate) else (low, rate)
+    while low and high - low > precision * high and len(tried) < trials:
+        rate = (low + high) / 2
+        low, high = (rate, high) if holds(rate) else (low, rate)
+    return low, tried
+
+
+def run_rate(url: str, folder: Path, rate: float, *, seconds: float, photos: Path = PHOTOS) -> Load:
+    """Load the server with `rate` photos a second, whether or not it keeps up.
+
+    So many users that each has a turn a second: only an answer that takes longer than that would
+    hold its user's next photo back, and by then the rate is not held anyway.
+    """
+    users = math.ceil(rate)
+    return run(url, folder, users=users, seconds=seconds, rate=rate, photos=photos)
+
+
+def _milliseconds(text: str) -> float:
+    return math.nan if text == "N/A" else float(text)
+
+
+def _reason(error: str) -> str:
+    """Without the exception that Locust wraps it in."""
+    match = re.fullmatch(r"CatchResponseError\('(.*)'\)", error)
+    return match[1] if match else error
+
+
+def _end(log: Path, lines: int = 8) -> str:
+    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

@@ -1,0 +1,133 @@
+"""Closed-loop HTTP load by wrk (Debian: wrk), which itself costs next to no CPU."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import tritonclient.http as triton
+from numpy.typing import NDArray
+
+from aurum.errors import OperatorError
+from benchmarks.load.outcome import Load
+
+# wrk hands its figures to done(); percentiles are in microseconds.
+_SCRIPT = """
+local ports, threads = { %(ports)s }, 0
+setup = function(thread)
+  threads = threads + 1
+  thread.addr = wrk.lookup(wrk.host, ports[threads])[1]
+end
+wrk.method = "POST"
+local file = io.open("%(body)s", "rb")
+wrk.body = file:read("*a")
+file:close()
+wrk.headers["Content-Type"] = "application/octet-stream"
+wrk.headers["Inference-Header-Content-Length"] = "%(header)d"
+%(headers)s
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    'RESULT {"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"reasons":{' ..
+    '"connect":%%d,"read":%%d,"write":%%d,"status":%%d,"timeout":%%d}}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
+    latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
+    e.connect, e.read, e.write, e.status, e.timeout))
+end
+"""
+
+
+_NONE: Mapping[str, str] = {}
+
+
+class WrkError(OperatorError, RuntimeError):
+    """wrk is missing or failed; the message says which."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body of a request to Triton: `header` bytes of JSON, then the tensors as they are.
+
+    Without JSON the body is the one tensor, which for a BYTES input is the photo itself.
+    """
+
+    data: bytes
+    header: int = 0
+
+
+def body(
+    tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, object] | None = None
+) -> Body:
+    """The body of a request with these inputs, answered in binary."""
+    inputs = []
+    for name, value in tensors.items():
+        kind = "BYTES" if value.dtype == np.object_ else "UINT8"
+        inputs.append(triton.InferInput(name, list(value.shape), kind))
+        inputs[-1].set_data_from_numpy(value)
+    data, header = triton.InferenceServerClient.generate_request_body(
+        inputs, parameters=dict(parameters) if parameters else None
+    )
+    return Body(data, header)
+
+
+def post(
+    url: str, body: Body, clients: int, seconds: int, headers: Mapping[str, str] = _NONE
+) -> Load:
+    """Post `body` from `clients` connections, each sending again after each answer.
+
+    The headers are those of Triton, which other servers ignore, and `headers`. `seconds` is whole,
+    as wrk wants it. wrk looks at no certificate. Raises WrkError.
+    """
+    return spread([url], body, clients, seconds, headers)
+
+
+def spread(
+    urls: Sequence[str],
+    body: Body,
+    clients: int,
+    seconds: int,
+    headers: Mapping[str, str] = _NONE,
+) -> Load:
+    """As `post`, with the connections shared out evenly among `urls`, which differ in their port.
+
+    `clients` must be a multiple of their number; fewer go to the first ones alone.
+    """
+    chosen = urls[:clients]
+    program = shutil.which("wrk")
+    if program is None:
+        raise WrkError("wrk is missing; on Debian or Ubuntu: apt-get install wrk")
+    with tempfile.TemporaryDirectory(prefix="aurum-wrk-") as folder:
+        data, script = Path(folder) / "body", Path(folder) / "post.lua"
+        data.write_bytes(body.data)
+        ports = ", ".join(f'"{urlsplit(url).port or 80}"' for url in chosen)
+        more = "\n".join(f'wrk.headers["{name}"] = "{text}"' for name, text in headers.items())
+        values = {"body": data, "header": body.header, "headers": more, "ports": ports}
+        script.write_text(_SCRIPT % values)
+        # wrk gives each of its threads as many connections, and the script each its port.
+        command = [program, f"-t{len(chosen)}", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
+        result = subprocess.run(
+            [*command, "--latency", f"--script={script}", chosen[0]],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT ")]
+    if result.returncode or not lines:
+        raise WrkError(f"wrk failed: {result.stderr or result.stdout}")
+    return _load(json.loads(lines[0].removeprefix("RESULT ")))
+
+
+def _load(told: Mapping[str, Any]) -> Load:
+    reasons = {name: count for name, count in told["reasons"].items() if count}
+    p50, p95, p99 = (told[name] if told["requests"] else math.nan for name in ("p50", "p95", "p99"))
+    rate = told["requests"] / told["seconds"]
+    return Load(told["requests"], sum(reasons.values()), rate, p50, p95, p99, reasons)

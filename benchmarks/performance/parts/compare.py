@@ -1,0 +1,74 @@
+"""The service against what people would build instead, and against no server at all.
+
+Interleaved: every round measures everything once, so that ratios are of the same minute.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.baselines import competitor, in_process, orchestrated
+from benchmarks.baselines.local import PLAIN, SERVED
+from benchmarks.common import names
+from benchmarks.common.rows import Run
+from benchmarks.load import inputs, perf_analyzer, wrk
+from benchmarks.load.outcome import Load
+from benchmarks.performance.bench import Bench
+
+Step = tuple[str, int, Callable[[], Load]]
+
+
+def measure(bench: Bench) -> None:
+    """Write `compare.csv`."""
+    table = bench.table("compare", Run)
+    photo = bench.photo.read_bytes()
+    with (
+        tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+        competitor.running((PLAIN, SERVED), bench.settings) as urls,
+    ):
+        peers = {names.PEER: urls[PLAIN], names.PEER_SERVED: urls[SERVED]}
+        for addresses in ([bench.infer("analyze_faces")], *peers.values()):
+            wrk.spread(addresses, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
+        for index, (what, clients, load) in bench.rounds(
+            "compare", _steps(bench, photo, peers, Path(folder))
+        ):
+            result, cpu = bench.with_cpu(load) if what == names.SERVICE else (load(), float("nan"))
+            table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
+
+
+def _steps(bench: Bench, photo: bytes, peers: dict[str, list[str]], folder: Path) -> list[Step]:
+    seconds = bench.suite.seconds
+    body = wrk.Body(photo)
+    workload = inputs.photos_of("analyze_faces", [photo], folder)
+
+    def post(urls: list[str], clients: int) -> Callable[[], Load]:
+        return lambda: wrk.spread(urls, body, clients, seconds)
+
+    def floor(kind: str) -> Callable[[], Load]:
+        arguments = (kind, bench.settings, photo)
+        return lambda: in_process.run(in_process.analyze, arguments, seconds, in_process.cores())
+
+    def over_grpc(clients: int) -> Callable[[], Load]:
+        plan = perf_analyzer.steady(seconds)
+        return lambda: perf_analyzer.run(bench.grpc, workload, clients, folder, plan).load
+
+    def by_client(clients: int) -> Callable[[], Load]:
+        arguments = (bench.grpc, bench.settings, photo, clients, seconds)
+        return lambda: orchestrated.run(*arguments)
+
+    steps: list[Step] = [
+        (names.FLOOR, in_process.cores(), floor(PLAIN)),
+        (names.FLOOR_SERVED, in_process.cores(), floor(SERVED)),
+    ]
+    for clients in bench.suite.clients:
+        steps.append((names.SERVICE, clients, post([bench.infer("analyze_faces")], clients)))
+        steps.append((names.PEER, clients, post(peers[names.PEER], clients)))
+    for clients in bench.suite.side_clients:
+        steps += [
+            (names.SERVICE_GRPC, clients, over_grpc(clients)),
+            (names.PEER_SERVED, clients, post(peers[names.PEER_SERVED], clients)),
+            (names.ORCHESTRATED, clients, by_client(clients)),
+        ]
+    return steps

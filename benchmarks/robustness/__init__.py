@@ -1,0 +1,1 @@
+"""What the service does with hostile input, kills, freezes and greedy neighbours."""

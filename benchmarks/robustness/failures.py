@@ -1,0 +1,203 @@
+"""``python -m benchmarks.robustness.failures``: each process of a supervised server is killed
+under load.
+
+Writes `failures.csv` and `machine.json`: how long it took until the server answered again, and what
+became of the requests of clients that try again (docs/design/failures.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+from aurum_client import AurumError, FaceClient
+
+from aurum.models.parity import PHOTO
+from aurum.server.ephemeral import furnish
+from aurum.settings import Settings
+from benchmarks.common import machine, processes
+from benchmarks.common.rows import Failure, Table, read
+from benchmarks.performance.bench import alternating
+
+PARTS = ("each_face", "largest_face", "tritonserver")
+# Clients that outlast a restart: the waits between so many tries are 20 s together, on average.
+RETRIES, TIMEOUT = 25, 60.0
+CALLS = (("grpc", "analyze"), ("http", "analyze"), ("grpc", "embed"), ("http", "detect"))
+BEFORE, AFTER = 2.0, 1.0  # seconds of load before the kill, and after the recovery
+PATIENCE = 120.0  # seconds for a start
+
+
+class Clients:
+    """Four clients that ask without a pause, over both protocols; what became of each request."""
+
+    def __init__(self, settings: Settings, retries: int = RETRIES) -> None:
+        self.seconds: list[float] = []  # of each request that was answered
+        self.errors: list[AurumError] = []
+        self._stop = threading.Event()
+        urls = {"http": settings.http_url, "grpc": settings.grpc_url}
+        self._threads = [
+            threading.Thread(target=self._ask, args=(urls[protocol], call, retries))
+            for protocol, call in CALLS
+        ]
+
+    def _ask(self, url: str, call: str, retries: int) -> None:
+        photo = PHOTO.read_bytes()
+        with FaceClient(url, timeout=TIMEOUT, retries=retries) as client:
+            while not self._stop.is_set():
+                start = time.perf_counter()
+                try:
+                    getattr(client, call)(photo)
+                    self.seconds.append(time.perf_counter() - start)
+                except AurumError as error:
+                    self.errors.append(error)
+
+    def __enter__(self) -> Clients:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def part(up: int, name: str) -> psutil.Process:
+    """The process of tritonserver below `aurum up`, or of the Python stub of a step."""
+    (server,) = psutil.Process(up).children()
+    if name == "tritonserver":
+        return server
+    return next(child for child in server.children() if processes.name(child) == name)
+
+
+def kill(up: int, name: str, settings: Settings) -> float:
+    """Kill it; the seconds until another tritonserver answers through both steps."""
+    old = part(up, "tritonserver").pid
+    part(up, name).kill()
+    start = time.perf_counter()
+    while True:
+        children = psutil.Process(up).children()
+        if [child.pid for child in children] not in ([], [old]) and _answers(settings):
+            return time.perf_counter() - start
+        if time.perf_counter() - start > PATIENCE:
+            raise TimeoutError(f"no answer {PATIENCE:g} s after the death of {name}")
+        time.sleep(0.02)
+
+
+def _answers(settings: Settings) -> bool:
+    photo = PHOTO.read_bytes()
+    try:
+        with FaceClient(settings.http_url, timeout=5, retries=0) as client:
+            client.analyze(photo)
+            client.embed(photo)
+    except AurumError:
+        return False
+    return True
+
+
+@contextmanager
+def launched(settings: Settings, output: int = subprocess.DEVNULL) -> Iterator[int]:
+    """`aurum up` as a process, whose output goes to that descriptor; its id."""
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("aurum"), "up"],
+        env={**os.environ, **settings.to_env()},
+        stdout=output,
+    ) as process:
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+def wait_for_answers(up: int, settings: Settings) -> None:
+    """Wait until it answers; raises RuntimeError where it ends, or takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    process = psutil.Process(up)
+    while not _answers(settings):
+        if process.status() == psutil.STATUS_ZOMBIE or time.monotonic() > deadline:
+            raise RuntimeError("aurum up does not answer")
+        time.sleep(0.1)
+
+
+@contextmanager
+def supervised(settings: Settings) -> Iterator[int]:
+    """`aurum up` as a process, which answers; its id."""
+    with launched(settings) as up:
+        wait_for_answers(up, settings)
+        yield up
+
+
+def measure(out: Path, rounds: int, settings: Settings) -> None:
+    """Write both files into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    busy = psutil.cpu_percent(5)  # by others: nothing of ours runs yet
+    with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
+        settings, prepared = furnish(settings, Path(folder) / "repositories")
+        settings = replace(settings, profile=prepared.profile.name, playground=False)
+        table = Table(out / "failures.csv", Failure)
+        for index, name in alternating(rounds, PARTS):
+            with supervised(settings) as up:
+                if not index and name == PARTS[0]:
+                    facts = machine.facts(prepared.ids, settings.http_url)
+                    text = json.dumps({**facts, "busy_before_percent": busy}, indent=2)
+                    (out / "machine.json").write_text(text + "\n")
+                row = _killed(up, index, name, settings)
+            table.add(row)
+            print(row, flush=True)
+
+
+def _killed(up: int, index: int, name: str, settings: Settings) -> Failure:
+    with Clients(settings) as clients:
+        time.sleep(BEFORE)
+        recovery = kill(up, name, settings)
+        time.sleep(AFTER)
+    requests, failed = len(clients.seconds), len(clients.errors)
+    return Failure(
+        index, name, recovery, requests + failed, failed, max(clients.seconds, default=0.0)
+    )
+
+
+def summary(rows: list[Failure]) -> str:
+    """The figures of docs/design/failures.md, as a Markdown table."""
+    lines = ["| killed | recovery, s | slowest request, s | requests | failed |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name in PARTS:
+        of = [row for row in rows if row.killed == name]
+        if of:
+            times = [row.recovery_s for row in of]
+            slowest = [row.slowest_s for row in of]
+            lines.append(
+                f"| `{name}` | {_spread(times)} | {_spread(slowest)} "
+                f"| {sum(row.requests for row in of)} | {sum(row.failed for row in of)} |"
+            )
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--rounds", type=int, default=5, help="kills of each process")
+    given = parser.parse_args()
+    measure(given.out, given.rounds, Settings.from_env())
+    print(summary(read(given.out / "failures.csv", Failure)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""``python -m benchmarks.robustness.hostile``: hostile images and requests, to the real service.
+
+Exit codes: 0 every answer was one that the contract allows; 1 some was not; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from aurum.errors import OperatorError
+from aurum.settings import CHECKOUT, Settings
+from benchmarks.robustness.hostile.cases import case
+from benchmarks.robustness.hostile.judge import WrongAnswerError
+from benchmarks.robustness.hostile.report import write
+from benchmarks.robustness.hostile.run import keep, one_of_each, run, weigh
+from benchmarks.robustness.hostile.send import Address
+from benchmarks.robustness.hostile.served import Served, served
+
+AGAIN = 300  # cases that are sent once more, to see what each costs
+OUT = CHECKOUT / ".aurum" / "hostile"
+
+
+def main() -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.robustness.hostile", description=__doc__
+    )
+    parser.add_argument("--count", type=int, default=10_000, help="how many cases")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--case", type=int, help="only this number, as a report names it")
+    parser.add_argument("--clients", type=int, default=8, help="requests at a time")
+    parser.add_argument("--servers", type=int, default=2, help="tritonservers behind the gateway")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the report")
+    parser.add_argument("--url", nargs=2, metavar=("HTTP", "GRPC"), help="a server that runs")
+    parser.add_argument("--key", default="", help="API key of its gateway")
+    parser.add_argument("--ca", type=Path, help="certificate that its gateway's is signed by")
+    given = parser.parse_args()
+    numbers = range(given.count) if given.case is None else [given.case]
+    failures = given.out / "failures"
+    command = f"python -m benchmarks.robustness.hostile --count {given.count} --seed {given.seed}"
+    console = Console(stderr=True)
+
+    def measure(address: Address, service: Served | None = None) -> int:
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("hostile", total=len(numbers))
+            result = run(
+                address,
+                given.seed,
+                numbers,
+                service=service,
+                clients=given.clients,
+                failures=failures,
+                done=lambda: progress.advance(task),
+            )
+            if service:
+                again = one_of_each(given.seed, numbers, AGAIN)
+                weigh(service, progress.track(again, description="one at a time"), result)
+        path = write(result, given.out, command)
+        print(path.read_text())
+        if given.case is not None:
+            print(f"the request: {keep(case(given.seed, given.case), given.seed, failures)}")
+        return 1 if result.wrong else 0
+
+    if given.url:
+        http, grpc = given.url
+        return measure(Address(http, grpc, given.key, given.ca))
+    with served(Settings.from_env(), given.servers) as service:
+        return measure(service.address, service)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OperatorError, WrongAnswerError) as error:
+        sys.exit(f"hostile: {error}")

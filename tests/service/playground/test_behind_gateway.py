@@ -1,0 +1,51 @@
+"""The page behind the real gateway, by the lines of docs/tutorials/playground.md."""
+
+import re
+import shutil
+
+import pytest
+from browser import SLOW, give, said
+from gateway_world import gateway_before
+from playwright.sync_api import expect
+
+from aurum.gateway import render
+from aurum.playground.app import POLICY
+from aurum.settings import CHECKOUT
+
+
+@pytest.fixture(scope="module")
+def gateway(best, tmp_path_factory):
+    """A gateway whose folder of locations has what the page about the playground tells."""
+    source = tmp_path_factory.mktemp("source") / "gateway"
+    shutil.copytree(render.SOURCE, source)
+    text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
+    (source / "locations" / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "SOURCE", source)
+        with gateway_before(best) as world:
+            yield world
+
+
+def test_its_files_need_no_key_and_carry_the_policy(gateway):
+    with gateway.http() as http:
+        del http.headers["authorization"]
+        for path in ("/playground/", "/playground/main.js", "/playground/example.jpg"):
+            assert http.get(path).status_code == 200
+        page = http.get("/playground/")
+        assert page.headers["content-security-policy"] == POLICY
+        assert http.get("/playground/../app.py").status_code == 401
+        assert http.get("/playground/no-such-file").status_code == 404
+
+
+def test_it_asks_for_the_key_and_answers_through_the_gateway(gateway, open_page, astronaut):
+    page = open_page(
+        url=f"{gateway.gateway.url}/playground", expected=["401"], ignore_https_errors=True
+    )
+    field = page.get_by_label("API key")
+    expect(field).to_be_visible(timeout=SLOW)
+    field.fill(gateway.key)
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
+    give(page, astronaut)
+    said(page, "face in")
