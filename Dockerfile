@@ -3,8 +3,7 @@
 FROM nvcr.io/nvidia/tritonserver:25.10-py3 AS operators
 RUN apt-get update && apt-get install -y --no-install-recommends g++
 COPY backends /opt/aurum/backends
-COPY scripts/ops.sh /opt/aurum/scripts/
-RUN /opt/aurum/scripts/ops.sh library
+RUN /opt/aurum/backends/ops/build.sh library
 
 FROM nvcr.io/nvidia/tritonserver:25.10-py3
 

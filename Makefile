@@ -34,11 +34,11 @@ sanitize-ops: .venv/.test  ## the operators' tests under AddressSanitizer and UB
 	@scripts/sanitize_ops.sh
 
 fuzz-ops:  ## the operators' kernels on random sizes and weights, the same way; SECONDS=60
-	@scripts/ops.sh fuzzer
+	@backends/ops/build.sh fuzzer
 	@backends/ops/build/sanitized/fuzz $(or $(SECONDS),60)
 
 pages: .venv/.test  ## write the generated docs anew: tour, scenarios, bad input, playground's pictures
-	@for page in tour scenario_page bad_input_table playground_shots; do \
+	@for page in settings_table tour scenario_page bad_input_table playground_shots; do \
 		PYTHONPATH=tests/support:tests/service $(BIN)/python tools/docs/$$page.py || exit 1; done
 
 setup: .venv/.test  ## only make .venv with everything in it
@@ -60,6 +60,6 @@ clean:  ## remove what was made: .venv, built graphs, caches (not the pulled mod
 
 .venv/.serve .venv/.test: .venv/.%: pyproject.toml client/python/pyproject.toml \
 		client/node/package-lock.json $(wildcard locks/*.txt) scripts/setup.sh scripts/aurum \
-		scripts/backend.sh scripts/ops.sh $(SOURCES)
+		$(wildcard backends/*/build.sh) $(SOURCES)
 	@scripts/setup.sh $(PYTHON) $*
 	@touch $@

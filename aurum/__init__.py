@@ -18,7 +18,7 @@ import os
 # as this runs before any of our modules imports it, and all processes that we start inherit it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 PIPELINES = ("detect_faces", "embed_face", "analyze_faces")
 """The ensembles that clients call, and all that a public server answers but health."""

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurum import files
-from aurum.settings import CHECKOUT, Settings
+from aurum import files, paths
+from aurum.native import OPERATORS
+from aurum.settings import Settings
 
-LIBRARY = CHECKOUT / "backends" / "ops" / "libaurum_ops.so"
+LIBRARY = OPERATORS
 # The models' configurations that name the graphs with kernels: model_repository/*/configs.
 CONFIGURATION = "kernels"
 # Where a graph with kernels says which plain graph it stands for, by its sha256.
@@ -42,7 +43,7 @@ class Found:
 def find() -> Found:
     """What the library says of this machine."""
     if not LIBRARY.is_file():
-        return Found("", f"{LIBRARY} is not compiled (`make setup`)")
+        return Found("", f"{LIBRARY} is not compiled ({paths.SETUP})")
     try:
         library = ctypes.CDLL(str(LIBRARY))
         library.aurum_kernels.restype = ctypes.c_char_p

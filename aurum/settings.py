@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from aurum import paths
 from aurum.errors import OperatorError
+from aurum.setting_names import misspelt, renamed
 from aurum.setting_values import (
     between,
     detection_side,
@@ -23,13 +25,9 @@ from aurum.setting_values import (
     text,
     trace_url,
 )
-from aurum.unknown_settings import misspelt
 
 PREFIX = "AURUM_"
 ORIENTATIONS = ("auto", "exif")
-CHECKOUT = Path(__file__).resolve().parent.parent
-GATEWAY = CHECKOUT / ".aurum" / "gateway"
-PHOTO = CHECKOUT / "aurum" / "assets" / "astronaut.jpg"  # one face, for probes and proofs
 
 
 class SettingError(OperatorError, ValueError):
@@ -44,10 +42,22 @@ def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
+def _in_home(place: str, doc: str) -> Any:
+    """A path that by default is `place` in the folder of all state."""
+    return field(
+        default=paths.home() / place, metadata={"parse": path, "doc": doc, "in_home": place}
+    )
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings with their defaults. ``Settings.from_env()`` reads the environment."""
 
+    home: Path = _in_home(
+        "",
+        "Folder of all state: models, logs, API keys. Unset: `.aurum` in a checkout, else "
+        "`~/.local/share/aurum`.",
+    )
     # --- the server ---
     host: str = _setting("127.0.0.1", text, "Address that Triton binds to.")
     http_port: int = _setting(8000, between(int, 1, 65535), "Port of Triton's HTTP endpoint.")
@@ -97,13 +107,11 @@ class Settings:
         "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
     )
     repositories: Path = _setting(
-        CHECKOUT,
+        paths.home() / "repositories" if paths.INSTALLED else paths.CHECKOUT,
         path,
         "Folder that holds `model_repository/`, `python_backends/` and `ensembles/`.",
     )
-    log_folder: Path = _setting(
-        CHECKOUT / ".aurum", path, "Folder of tritonserver's logs, one for each HTTP port."
-    )
+    log_folder: Path = _in_home("", "Folder of tritonserver's logs, one for each HTTP port.")
     # --- the models ---
     profile: str = _setting(
         "auto",
@@ -116,9 +124,7 @@ class Settings:
         "Folder or http(s) address searched for model files before their upstream. Unset: the "
         "folder `../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
     )
-    model_cache: Path = _setting(
-        CHECKOUT / ".aurum" / "models", path, "Folder that keeps pulled and built model files."
-    )
+    model_cache: Path = _in_home("models", "Folder that keeps pulled and built model files.")
     offline: bool = _setting(
         False,
         flag,
@@ -218,18 +224,15 @@ class Settings:
     gateway_servers: str = _setting(
         "",
         text,
-        "Tritons behind the gateway, `host:http_port:grpc_port`, separated by commas; an address of "
-        "IPv6 as `[::1]`. "
-        "Unset: the one that `aurum up` starts.",
+        "Tritons behind the gateway, `host:http_port:grpc_port`, separated by commas; IPv6 "
+        "addresses as `[::1]`. Unset: the one that `aurum up` starts.",
     )
-    gateway_certificate: Path = _setting(
-        GATEWAY / "tls.crt", path, "The gateway's certificate, with its chain, as PEM."
+    gateway_certificate: Path = _in_home(
+        "gateway/tls.crt", "The gateway's certificate, with its chain, as PEM."
     )
-    gateway_certificate_key: Path = _setting(
-        GATEWAY / "tls.key", path, "Private key of that certificate."
-    )
-    gateway_keys: Path = _setting(
-        GATEWAY / "keys", path, "File of API keys: lines of an id and the key's sha256."
+    gateway_certificate_key: Path = _in_home("gateway/tls.key", "Private key of that certificate.")
+    gateway_keys: Path = _in_home(
+        "gateway/keys", "File of API keys: lines of an id and the key's sha256."
     )
     gateway_rate: int = _setting(
         100, between(int, 1, 100_000), "Requests a second that one API key may send."
@@ -263,20 +266,23 @@ class Settings:
     gateway_client_address: str = _setting(
         "connection",
         one_of("connection", "x-forwarded-for", "proxy-protocol"),
-        "What says a client's address: its connection, or what a balancer before the gateway sends.",
+        "What gives a client's address: its connection, or what a load balancer in front sends.",
     )
     gateway_balancers: str = _setting(
         "",
         networks,
-        "Addresses and networks of balancers before the gateway, separated by commas: only they are "
-        "believed. Needed where `AURUM_GATEWAY_CLIENT_ADDRESS` is not `connection`.",
+        "Addresses and networks of load balancers in front of the gateway, separated by commas: "
+        "only they are believed. Needed where `AURUM_GATEWAY_CLIENT_ADDRESS` is not `connection`.",
     )
     gateway_log: str = _setting(
         "/dev/stdout", text, "File of the gateway's access log, as JSON lines."
     )
-    gateway_folder: Path = _setting(
-        GATEWAY / "run",
-        path,
+    gateway_locations: Path = _in_home(
+        "gateway/locations",
+        "Folder of nginx locations of your own, `*.conf`, that the gateway serves besides.",
+    )
+    gateway_folder: Path = _in_home(
+        "gateway/run",
         "Folder that the gateway writes its configuration and temporary files to.",
     )
 
@@ -287,10 +293,17 @@ class Settings:
         Raises SettingError for a value that is not allowed, and for a variable that begins as a
         setting does and is none. An empty variable means the default.
         """
-        environ = os.environ if environ is None else environ
+        environ = renamed(os.environ if environ is None else environ)
         if wrong := misspelt(environ, (PREFIX + item.name.upper() for item in fields(cls)), PREFIX):
             raise SettingError(wrong)
-        values: dict[str, Any] = {}
+        home = paths.home(environ)
+        values: dict[str, Any] = {
+            item.name: home / item.metadata["in_home"]
+            for item in fields(cls)
+            if "in_home" in item.metadata
+        }
+        if paths.INSTALLED:
+            values["repositories"] = home / "repositories"
         for item in fields(cls):
             text = environ.get(PREFIX + item.name.upper())
             if text:
@@ -300,8 +313,9 @@ class Settings:
                     name = PREFIX + item.name.upper()
                     raise SettingError(f"{name}={text!r}: {error}") from None
         if PREFIX + "MODEL_MIRROR" not in environ:
-            shared = CHECKOUT.parent / "shared" / "models"
-            values["model_mirror"] = str(shared) if shared.is_dir() else ""
+            shared = paths.CHECKOUT.parent / "shared" / "models"
+            beside = not paths.INSTALLED and shared.is_dir()
+            values["model_mirror"] = str(shared) if beside else ""
         settings = cls(**values)
         if settings.detection_size > settings.max_detection_size:
             raise SettingError(
@@ -358,24 +372,3 @@ class Settings:
             PREFIX + name.upper(): str(int(value) if isinstance(value, bool) else value)
             for name, value in values.items()
         }
-
-
-def table() -> str:
-    """The settings as a Markdown table, as docs/reference/configuration.md shows it."""
-    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for item in fields(Settings):
-        default = item.default
-        if isinstance(default, Path):
-            default = (
-                "the checkout" if default == CHECKOUT else f"`{default.relative_to(CHECKOUT)}`"
-            )
-        elif isinstance(default, bool):
-            default = int(default)
-        elif default == "":
-            default = "(see right)"
-        rows.append(f"| `{PREFIX}{item.name.upper()}` | {default} | {item.metadata['doc']} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())

@@ -39,7 +39,9 @@ def main() -> int:
     serve = _others(serving["dependencies"] + client["dependencies"] + build)
     test = LOCKS / "test.txt"
     pins = test.read_text() if keep else ""
-    locked = resolved(serve + _others(extras["test"] + extras["bench"]), pins)
+    locked = resolved(
+        serve + _others(extras["test"] + extras["bench"] + extras["evaluation"]), pins
+    )
     alone = resolved(ALONE, pins, "--no-deps")
     image = _document("pyproject.toml")["dependency-groups"]["image"]
     files = {

@@ -3,7 +3,7 @@
 # can stand in for.
 set -eu
 cd "$(dirname "$0")/.."
-scripts/ops.sh sanitized
+backends/ops/build.sh sanitized
 for name in asan ubsan stdc++; do
     libraries="${libraries:-} $(g++ -print-file-name=lib$name.so)"
 done

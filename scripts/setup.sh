@@ -82,8 +82,8 @@ tool() { # tool COMMAND PACKAGE REASON
 tool g++ g++ "Triton's ONNX Runtime backend is compiled"
 [ -e /usr/include/nlohmann/json.hpp ] || need nlohmann-json3-dev "the backend reads Triton's JSON"
 echo "compiling the ONNX Runtime backend and its operators"
-scripts/backend.sh
-scripts/ops.sh library
+backends/onnxruntime/build.sh "$(.venv/bin/python -c 'from aurum.server.runtime import onnxruntime_library; print(onnxruntime_library())')"
+backends/ops/build.sh library
 
 if [ "$purpose" = test ]; then
     tool wrk wrk "the benchmarks load HTTP servers with wrk"

@@ -38,14 +38,15 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def benchmarks() -> Iterator[None]:
-    """Say how to install what the benchmarks need, rather than which import failed."""
+def evaluation_packages() -> Iterator[None]:
+    """Say how to install what the evaluation needs, rather than which import failed."""
     try:
         yield
     except ImportError as error:
         raise CommandError(
             FAILED,
-            f"the benchmarks need {error.name}, which isn't installed; in the checkout: make setup",
+            f"this needs {error.name}, which isn't installed: pip install "
+            "'aurum-face-serving[evaluation]', or in a checkout: make setup",
         ) from None
 
 

@@ -67,8 +67,12 @@ app.command(epilog=PHOTO_CODES)(photos.embed)
 app.command(epilog=COMPARE_CODES)(photos.compare)
 app.command(epilog=DOCTOR_CODES)(doctor.doctor)
 app.add_typer(models.models, name="models")
-app.add_typer(bench.bench, name="bench")
+app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(bench.bench)
 app.add_typer(gateway.gateway, name="gateway")
+app.add_typer(gateway.gateway, name="edge", hidden=True, deprecated=True)  # until 0.3
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
 

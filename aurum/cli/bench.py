@@ -1,115 +1,25 @@
-"""``aurum bench``: measure the service, and say what came of it."""
-
-# ruff: noqa: PLC0415 - the benchmarks need packages that the service doesn't
+"""``aurum bench``: the benchmarks, which are in the repository and not in the package."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Annotated
+import os
+import subprocess
+import sys
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, benchmarks
-from aurum.settings import Settings
-
-bench = typer.Typer(help="Measure the service, and report it.", no_args_is_help=True)
-
-Out = Annotated[Path, typer.Option(help="Folder that gets the files.", show_default=False)]
+from aurum import paths
+from aurum.cli import FAILED, CommandError
 
 
-@bench.command()
-def run(
-    out: Out,
-    suite: Annotated[str, typer.Option(help="full, quick or smoke.")] = "quick",
-    url: Annotated[
-        list[str] | None,
-        typer.Option(help="Server: one http:// and one grpc://. Unset: one is started."),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Parts, such as compare; unset: all.")
-    ] = None,
-    photos: Annotated[
-        list[Path] | None,
-        typer.Option(help="Photos or folders for the mixed load; unset: ../shared/photos, if any."),
-    ] = None,
-    soak_seconds: Annotated[
-        int | None, typer.Option(min=1, help="Length of the soak; unset: the suite's.")
-    ] = None,
-    soak_rate: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Photos a second of the soak; unset: 80 % of what is held."),
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, help="Rounds of what is compared; unset: the suite's.")
-    ] = None,
-) -> None:
-    """Measure everything, interleaved and in rounds, and write report and plots into a folder.
-
-    Exit codes: 0 all parts were measured; 1 some part failed (the report says why); 2 wrong usage.
-    """
-    with benchmarks():
-        from dataclasses import replace
-
-        from benchmarks.performance import report, runner
-        from benchmarks.performance.suites import SUITES
-    if suite not in SUITES:
-        raise CommandError(USAGE, f"no suite {suite!r}; there are {', '.join(SUITES)}")
-    chosen = SUITES[suite]
-    chosen = replace(
-        chosen,
-        rounds=rounds or chosen.rounds,
-        soak_seconds=soak_seconds or chosen.soak_seconds,
-        soak_rate=soak_rate or chosen.soak_rate,
-    )
-    failed = runner.run(
-        chosen,
-        out,
-        urls=url or (),
-        only=only or (),
-        extra_photos=photos if photos is not None else runner.shared_photos(),
-    )
-    print(report.write(out))
-    if failed:
-        raise CommandError(FAILED, f"these parts failed: {', '.join(failed)}")
-
-
-@bench.command("report")
-def render(
-    folder: Annotated[Path, typer.Argument(help="Folder that `aurum bench run` wrote.")],
-) -> None:
-    """Write report and plots anew from the raw figures in a folder."""
-    with benchmarks():
-        from benchmarks.performance import report
-    print(report.write(folder))
-
-
-@bench.command()
-def inputs(
-    out: Out,
-    photos: Annotated[
-        list[Path] | None, typer.Option(help="Photos or folders; unset: the astronaut.")
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Server that finds the faces. Unset: one is started.")
-    ] = None,
-) -> None:
-    """Write the files that perf_analyzer reads its requests from."""
-    with benchmarks():
-        from benchmarks.load import inputs as data
-    from aurum.cli.batch import find
-    from aurum.models.parity import PHOTO
-    from aurum.server import ephemeral
-
-    out.mkdir(parents=True, exist_ok=True)
-    paths, settings = find(photos or [PHOTO]), Settings.from_env()
-    if url:
-        written = data.write(paths, url, out, settings)
-    else:
-        with (
-            tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-            ephemeral.running(settings, Path(folder)) as service,
-        ):
-            written = data.write(paths, service.urls[0], out, settings)
-    for workload in written:
-        print(workload.data)
+def bench(context: typer.Context) -> None:
+    """Run the benchmarks: all arguments go to `python -m benchmarks`, which lists its commands."""
+    if paths.INSTALLED:
+        raise CommandError(
+            FAILED,
+            "the benchmarks are not part of the installed package: clone the repository, and run "
+            "`make setup`, then `.venv/bin/python -m benchmarks` there",
+        )
+    command = [sys.executable, "-P", "-m", "benchmarks", *context.args]
+    environment = {**os.environ, "PYTHONPATH": str(paths.CHECKOUT)}
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)

@@ -9,7 +9,9 @@ import typer
 from aurum.gateway import keys, run
 from aurum.settings import Settings
 
-gateway = typer.Typer(help="The gateway before a public server: TLS, API keys, limits (nginx).")
+gateway = typer.Typer(
+    help="The gateway in front of a public server: TLS, API keys, limits (nginx)."
+)
 key = typer.Typer(help="API keys; a change counts from the next request, without a restart.")
 gateway.add_typer(key, name="keys")
 

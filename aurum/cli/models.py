@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.cli import FAILED, USAGE, CommandError, complain
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,19 +172,26 @@ def verify_models(names: Names = None) -> None:
 @models.command("build")
 def build_models(
     repository: Annotated[
-        Path, typer.Option(metavar="DIR", help="The model repository to put the graphs into.")
-    ] = CHECKOUT / "model_repository",
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The model repository to put the graphs into. Unset: the one that is served.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Pull, build and prove the graphs of the profile in AURUM_PROFILE, and install them."""
     from rich.console import Console
 
     from aurum.cli.progress import downloads
     from aurum.models import build
+    from aurum.server import installation
 
     settings = Settings.from_env()
+    installation.complete(settings, complain)
     with downloads(Console(stderr=True)) as progress:
         prepared = build.prepare(settings, progress, complain)
-    build.install(prepared, repository)
+    build.install(prepared, repository or settings.repositories / "model_repository")
     for name, reason in prepared.failures.items():
         complain(f"{name} cannot be had: {reason}")
     if prepared.simulated:

@@ -60,10 +60,12 @@ def prepare() -> Rows:
 def main(descriptor: int) -> None:
     """Put the release in force into place, or else what AURUM_PROFILE says."""
     from aurum.rollout.steps import in_force
+    from aurum.server import installation
     from aurum.server.preflight import one_line
 
     settings = Settings.from_env()
     with one_line():
+        installation.complete(settings, lambda line: console.print(f"- {line}", soft_wrap=True))
         release = in_force(settings)
         rows = _of_release(release) if release else _of_profile(settings)
     with open(descriptor, "w", encoding="utf-8") as file:

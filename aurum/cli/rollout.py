@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, benchmarks, complain
+from aurum.cli import FAILED, USAGE, CommandError, complain, evaluation_packages
 from aurum.releases.active import FIRST
 from aurum.settings import Settings
 
@@ -105,7 +105,7 @@ def validate(
 
 
 def _accuracy(photos: Path, pairs: Path, out: Path) -> Accuracy:
-    with benchmarks():
+    with evaluation_packages():
         from aurum.evaluation import verification
         from aurum.evaluation.target import serving
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, UNREACHABLE, CommandError, benchmarks
+from aurum.cli import FAILED, UNREACHABLE, CommandError, evaluation_packages
 from aurum.cli.batch import find
 from aurum.settings import Settings
 
@@ -49,7 +49,7 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 @contextmanager
 def _target(urls: list[str] | None) -> Iterator[Target]:
     """The service, and errors that end the command in plain words."""
-    with benchmarks():
+    with evaluation_packages():
         from aurum_client import AurumError
 
         from aurum.evaluation.target import serving

@@ -192,6 +192,7 @@ def models(settings: Settings) -> Iterator[Result]:
 def kernels(settings: Settings) -> Iterator[Result]:
     """Which of our kernels this machine runs."""
     from aurum.kernels import LIBRARY, find
+    from aurum.paths import SETUP
 
     found = find()
     if settings.kernels == "off":
@@ -201,7 +202,7 @@ def kernels(settings: Settings) -> Iterator[Result]:
     elif LIBRARY.is_file():
         yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes all")
     else:
-        mend = "run `make setup`; without it everything works, but slower"
+        mend = f"{SETUP}; without it everything works, but slower"
         yield Result("kernels", "warn", f"none: {found.reason}", mend)
 
 

@@ -77,7 +77,7 @@ def _pipeline(settings: Settings) -> str:
     """A digest of our own server's code and options around the models."""
     digest = hashlib.sha256()
     package = Path(aurum.__file__).parent
-    for pattern in ("imaging/**/*.py", "pipeline/*.py", "assets/*.json"):
+    for pattern in ("imaging/**/*.py", "quality/*.*", "pipeline/*.py"):
         for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())
     options = (settings.detection_size, settings.min_confidence, settings.nms_iou)

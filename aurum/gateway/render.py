@@ -13,7 +13,7 @@ from pathlib import Path
 from aurum import PIPELINES
 from aurum.errors import OperatorError
 from aurum.gateway import errors
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 SOURCE = Path(__file__).with_name("templates")
 MODULES = Path("/usr/lib/nginx/modules")  # Debian's, and those of nginx's own packages
@@ -129,7 +129,7 @@ def render(settings: Settings) -> dict[str, str]:
         "real_address": _real_address(settings),
         "trusted": _joined(f"{network} 1;" for network in _listed(settings.gateway_trusted)),
         "script": _quoted(SOURCE / "gateway.js"),
-        "locations": _quoted(SOURCE / "locations" / "*.conf"),
+        "locations": _quoted(settings.gateway_locations / "*.conf"),
         "keys": _quoted(settings.gateway_keys),
         "certificate": _quoted(settings.gateway_certificate),
         "certificate_key": _quoted(settings.gateway_certificate_key),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from aurum import files
+from aurum import files, paths
 from aurum import kernels as ours
 from aurum.imaging import align, faces
 from aurum.models import families, kernels, manifest, parity, pull
@@ -133,7 +133,7 @@ def _recipe(entry: Model) -> str:
     folders = [
         (Path(folder), "*.py") for package in (families, kernels) for folder in package.__path__
     ]
-    folders.append((ours.LIBRARY.parent, "*.[ch]*"))
+    folders.append((paths.DATA / "backends" / "ops", "*.[ch]*"))
     sources = [path for folder, pattern in folders for path in sorted(folder.glob(pattern))]
     for source in (*sources, Path(align.__file__), Path(faces.__file__)):  # their constants
         digest.update(source.read_bytes())

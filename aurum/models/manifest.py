@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aurum.errors import OperatorError
-from aurum.settings import CHECKOUT
 
+FILE = Path(__file__).with_name("models.toml")
 AUTO = "auto"
 ROLES_OF_FAMILY = {
     "yunet": ("detector",),
@@ -146,7 +146,7 @@ class Manifest:
         return None
 
 
-def load(path: Path = MANIFEST) -> Manifest:
+def load(path: Path = FILE) -> Manifest:
     """Read and check the manifest. Raises ManifestError for whatever is wrong with it."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

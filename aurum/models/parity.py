@@ -16,9 +16,7 @@ from aurum.imaging.letterbox import letterbox
 from aurum.models.families import reference
 from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model
-from aurum.settings import PHOTO
-
-__all__ = ["PHOTO", "ProofError", "prove"]
+from aurum.paths import PHOTO
 
 # Both sides compute in float32, in another order of operations.
 SCORE_TOLERANCE = 1e-4

@@ -18,8 +18,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aurum import PIPELINES
+from aurum.paths import PHOTO
 from aurum.playground import forward
-from aurum.settings import PHOTO, Settings
+from aurum.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
 HEALTH = ("/health/live", "/health/ready", *(f"/models/{p}/ready" for p in PIPELINES))

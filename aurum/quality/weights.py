@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MODELS = ("of_embedder", "of_any")
-FILE = Path(__file__).resolve().parent.parent / "assets" / "quality.json"
+FILE = Path(__file__).with_name("weights.json")
 
 
 class Model(NamedTuple):

@@ -16,10 +16,11 @@ import numpy as np
 from aurum_client import Analysis, AurumError, FaceClient, InvalidImageError
 from numpy.typing import NDArray
 
+from aurum.paths import PHOTO
 from aurum.releases.state import Check, Release, StateError, Store
 from aurum.server import ephemeral
 from aurum.server.server import Server, ServerError
-from aurum.settings import PHOTO, Settings
+from aurum.settings import Settings
 
 TIMEOUT = 60.0  # seconds for one photo
 

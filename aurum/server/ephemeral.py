@@ -11,9 +11,11 @@ from pathlib import Path
 
 from aurum.models import build
 from aurum.models.build import Prepared
+from aurum.paths import DATA
+from aurum.server import installation
 from aurum.server.runtime import REPOSITORIES
 from aurum.server.server import Server
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def copy_repositories(target: Path) -> Path:
     """The three repositories without built graphs, to serve other graphs than the checkout's."""
     for name in REPOSITORIES:
         shutil.copytree(
-            CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
+            DATA / name, target / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
         )
     return target
 
@@ -77,6 +79,7 @@ def furnish(settings: Settings, folder: Path) -> tuple[Settings, Prepared]:
 
 
 def _furnish(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
+    installation.complete(settings)
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     build.install_graphs(graphs, folder / "model_repository")
     return settings

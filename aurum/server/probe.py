@@ -11,7 +11,8 @@ import json
 import threading
 from contextlib import suppress
 
-from aurum.settings import PHOTO, Settings
+from aurum.paths import PHOTO
+from aurum.settings import Settings
 
 # The pipeline by which each step is asked.
 STEPS = {"each_face": "analyze_faces", "largest_face": "embed_face"}

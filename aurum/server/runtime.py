@@ -18,8 +18,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from aurum.errors import OperatorError
-from aurum.kernels import LIBRARY, Choice
-from aurum.settings import CHECKOUT, Settings
+from aurum.kernels import Choice
+from aurum.native import BACKEND, OPERATORS
+from aurum.paths import SETUP
+from aurum.settings import Settings
 
 # Side by side, as they are given to Triton here and on NVIDIA's container.
 REPOSITORIES = ("model_repository", "python_backends", "ensembles")
@@ -54,7 +56,9 @@ def tritonserver_home() -> Path:
     """The wheel's folder with ``bin/tritonserver``, ``backends`` and the Python stubs."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeMissingError("the package nvidia-pytriton is missing; run `make setup`")
+        raise RuntimeMissingError(
+            "the package nvidia-pytriton is missing; install it, or run `make setup`"
+        )
     home = Path(spec.submodule_search_locations[0]) / "tritonserver"
     if not (home / "bin" / "tritonserver").is_file():
         raise RuntimeMissingError(
@@ -96,16 +100,17 @@ def onnxruntime_library() -> Path:
     folders = spec.submodule_search_locations if spec else None
     found = [path for item in folders or () for path in Path(item).glob("capi/libonnxruntime.so.*")]
     if not found:
-        raise RuntimeMissingError("the package onnxruntime is missing; run `make setup`")
+        raise RuntimeMissingError(
+            "the package onnxruntime is missing; install it, or run `make setup`"
+        )
     return found[0]
 
 
 def onnx_backend() -> Path:
     """Our ONNX Runtime backend, compiled."""
-    library = CHECKOUT / "backends" / "onnxruntime" / "libtriton_onnxruntime.so"
-    if not library.is_file():
-        raise RuntimeMissingError(f"{library} is not compiled; run `make setup`")
-    return library
+    if not BACKEND.is_file():
+        raise RuntimeMissingError(f"{BACKEND} is not compiled; {SETUP}")
+    return BACKEND
 
 
 def assemble_backends(folder: Path) -> None:
@@ -215,7 +220,7 @@ def tracing(settings: Settings) -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of tritonserver and, through it, of its Python backends."""
     libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
-    folders = [str(libraries), str(find_libpython()), str(LIBRARY.parent)]
+    folders = [str(libraries), str(find_libpython()), str(OPERATORS.parent)]
     if inherited := os.environ.get("LD_LIBRARY_PATH"):
         folders.append(inherited)
     return {

@@ -16,6 +16,7 @@ from typing import IO
 from aurum_client import AurumError, FaceClient
 
 from aurum import drain, kernels
+from aurum.paths import PHOTO
 from aurum.releases import served_copy
 from aurum.server import preflight, runtime
 from aurum.server.claim import Claim
@@ -23,7 +24,7 @@ from aurum.server.hang import Watchdog
 from aurum.server.log import Log
 from aurum.server.preflight import ServerError
 from aurum.server.stubs import RESCUE, Stubs
-from aurum.settings import PHOTO, Settings
+from aurum.settings import Settings
 
 __all__ = ["Server", "ServerError"]
 

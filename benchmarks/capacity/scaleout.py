@@ -1,4 +1,4 @@
-"""``python -m benchmarks.capacity.scaleout``: the gateway, a second server behind it, one killed
+"""``python -m benchmarks scaleout``: the gateway, a second server behind it, one killed
 under load.
 
 Writes `scaleout.csv`, `pixels.csv` and `machine.json`, which the capacity sheet is computed from.
@@ -22,7 +22,7 @@ import cv2
 import psutil
 
 from aurum.gateway import ephemeral as gateways
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server import ephemeral as servers
 from aurum.server.ephemeral import Service
 from aurum.settings import Settings
@@ -142,7 +142,3 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each step")
     given = parser.parse_args()
     measure(given.out, given.rounds, given.seconds, Settings.from_env())
-
-
-if __name__ == "__main__":
-    main()

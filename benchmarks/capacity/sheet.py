@@ -1,10 +1,10 @@
-"""``python -m benchmarks.capacity.sheet``: the capacity sheet, computed from committed
+"""``python -m benchmarks capacity``: the capacity sheet, computed from committed
 measurements.
 
-From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m
-benchmarks.capacity.scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md.
-Anything beyond the machine that was measured is a product of its figures: servers share nothing,
-so their number is all that is extrapolated.
+From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m benchmarks
+scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md. Anything beyond the
+machine that was measured is a product of its figures: servers share nothing, so their number is
+all that is extrapolated.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aurum.models.parity import PHOTO
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT, PHOTO
 from benchmarks.capacity.scaleout import CLIENTS
 from benchmarks.common import names
 from benchmarks.common.rows import Run, Sample, Users, read
@@ -136,7 +135,7 @@ def _measured(costs: Costs) -> list[str]:
     return [
         "# Capacity sheet",
         "",
-        "Written by `python -m benchmarks.capacity.sheet`; what it means: "
+        "Written by `python -m benchmarks capacity`; what it means: "
         "[capacity](../../guides/capacity.md).",
         "",
         "## Measured",
@@ -261,7 +260,3 @@ def main() -> None:
     sheet = report(costs(given.performance, given.scaleout), given.scaleout)
     given.out.write_text(sheet)
     print(given.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ import cv2
 import httpx
 import psutil
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 from benchmarks.baselines import in_process
 
 # CPU flags that decide how fast these models are.

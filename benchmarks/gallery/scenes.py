@@ -23,7 +23,7 @@ from aurum.evaluation import variants
 from aurum.evaluation.annotations import Marked
 from aurum.evaluation.photos import jpeg
 from aurum.evaluation.variants import Scene, Variant
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from benchmarks.gallery import disguise
 
 Pixels = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aurum.errors import OperatorError
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 from benchmarks.load.outcome import Load
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")

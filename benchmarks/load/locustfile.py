@@ -32,7 +32,8 @@ from locust.stats import PERCENTILES_TO_REPORT, StatsCSV
 from tritonclient.utils import InferenceServerException
 
 from aurum.cli.batch import find
-from aurum.settings import CHECKOUT, Settings
+from aurum.paths import CHECKOUT
+from aurum.settings import Settings
 
 PIPELINE = "analyze_faces"
 TIMEOUT = 30.0  # seconds

@@ -1,6 +1,6 @@
 """The served graphs under onnxruntime's CUDA provider, batch 1 to 64, where there is a GPU.
 
-    python -m benchmarks.performance.gpu --out results
+    python -m benchmarks gpu --out results
 
 A part of the suite, too. On a machine without a GPU, or with an onnxruntime built without CUDA, it
 says that nothing was run.
@@ -8,13 +8,13 @@ says that nothing was run.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import typer
 
 from aurum.models import build
 from aurum.settings import Settings
@@ -83,19 +83,19 @@ def _tiny() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def main(out: Annotated[Path, typer.Option(help="Folder of gpu.csv.")], seconds: float = 3) -> None:
+def main() -> None:
     """Run what can run on this machine's GPU."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of gpu.csv")
+    parser.add_argument("--seconds", type=float, default=3)
+    given = parser.parse_args()
     if reason := missing():
         print(f"not run: {reason}")
         return
-    out.mkdir(parents=True, exist_ok=True)
-    table = Table(out / "gpu.csv", Run)
-    for row in rows(build.prepare(Settings.from_env()).graphs, seconds, 0):
+    given.out.mkdir(parents=True, exist_ok=True)
+    table = Table(given.out / "gpu.csv", Run)
+    for row in rows(build.prepare(Settings.from_env()).graphs, given.seconds, 0):
         table.add(row)
         print(
             f"{row.what} x{row.size}: {row.rate * row.size:.0f}/s, p50 {row.p50:.2f} ms", flush=True
         )
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,4 +1,4 @@
-"""What the looks at a photo cost: ``python -m benchmarks.performance.looks``.
+"""What the looks at a photo cost: ``python -m benchmarks looks``.
 
 CPU time of `analyze_faces` and of `detect_faces`, and the time of an answer at one client, by kind
 of photo and by parameters, side by side in rounds; and the server's memory while eight clients ask
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from aurum.evaluation.photos import HEAD, jpeg
 from aurum.imaging.decoding.decode import decode
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server import ephemeral
 from aurum.settings import Settings
 from benchmarks.common import processes
@@ -149,7 +149,3 @@ def main() -> None:
             found = measure(servers, pipeline, given.photo, given.rounds, given.seconds)
             print("\n".join(report(found)))
         print(json.dumps({"MB at the largest size": memory(service.urls[1], pid, given.calls)}))
-
-
-if __name__ == "__main__":
-    main()

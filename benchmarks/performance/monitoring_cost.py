@@ -1,4 +1,4 @@
-"""What metrics, logs and percentiles cost: ``python -m benchmarks.performance.monitoring_cost``.
+"""What metrics, logs and percentiles cost: ``python -m benchmarks monitoring-cost``.
 
 Times of the parts alone, then the CPU time of a photo on real servers, side by side: as shipped,
 without Triton's percentiles, and with a log line for every request.
@@ -22,7 +22,7 @@ import tritonclient.grpc as triton_grpc
 from aurum_client import FaceClient
 
 from aurum import PIPELINES
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server import ephemeral, runtime
 from aurum.server.ephemeral import Service
 from aurum.server.server import Server
@@ -150,7 +150,3 @@ def main() -> None:
         for name, values in costs.items()
     }
     print(json.dumps(result, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Photos decoded at reduced size against full decoding: whether the answers are the same, and how
 much sooner they come. In process, over the served graphs, one thread.
 
-    .venv/bin/python -m benchmarks.performance.reduced --photos ../shared/photos --lfw
+    .venv/bin/python -m benchmarks reduced --photos ../shared/photos --lfw
     ../shared/datasets/lfw \\     --out docs/reports/performance/reduced
 
 Photos are enlarged, get mild noise as a camera's, and are encoded as JPEG of quality 90. What other
@@ -29,7 +29,7 @@ from aurum.evaluation import lfw, photos, roc
 from aurum.evaluation.boxes import match
 from aurum.imaging.decoding.decode import FACTORS
 from aurum.models import build
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.pipeline import find, look
 from aurum.pipeline.assessment import judge
 from aurum.pipeline.embed import embed_crops
@@ -247,7 +247,3 @@ def main() -> None:
         _save(asked.out / "lfw.json", verification(service, asked.lfw, asked.pairs))
     if asked.times:
         _save(asked.out / "times.json", times(service))
-
-
-if __name__ == "__main__":
-    main()

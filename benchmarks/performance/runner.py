@@ -21,9 +21,9 @@ from aurum.errors import OperatorError
 from aurum.evaluation import photos
 from aurum.models import build
 from aurum.models.build import Prepared
-from aurum.models.parity import PHOTO
+from aurum.paths import CHECKOUT, PHOTO
 from aurum.server import ephemeral
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 from benchmarks.common import machine
 from benchmarks.performance import gpu
 from benchmarks.performance.bench import Bench

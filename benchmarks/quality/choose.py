@@ -1,6 +1,6 @@
 """What each learnt part adds to the total, cross-validated over the people that it is fitted on.
 
-    .venv/bin/python -m benchmarks.quality.choose ../shared/datasets/lfw/images --cache /tmp/quality
+    .venv/bin/python -m benchmarks quality choose ../shared/datasets/lfw/images --cache /tmp/quality
 
 The people that the total is judged on take no part, so this may guide choices. Nothing is written.
 """
@@ -47,7 +47,3 @@ def main() -> None:
     names, _ = halves(lfw.images(arguments.images))
     source = Local(Settings.from_env())
     print(compare(measure(arguments.images, names, source, arguments.cache)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What the quality of faces costs: milliseconds of CPU a face, one thread, medians.
 
-.venv/bin/python -m benchmarks.quality.cost
+.venv/bin/python -m benchmarks quality cost
 """
 
 from __future__ import annotations
@@ -44,7 +44,3 @@ def main() -> None:
     cv2.setNumThreads(1)
     for faces in FACES:
         print(f"{faces} faces: {cost(faces):.3f} ms a face")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """How much the split of the people matters: each half's model, judged on either half.
 
-    .venv/bin/python -m benchmarks.quality.cross ../shared/datasets/lfw/images --cache /tmp/quality
+    .venv/bin/python -m benchmarks quality cross ../shared/datasets/lfw/images --cache /tmp/quality
 
 A model on its own half shows what its form can do at best, one on the other half what it is worth.
 Nothing is written. The form of the model was chosen on the fitted half alone.
@@ -64,7 +64,3 @@ def main() -> None:
             }
         )
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Error versus reject, on the people that the weights have not seen.
 
-    .venv/bin/python -m benchmarks.quality.evaluate ../shared/datasets/lfw/images \\
+    .venv/bin/python -m benchmarks quality evaluate ../shared/datasets/lfw/images \\
         --cache /tmp/quality --out docs/reports/quality \\
         [--pairs ../shared/datasets/lfw/pairs_dev.txt] [--url 127.0.0.1:8000]
 
@@ -239,7 +239,3 @@ def main() -> None:
     text = report(table, embedder, arguments.out, official)
     (arguments.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
-
-
-if __name__ == "__main__":
-    main()

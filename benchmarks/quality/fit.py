@@ -1,7 +1,7 @@
 """Fit the total quality's weights on half of the people, and write them into the code's assets.
 
-    .venv/bin/python -m benchmarks.quality.mean_face ../shared/datasets/lfw/images
-    .venv/bin/python -m benchmarks.quality.fit ../shared/datasets/lfw/images --cache /tmp/quality
+    .venv/bin/python -m benchmarks quality mean-face ../shared/datasets/lfw/images
+    .venv/bin/python -m benchmarks quality fit ../shared/datasets/lfw/images --cache /tmp/quality
 
 The other half is what benchmarks.quality.evaluate judges by.
 """
@@ -38,7 +38,3 @@ def main() -> None:
             of_any=fit(table, OF_ANY),
         )
     )
-
-
-if __name__ == "__main__":
-    main()

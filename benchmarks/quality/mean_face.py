@@ -1,6 +1,6 @@
 """The mean aligned face of the people that the weights are fitted on, for the part `visibility`.
 
-    .venv/bin/python -m benchmarks.quality.mean_face ../shared/datasets/lfw/images
+    .venv/bin/python -m benchmarks quality mean-face ../shared/datasets/lfw/images
 
 Run it before benchmarks.quality.fit, whose parts it changes.
 """
@@ -58,7 +58,3 @@ def main() -> None:
 
     face = base64.b64encode(mean_face(crops()).tobytes()).decode()
     save(LEARNT._replace(mean_face=face))
-
-
-if __name__ == "__main__":
-    main()

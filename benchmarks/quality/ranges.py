@@ -1,6 +1,6 @@
 """Find the ranges of the gate on half of the people, and write them into the code's assets.
 
-    .venv/bin/python -m benchmarks.quality.ranges ../shared/datasets/lfw/images
+    .venv/bin/python -m benchmarks quality ranges ../shared/datasets/lfw/images
 
 Run it after benchmarks.quality.fit, whose centre it needs. For one part after the other it takes
 the loosest bound at which strangers of the kinds and severities that the part tells match no more
@@ -141,7 +141,3 @@ def main() -> None:
     for name, (least, most) in ranges.items():
         print(f"{name}: {'' if least is None else least} .. {'' if most is None else most}")
     save(LEARNT._replace(gate=ranges))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ import tritonclient.http as triton
 from numpy.typing import NDArray
 
 from aurum.models import build
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.quality.parts import PARTS, as_upright
 from aurum.settings import Settings
 from benchmarks.baselines.local import LocalService

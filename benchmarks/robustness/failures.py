@@ -1,4 +1,4 @@
-"""``python -m benchmarks.robustness.failures``: each process of a supervised server is killed
+"""``python -m benchmarks failures``: each process of a supervised server is killed
 under load.
 
 Writes `failures.csv` and `machine.json`: how long it took until the server answered again, and what
@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from aurum_client import AurumError, FaceClient
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import furnish
 from aurum.settings import Settings
 from benchmarks.common import machine, processes
@@ -197,7 +197,3 @@ def main() -> None:
     given = parser.parse_args()
     measure(given.out, given.rounds, Settings.from_env())
     print(summary(read(given.out / "failures.csv", Failure)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.robustness.fairness``: heavy photos of one key, and a selfie of another.
+"""``python -m benchmarks fairness``: heavy photos of one key, and a selfie of another.
 
 Through the gateway, to the real service. The figures of docs/guides/security.md come from this
 command.
@@ -7,7 +7,6 @@ command.
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -112,9 +111,7 @@ def _ask(sender: Sender, pipeline: str, photo: bytes) -> float:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.robustness.fairness", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks fairness", description=__doc__)
     parser.add_argument("--at-once", type=int, default=31, help="heavy photos of one key")
     parser.add_argument("--side", type=int, default=7000, help="of a heavy photo, in pixels")
     parser.add_argument("--selfies", type=int, default=40, help="of the other key")
@@ -134,10 +131,3 @@ def main() -> int:
         f"p95 {np.percentile(taken, 95):.3f} s, at most {taken.max():.3f} s"
     )
     return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OperatorError as error:
-        sys.exit(f"fairness: {error}")

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.robustness.freezes``: supervised servers are frozen, as suspended
+"""``python -m benchmarks freezes``: supervised servers are frozen, as suspended
 machines are.
 
 Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up` or tritonserver alone,
@@ -113,9 +113,7 @@ def summary(rows: list[Freeze]) -> str:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.robustness.freezes", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks freezes", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the file")
     parser.add_argument("--count", type=int, default=14, help="freezes of each kind")
     parser.add_argument(
@@ -124,7 +122,3 @@ def main() -> None:
     given = parser.parse_args()
     measure(given.out, given.count, given.seconds, Settings.from_env())
     print(summary(read(given.out / "freezes.csv", Freeze)))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,8 +10,9 @@ import scenario_world
 from gateway_world import gateway_before
 from scenario_page import Seen
 
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 # As in tests/service: servers are started while clients send.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aurum_client import FaceClient
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 from benchmarks.gallery import scenes
 
 pytestmark = pytest.mark.usefixtures("real")

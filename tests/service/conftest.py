@@ -13,9 +13,9 @@ import pytest
 import up_process
 from aurum_client import FaceClient
 
-from aurum.models.parity import PHOTO
+from aurum.paths import CHECKOUT, PHOTO
 from aurum.server.ephemeral import Service, running
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 # Servers are started while clients send: gRPC's fork handlers, which only a child that goes on to
 # use gRPC needs, can then abort the whole process. Read when gRPC is first imported.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 BLOCK = re.compile(r"<!-- run -->\n```(\w+)\n(.*?)```", re.DOTALL)
 README = CHECKOUT / "README.md"

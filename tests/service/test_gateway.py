@@ -21,7 +21,7 @@ from waiting import eventually
 
 from aurum.gateway import keys, run
 from aurum.gateway.ephemeral import certificate
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import Service, on_free_ports
 from aurum.server.server import Server
 

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from gateway_world import RAW, World, gateway_before
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 from benchmarks.robustness.hostile.requests import message

@@ -1,6 +1,6 @@
 """What would end Triton 2.51 does not pass the gateway; what anybody may mean does.
 
-Each was found by `python -m benchmarks.robustness.hostile`, or is a relative of what it found.
+Each was found by `python -m benchmarks hostile`, or is a relative of what it found.
 """
 
 import base64
@@ -12,7 +12,7 @@ import pytest
 from gateway_world import RAW, gateway_before
 from tritonclient.grpc import service_pb2 as protocol
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
 from benchmarks.robustness.hostile.requests import message

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from aurum.gateway import run as gateway
-from aurum.settings import CHECKOUT, Settings
+from aurum.paths import CHECKOUT
+from aurum.settings import Settings
 from benchmarks.robustness.hostile.cases import IMAGES, case
 from benchmarks.robustness.hostile.run import SOUND, one_of_each, run, weigh
 from benchmarks.robustness.hostile.served import served

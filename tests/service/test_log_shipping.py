@@ -10,7 +10,7 @@ import threading
 
 from waiting import eventually
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 
 class Bulk(http.server.BaseHTTPRequestHandler):

@@ -10,7 +10,7 @@ from gateway_world import gateway_before
 from waiting import eventually
 
 from aurum.gateway import ephemeral, keys
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 BLOCKS = list(doc_blocks.blocks("guides/operations.md").values())
 
@@ -25,7 +25,9 @@ def gateway(best):
 def type_in(gateway, best):
     """Run the page's block of that number, with the settings that the servers have."""
     settings = replace(best.settings, **{
-        name: value for name, value in vars(gateway.gateway.settings).items() if name.startswith("gateway_")
+        name: value
+        for name, value in vars(gateway.gateway.settings).items()
+        if name.startswith("gateway_")
     })  # fmt: skip
     folder = gateway.ca.parent
     changes = {

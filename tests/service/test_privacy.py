@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from aurum.models.parity import PHOTO
+from aurum.paths import CHECKOUT, PHOTO
 from aurum.server.ephemeral import furnish
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 _ADDRESS = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
 
@@ -27,7 +27,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from aurum_client import FaceClient
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
 

@@ -19,8 +19,8 @@ from rollout_world import Load, World
 from aurum.errors import OperatorError
 from aurum.models import build
 from aurum.models.manifest import ManifestError
-from aurum.models.parity import PHOTO
 from aurum.models.pull import PullError
+from aurum.paths import PHOTO
 from aurum.releases import served_copy
 from aurum.releases.served_copy import LiveError
 from aurum.releases.state import Check, StateError

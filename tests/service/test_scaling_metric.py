@@ -6,7 +6,7 @@ import httpx
 import yaml
 from aurum_client import FaceClient
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 
 def test_the_metrics_of_the_query_exist(best, astronaut):

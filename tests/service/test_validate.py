@@ -11,7 +11,7 @@ from aurum.cli.app import app
 from aurum.evaluation import gate, kinds
 from aurum.evaluation.ask import FILE
 from aurum.evaluation.parity import CLIENTS
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 
 
 def run(*arguments):

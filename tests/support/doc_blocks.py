@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 BLOCK = re.compile(r"<!-- run( \w+)? -->\n```sh\n(.*?)```", re.DOTALL)
 

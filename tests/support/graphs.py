@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 
 from aurum.models import families, manifest
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 MIRROR = Path(os.environ.get("AURUM_MODEL_MIRROR") or CHECKOUT.parent / "shared" / "models")
 ENTRIES = manifest.load().models

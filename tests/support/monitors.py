@@ -18,8 +18,8 @@ import httpx
 import psutil
 import waiting
 
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import Service, free_ports
-from aurum.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "monitoring"
 INTERVAL = "4s"  # between two scrapes
@@ -169,8 +169,8 @@ class _Nothing(BaseHTTPRequestHandler):
 def _tls_server(folder: Path) -> Iterator[int]:
     """What has a certificate, in the gateway's place; its port."""
     subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=gateway "
-        f"-keyout key.pem -out cert.pem -days {DAYS}".split(),
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+        f"-subj /CN=gateway -keyout key.pem -out cert.pem -days {DAYS}".split(),
         cwd=folder,
         check=True,
         capture_output=True,

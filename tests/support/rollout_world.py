@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from aurum_client import AurumError, FaceClient
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.releases import served_copy
 from aurum.releases.state import Check, Store, Validation
 from aurum.rollout.steps import Rollout

@@ -24,8 +24,8 @@ from gateway_world import World
 from waiting import eventually
 
 from aurum.evaluation import variants
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import free_ports
-from aurum.settings import CHECKOUT
 from benchmarks.gallery import scenes
 
 NODE_CLIENT = CHECKOUT / "client" / "node"

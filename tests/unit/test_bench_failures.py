@@ -1,6 +1,6 @@
 """The figures of docs/design/failures.md are those of its raw rows."""
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 from benchmarks.common.rows import Failure, Freeze, read
 from benchmarks.robustness import freezes
 from benchmarks.robustness.failures import PARTS, summary

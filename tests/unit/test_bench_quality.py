@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from aurum.evaluation import degrade
+from aurum.evaluation import degrade, lfw
 from aurum.quality.parts import PARTS
 from aurum.quality.weights import LEARNT, load, save
 from benchmarks.quality import cross, evaluate, mean_face, model, samples
@@ -188,12 +188,12 @@ def test_the_threshold_is_that_of_all_impostors():
 def test_halves_share_nobody_and_stay_as_they_are():
     photos = [f"P{i:03d}/P{i:03d}_000{k}.jpg" for i in range(101) for k in (1, 2)]
 
-    fitted, judged = samples.halves(photos)
+    fitted, judged = lfw.halves(photos)
 
     assert sorted(fitted + judged) == photos
     assert not {name[:4] for name in fitted} & {name[:4] for name in judged}
     assert len(fitted) == 100
-    assert samples.halves(photos[::-1])[0] == fitted[::-1]
+    assert lfw.halves(photos[::-1])[0] == fitted[::-1]
 
 
 def test_samples_are_the_same_in_every_run(folder):

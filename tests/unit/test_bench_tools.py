@@ -1,12 +1,14 @@
 """The benchmarks' own tools: Triton's counters, photos, and what stands in for a server."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
 from images import ASTRONAUT
-from typer.testing import CliRunner
 
-from aurum.cli.app import app
+import benchmarks.__main__
 from aurum.evaluation import photos
 from benchmarks.baselines import in_process, plain
 from benchmarks.common import triton_stats
@@ -105,12 +107,44 @@ def test_without_a_gpu_nothing_is_claimed(monkeypatch):
     assert "CUDAExecutionProvider" in gpu.missing()
 
 
-def test_a_missing_package_is_named_with_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "benchmarks.performance.report", None)
-    monkeypatch.delattr("benchmarks.performance.report", raising=False)
-    shown = CliRunner().invoke(app, ["bench", "report", str(tmp_path)])
-    assert shown.exit_code == 1
-    assert "make setup" in shown.stderr
+def started(monkeypatch, *arguments):
+    """The exit status of `python -m benchmarks` with these arguments."""
+    monkeypatch.setattr("sys.argv", ["benchmarks", *arguments])
+    try:
+        return benchmarks.__main__.main()
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.parametrize("command", benchmarks.__main__.COMMANDS)
+def test_every_command_explains_itself(monkeypatch, capsys, command):
+    if command == "quality cost":
+        pytest.skip("it takes no options")
+    assert not started(monkeypatch, *command.split(), "--help")
+    assert f"python -m benchmarks {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_a_command_all_are_listed(monkeypatch, capsys):
+    assert started(monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {command}\n" in shown for command in benchmarks.__main__.COMMANDS)
+    assert started(monkeypatch, "speed") == 2
+    assert "hostile" in capsys.readouterr().err
+
+
+def test_aurum_bench_hands_its_arguments_on():
+    program = "from aurum.cli.app import main; main()"
+    shown = subprocess.run(
+        [sys.executable, "-c", program, "bench", "fairness", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--at-once" in shown.stdout
+
+
+def test_a_missing_package_is_named_with_what_to_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "benchmarks.performance.command", None)
+    assert started(monkeypatch, "report", str(tmp_path)) == 1
+    assert "make setup" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -121,7 +155,8 @@ def test_a_missing_package_is_named_with_what_to_do(monkeypatch, tmp_path):
         (["--suite", "smoke", "--url", "http://127.0.0.1:1"], "one grpc://"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_measured(tmp_path, arguments, said):
-    shown = CliRunner().invoke(app, ["bench", "run", "--out", str(tmp_path), *arguments])
-    assert shown.exit_code != 0
-    assert said in shown.stderr
+def test_wrong_usage_is_said_before_anything_is_measured(
+    monkeypatch, capsys, tmp_path, arguments, said
+):
+    assert started(monkeypatch, "run", "--out", str(tmp_path), *arguments) != 0
+    assert said in capsys.readouterr().err

@@ -16,7 +16,8 @@ import jsonschema
 import pytest
 import yaml
 
-from aurum.settings import CHECKOUT, PREFIX, Settings
+from aurum.paths import CHECKOUT
+from aurum.settings import PREFIX, Settings
 
 MAIN = "docker-compose.yml"
 FILES = [MAIN, "deploy/compose/dev.yml", "deploy/compose/gpu.yml"]

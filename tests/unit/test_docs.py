@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(CHECKOUT.glob("docs/**/*.md"))]
 

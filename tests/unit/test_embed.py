@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from aurum.paths import CHECKOUT
 from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embedded, embed_crops, from_graph
-from aurum.settings import CHECKOUT
 
 
 def crops(count):

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 REPOSITORY = CHECKOUT / "model_repository"
 

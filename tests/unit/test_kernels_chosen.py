@@ -15,9 +15,10 @@ from aurum import kernels
 from aurum.cli.app import app
 from aurum.kernels import Choice, Found, beside
 from aurum.models import build
+from aurum.paths import CHECKOUT
 from aurum.server import container
 from aurum.server.runtime import MODELS
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 REPOSITORY = CHECKOUT / "model_repository"
 HERE = kernels.find()
@@ -95,7 +96,7 @@ def test_an_unfit_processor_or_library_is_said(repository, monkeypatch, tmp_path
     assert str(choose(repository)) == "none: a reason"
     monkeypatch.undo()
     monkeypatch.setattr(kernels, "LIBRARY", tmp_path / "none.so")
-    assert kernels.find() == Found("", f"{tmp_path}/none.so is not compiled (`make setup`)")
+    assert kernels.find() == Found("", f"{tmp_path}/none.so is not compiled (run `make setup`)")
     (tmp_path / "none.so").write_bytes(b"no library")
     assert "can't be loaded: " in kernels.find().reason
 

@@ -17,8 +17,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from aurum.paths import CHECKOUT
 from aurum.server.container import ALIVE
-from aurum.settings import CHECKOUT, PREFIX, Settings
+from aurum.settings import PREFIX, Settings
 
 FOLDER = CHECKOUT / "deploy" / "kubernetes"
 VERSIONS = ("1.27", "1.31", "1.34")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aurum.models.manifest import ManifestError, load
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 SHARED = CHECKOUT.parent / "shared" / "models"
 GOOD = f"""

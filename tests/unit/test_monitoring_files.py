@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 FOLDER = CHECKOUT / "monitoring"
 RULES = (FOLDER / "alerts.yml").read_text("utf-8")

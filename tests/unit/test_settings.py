@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from settings_table import table
 
-from aurum.settings import CHECKOUT, PREFIX, SettingError, Settings, table
+from aurum.paths import CHECKOUT
+from aurum.settings import PREFIX, SettingError, Settings
 
 NAMES = [item.name for item in fields(Settings)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 
 def make(folder, *arguments):

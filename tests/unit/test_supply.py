@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 LOCKS = CHECKOUT / "locks"
 OWN = {"aurum-face-serving", "aurum-face-client"}

@@ -12,8 +12,9 @@ from test_bad_input import BAD, BAD_PARAMETERS, LIMITS
 from test_contract import infer
 from tritonclient.utils import InferenceServerException
 
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 HEAD = """# Bad input, and what came back
 

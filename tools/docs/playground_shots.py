@@ -9,8 +9,9 @@ import images
 from browser import PHONE, SLOW, chromium, give, said, serve
 from playwright.sync_api import Browser, Page, expect
 
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 from benchmarks.gallery.scenes import HOPPER, portraits
 
 FOLDER = CHECKOUT / "docs" / "tutorials" / "playground"

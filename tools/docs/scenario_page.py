@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 
 PAGE = CHECKOUT / "docs" / "reports" / "scenarios.md"
 PICTURES = CHECKOUT / "docs" / "reports" / "scenarios"

@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import Service, running
-from aurum.settings import CHECKOUT, Settings
+from aurum.settings import Settings
 
 TOUR = CHECKOUT / "docs" / "tutorials" / "tour.md"
 PICTURES = CHECKOUT / "docs" / "tutorials" / "tour"

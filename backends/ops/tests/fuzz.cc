@@ -1,5 +1,5 @@
 // Runs the kernels on random sizes, weights and pixels, of several threads at once: fuzz SECONDS
-// [SEED]. Compiled with AddressSanitizer and UBSan (scripts/ops.sh fuzzer), which end it where
+// [SEED]. Compiled with AddressSanitizer and UBSan (build.sh fuzzer), which end it where
 // something is read or written that isn't there. Wrong numbers of weights must be refused, and what
 // comes out must be finite and the same for each thread.
 

@@ -9,7 +9,7 @@ from random import Random
 import pillow_heif
 from PIL import Image
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 
 HEAD = (110, 10, 330, 230)  # the face in aurum/assets/astronaut.jpg, pixels
 SIZE = (160, 144)  # not square; small, so that what decodes costs little

@@ -1,30 +1,25 @@
 """The page behind the real gateway, by the lines of docs/tutorials/playground.md."""
 
 import re
-import shutil
 
 import pytest
 from browser import SLOW, give, said
 from gateway_world import gateway_before
 from playwright.sync_api import expect
 
-from aurum.gateway import render
+from aurum.paths import CHECKOUT
 from aurum.playground.app import POLICY
-from aurum.settings import CHECKOUT
 
 
 @pytest.fixture(scope="module")
 def gateway(best, tmp_path_factory):
     """A gateway whose folder of locations has what the page about the playground tells."""
-    source = tmp_path_factory.mktemp("source") / "gateway"
-    shutil.copytree(render.SOURCE, source)
+    folder = tmp_path_factory.mktemp("locations")
     text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
-    (source / "locations" / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "SOURCE", source)
-        with gateway_before(best) as world:
-            yield world
+    (folder / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
+    with gateway_before(best, locations=folder) as world:
+        yield world
 
 
 def test_its_files_need_no_key_and_carry_the_policy(gateway):

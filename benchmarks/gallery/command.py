@@ -23,12 +23,13 @@ from aurum.cli.draw import mark
 from aurum.evaluation import boxes
 from aurum.evaluation.target import Target, serving
 from aurum.imaging.decoding.decode import decode
-from aurum.settings import CHECKOUT, Settings
+from aurum.paths import CHECKOUT
+from aurum.settings import Settings
 from benchmarks.gallery.judge import FAR, Judge
 from benchmarks.gallery.scenes import pictures
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
-COMMAND = ".venv/bin/python -m benchmarks.gallery"
+COMMAND = ".venv/bin/python -m benchmarks gallery"
 
 
 class Entry(NamedTuple):
@@ -171,7 +172,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _counts(path: Path) -> dict[str, int]:
     with path.open(encoding="utf-8", newline="") as file:
         return {row["file"]: int(row["faces"]) for row in csv.DictReader(file)}
-
-
-if __name__ == "__main__":
-    main()

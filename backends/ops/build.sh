@@ -1,14 +1,15 @@
 #!/bin/sh
-# Compile the operators in backends/ops: ops.sh library | sanitized | fuzzer
-#   library    libaurum_ops.so, which onnxruntime loads
+# Compile the operators: build.sh library [FOLDER] | sanitized | fuzzer
+#   library    libaurum_ops.so, which onnxruntime loads; into FOLDER, by default this one
 #   sanitized  the same with AddressSanitizer and UBSan, in build/sanitized
 #   fuzzer     a program that runs the kernels on all sorts of sizes, with both, in build/sanitized
 # Only the files of kernels are compiled for the processors that their names tell of, so that the
 # rest, which decides what runs, runs everywhere.
 set -eu
-cd "$(dirname "$0")/../backends/ops"
+cd "$(dirname "$0")"
 what=${1:-library}
-folder=build/$what flags=-O3
+out=${2:-.}
+folder=$out/build/$what flags=-O3
 if [ "$what" != library ]; then
     folder=build/sanitized
     flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -39,8 +40,8 @@ for job in $jobs; do wait "$job"; done
 # In two steps: a linker that is stopped leaves no half library.
 # shellcheck disable=SC2086
 case "$what" in
-    library) g++ -shared $objects -o build/new.so && mv build/new.so libaurum_ops.so ;;
+    library) g++ -shared $objects -o "$out/build/new.so" && mv "$out/build/new.so" "$out/libaurum_ops.so" ;;
     sanitized) g++ -shared $flags $objects -o "$folder/libaurum_ops.so" ;;
     fuzzer) g++ $flags $objects -lpthread -o "$folder/fuzz" ;;
-    *) echo "ops.sh library | sanitized | fuzzer" >&2 && exit 2 ;;
+    *) echo "build.sh library | sanitized | fuzzer" >&2 && exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""Misspelt settings: a variable that looks like a setting but is none must not be ignored."""
+"""Names of settings: old ones are still read, and misspelt ones are errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ _OTHERS = re.compile(
 # What Kubernetes sets in each container for a service named aurum-...: variables for service links.
 _SERVICE_LINK = re.compile(r"AURUM(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)\w*)?)")
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+_OLD_GATEWAY = "AURUM_EDGE_"  # in 0.1; read until 0.3
+_GATEWAY = "AURUM_GATEWAY_"
+
+
+def renamed(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with settings' old names replaced by the new ones, which take precedence."""
+    old = {
+        _GATEWAY + name.removeprefix(_OLD_GATEWAY): value
+        for name, value in environ.items()
+        if name.startswith(_OLD_GATEWAY)
+    }
+    kept = {name: value for name, value in environ.items() if not name.startswith(_OLD_GATEWAY)}
+    return old | kept
 
 
 def misspelt(environ: Mapping[str, str], known: Iterable[str], prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.robustness.hostile``: hostile images and requests, to the real service.
+"""``python -m benchmarks hostile``: hostile images and requests, to the real service.
 
 Exit codes: 0 every answer was one that the contract allows; 1 some was not; 2 wrong usage.
 """
@@ -6,16 +6,14 @@ Exit codes: 0 every answer was one that the contract allows; 1 some was not; 2 w
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from aurum.errors import OperatorError
-from aurum.settings import CHECKOUT, Settings
+from aurum.paths import CHECKOUT
+from aurum.settings import Settings
 from benchmarks.robustness.hostile.cases import case
-from benchmarks.robustness.hostile.judge import WrongAnswerError
 from benchmarks.robustness.hostile.report import write
 from benchmarks.robustness.hostile.run import keep, one_of_each, run, weigh
 from benchmarks.robustness.hostile.send import Address
@@ -27,9 +25,7 @@ OUT = CHECKOUT / ".aurum" / "hostile"
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.robustness.hostile", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks hostile", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="how many cases")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", type=int, help="only this number, as a report names it")
@@ -42,7 +38,7 @@ def main() -> int:
     given = parser.parse_args()
     numbers = range(given.count) if given.case is None else [given.case]
     failures = given.out / "failures"
-    command = f"python -m benchmarks.robustness.hostile --count {given.count} --seed {given.seed}"
+    command = f"python -m benchmarks hostile --count {given.count} --seed {given.seed}"
     console = Console(stderr=True)
 
     def measure(address: Address, service: Served | None = None) -> int:
@@ -72,10 +68,3 @@ def main() -> int:
         return measure(Address(http, grpc, given.key, given.ca))
     with served(Settings.from_env(), given.servers) as service:
         return measure(service.address, service)
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OperatorError, WrongAnswerError) as error:
-        sys.exit(f"hostile: {error}")

@@ -1,0 +1,63 @@
+"""Our C++ libraries for the embedded server: compiled at the first start where pip installed us.
+
+In a checkout `make setup` compiles them beside their sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from aurum import paths
+from aurum.errors import OperatorError
+
+BACKEND = paths.compiled("onnxruntime") / "libtriton_onnxruntime.so"
+OPERATORS = paths.compiled("ops") / "libaurum_ops.so"
+_JSON = Path("/usr/include/nlohmann/json.hpp")  # Debian's nlohmann-json3-dev
+
+
+class NativeError(OperatorError, RuntimeError):
+    """A library can't be compiled; the message says what is missing."""
+
+
+def compile_missing(onnxruntime: Path, say: Callable[[str], None]) -> None:
+    """Compile what an installed package lacks, or has of other sources. Raises NativeError.
+
+    Args:
+        onnxruntime: the shared library of ONNX Runtime that the backend is linked with.
+        say: gets a line for each library that is compiled.
+    """
+    if not paths.INSTALLED:
+        return
+    _compile(BACKEND, "Triton's ONNX Runtime backend", [str(onnxruntime), str(BACKEND.parent)], say)
+    _compile(OPERATORS, "the kernels", ["library", str(OPERATORS.parent)], say)
+
+
+def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str], None]) -> None:
+    sources = paths.DATA / "backends" / library.parent.name
+    stamp = library.with_suffix(".sources")
+    digest = hashlib.sha256(" ".join(arguments).encode())
+    for source in sorted(sources.parent.rglob("*.*")):
+        digest.update(source.read_bytes())
+    if library.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    if not shutil.which("g++") or not _JSON.is_file():
+        raise NativeError(
+            f"{what} must be compiled once: please install a C++ compiler and nlohmann's JSON "
+            "header, on Debian or Ubuntu: sudo apt-get install g++ nlohmann-json3-dev"
+        )
+    say(f"compiling {what} into {library.parent}")
+    library.parent.mkdir(parents=True, exist_ok=True)
+    run = subprocess.run(
+        ["/bin/sh", str(sources / "build.sh"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise NativeError(f"{what} can't be compiled:\n{run.stderr.strip()}")
+    shutil.rmtree(library.parent / "build", ignore_errors=True)
+    stamp.write_text(digest.hexdigest())

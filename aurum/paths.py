@@ -1,0 +1,38 @@
+"""Where the package's data lies, and where state is kept: in a checkout, and where it is installed.
+
+In a checkout (and in the image, which has the same folders) Triton's repositories and the C++
+sources lie beside the package, and state goes to ``.aurum/`` there. An installed package has them
+in ``aurum/data`` and never writes there: state goes to ``AURUM_HOME``, by default
+``~/.local/share/aurum`` (XDG_DATA_HOME is respected).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent
+INSTALLED = not (CHECKOUT / "model_repository").is_dir()
+DATA = PACKAGE / "data" if INSTALLED else CHECKOUT
+
+PHOTO = PACKAGE / "assets" / "astronaut.jpg"
+"""A photo with one face, for health checks and parity checks."""
+
+SETUP = "run `aurum up`, which compiles it" if INSTALLED else "run `make setup`"
+"""What makes missing libraries, for messages."""
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of all state: models, logs, API keys, compiled libraries."""
+    if given := environ.get("AURUM_HOME"):
+        return Path(given).expanduser().resolve()
+    if not INSTALLED:
+        return CHECKOUT / ".aurum"
+    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser().resolve() / "aurum"
+
+
+def compiled(backend: str) -> Path:
+    """The folder of the libraries that are compiled from ``backends/<backend>``."""
+    return home() / "backends" / backend if INSTALLED else DATA / "backends" / backend

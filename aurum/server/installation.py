@@ -1,0 +1,31 @@
+"""What an installed package lacks before its first start: repositories to write to, and
+libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aurum import files, native, paths
+from aurum.server.runtime import REPOSITORIES, onnxruntime_library
+from aurum.settings import Settings
+
+
+def complete(settings: Settings, say: Callable[[str], None] = lambda line: None) -> None:
+    """Copy the repositories into AURUM_HOME and compile the C++ libraries, where that is needed.
+
+    Nothing is done in a checkout. Graphs that are in the repositories stay; a folder that
+    AURUM_REPOSITORIES names is the operator's own and is left alone.
+
+    Raises NativeError, RuntimeMissingError and OSError.
+    """
+    if not paths.INSTALLED:
+        return
+    if settings.repositories == settings.home / "repositories":
+        for name in REPOSITORIES:
+            for source in (paths.DATA / name).rglob("*"):
+                target = settings.repositories / source.relative_to(paths.DATA)
+                if source.is_dir():
+                    target.mkdir(parents=True, exist_ok=True)
+                elif not target.is_file() or target.read_bytes() != source.read_bytes():
+                    files.write(target, source.read_bytes())
+    native.compile_missing(onnxruntime_library(), say)

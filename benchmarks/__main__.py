@@ -1,0 +1,69 @@
+"""``python -m benchmarks COMMAND ...``: every benchmark, each with its own ``--help``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from aurum.cli import CommandError
+from aurum.errors import OperatorError
+
+# By command: the module whose main() reads the rest of the command line.
+COMMANDS = {
+    "run": "benchmarks.performance.command",
+    "report": "benchmarks.performance.command",
+    "inputs": "benchmarks.performance.command",
+    "looks": "benchmarks.performance.looks",
+    "reduced": "benchmarks.performance.reduced",
+    "gpu": "benchmarks.performance.gpu",
+    "monitoring-cost": "benchmarks.performance.monitoring_cost",
+    "hostile": "benchmarks.robustness.hostile.command",
+    "failures": "benchmarks.robustness.failures",
+    "freezes": "benchmarks.robustness.freezes",
+    "fairness": "benchmarks.robustness.fairness",
+    "scaleout": "benchmarks.capacity.scaleout",
+    "capacity": "benchmarks.capacity.sheet",
+    "gallery": "benchmarks.gallery.command",
+    "quality mean-face": "benchmarks.quality.mean_face",
+    "quality fit": "benchmarks.quality.fit",
+    "quality ranges": "benchmarks.quality.ranges",
+    "quality evaluate": "benchmarks.quality.evaluate",
+    "quality choose": "benchmarks.quality.choose",
+    "quality cross": "benchmarks.quality.cross",
+    "quality cost": "benchmarks.quality.cost",
+}
+
+
+def main() -> int | None:
+    """Run the command that the arguments name; without one, list all."""
+    given = sys.argv[1:]
+    name = next((" ".join(given[:n]) for n in (2, 1) if " ".join(given[:n]) in COMMANDS), None)
+    if name is None:
+        asked = not given or given[0] in ("-h", "--help")
+        print(_usage(), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
+    words = name.split() if COMMANDS[name] != COMMANDS["run"] else []
+    sys.argv[:] = [" ".join(["python -m benchmarks", *words]), *given[len(words) :]]
+    try:
+        status: int | None = importlib.import_module(COMMANDS[name]).main()
+    except ImportError as error:
+        print(f"{error.name} is missing, which the benchmarks need: make setup", file=sys.stderr)
+        return 1
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except OperatorError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+def _usage() -> str:
+    lines = ["python -m benchmarks COMMAND ... (each has --help)", ""]
+    for name in COMMANDS:
+        lines.append(f"  {name}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
