@@ -114,7 +114,7 @@ def test_a_kept_embedding_without_a_gate_compares_ungated(outputs):
 
 @pytest.mark.parametrize(
     ("face", "reason"),
-    [({"defect": "noise"}, "second photo: noise"), ({}, "second photo: not told why")],
+    [({"defect": "noise"}, "second photo: noise"), ({}, "second photo: reason unknown")],
 )
 def test_a_kept_embedding_that_is_known_to_be_bad_is_not_matched(outputs, face, reason):
     fresh = parse_embedding(outputs(1, gate=[]))

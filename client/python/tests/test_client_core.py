@@ -198,7 +198,7 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("rotations", np.zeros(2, np.float32), "is float32"),
         ("gate", np.zeros(2, np.int64), "is int64"),
         ("gate", np.zeros((2, 1), np.int32), r"int32 \[2, 1\], expected int32 \[any\]"),
-        ("gate", np.zeros(1, np.int32), "'gate' is of 1 faces, not 2 or 0"),
+        ("gate", np.zeros(1, np.int32), "'gate' has 1 values, not 2 or 0"),
         ("gate", np.array([-1, 16], np.int32), r"\[-1, 16\], not -1 to 15"),
         ("gate", np.array([-2, 15], np.int32), r"\[-2, 15\], not -1 to 15"),
         ("complete", np.ones(2, bool), r"expected bool \[1\]"),

@@ -43,7 +43,7 @@ from aurum_client._failures import error_from_status
         ),
         ("400", "[request id: r-1] expected 1", errors.InvalidRequestError, None, "expected 1"),
         ("400", "[invalid_parameter] x", errors.InvalidRequestError, "invalid_parameter", "x"),
-        ("503", "[overloaded] busy", errors.UnavailableError, "overloaded", "busy"),
+        ("503", "[unavailable] busy", errors.UnavailableError, "unavailable", "busy"),
         # The code tells more than the status.
         ("500", "[no_face] x", errors.NoFaceError, "no_face", "x"),
         ("400", "[new_code] x", errors.InvalidRequestError, "new_code", "x"),

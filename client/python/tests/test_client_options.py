@@ -61,5 +61,5 @@ def test_parameters_have_the_types_that_go_over_the_wire():
     ],
 )
 def test_an_option_that_a_call_does_not_have_is_refused(kind, option):
-    with pytest.raises(TypeError, match=f"no option '{option}' here, but .*refine"):
+    with pytest.raises(TypeError, match=f"no option '{option}'; known: .*refine"):
         build_parameters(kind, {option: 1})

@@ -38,7 +38,7 @@ DATATYPES = {
 }
 ERRORS = {
     b"bad": (400, grpc.StatusCode.INVALID_ARGUMENT, "[invalid_image] cannot be decoded"),
-    b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[overloaded] too many requests"),
+    b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[unavailable] too many requests"),
     b"poor": (400, grpc.StatusCode.INVALID_ARGUMENT, "[low_quality] the face's quality is 0.12"),
     b"none": (404, grpc.StatusCode.NOT_FOUND, "Request for unknown model"),
 }
@@ -291,7 +291,7 @@ def test_many_calls_run_side_by_side(server):
     ("image", "kind", "says"),
     [
         (b"bad", InvalidImageError, ("invalid_image", "cannot be decoded")),
-        (b"busy", UnavailableError, ("overloaded", "too many requests")),
+        (b"busy", UnavailableError, ("unavailable", "too many requests")),
         (b"poor", LowQualityError, ("low_quality", "the face's quality is 0.12")),
         (b"none", ModelNotFoundError, (None, "Request for unknown model")),
     ],
