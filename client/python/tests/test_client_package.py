@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_package_and_the_license(wheel):
     assert text == (PROJECT.parents[1] / "LICENSE").read_bytes()
 
 
-def test_the_metadata_is_that_of_the_project(metadata):
+def test_the_metadata_matches_the_project(metadata):
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert (metadata["Name"], metadata["Version"]) == ("aurum-face-client", project["version"])
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -72,7 +72,7 @@ def test_the_readme_has_no_relative_link(metadata):
     assert all(target.startswith("https://") for target in targets)
 
 
-def test_the_files_of_the_repository_that_the_package_links_to_exist(metadata):
+def test_linked_repository_files_exist(metadata):
     text = metadata.as_string() + "".join(path.read_text() for path in PACKAGE.glob("*.py"))
     linked = re.findall(r"aurum-face-serving/(?:blob|tree)/main/([\w./-]*\w)", text)
     assert linked
