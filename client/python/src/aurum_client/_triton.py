@@ -36,7 +36,7 @@ class TritonTransport(ABC):
 
     @abstractmethod
     def _translate(self, error: Exception) -> AurumError | None:
-        """Return the client's error for one of the protocol's libraries, None for any other."""
+        """Return the AurumError for an error of the protocol's libraries, or None for any other."""
 
     def _infer_options(self, timeout: float) -> dict[str, Any]:
         return {}
@@ -55,7 +55,7 @@ class TritonTransport(ABC):
         request_id: str | None,
         timeout: float,
     ) -> Outputs:
-        """Request all outputs, which tritonclient asks for in binary."""
+        """Send one encoded image and return all outputs; tensors are binary in both directions."""
         with self._translated():
             tensor = self.input_type("image", [1], "BYTES")
             tensor.set_data_from_numpy(np.array([image], dtype=np.object_))

@@ -19,8 +19,8 @@ class Calibration:
 
     ``thresholds``: the minimum cosine similarity of a match, -1 to 1, for each false accept rate in
     FARS, which is the fraction of pairs of different people that match. ``slope``, ``intercept``:
-    the logistic function (Platt 1999) that maps a cosine to the log-odds of a match. ``prior``: the
-    fraction of same-person pairs for which it was fitted, 0 to 1.
+    the log-odds that a pair with cosine s is the same person are ``slope * s + intercept`` (Platt
+    1999). ``prior``: the fraction of same-person pairs for which they were fitted, 0 to 1.
     """
 
     thresholds: Mapping[float, float]
