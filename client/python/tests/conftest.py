@@ -1,4 +1,4 @@
-"""A transport without a wire, and what a server would answer."""
+"""A fake transport and the outputs of a server."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def make_outputs(
     complete: bool = True,
     gate: list[int] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The outputs of a pipeline; every embedding is the unit vector of ``axis``.
+    """Return the outputs of a pipeline; every embedding is the unit vector along ``axis``.
 
-    ``gate``: None for faces that are all recognizable.
+    ``gate``: None if all faces are recognizable.
     """
     vectors = np.zeros((faces, 512), np.float32)
     vectors[:, axis] = 1
@@ -52,7 +52,7 @@ def make_outputs(
 
 
 class FakeTransport:
-    """Answers by ``answer(model, image)``: outputs, an error to raise, or an awaitable of them."""
+    """Responds with ``answer(model, image)``: outputs, an error, or an awaitable."""
 
     def __init__(self, answer: Callable[[str, bytes], Any] | None = None) -> None:
         self.answer = answer or (lambda model, image: make_outputs())
@@ -110,19 +110,19 @@ class FakeTransport:
 
 @pytest.fixture
 def outputs():
-    """The function that makes a pipeline's outputs."""
+    """The function that creates a pipeline's outputs."""
     return make_outputs
 
 
 @pytest.fixture
 def fake():
-    """The class of the transport without a wire."""
+    """The class of the fake transport."""
     return FakeTransport
 
 
 @pytest.fixture
 def no_waiting(monkeypatch):
-    """Retries at once; returns the attempts that were followed by a wait."""
+    """Retry without delay; the fixture lists the attempts that were followed by a retry."""
     waits: list[int] = []
 
     def backoff(attempt):

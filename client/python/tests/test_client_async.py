@@ -1,4 +1,4 @@
-"""The asynchronous client over a transport without a wire."""
+"""The asynchronous client over a fake transport."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def forever(model=None, image=None):
     await asyncio.Event().wait()
 
 
-def test_calls_reach_their_pipelines_with_their_options(fake):
+def test_calls_send_their_options_to_their_pipelines(fake):
     transport = fake()
 
     async def main():
@@ -75,7 +75,7 @@ def test_calls_reach_their_pipelines_with_their_options(fake):
     ]
 
 
-def test_a_file_is_read_for_the_call(fake, tmp_path):
+def test_an_image_file_is_read(fake, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"jpeg")
     transport = fake()
     asyncio.run(client_of(transport).detect(tmp_path / "photo.jpg"))
@@ -85,12 +85,12 @@ def test_a_file_is_read_for_the_call(fake, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [ConnectionFailedError, UnavailableError])
-def test_what_may_pass_is_retried(fake, outputs, no_waiting, kind):
+def test_transient_errors_are_retried(fake, outputs, no_waiting, kind):
     answers = iter([kind("1"), kind("2"), outputs(1)])
     transport = fake(lambda *_: next(answers))
     assert len(asyncio.run(client_of(transport).detect(b"x"))) == 1
     assert no_waiting == [0, 1]
-    # What is left of the time shrinks from attempt to attempt.
+    # The time left decreases from attempt to attempt.
     assert 10 >= transport.timeouts[0] >= transport.timeouts[1] >= transport.timeouts[2]
 
 
@@ -110,21 +110,21 @@ def test_retries_end_with_the_last_error(fake, no_waiting):
         *(ServerError, RequestTimeoutError),
     ],
 )
-def test_what_was_refused_is_not_retried(fake, kind):
+def test_permanent_errors_are_not_retried(fake, kind):
     transport = fake(lambda *_: kind("no"))
     with pytest.raises(kind):
         asyncio.run(client_of(transport).detect(b"x"))
     assert len(transport.calls) == 1
 
 
-def test_a_broken_answer_is_not_retried(fake):
+def test_an_invalid_response_is_not_retried(fake):
     transport = fake(lambda *_: {})
     with pytest.raises(ProtocolError):
         asyncio.run(client_of(transport).detect(b"x"))
     assert len(transport.calls) == 1
 
 
-def test_the_timeout_bounds_the_call(fake):
+def test_the_timeout_limits_a_call(fake):
     transport = fake(forever)
     with pytest.raises(RequestTimeoutError, match=r"no answer within 0\.01 s"):
         asyncio.run(client_of(transport).detect(b"x", timeout=0.01))
@@ -134,7 +134,7 @@ def test_the_timeout_bounds_the_call(fake):
     assert transport.running == 0
 
 
-def test_the_timeout_bounds_the_retries_too(fake, no_waiting):
+def test_the_timeout_includes_retries(fake, no_waiting):
     answers = iter([UnavailableError("busy")])
     transport = fake(lambda *_: next(answers, None) or forever())
     with pytest.raises(RequestTimeoutError) as caught:
@@ -142,7 +142,7 @@ def test_the_timeout_bounds_the_retries_too(fake, no_waiting):
     assert isinstance(caught.value.__cause__, UnavailableError)
 
 
-def test_a_wait_that_would_outlast_the_timeout_is_not_begun(fake, monkeypatch):
+def test_no_retry_whose_delay_exceeds_the_timeout(fake, monkeypatch):
     monkeypatch.setattr("aurum_client._retry.backoff", lambda attempt: 60.0)
     transport = fake(lambda *_: UnavailableError("busy"))
     with pytest.raises(UnavailableError, match="busy"):
@@ -150,7 +150,7 @@ def test_a_wait_that_would_outlast_the_timeout_is_not_begun(fake, monkeypatch):
     assert len(transport.calls) == 1
 
 
-def test_the_callers_own_cancellation_stays_one(fake):
+def test_a_cancellation_by_the_caller_is_not_translated(fake):
     async def main():
         client = client_of(fake(forever))
         task = asyncio.create_task(client.detect(b"x"))
@@ -162,7 +162,7 @@ def test_the_callers_own_cancellation_stays_one(fake):
     asyncio.run(main())
 
 
-def test_comparing_embeds_both(fake, outputs):
+def test_compare_embeds_both_images(fake, outputs):
     transport = fake(lambda model, image: outputs(1, axis=int(image)))
     same = asyncio.run(client_of(transport).compare(b"0", b"0", request_id="r"))
     other = asyncio.run(client_of(transport).compare(b"0", b"1", aligned=True))
@@ -171,22 +171,22 @@ def test_comparing_embeds_both(fake, outputs):
     assert transport.calls[2][2] == {"aligned": True}
 
 
-def test_comparing_refuses_different_embedders(fake, outputs):
+def test_compare_rejects_different_embedders(fake, outputs):
     transport = fake(lambda model, image: outputs(1, embedder=image.decode()))
     with pytest.raises(ModelMismatchError, match="old@1 and new@2"):
         asyncio.run(client_of(transport).compare(b"old@1", b"new@2"))
 
 
 @pytest.mark.parametrize("kind", [NoFaceError, LowQualityError])
-def test_comparing_says_which_photo_was_refused(fake, kind):
+def test_compare_names_the_image_that_failed(fake, kind):
     transport = fake(lambda model, image: kind("no") if image == b"b" else forever())
     with pytest.raises(kind) as caught:
         asyncio.run(client_of(transport).compare(b"a", b"b"))
     assert caught.value.__notes__ == ["in the second image of compare()"]
-    assert transport.running == 0, "the other photo's call was left behind"
+    assert transport.running == 0, "the call for the other photo is still running"
 
 
-def test_many_photos_keep_their_order_and_their_errors(fake, outputs):
+def test_analyze_many_keeps_the_order_and_the_errors(fake, outputs):
     async def answer(number):
         for _ in range(50 - number):  # the first photos take longest
             await asyncio.sleep(0)
@@ -219,7 +219,7 @@ def test_many_photos_keep_their_order_and_their_errors(fake, outputs):
     assert ("analyze_faces", b"49", {"max_faces": 9}, "batch-49") in transport.calls
 
 
-def test_many_of_none_and_of_a_dead_server(fake, no_waiting):
+def test_analyze_many_without_images_and_without_a_server(fake, no_waiting):
     transport = fake(lambda *_: ConnectionFailedError("down"))
     client = client_of(transport)
     assert asyncio.run(client.analyze_many([])) == []
@@ -229,7 +229,7 @@ def test_many_of_none_and_of_a_dead_server(fake, no_waiting):
         asyncio.run(client.analyze_many([b"a"], concurrency=0))
 
 
-def test_what_the_progress_callback_raises_ends_the_call(fake):
+def test_an_exception_in_the_progress_callback_ends_the_call(fake):
     transport = fake()
 
     def enough(done, total):
@@ -258,7 +258,7 @@ def test_a_server_that_is_ready_but_cannot_infer(fake):
     assert isinstance(health.error, ServerError)
 
 
-def test_a_server_that_is_not_there(fake):
+def test_a_server_that_is_down(fake):
     transport = fake()
     transport.live = ConnectionFailedError("down")
     health = asyncio.run(client_of(transport).health())
@@ -273,7 +273,7 @@ def test_a_server_that_hangs(fake):
     assert isinstance(health.error, RequestTimeoutError)
 
 
-def test_the_public_models_and_who_answers(fake):
+def test_the_public_models_and_their_ids(fake):
     transport = fake()
     transport.missing = ("embed_face",)
     models = {model.name: model for model in asyncio.run(client_of(transport).models())}
@@ -294,12 +294,12 @@ def test_the_public_models_and_who_answers(fake):
     assert ("embed_face", gray_png(), {"aligned": True}, None) in transport.calls
 
 
-def test_models_are_described_even_if_none_answers(fake):
+def test_models_are_described_even_if_inference_fails(fake):
     models = asyncio.run(client_of(fake(lambda *_: ServerError("x"))).models())
     assert [model.id for model in models] == [None] * 5
 
 
-def test_a_closed_client_says_so(fake):
+def test_a_closed_client_raises(fake):
     transport = fake()
 
     async def main():
@@ -325,8 +325,8 @@ def test_a_closed_client_says_so(fake):
 
 
 @pytest.mark.parametrize("broken", [ConnectionFailedError("cut"), asyncio.CancelledError()])
-def test_closing_ends_the_calls_under_way(fake, broken):
-    """HTTP reports the lost connection as an error, gRPC as a cancellation."""
+def test_closing_ends_pending_calls(fake, broken):
+    """HTTP reports a lost connection as an error, gRPC as a cancellation."""
 
     async def main():
         async def answer():
@@ -340,7 +340,7 @@ def test_closing_ends_the_calls_under_way(fake, broken):
     asyncio.run(main())
 
 
-def test_settings_that_make_no_sense_are_refused(fake):
+def test_invalid_settings_are_rejected(fake):
     for options in ({"timeout": 0}, {"retries": -1}):
         with pytest.raises(ValueError, match="timeout"):
             client_of(fake(), **options)

@@ -1,4 +1,4 @@
-"""Comparing two embeddings: similarity, decision, and why there is none."""
+"""Comparison of two embeddings: similarity, decision, and the reason for no decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aurum_client._parse import parse_embedding
 from aurum_client.calibration import Calibration
 
 
-def test_comparison_is_the_cosine(outputs):
+def test_similarity_is_the_cosine(outputs):
     a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, axis=1))
     assert Comparison.between(a, a).similarity == 1
     assert Comparison.between(a, b).similarity == 0
@@ -20,7 +20,7 @@ def test_comparison_is_the_cosine(outputs):
 
 
 @pytest.mark.parametrize(("far", "match"), [(1e-2, True), (1e-3, True), (1e-4, False)])
-def test_a_decision_is_made_at_the_threshold_of_a_far(outputs, far, match):
+def test_the_decision_uses_the_threshold_of_the_far(outputs, far, match):
     a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1))
     half = replace(b, vector=a.vector * np.float32(0.5))
 
@@ -33,10 +33,10 @@ def test_a_decision_is_made_at_the_threshold_of_a_far(outputs, far, match):
     assert found.probability == 0.5  # slope 20 and intercept -10 cancel out
 
 
-def test_a_probability_follows_the_prior(outputs):
+def test_the_probability_depends_on_the_prior(outputs):
     a = parse_embedding(outputs(1))
     half = replace(a, vector=a.vector * np.float32(0.5))
-    # Even odds before, so the probability is the prior itself.
+    # The odds are even without a prior, so the probability equals the prior.
     assert Comparison.between(a, half, prior=0.001).probability == pytest.approx(0.001)
     assert Comparison.between(a, a).probability == pytest.approx(1 / (1 + math.exp(-10)))
     far_off = Calibration({}, 1e6, 0, 0.5)
@@ -45,13 +45,13 @@ def test_a_probability_follows_the_prior(outputs):
 
 
 @pytest.mark.parametrize("wrong", [{"far": 0.05}, {"far": 0}, {"prior": 0}, {"prior": 1.5}])
-def test_a_decision_that_there_is_no_threshold_for(outputs, wrong):
+def test_an_invalid_far_or_prior_is_rejected(outputs, wrong):
     a = parse_embedding(outputs(1))
     with pytest.raises(ValueError, match=r"must be (one of 0\.01, 0\.001, 0\.0001|above 0)"):
         Comparison.between(a, a, **wrong)
 
 
-def test_an_embedder_that_was_not_calibrated_decides_nothing(outputs):
+def test_an_uncalibrated_embedder_gives_no_decision(outputs):
     a = parse_embedding(outputs(1) | {"calibration": np.zeros(0, np.float32)})
     found = Comparison.between(a, a)
     assert found.similarity == 1
@@ -59,13 +59,13 @@ def test_an_embedder_that_was_not_calibrated_decides_nothing(outputs):
     assert found.decision == "uncalibrated"
 
 
-def test_embeddings_of_different_models_do_not_compare(outputs):
+def test_embeddings_from_different_models_are_rejected(outputs):
     a, b = parse_embedding(outputs(1)), parse_embedding(outputs(1, embedder="other@1"))
     with pytest.raises(errors.ModelMismatchError, match=r"edgeface@ba9876543210 and other@1"):
         Comparison.between(a, b)
 
 
-def test_decisions_are_made_at_a_far_of_one_in_ten_thousand(outputs):
+def test_the_default_far_is_1e_4(outputs):
     a = parse_embedding(outputs(1))
     found = Comparison.between(a, a)
     assert (found.far, found.threshold, found.decision) == (1e-4, 0.75, "match")
@@ -79,7 +79,7 @@ def test_decisions_are_made_at_a_far_of_one_in_ten_thousand(outputs):
         (1, 0, "first photo: sharpness 0.213; second photo: resolution 8"),
     ],
 )
-def test_a_face_that_is_not_recognizable_decides_nothing(outputs, first, second, reason):
+def test_an_unrecognizable_face_gives_no_decision(outputs, first, second, reason):
     parts = np.full((1, 16), 8, np.float32)
     parts[0, 1] = 0.2134
     a, b = (
@@ -89,22 +89,24 @@ def test_a_face_that_is_not_recognizable_decides_nothing(outputs, first, second,
     found = Comparison.between(a, b)
     assert (found.decision, found.gated, found.reason) == ("not recognizable", True, reason)
     assert found.match is found.probability is None
-    assert (found.similarity, found.threshold) == (1, 0.75)  # stay
+    assert (found.similarity, found.threshold) == (1, 0.75)  # unchanged
     blind = [replace(item, calibration=None) for item in (a, b)]
-    assert Comparison.between(*blind).decision == "not recognizable"  # before "uncalibrated"
+    assert (
+        Comparison.between(*blind).decision == "not recognizable"
+    )  # takes precedence over "uncalibrated"
 
 
-def kept(vector, calibration, models, **face):
-    """An embedding made anew from what was kept of it."""
+def stored(vector, calibration, models, **face):
+    """An embedding recreated from its stored fields."""
     points = np.zeros((5, 2), np.float32)
     return Embedding(
         vector, Face(Box(0, 0, 1, 1), points, 0.9, vector, **face), (2, 2), models, calibration
     )
 
 
-def test_a_kept_embedding_without_a_gate_compares_ungated(outputs):
+def test_a_stored_embedding_without_a_gate_compares_ungated(outputs):
     fresh = parse_embedding(outputs(1))
-    old = kept(fresh.vector, fresh.calibration, fresh.models)
+    old = stored(fresh.vector, fresh.calibration, fresh.models)
     assert Comparison.between(fresh, fresh).gated is True
     for pair in ((fresh, old), (old, fresh), (old, old)):
         found = Comparison.between(*pair)
@@ -114,11 +116,11 @@ def test_a_kept_embedding_without_a_gate_compares_ungated(outputs):
 
 @pytest.mark.parametrize(
     ("face", "reason"),
-    [({"defect": "noise"}, "second photo: noise"), ({}, "second photo: not told why")],
+    [({"defect": "noise"}, "second photo: noise"), ({}, "second photo: reason unknown")],
 )
-def test_a_kept_embedding_that_is_known_to_be_bad_is_not_matched(outputs, face, reason):
+def test_a_stored_unrecognizable_embedding_is_not_matched(outputs, face, reason):
     fresh = parse_embedding(outputs(1, gate=[]))
-    bad = kept(fresh.vector, fresh.calibration, fresh.models, recognizable=False, **face)
+    bad = stored(fresh.vector, fresh.calibration, fresh.models, recognizable=False, **face)
     found = Comparison.between(fresh, bad)
     assert (found.decision, found.match, found.gated) == ("not recognizable", None, False)
     assert found.reason == reason

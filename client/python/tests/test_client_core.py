@@ -1,4 +1,4 @@
-"""The parts without I/O: answers, retries, images, addresses."""
+"""The parts without network I/O: parsing, retries, images, addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aurum_client.images import read_image
 from aurum_client.results import Box, Faces, ModelIds, TensorInfo
 
 
-def test_faces_hold_what_the_server_sent(outputs):
+def test_faces_hold_the_outputs_of_the_server(outputs):
     sent = outputs(3)
     analysis = parse_analysis(sent)
     assert len(analysis) == len(list(analysis)) == 3
@@ -39,14 +39,14 @@ def test_faces_hold_what_the_server_sent(outputs):
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_an_answer_says_whether_it_is_complete(outputs, complete):
+def test_results_report_completeness(outputs, complete):
     sent = outputs(1, complete=complete)
     for parse in (parse_faces, parse_analysis, parse_embedding):
         assert parse(sent).complete is complete
 
 
 @pytest.mark.parametrize("faces", [0, 1, 2])
-def test_a_server_of_0_1_tells_neither_turns_nor_completeness(outputs, faces):
+def test_a_0_1_server_reports_neither_rotations_nor_completeness(outputs, faces):
     sent = outputs(faces)
     del sent["rotations"], sent["complete"], sent["gate"]
     for parse in (parse_faces, parse_analysis):
@@ -60,7 +60,7 @@ def test_a_server_of_0_1_tells_neither_turns_nor_completeness(outputs, faces):
         assert (embedding.face.rotation, embedding.complete) == (0, True)
 
 
-def test_faces_say_whether_and_why_not_they_are_recognizable(outputs):
+def test_faces_report_whether_they_are_recognizable_and_their_defect(outputs):
     analysis = parse_analysis(outputs(3, gate=[-1, 1, 15]))
     assert analysis.quality_calibrated is True
     assert [face.recognizable for face in analysis] == [True, False, False]
@@ -69,10 +69,10 @@ def test_faces_say_whether_and_why_not_they_are_recognizable(outputs):
     assert not analysis.gate.flags.writeable
 
 
-@pytest.mark.parametrize("told", ["empty", "not at all"])
-def test_where_no_gate_is_told_quality_is_only_an_order(outputs, told):
+@pytest.mark.parametrize("absent", [False, True])
+def test_without_a_gate_quality_is_not_calibrated(outputs, absent):
     sent = outputs(1, gate=[])
-    if told == "not at all":
+    if absent:
         del sent["gate"]
     analysis, embedding = parse_analysis(sent), parse_embedding(sent)
     assert analysis.quality_calibrated is embedding.quality_calibrated is False
@@ -81,7 +81,7 @@ def test_where_no_gate_is_told_quality_is_only_an_order(outputs, told):
     assert (analysis[0].quality, embedding.quality) == (1, 1)
 
 
-def test_an_embedding_is_judged_as_in_an_analysis(outputs):
+def test_an_embedding_has_the_same_quality_as_in_an_analysis(outputs):
     sent = outputs(1, gate=[4])
     (face,), embedding = parse_analysis(sent), parse_embedding(sent)
     assert (embedding.quality, embedding.quality_parts) == (face.quality, face.quality_parts)
@@ -91,7 +91,7 @@ def test_an_embedding_is_judged_as_in_an_analysis(outputs):
     assert embedding.quality_calibrated is True
 
 
-def test_a_server_of_0_1_does_not_judge_what_it_embeds(outputs):
+def test_a_0_1_server_reports_no_quality_of_an_embedding(outputs):
     sent = outputs(1)
     for name in ("quality", "quality_parts", "gate", "rotations", "complete"):
         del sent[name]
@@ -102,7 +102,7 @@ def test_a_server_of_0_1_does_not_judge_what_it_embeds(outputs):
 
 
 def crowd(faces, side, image_size=(4000, 3000), **other):
-    """So many faces, of which each is `side` pixels wide, and no two of the same height."""
+    """Faces that are `side` pixels wide, all of different heights."""
     boxes = np.zeros((faces, 4), np.float32)
     boxes[:, 2] = side
     boxes[:, 3] = np.linspace(side / 4, side / 2, faces)
@@ -111,22 +111,22 @@ def crowd(faces, side, image_size=(4000, 3000), **other):
     return Faces(boxes, points, scores, image_size, ModelIds("d@1", None), **other)
 
 
-def test_more_faces_are_likely_where_a_crowd_is_small():
-    # 640 / 4000: a face of 250 pixels has 40 of the detector's input.
+def test_more_faces_are_likely_in_a_crowd_of_small_faces():
+    # 640 / 4000: a face of 250 pixels covers 40 pixels of the detector's input.
     assert crowd(20, 249).may_miss_some(640)
     assert not crowd(20, 251).may_miss_some(640)
     assert not crowd(19, 249).may_miss_some(640)
     assert crowd(20, 249, (3000, 4000)).may_miss_some(640)
-    # What the hint asks for ends it.
+    # Following the hint ends it.
     assert not crowd(20, 249).may_miss_some(672)
     assert crowd(20, 249).may_miss_some(640, tiles=1)
     assert not crowd(20, 249).may_miss_some(640, tiles=2)
-    # A photo that was not shrunk shows no more in a larger input.
+    # A photo that was not shrunk gains nothing from a larger input.
     assert crowd(20, 20, (641, 480)).may_miss_some(640)
     assert not crowd(20, 20, (640, 480)).may_miss_some(640)
 
 
-def test_half_of_the_crowd_decides():
+def test_the_median_face_size_decides():
     boxes = crowd(21, 100).boxes.copy()
     boxes[:10, 2] = 1000
     assert replace(crowd(21, 100), boxes=boxes).may_miss_some(640)
@@ -135,7 +135,7 @@ def test_half_of_the_crowd_decides():
 
 
 @pytest.mark.parametrize("faces", [0, 1])
-def test_more_faces_are_likely_where_the_answer_is_not_complete(faces):
+def test_more_faces_are_likely_if_the_result_is_incomplete(faces):
     assert crowd(faces, 600, complete=False).may_miss_some(640)
     assert not crowd(faces, 600).may_miss_some(640)
 
@@ -160,7 +160,7 @@ def test_a_photo_without_faces_has_empty_arrays(outputs):
     assert analysis.quality_calibrated is False
 
 
-def test_results_cannot_be_changed(outputs):
+def test_results_are_immutable(outputs):
     analysis = parse_analysis(outputs(1))
     with pytest.raises(ValueError, match="read-only"):
         analysis.boxes[0, 0] = 1
@@ -172,7 +172,7 @@ def test_results_cannot_be_changed(outputs):
         analysis.boxes = None
 
 
-def test_outputs_of_later_servers_are_ignored(outputs):
+def test_outputs_of_newer_servers_are_ignored(outputs):
     later = outputs(2) | {
         "age": np.zeros((2,), np.float64),
         "quality_parts": np.zeros((2, 20), np.float32),
@@ -181,7 +181,7 @@ def test_outputs_of_later_servers_are_ignored(outputs):
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong", "says"),
+    ("name", "wrong", "message"),
     [
         ("boxes", None, "no output 'boxes'"),
         ("boxes", np.zeros((3, 4), np.float32), r"float32 \[3, 4\], expected float32 \[2, 4\]"),
@@ -198,7 +198,7 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("rotations", np.zeros(2, np.float32), "is float32"),
         ("gate", np.zeros(2, np.int64), "is int64"),
         ("gate", np.zeros((2, 1), np.int32), r"int32 \[2, 1\], expected int32 \[any\]"),
-        ("gate", np.zeros(1, np.int32), "'gate' is of 1 faces, not 2 or 0"),
+        ("gate", np.zeros(1, np.int32), "'gate' has 1 values, not 2 or 0"),
         ("gate", np.array([-1, 16], np.int32), r"\[-1, 16\], not -1 to 15"),
         ("gate", np.array([-2, 15], np.int32), r"\[-2, 15\], not -1 to 15"),
         ("complete", np.ones(2, bool), r"expected bool \[1\]"),
@@ -208,17 +208,17 @@ def test_outputs_of_later_servers_are_ignored(outputs):
         ("models", np.array([1, 2], np.object_), "not text"),
     ],
 )
-def test_an_answer_that_breaks_the_contract_is_refused(outputs, name, wrong, says):
+def test_a_response_that_violates_the_contract_is_rejected(outputs, name, wrong, message):
     broken = outputs(2)
     if wrong is None:
         del broken[name]
     else:
         broken[name] = wrong
-    with pytest.raises(errors.ProtocolError, match=says):
+    with pytest.raises(errors.ProtocolError, match=message):
         parse_analysis(broken)
 
 
-def test_an_embedding_is_of_one_face_and_of_a_named_model(outputs):
+def test_an_embedding_needs_one_face_and_an_embedder_id(outputs):
     embedding = parse_embedding(outputs(1, detector=""))
     assert embedding.vector.shape == (512,)
     assert embedding.models == ModelIds(None, "edgeface@ba9876543210")
@@ -229,13 +229,13 @@ def test_an_embedding_is_of_one_face_and_of_a_named_model(outputs):
             parse_embedding(broken)
 
 
-def test_simulated_models_are_told_apart():
+def test_simulated_models_are_recognized():
     assert ModelIds("yunet@1", "simulated-embedder@2").simulated
     assert ModelIds("simulated@1", None).simulated
     assert not ModelIds("yunet@1", None).simulated
 
 
-def test_metadata_of_both_transports_reads_the_same():
+def test_metadata_parses_the_same_over_both_transports():
     tensor = {"name": "boxes", "datatype": "FP32"}
     http = {"name": "m", "versions": ["1"], "inputs": [], "outputs": [tensor | {"shape": [-1, 4]}]}
     grpc = {"name": "m", "versions": ["1"], "outputs": [tensor | {"shape": ["-1", "4"]}]}
@@ -253,7 +253,7 @@ def test_backoff_doubles_up_to_its_cap_with_full_jitter():
     assert all(0 <= _retry.backoff(3) <= 0.8 for _ in range(100))
 
 
-def test_no_retry_that_could_not_help(no_waiting):
+def test_no_pointless_retries(no_waiting):
     def delay(error, attempt=0, time_left=1.0):
         return _retry.delay_before_retry(error, attempt, retries=2, time_left=time_left)
 
@@ -273,7 +273,7 @@ def test_an_image_is_a_path_or_bytes_or_a_file(tmp_path):
     assert read_image(io.BytesIO(b"jpeg")) == b"jpeg"
 
 
-def test_an_image_that_cannot_be_read_names_itself(tmp_path):
+def test_an_unreadable_image_is_named(tmp_path):
     missing = tmp_path / "missing.jpg"
     with pytest.raises(errors.InvalidImageError, match=r"missing\.jpg") as caught:
         read_image(missing)
@@ -313,7 +313,7 @@ def test_the_scheme_chooses_the_transport(url, address, secure):
         "grpc://host:1/path",
     ],
 )
-def test_what_is_no_server_is_refused(url):
+def test_an_invalid_url_is_rejected(url):
     with pytest.raises(ValueError, match=r"."):
         parse_url(url)
 
@@ -333,15 +333,15 @@ SCHEMES = ("https", "grpcs")
 @pytest.mark.parametrize(
     ("name", "value"), [("X-Key", "secret\n"), ("X-Key", "sécret"), ("X Key", "secret"), ("", "")]
 )
-def test_headers_that_can_not_be_sent_are_refused_at_once(scheme, name, value):
-    """As of a key that was read from a file with its line end; the key itself is not shown."""
+def test_invalid_headers_are_rejected_immediately(scheme, name, value):
+    """For example a key read from a file with its line break. The message does not show the key."""
     with pytest.raises(ValueError, match=f"header {name!r}: ") as caught:
         open_transport(f"{scheme}://localhost:1", ca_file=None, headers={name: value})
     assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_authorities_that_can_not_be_read_are_named_at_once(scheme, tmp_path):
+def test_an_invalid_ca_file_is_named_immediately(scheme, tmp_path):
     file = tmp_path / "ca.pem"
     with pytest.raises(FileNotFoundError, match=str(file)):
         open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})

@@ -1,4 +1,4 @@
-"""How a server's words become the client's errors."""
+"""Mapping of statuses and messages to error classes."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from aurum_client._failures import error_from_status
         ),
         ("400", "[request id: r-1] expected 1", errors.InvalidRequestError, None, "expected 1"),
         ("400", "[invalid_parameter] x", errors.InvalidRequestError, "invalid_parameter", "x"),
-        ("503", "[overloaded] busy", errors.UnavailableError, "overloaded", "busy"),
-        # The code tells more than the status.
+        ("503", "[unavailable] busy", errors.UnavailableError, "unavailable", "busy"),
+        # The code takes precedence over the status.
         ("500", "[no_face] x", errors.NoFaceError, "no_face", "x"),
         ("400", "[new_code] x", errors.InvalidRequestError, "new_code", "x"),
         ("400", "in ensemble 'a', bad", errors.InvalidRequestError, None, "bad"),
@@ -54,7 +54,7 @@ from aurum_client._failures import error_from_status
         ("StatusCode.UNKNOWN", "[not_found] x", errors.ModelNotFoundError, "not_found", "x"),
         ("401", "who?", errors.AccessDeniedError, None, "who?"),
         ("404", "unknown model", errors.ModelNotFoundError, None, "unknown model"),
-        # What will pass, in Triton's words: a server that stops, a model whose process has died.
+        # Transient failures in Triton's words: a stopping server, a model whose process has died.
         (
             "404",
             "Request for unknown model: 'x' has no available versions",
@@ -105,14 +105,14 @@ from aurum_client._failures import error_from_status
         ("500", None, errors.ServerError, None, "the server gave no reason"),
     ],
 )
-def test_errors_are_told_by_code_and_status(status, message, kind, code, text):
+def test_the_error_class_follows_code_and_status(status, message, kind, code, text):
     error = error_from_status(status, message)
     assert type(error) is kind
     assert (error.code, error.status) == (code, status)
     assert str(error) == (message if text is None else text)
 
 
-def test_the_tree_in_the_docstring_is_the_tree():
+def test_the_tree_in_the_docstring_matches_the_classes():
     drawn: dict[str, str] = {}
     path: list[str] = []
     for line in errors.__doc__.splitlines():
@@ -129,7 +129,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
     assert drawn == real
 
 
-def test_only_what_may_help_is_retryable():
+def test_only_transient_errors_are_retryable():
     def tree(kind):
         return {kind}.union(*(tree(sub) for sub in kind.__subclasses__()))
 
@@ -137,6 +137,6 @@ def test_only_what_may_help_is_retryable():
     assert retryable == {errors.ConnectionFailedError, errors.UnavailableError}
 
 
-def test_errors_survive_a_process_pool():
+def test_errors_can_be_pickled():
     copy = pickle.loads(pickle.dumps(errors.NoFaceError("x", code="no_face", status="400")))
     assert (str(copy), copy.code, copy.status) == ("x", "no_face", "400")

@@ -1,4 +1,4 @@
-"""The options of the calls, and what becomes of them."""
+"""The options of the calls and their conversion to request parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def options_of(**options: Unpack[AnalyzeOptions]):
     return build_parameters(AnalyzeOptions, options)
 
 
-def test_an_option_left_out_is_not_sent():
+def test_an_omitted_option_is_not_sent():
     assert options_of() == {}
     assert options_of(min_confidence=0, max_faces=0, detection_size=0) == {
         "min_confidence": 0.0,
@@ -29,7 +29,7 @@ def test_an_option_left_out_is_not_sent():
     }
 
 
-def test_parameters_have_the_types_that_go_over_the_wire():
+def test_parameters_are_converted_to_python_types():
     sent = options_of(
         min_confidence=np.float32(0.5),
         min_quality=np.float64(0.25),
@@ -60,6 +60,6 @@ def test_parameters_have_the_types_that_go_over_the_wire():
         (AnalyzeOptions, "max_face"),
     ],
 )
-def test_an_option_that_a_call_does_not_have_is_refused(kind, option):
-    with pytest.raises(TypeError, match=f"no option '{option}' here, but .*refine"):
+def test_an_unknown_option_is_rejected(kind, option):
+    with pytest.raises(TypeError, match=f"no option '{option}'; known: .*refine"):
         build_parameters(kind, {option: 1})

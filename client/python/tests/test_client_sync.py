@@ -22,11 +22,11 @@ def test_both_clients_have_the_same_calls(name):
     assert not inspect.iscoroutinefunction(sync)
 
 
-def test_both_clients_are_made_alike():
+def test_both_constructors_have_the_same_signature():
     assert inspect.signature(FaceClient) == inspect.signature(AsyncFaceClient)
 
 
-def test_all_calls_work_without_a_loop(fake):
+def test_all_calls_work_without_an_event_loop(fake):
     transport = fake()
     with FaceClient(URL, transport=transport) as client:
         assert len(client.detect(b"x")) == 1
@@ -40,7 +40,7 @@ def test_all_calls_work_without_a_loop(fake):
     assert len(transport.loops) == 1
 
 
-def test_errors_come_through(fake):
+def test_errors_are_passed_on(fake):
     with (
         FaceClient(URL, transport=fake(lambda *_: NoFaceError("nobody"))) as client,
         pytest.raises(NoFaceError, match="nobody"),
@@ -48,7 +48,7 @@ def test_errors_come_through(fake):
         client.embed(b"x")
 
 
-def test_it_works_inside_a_running_loop(fake):
+def test_it_works_inside_a_running_event_loop(fake):
     async def main():
         with FaceClient(URL, transport=fake()) as client:
             return len(client.detect(b"x"))
@@ -64,13 +64,13 @@ def test_threads_share_a_client(fake, outputs):
     assert len(transport.loops) == 1
 
 
-def test_calls_of_threads_run_side_by_side(fake, outputs):
+def test_calls_from_several_threads_run_concurrently(fake, outputs):
     arrived = 0
 
     async def answer():
         nonlocal arrived
         arrived += 1
-        while arrived < 4:  # nobody gets an answer before all four have asked
+        while arrived < 4:  # no call returns before all four have started
             await asyncio.sleep(0)
         return outputs(1)
 
@@ -81,7 +81,7 @@ def test_calls_of_threads_run_side_by_side(fake, outputs):
         assert [len(faces) for faces in pool.map(client.detect, [b"x"] * 4)] == [1] * 4
 
 
-def test_a_closed_client_says_so(fake):
+def test_a_closed_client_raises(fake):
     client = FaceClient(URL, transport=fake())
     client.close()
     client.close()
@@ -91,7 +91,7 @@ def test_a_closed_client_says_so(fake):
         pass
 
 
-def test_closing_ends_the_calls_of_other_threads(fake):
+def test_closing_ends_calls_in_other_threads(fake):
     started = threading.Event()
 
     async def hang():
@@ -107,7 +107,7 @@ def test_closing_ends_the_calls_of_other_threads(fake):
             call.result()
 
 
-def test_closing_ends_the_thread(fake):
+def test_closing_stops_the_thread(fake):
     def ours():
         return [thread for thread in threading.enumerate() if "aurum-client" in thread.name]
 
@@ -118,7 +118,7 @@ def test_closing_ends_the_thread(fake):
     assert ours() == before
 
 
-def test_a_callback_that_waits_for_its_own_client_is_told_so(fake):
+def test_a_callback_cannot_wait_for_its_own_client(fake):
     with FaceClient(URL, transport=fake()) as client:
 
         def progress(done, total):

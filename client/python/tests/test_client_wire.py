@@ -1,4 +1,4 @@
-"""Both transports against small servers that speak Triton's protocols, on the loopback."""
+"""Both transports against small local servers that speak Triton's protocols."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ DATATYPES = {
 }
 ERRORS = {
     b"bad": (400, grpc.StatusCode.INVALID_ARGUMENT, "[invalid_image] cannot be decoded"),
-    b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[overloaded] too many requests"),
+    b"busy": (503, grpc.StatusCode.UNAVAILABLE, "[unavailable] too many requests"),
     b"poor": (400, grpc.StatusCode.INVALID_ARGUMENT, "[low_quality] the face's quality is 0.12"),
     b"none": (404, grpc.StatusCode.NOT_FOUND, "Request for unknown model"),
 }
 
 
 def raw(array: np.ndarray) -> bytes:
-    """The tensor as both protocols carry it."""
+    """The tensor's bytes on the wire, the same for both protocols."""
     if array.dtype == np.object_:
         return b"".join(struct.pack("<I", len(item)) + item for item in array.ravel())
     return array.tobytes()
 
 
 class Server:
-    """What both servers have in common: they note the request, and answer by its image."""
+    """The common half of both servers: record the request, respond by its image."""
 
     def __init__(self, make_outputs) -> None:
         self.make_outputs = make_outputs
@@ -126,7 +126,7 @@ class HttpServer(Server):
         app.router.add_get("/v2/models/{model}", self.metadata)
         for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/{model}/ready"):
             app.router.add_get(path, self.fine)
-        # A handler ends with its client, so that the server can end, too.
+        # A handler ends with its client, so that the server can shut down.
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -189,7 +189,7 @@ def server(request, outputs):
 
 
 def talk(server, conversation, **options) -> None:
-    """Run ``conversation(client)`` with a client of the server."""
+    """Run ``conversation(client)`` with a client connected to the server."""
 
     async def main():
         async with server.serving() as url, AsyncFaceClient(url, **options) as client:
@@ -198,7 +198,7 @@ def talk(server, conversation, **options) -> None:
     asyncio.run(main())
 
 
-def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
+def test_requests_and_responses_arrive_unchanged(server, outputs):
     async def conversation(client):
         analysis = await client.analyze(
             b"3",
@@ -240,7 +240,7 @@ def test_what_is_asked_arrives_and_what_is_answered_comes_back(server, outputs):
     talk(server, conversation, headers={"X-Key": "secret"})
 
 
-def test_a_truth_value_arrives_over_both(server):
+def test_booleans_arrive_over_both_protocols(server):
     async def conversation(client):
         for server.complete in (True, False):
             assert (await client.detect(b"1")).complete is server.complete
@@ -248,18 +248,18 @@ def test_a_truth_value_arrives_over_both(server):
     talk(server, conversation)
 
 
-def test_a_gate_that_no_embedder_has_arrives_empty_over_both(server):
+def test_an_empty_gate_arrives_over_both_protocols(server):
     async def conversation(client):
         for server.gate in ([-1], [1], []):
             embedding = await client.embed(b"1")
-            told = {(-1,): True, (1,): False, (): None}[tuple(server.gate)]
-            assert embedding.recognizable is told
-            assert (await client.analyze(b"1"))[0].recognizable is told
+            expected = {(-1,): True, (1,): False, (): None}[tuple(server.gate)]
+            assert embedding.recognizable is expected
+            assert (await client.analyze(b"1"))[0].recognizable is expected
 
     talk(server, conversation)
 
 
-def test_empty_tensors_have_their_types_and_shapes(server):
+def test_empty_tensors_keep_dtype_and_shape(server):
     async def conversation(client):
         analysis = await client.analyze(b"0")
         assert len(analysis) == 0
@@ -270,7 +270,7 @@ def test_empty_tensors_have_their_types_and_shapes(server):
     talk(server, conversation)
 
 
-def test_a_photo_larger_than_the_usual_limits_passes(server):
+def test_a_photo_may_exceed_the_default_message_size(server):
     async def conversation(client):
         await client.detect(b"x" * 5_000_000)
         assert len(server.seen["image"]) == 5_000_000
@@ -278,7 +278,7 @@ def test_a_photo_larger_than_the_usual_limits_passes(server):
     talk(server, conversation)
 
 
-def test_many_calls_run_side_by_side(server):
+def test_many_calls_run_concurrently(server):
     async def conversation(client):
         images = [str(number % 5).encode() for number in range(200)]
         answers = await client.analyze_many(images, concurrency=120)
@@ -288,26 +288,26 @@ def test_many_calls_run_side_by_side(server):
 
 
 @pytest.mark.parametrize(
-    ("image", "kind", "says"),
+    ("image", "kind", "message"),
     [
         (b"bad", InvalidImageError, ("invalid_image", "cannot be decoded")),
-        (b"busy", UnavailableError, ("overloaded", "too many requests")),
+        (b"busy", UnavailableError, ("unavailable", "too many requests")),
         (b"poor", LowQualityError, ("low_quality", "the face's quality is 0.12")),
         (b"none", ModelNotFoundError, (None, "Request for unknown model")),
     ],
 )
-def test_errors_are_the_same_over_both(server, no_waiting, image, kind, says):
+def test_errors_are_the_same_over_both_protocols(server, no_waiting, image, kind, message):
     async def conversation(client):
         with pytest.raises(kind) as caught:
             await client.analyze(image)
-        assert (caught.value.code, str(caught.value)) == says
+        assert (caught.value.code, str(caught.value)) == message
         assert type(caught.value) is kind
         assert caught.value.status
 
     talk(server, conversation)
 
 
-def test_a_timeout_is_the_same_over_both(server):
+def test_a_timeout_is_the_same_over_both_protocols(server):
     async def conversation(client):
         with pytest.raises(RequestTimeoutError):
             await client.detect(b"hang", timeout=0.1)
@@ -316,7 +316,7 @@ def test_a_timeout_is_the_same_over_both(server):
     talk(server, conversation)
 
 
-def test_closing_ends_a_call_under_way(server):
+def test_closing_ends_a_pending_call(server):
     async def conversation(client):
         call = asyncio.create_task(client.detect(b"hang"))
         while server.seen.get("image") != b"hang":
@@ -328,7 +328,7 @@ def test_closing_ends_a_call_under_way(server):
     talk(server, conversation)
 
 
-def test_an_answer_that_is_not_tritons(server):
+def test_a_response_that_is_not_from_triton(server):
     async def conversation(client):
         server.garbled = True
         with pytest.raises(ProtocolError):
@@ -351,7 +351,7 @@ def test_health_and_models(server):
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_no_server(scheme, no_waiting):
-    with socket.socket() as taken:  # bound but not listening: a connection is refused
+    with socket.socket() as taken:  # bound but not listening, so connections are refused
         taken.bind(("127.0.0.1", 0))
         url = f"{scheme}://127.0.0.1:{taken.getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""Client of Aurum Face Serving: faces, landmarks and embeddings of a photo.
+"""Client for Aurum Face Serving: detect, embed and compare the faces in photos.
 
 >>> from aurum_client import FaceClient
 >>> with FaceClient("grpc://localhost:8001") as client:  # doctest: +SKIP

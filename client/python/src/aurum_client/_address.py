@@ -1,4 +1,4 @@
-"""From a URL to the transport that it names."""
+"""Parse a server's URL and open the transport for its scheme."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 from aurum_client.transport import Transport
 
 _SCHEMES = {"http": False, "https": True, "grpc": False, "grpcs": True}
-# What both protocols can carry: gRPC knows no other characters, and HTTP servers guess at them.
+# What both protocols can carry. gRPC rejects other characters, and HTTP servers interpret them
+# differently.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is: ``target`` is the URL without its scheme."""
+    """The address of a server; ``target`` is the URL without its scheme."""
 
     scheme: str
     target: str
@@ -31,21 +32,21 @@ class Address:
 
 
 def parse_url(url: str) -> Address:
-    """Take a server's URL apart; a bare ``host:port`` is HTTP.
+    """Parse a server's URL; a bare ``host:port`` means HTTP.
 
     Raises:
-        ValueError: it is not a URL of a server.
+        ValueError: ``url`` is not the URL of a server.
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"{url!r}: the scheme must be one of {', '.join(_SCHEMES)}")
     if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"{url!r} is not the URL of a server, like http://localhost:8000")
+        raise ValueError(f"{url!r} is not the URL of a server, such as http://localhost:8000")
     if parts.port is None and parts.scheme.startswith("grpc"):
-        raise ValueError(f"{url!r}: gRPC has no usual port, name it, like grpc://localhost:8001")
+        raise ValueError(f"{url!r}: gRPC has no default port: add one, as in grpc://localhost:8001")
     path = parts.path.rstrip("/")
     if path and parts.scheme.startswith("grpc"):
-        raise ValueError(f"{url!r}: a gRPC server has no path")
+        raise ValueError(f"{url!r}: a gRPC URL has no path")
     return Address(parts.scheme, parts.netloc + path)
 
 
@@ -55,14 +56,15 @@ def open_transport(
     """Return the transport for ``url``; it connects on first use.
 
     Raises:
-        ValueError: see :func:`parse_url`; a header can't be sent; ``ca_file`` has no certificates.
-        OSError: ``ca_file`` can't be read.
+        ValueError: ``url`` is not the URL of a server, a header cannot be sent, or ``ca_file``
+            contains no certificates.
+        OSError: ``ca_file`` cannot be read.
     """
     address = parse_url(url)
     _check_headers(headers)
     certificates = None if ca_file is None else os.fspath(ca_file)
-    tls = _trusting(certificates) if address.secure else None
-    # Imported here: each library takes a while to load, and only one is needed.
+    tls = _tls_context(certificates) if address.secure else None
+    # Imported lazily: both libraries are slow to load, and only one is needed.
     if address.scheme.startswith("grpc"):
         from aurum_client._grpc import GrpcTransport  # noqa: PLC0415
 
@@ -75,20 +77,20 @@ def open_transport(
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
-    # Values are not shown: they may be keys.
+    # Error messages leave out the value: it may be a key.
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"header {name!r}: names are of letters, digits, '-', '_' and '.'")
+            raise ValueError(f"header {name!r}: a name may contain letters, digits, '-', '_', '.'")
         if not _HEADER_VALUE.fullmatch(value):
             raise ValueError(
-                f"header {name!r}: its value must be printable ASCII, without a line end"
+                f"header {name!r}: the value must be printable ASCII without line breaks"
             )
 
 
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
         raise ValueError(f"ca_file {ca_file!r} has no certificates in PEM format") from error
-    except OSError as error:  # which doesn't name the file
+    except OSError as error:  # ssl's error doesn't name the file
         raise type(error)(error.errno, error.strerror, ca_file) from error

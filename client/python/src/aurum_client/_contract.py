@@ -1,22 +1,24 @@
-"""The wire contract: the models' names, and the sizes of what they answer."""
+"""The wire contract as plain constants: model names, sizes, special values and error codes."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-import numpy.typing as npt
-
+DETECTOR = "face_detection"
+EMBEDDER = "face_embedding"
 DETECT = "detect_faces"
 EMBED = "embed_face"
 ANALYZE = "analyze_faces"
-DETECTOR = "face_detection"
-EMBEDDER = "face_embedding"
 PUBLIC_MODELS = (DETECTOR, EMBEDDER, DETECT, EMBED, ANALYZE)
 
-LANDMARKS = 5
+LANDMARKS = 5  # points per face
 EMBEDDING_SIZE = 512
-CALIBRATED = 6  # numbers of a calibration
-RECOGNIZABLE = -1  # in `gate`, which else has the column of the quality part that says why not
+CALIBRATION_SIZE = 6  # three thresholds, slope, intercept, prior
+ALIGNED_SIDE = 112  # pixels, width and height of an aligned crop
+RECOGNIZABLE = -1  # in `gate`; any other value is the `quality_parts` column of the defect
 
-Outputs: TypeAlias = dict[str, npt.NDArray[Any]]
-"""What comes back: the outputs by name, BYTES as object arrays of ``bytes``."""
+# The codes that map to an error class of their own.
+INVALID_IMAGE = "invalid_image"
+INVALID_PARAMETER = "invalid_parameter"
+NO_FACE = "no_face"
+LOW_QUALITY = "low_quality"
+NOT_FOUND = "not_found"
+UNAVAILABLE = "unavailable"

@@ -1,4 +1,4 @@
-"""What a server says of one of its models, asked over a transport."""
+"""Describe one of a server's models over a transport."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aurum_client.transport import Transport
 
 
 async def describe(transport: Transport, name: str, time_left: float) -> ModelInfo:
-    """Describe the model ``name``, within ``time_left`` seconds; a missing one is not ready."""
+    """Describe the model ``name`` within ``time_left`` seconds; a missing one is not ready."""
     try:
         metadata = await transport.metadata(name)
     except ModelNotFoundError:
         return ModelInfo(name, (), False, (), ())
     model = parse_metadata(metadata, ready=await transport.is_ready(name))
-    return replace(model, id=await _answering_id(transport, name, time_left))
+    return replace(model, id=await _active_id(transport, name, time_left))
 
 
-async def _answering_id(transport: Transport, name: str, time_left: float) -> str | None:
+async def _active_id(transport: Transport, name: str, time_left: float) -> str | None:
     try:
         if name == contract.DETECTOR:
             outputs = await transport.infer(contract.DETECT, gray_png(), {}, None, time_left)
@@ -33,5 +33,5 @@ async def _answering_id(transport: Transport, name: str, time_left: float) -> st
             outputs = await transport.infer(contract.EMBED, gray_png(), aligned, None, time_left)
             return parse_embedding(outputs).models.embedder
     except AurumError:
-        return None  # the rest of the description is worth having all the same
+        return None  # the rest of the description is still useful
     return None

@@ -1,9 +1,10 @@
-"""From a transport's status and message to the error tree."""
+"""Map a transport's status and message to an error class."""
 
 from __future__ import annotations
 
 import re
 
+from aurum_client import _contract as contract
 from aurum_client.errors import (
     AccessDeniedError,
     AurumError,
@@ -18,47 +19,47 @@ from aurum_client.errors import (
     UnavailableError,
 )
 
-# The server's own reasons, which are the same on both transports.
+# The service's own error codes, the same over both protocols.
 _BY_CODE: dict[str, type[AurumError]] = {
-    "invalid_image": InvalidImageError,
-    "no_face": NoFaceError,
-    "low_quality": LowQualityError,
-    "invalid_parameter": InvalidRequestError,
-    "not_found": ModelNotFoundError,
-    "overloaded": UnavailableError,
-    "unavailable": UnavailableError,
+    contract.INVALID_IMAGE: InvalidImageError,
+    contract.NO_FACE: NoFaceError,
+    contract.LOW_QUALITY: LowQualityError,
+    contract.INVALID_PARAMETER: InvalidRequestError,
+    contract.NOT_FOUND: ModelNotFoundError,
+    contract.UNAVAILABLE: UnavailableError,
 }
 
 _BY_STATUS: dict[str, type[AurumError]] = {
     "400": InvalidRequestError,
     "StatusCode.INVALID_ARGUMENT": InvalidRequestError,
-    "413": InvalidRequestError,  # a gateway's limit on the size of the body
-    "StatusCode.RESOURCE_EXHAUSTED": InvalidRequestError,  # the same
-    "431": InvalidRequestError,  # on that of the headers
+    "413": InvalidRequestError,  # a gateway's limit on the body size
+    "StatusCode.RESOURCE_EXHAUSTED": InvalidRequestError,  # the same over gRPC
+    "431": InvalidRequestError,  # a gateway's limit on the header size
     "401": AccessDeniedError,
     "403": AccessDeniedError,
     "StatusCode.UNAUTHENTICATED": AccessDeniedError,
     "StatusCode.PERMISSION_DENIED": AccessDeniedError,
     "404": ModelNotFoundError,
     "StatusCode.NOT_FOUND": ModelNotFoundError,
-    "StatusCode.UNIMPLEMENTED": ModelNotFoundError,  # what speaks gRPC there is no Triton
+    "StatusCode.UNIMPLEMENTED": ModelNotFoundError,  # a gRPC server that is not Triton
     "429": UnavailableError,
-    "502": UnavailableError,  # a gateway that finds no server behind it
+    "502": UnavailableError,  # a gateway without a server behind it
     "503": UnavailableError,
     "StatusCode.UNAVAILABLE": UnavailableError,
-    "StatusCode.CANCELLED": UnavailableError,  # by a server that stops: ours would be no answer
+    # Canceled by a server that is stopping. A call that we cancel has no response.
+    "StatusCode.CANCELLED": UnavailableError,
     "408": RequestTimeoutError,
     "504": RequestTimeoutError,
     "StatusCode.DEADLINE_EXCEEDED": RequestTimeoutError,
 }
 
-# How Triton 2.51 words what will pass, as NOT_FOUND or INTERNAL: its models while it stops, and a
-# model whose process has died. A model that it does not have "is not found".
-_PASSING = re.compile(r"has no available versions|not (at )?ready|is not healthy|is stopping")
-_NOT_TO_THE_POINT = {"404", "StatusCode.NOT_FOUND", "500", "StatusCode.INTERNAL"}
+# How Triton 2.51 words transient failures that it reports as NOT_FOUND or INTERNAL: models while
+# it is stopping, and a model whose process has died. A model that it lacks "is not found".
+_TRANSIENT = re.compile(r"has no available versions|not (at )?ready|is not healthy|is stopping")
+_AMBIGUOUS = {"404", "StatusCode.NOT_FOUND", "500", "StatusCode.INTERNAL"}
 
-# Triton puts where it happened ("[request id: r-1] in ensemble 'analyze_faces', ") before the
-# server's own message, which begins with a code where a program can act on the reason.
+# Triton prefixes the service's message with its location ("[request id: r-1] in ensemble
+# 'analyze_faces', "). The message itself starts with a code if a program can act on the reason.
 _MESSAGE = re.compile(
     r"(?:in ensemble '[^']*', |\[request id: [^\]]*\] )*(?:\[([a-z][a-z0-9_]*)\] )?(.*)",
     re.DOTALL,
@@ -66,11 +67,11 @@ _MESSAGE = re.compile(
 
 
 def error_from_status(status: str | None, message: str | None) -> AurumError:
-    """Return the error for what tritonclient reported.
+    """Return the error for a failure that tritonclient reports.
 
-    ``status`` is an HTTP status ("400"), a gRPC one ("StatusCode.UNAVAILABLE"), or None where
-    tritonclient itself could not make sense of an answer. The server's code, where there is
-    one, tells more than the status and goes first.
+    ``status`` is an HTTP status ("400"), a gRPC status ("StatusCode.UNAVAILABLE"), or None if
+    tritonclient could not parse the response. The service's code, if there is one, is more
+    specific than the status and takes precedence.
     """
     parts = _MESSAGE.fullmatch(message or "the server gave no reason")
     assert parts is not None  # every part may be empty
@@ -79,7 +80,7 @@ def error_from_status(status: str | None, message: str | None) -> AurumError:
         kind = _BY_CODE[code]
     elif status is None:
         kind = ProtocolError
-    elif status in _NOT_TO_THE_POINT and _PASSING.search(text):
+    elif status in _AMBIGUOUS and _TRANSIENT.search(text):
         kind = UnavailableError
     else:
         kind = _BY_STATUS.get(status, ServerError)

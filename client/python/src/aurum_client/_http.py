@@ -3,116 +3,64 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiohttp
 from tritonclient.http import InferenceServerException, InferInput
 from tritonclient.http.aio import InferenceServerClient
 
-from aurum_client._contract import Outputs
 from aurum_client._failures import error_from_status
-from aurum_client._tensors import image_input, read_outputs
-from aurum_client.errors import ConnectionFailedError, InvalidRequestError, ProtocolError
-from aurum_client.options import Parameters
+from aurum_client._triton import TritonTransport
+from aurum_client.errors import (
+    AurumError,
+    ConnectionFailedError,
+    InvalidRequestError,
+    ProtocolError,
+)
 
-# Calls beyond this many wait for a free connection, rather than for file descriptors.
+# Further calls wait for a free connection, so that many calls don't exhaust file descriptors.
 CONNECTIONS = 100
 
 
-class HttpTransport:
-    """``target`` is ``host[:port][/prefix]``; see :class:`~aurum_client.transport.Transport`."""
+class HttpTransport(TritonTransport):
+    """A transport to ``host[:port][/prefix]``.
+
+    HTTP has no deadlines: when a call's time is up, its cancellation closes the connection.
+    """
+
+    input_type = InferInput
 
     def __init__(
         self, target: str, *, tls: ssl.SSLContext | None, headers: Mapping[str, str]
     ) -> None:
+        super().__init__(headers)
         self._target = target
         self._tls = tls
-        self._headers = headers
-        self._opened: InferenceServerClient | None = None
 
-    @property
-    def _client(self) -> Any:
-        # aiohttp ties a session to the event loop that runs while it is made.
-        if self._opened is None:
-            self._opened = InferenceServerClient(
-                self._target,
-                ssl=self._tls is not None,
-                ssl_context=self._tls,
-                conn_limit=CONNECTIONS,
-                # Its default would cut calls at 60 s; the client keeps the deadline.
-                conn_timeout=None,
-            )
-        return self._opened
+    def _open(self) -> Any:
+        return InferenceServerClient(
+            self._target,
+            ssl=self._tls is not None,
+            ssl_context=self._tls,
+            conn_limit=CONNECTIONS,
+            # The client enforces the timeout; tritonclient's default would end calls after 60 s.
+            conn_timeout=None,
+        )
 
-    async def infer(
-        self,
-        model: str,
-        image: bytes,
-        parameters: Parameters,
-        request_id: str | None,
-        timeout: float,
-    ) -> Outputs:
-        """Ask for all outputs, which tritonclient then requests in binary.
+    def _describe(self, result: Any) -> Iterable[tuple[str, str, Iterable[int]]]:
+        outputs = result.get_response()["outputs"]
+        return [(out["name"], out["datatype"], out["shape"]) for out in outputs]
 
-        HTTP knows no deadlines, so ``timeout`` stays here: when time is up, the client's
-        cancellation closes the connection.
-        """
-        with _translated():
-            result = await self._client.infer(
-                model,
-                [image_input(InferInput, image)],
-                parameters=parameters,
-                request_id=request_id or "",
-                headers=self._own_headers(),
-            )
-            described = result.get_response()["outputs"]
-            return read_outputs(
-                result, [(out["name"], out["datatype"], out["shape"]) for out in described]
-            )
-
-    async def is_live(self) -> bool:
-        """``GET /v2/health/live``."""
-        with _translated():
-            return bool(await self._client.is_server_live(headers=self._own_headers()))
-
-    async def is_ready(self, model: str | None = None) -> bool:
-        """``GET /v2/health/ready`` or ``/v2/models/{model}/ready``."""
-        with _translated():
-            if model is None:
-                return bool(await self._client.is_server_ready(headers=self._own_headers()))
-            return bool(await self._client.is_model_ready(model, headers=self._own_headers()))
-
-    async def metadata(self, model: str) -> Mapping[str, Any]:
-        """``GET /v2/models/{model}``."""
-        with _translated():
-            answer: Mapping[str, Any] = await self._client.get_model_metadata(
-                model, headers=self._own_headers()
-            )
-        return answer
-
-    async def close(self) -> None:
-        """Close the session and its connections."""
-        if self._opened is not None:
-            await self._opened.close()
-
-    def _own_headers(self) -> dict[str, str]:
-        # tritonclient writes into what it is given.
-        return dict(self._headers)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except InferenceServerException as error:
-        raise error_from_status(error.status(), error.message()) from error
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-        raise ConnectionFailedError(str(error) or "the connection broke") from error
-    # Nothing was sent: a request id that is no text, such as half of a surrogate pair.
-    except UnicodeEncodeError as error:
-        raise InvalidRequestError(str(error)) from error
-    # A server that speaks no HTTP, or whose answer is not Triton's JSON.
-    except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
-        raise ProtocolError(f"not an answer of Triton's: {error}") from error
+    def _translate(self, error: Exception) -> AurumError | None:
+        if isinstance(error, InferenceServerException):
+            return error_from_status(error.status(), error.message())
+        if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
+            return ConnectionFailedError(str(error) or "the connection was lost")
+        # Raised before sending: the request id is not valid text, such as a lone surrogate.
+        if isinstance(error, UnicodeEncodeError):
+            return InvalidRequestError(str(error))
+        # The server does not speak HTTP, or its answer is not Triton's JSON.
+        if isinstance(error, aiohttp.ClientError | ValueError | KeyError | TypeError):
+            return ProtocolError(f"not a response from Triton: {error}")
+        return None

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none."""
+"""An event loop in its own thread, for synchronous callers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines for any number of threads, until it is closed."""
+    """Runs coroutines on behalf of any number of threads until it is closed."""
 
     def __init__(self, name: str) -> None:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._closed = False
-        # Keeps run() from handing a coroutine to a loop that close() is about to stop.
+        # Prevents run() from submitting a coroutine to a loop that close() is about to stop.
         self._lock = threading.Lock()
         started = threading.Event()
-        # A daemon, so that a client that nobody closed doesn't keep the process alive.
+        # A daemon thread, so that a client that was never closed doesn't keep the process alive.
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True
         )
@@ -35,23 +35,23 @@ class LoopThread:
         self._stop = asyncio.Event()
         started.set()
         await self._stop.wait()
-        # On return, asyncio.run cancels what is left, and run() reports that.
+        # After this, asyncio.run cancels the remaining tasks; run() reports the cancellation.
 
     @property
     def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
+        """Whether :meth:`close` has been called."""
         return self._closed
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run it in the thread and wait for its result, or raise what it raises.
+        """Run ``coroutine`` in the thread and return its result or raise its error.
 
         Raises:
-            ClientClosedError: the thread was closed, before or meanwhile.
-            RuntimeError: called in the thread itself, where waiting would never end.
+            ClientClosedError: the thread was closed before or during the call.
+            RuntimeError: called from the thread itself, where waiting would deadlock.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("a callback of the client cannot wait for the same client")
+            raise RuntimeError("a callback of a client cannot wait for a call of the same client")
         with self._lock:
             if self._closed:
                 coroutine.close()
@@ -62,11 +62,11 @@ class LoopThread:
         except concurrent.futures.CancelledError as error:
             raise ClientClosedError("the client was closed during the call") from error
         except BaseException:
-            future.cancel()  # nobody waits for it any more, as after Ctrl-C
+            future.cancel()  # the caller no longer waits, as after Ctrl-C
             raise
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Run ``last``, end the loop, and wait for the thread; harmless twice."""
+        """Run ``last``, stop the loop and wait for the thread to end. Idempotent."""
         with self._lock:
             if self._closed:
                 last.close()

@@ -1,4 +1,4 @@
-"""The wire contract, from the answering side: output tensors and metadata to results."""
+"""Convert output tensors and model metadata to results, checking them against the contract."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import CALIBRATED, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, Outputs
+from aurum_client._contract import CALIBRATION_SIZE, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE
 from aurum_client.calibration import Calibration
 from aurum_client.errors import ProtocolError
 from aurum_client.results import (
-    NOT_TOLD,
+    NOT_REPORTED,
     Analysis,
     Embedding,
     Faces,
@@ -24,19 +24,20 @@ from aurum_client.results import (
     QualityParts,
     TensorInfo,
 )
+from aurum_client.transport import Outputs
 
 
 def parse_faces(outputs: Outputs) -> Faces:
-    """Read the outputs of ``detect_faces``; outputs that the contract doesn't name are ignored.
+    """Parse the outputs of ``detect_faces``, ignoring outputs that the contract doesn't name.
 
     Raises:
-        ProtocolError: an output is missing, or of another type or shape.
+        ProtocolError: an output is missing or has another dtype or shape.
     """
     return Faces(**_common(outputs))
 
 
 def parse_analysis(outputs: Outputs) -> Analysis:
-    """Read the outputs of ``analyze_faces``, like :func:`parse_faces`."""
+    """Parse the outputs of ``analyze_faces``; see :func:`parse_faces`."""
     common = _common(outputs)
     faces = len(common["scores"])
     parts = _floats(outputs, "quality_parts", (faces, None))
@@ -47,21 +48,25 @@ def parse_analysis(outputs: Outputs) -> Analysis:
         **common,
         embeddings=_embeddings(outputs, faces),
         quality=_floats(outputs, "quality", (faces,)),
-        quality_parts=parts[:, :known],  # of a later server, there may be more
+        quality_parts=parts[:, :known],  # later servers may send more
         calibration=_calibration(outputs),
         gate=_gate(outputs, faces),
     )
 
 
 def parse_embedding(outputs: Outputs) -> Embedding:
-    """Read the outputs of ``embed_face``: exactly one face, and the embedder named."""
-    # Servers of version 0.1.0 don't judge it.
+    """Parse the outputs of ``embed_face``: exactly one face and the embedder's id.
+
+    Raises:
+        ProtocolError: as :func:`parse_faces`, or another number of faces, or no embedder id.
+    """
+    # Servers of version 0.1.0 don't assess its quality.
     faces = parse_analysis(outputs) if "quality" in outputs else parse_faces(outputs)
     if len(faces) != 1:
-        raise ProtocolError(f"expected one face, the answer has {len(faces)}")
-    # Without it, embeddings of different models could be compared unnoticed.
+        raise ProtocolError(f"expected one face, the response has {len(faces)}")
+    # Without it, embeddings from different models could be compared unnoticed.
     if faces.models.embedder is None:
-        raise ProtocolError("the answer does not name its embedder")
+        raise ProtocolError("the response does not name its embedder")
     vector = _embeddings(outputs, 1)[0]
     face = replace(faces[0], embedding=vector)
     return Embedding(
@@ -70,10 +75,10 @@ def parse_embedding(outputs: Outputs) -> Embedding:
 
 
 def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
-    """Read a model's metadata, where gRPC's JSON leaves out what is empty and quotes integers.
+    """Parse a model's metadata. gRPC's JSON omits empty fields and quotes integers.
 
     Raises:
-        ProtocolError: it is not Triton's model metadata.
+        ProtocolError: ``metadata`` is not Triton's model metadata.
     """
     try:
         return ModelInfo(
@@ -84,35 +89,35 @@ def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
             outputs=tuple(map(_tensor_info, metadata.get("outputs", ()))),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"not the metadata of a model: {metadata!r}") from error
+        raise ProtocolError(f"not model metadata: {metadata!r}") from error
 
 
 def _common(outputs: Outputs) -> dict[str, Any]:
     scores = _floats(outputs, "scores", (None,))
     faces = len(scores)
     width, height = _tensor(outputs, "image_size", np.int32, (2,)).tolist()
-    # What servers of version 0.1.0 don't say, the results' own defaults do.
-    later: dict[str, Any] = {}
+    # Servers of version 0.1.0 don't send these; the results have defaults.
+    optional: dict[str, Any] = {}
     if "rotations" in outputs:
-        later["rotations"] = _tensor(outputs, "rotations", np.int32, (faces,))
+        optional["rotations"] = _tensor(outputs, "rotations", np.int32, (faces,))
     if "complete" in outputs:
-        (later["complete"],) = _tensor(outputs, "complete", np.bool_, (1,)).tolist()
+        (optional["complete"],) = _tensor(outputs, "complete", np.bool_, (1,)).tolist()
     return {
         "boxes": _floats(outputs, "boxes", (faces, 4)),
         "landmarks": _floats(outputs, "landmarks", (faces, LANDMARKS, 2)),
         "scores": scores,
         "image_size": (width, height),
         "models": _model_ids(outputs),
-        **later,
+        **optional,
     }
 
 
 def _gate(outputs: Outputs, faces: int) -> Ints:
     if "gate" not in outputs:
-        return NOT_TOLD
+        return NOT_REPORTED
     gate: Ints = _tensor(outputs, "gate", np.int32, (None,))
     if len(gate) not in (0, faces):
-        raise ProtocolError(f"output 'gate' is of {len(gate)} faces, not {faces} or 0")
+        raise ProtocolError(f"output 'gate' has {len(gate)} values, not {faces} or 0")
     most = len(QualityParts._fields) - 1
     if not ((gate >= RECOGNIZABLE) & (gate <= most)).all():
         raise ProtocolError(f"output 'gate' is {gate.tolist()}, not {RECOGNIZABLE} to {most}")
@@ -125,8 +130,10 @@ def _embeddings(outputs: Outputs, faces: int) -> Floats:
 
 def _calibration(outputs: Outputs) -> Calibration | None:
     row = _floats(outputs, "calibration", (None,)).tolist()
-    if len(row) not in (0, CALIBRATED):
-        raise ProtocolError(f"output 'calibration' has {len(row)} numbers, not {CALIBRATED} or 0")
+    if len(row) not in (0, CALIBRATION_SIZE):
+        raise ProtocolError(
+            f"output 'calibration' has {len(row)} numbers, not {CALIBRATION_SIZE} or 0"
+        )
     return Calibration.from_row(row) if row else None
 
 
@@ -138,10 +145,10 @@ def _floats(outputs: Outputs, name: str, shape: tuple[int | None, ...]) -> Float
 def _tensor(
     outputs: Outputs, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]
 ) -> npt.NDArray[Any]:
-    """Return the output, read-only; None in ``shape`` stands for any size."""
+    """Return a read-only view of an output; None in ``shape`` matches any size."""
     array = outputs.get(name)
     if array is None:
-        raise ProtocolError(f"the answer has no output {name!r}")
+        raise ProtocolError(f"the response has no output {name!r}")
     fits = len(array.shape) == len(shape) and all(
         want in (None, size) for want, size in zip(shape, array.shape, strict=True)
     )

@@ -1,18 +1,20 @@
-"""A tiny valid image that shows whether the server can infer, made without an imaging library."""
+"""A tiny valid image that tests whether a server can infer. Needs no imaging library."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 
-SIDE = 112
-"""Pixels; that of an aligned crop, so that the embedder can be asked with it as well."""
+from aurum_client._contract import ALIGNED_SIDE
 
 
-def gray_png(side: int = SIDE) -> bytes:
-    """Return a square, evenly gray, 8-bit grayscale PNG: an image with no face in it."""
+def gray_png(side: int = ALIGNED_SIDE) -> bytes:
+    """Return a uniformly gray 8-bit grayscale PNG of ``side`` x ``side`` pixels, without a face.
+
+    The default size is that of an aligned crop, so the embedder accepts it too.
+    """
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    # Each row is preceded by its filter, 0 for none.
+    # Each row starts with its filter type, 0 for none.
     pixels = (b"\x00" + b"\x80" * side) * side
     return (
         b"\x89PNG\r\n\x1a\n"

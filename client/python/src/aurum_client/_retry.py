@@ -1,9 +1,9 @@
-"""When to try again, and the loop that does it within one deadline.
+"""Retries with exponential backoff and full jitter, within one deadline.
 
-Exponential backoff with full jitter: the wait is drawn evenly from 0 to
-``min(CAP, BASE * 2**attempt)``, which spreads the clients of a server that comes back better
-than any other kind. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture
-Blog, 2015, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+The delay is drawn uniformly from 0 to ``min(CAP, BASE * 2**attempt)``, which spreads out the
+clients of a recovering server. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS
+Architecture Blog, 2015,
+https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ CAP = 2.0  # seconds
 
 
 def backoff(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
-    """Seconds to wait after the failed ``attempt``, counted from 0."""
+    """Return the seconds to wait after the failed attempt number ``attempt``, counted from 0."""
     return uniform(0.0, min(CAP, BASE * 2**attempt))
 
 
 def delay_before_retry(
     error: AurumError, attempt: int, *, retries: int, time_left: float
 ) -> float | None:
-    """Seconds to wait before the next attempt, or None where there shall be none."""
+    """Return the seconds to wait before the next attempt, or None if there should be none."""
     if not error.retryable or attempt >= retries:
         return None
     delay = backoff(attempt)
-    # Waiting out the deadline would only hide the reason behind a timeout.
+    # Waiting until the deadline would only replace the error by a timeout.
     return delay if delay < time_left else None
 
 
 async def attempts(send: Callable[[float], Awaitable[T]], *, timeout: float, retries: int) -> T:
-    """Await ``send(seconds left)``, again where that may help, ``timeout`` seconds in all.
+    """Await ``send(seconds left)`` and retry transient errors, ``timeout`` seconds in total.
 
     Raises:
-        RequestTimeoutError: time ran out; its cause is the last attempt's error, if any.
+        RequestTimeoutError: the time ran out; its cause is the last attempt's error, if any.
         AurumError: the last attempt's error.
     """
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Running calls side by side so that none outlives the one that asked for them."""
+"""Concurrent calls that never outlive their caller."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results in order; the first error cancels the rest and is raised as it is.
+async def run_concurrently(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results in order. The first error cancels the other calls and is raised as is.
 
-    (A TaskGroup would wrap it in an ExceptionGroup, which ``except NoFaceError`` doesn't see.)
+    (A TaskGroup would wrap it in an ExceptionGroup, which ``except NoFaceError`` doesn't catch.)
     """
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:

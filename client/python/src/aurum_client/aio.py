@@ -1,4 +1,4 @@
-"""The asynchronous client, which is the client: :mod:`aurum_client.sync` only waits for it."""
+"""The asynchronous client, on which :mod:`aurum_client.sync` is built."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any, Self, TypeVar, Unpack
 
 from aurum_client import _contract as contract
 from aurum_client._address import open_transport
-from aurum_client._contract import Outputs
 from aurum_client._describe import describe
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces
 from aurum_client._probe import gray_png
 from aurum_client._retry import attempts
-from aurum_client._tasks import side_by_side
+from aurum_client._tasks import run_concurrently
 from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
 from aurum_client.comparison import Comparison
 from aurum_client.errors import AurumError, ClientClosedError
@@ -30,41 +29,43 @@ from aurum_client.options import (
     build_parameters,
 )
 from aurum_client.results import Analysis, Embedding, Faces, Health, ModelIds, ModelInfo
-from aurum_client.transport import Transport
+from aurum_client.transport import Outputs, Transport
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
 class AsyncFaceClient:
-    """Finds, embeds and compares faces on an Aurum server; for one event loop.
+    """Detect, embed and compare faces on an Aurum server, from one event loop.
 
     Args:
-        url: ``http://host:port``, ``https://``, ``grpc://host:port`` or ``grpcs://``; a bare
-            ``host:port`` is HTTP. Proxies that the environment names are not used.
-        timeout: seconds that a call may take in all, its retries included and the reading of
-            the image file not; a call's own ``timeout`` goes before it.
-        retries: how often a call is tried again when no connection can be made or the server
-            says that it is unavailable (see :mod:`aurum_client.errors`); 0 for never.
-        headers: HTTP headers, or gRPC metadata, to send with every request.
-        ca_file: PEM file of the authorities to trust over https and grpcs. Without it those of the
-            system (https), or gRPC's own list of the usual ones (grpcs).
-        transport: goes before ``url``, for tests.
+        url: ``http://host:port``, ``https://host:port``, ``grpc://host:port`` or
+            ``grpcs://host:port``; a bare ``host:port`` means HTTP. Proxy settings of the
+            environment are ignored.
+        timeout: the maximum duration of a call in seconds, including retries but not reading the
+            image file. A call's own ``timeout`` overrides it.
+        retries: how often to retry a call if no connection can be made or the server is
+            unavailable (see :mod:`aurum_client.errors`).
+        headers: HTTP headers or gRPC metadata to send with every request.
+        ca_file: PEM file with the certificate authorities to trust over https and grpcs. The
+            default is the system's (https) or gRPC's built-in list (grpcs).
+        transport: overrides ``url``; for tests.
 
-    Each call that takes an image also takes, by keyword, ``timeout`` (seconds for this call, None
-    for the client's), ``request_id`` (a name for the server's logs and traces) and the options that
-    :mod:`aurum_client.options` explains: ``min_confidence``, ``detection_size``, ``orientation``,
-    ``refine`` and ``tiles``; ``max_faces``, of ``detect`` and ``analyze``; ``min_quality``, of
-    ``analyze``, ``embed`` and ``compare``.
+    An image is an encoded file (JPEG, PNG, ...) as a path, bytes or a binary file object, not an
+    array of pixels. Calls that take images accept these keyword arguments: ``timeout`` (seconds, or
+    None for the client's timeout), ``request_id`` (identifies the request in the server's logs and
+    traces) and the options in :mod:`aurum_client.options`: ``min_confidence``, ``detection_size``,
+    ``orientation``, ``refine`` and ``tiles``; ``max_faces`` for ``detect``, ``analyze`` and
+    ``analyze_many``; ``min_quality`` for all but ``detect``.
 
-    Besides the errors that a call names, it raises the others of :mod:`aurum_client.errors`.
-    An image is encoded (colour order, rotation and size are the file's affair) and is given as
-    a path, its bytes or a binary file.
+    In addition to the errors listed for each call, any error in :mod:`aurum_client.errors` can be
+    raised, and TypeError or ValueError for an option that is unknown or has the wrong type.
 
     Raises:
-        ValueError: ``url`` is not one of the above, ``timeout`` or ``retries`` is negative, a
-            header is not of printable ASCII, or ``ca_file`` has no certificates.
-        OSError: ``ca_file`` can't be read.
+        ValueError: ``url`` is invalid, ``timeout`` is not above 0, ``retries`` is negative, a
+            header contains other characters than printable ASCII, or ``ca_file`` contains no
+            certificates.
+        OSError: ``ca_file`` cannot be read.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class AsyncFaceClient:
         transport: Transport | None = None,
     ) -> None:
         if timeout <= 0 or retries < 0:
-            raise ValueError("timeout must be above 0 and retries not negative")
+            raise ValueError("timeout must be above 0 and retries must not be negative")
         self._transport = transport or open_transport(url, ca_file=ca_file, headers=headers or {})
         self._timeout = timeout
         self._retries = retries
@@ -92,11 +93,13 @@ class AsyncFaceClient:
         request_id: str | None = None,
         **options: Unpack[DetectOptions],
     ) -> Faces:
-        """Find the faces: boxes, five landmarks each, scores; none is a success, too.
+        """Detect faces: return boxes, five landmarks per face and scores.
+
+        A photo without faces gives an empty result, not an error.
 
         Raises:
             InvalidImageError: the image cannot be read or decoded.
-            InvalidRequestError: an option is out of its range.
+            InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(DetectOptions, options)
         outputs = await self._infer(contract.DETECT, image, parameters, timeout, request_id)
@@ -110,11 +113,13 @@ class AsyncFaceClient:
         request_id: str | None = None,
         **options: Unpack[AnalyzeOptions],
     ) -> Analysis:
-        """Find the faces, embed each and say how fit for recognition it is.
+        """Detect faces, and return the embedding and the quality of each.
+
+        A photo without faces gives an empty result, not an error.
 
         Raises:
             InvalidImageError: the image cannot be read or decoded.
-            InvalidRequestError: an option is out of its range.
+            InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(AnalyzeOptions, options)
         outputs = await self._infer(contract.ANALYZE, image, parameters, timeout, request_id)
@@ -129,13 +134,16 @@ class AsyncFaceClient:
         request_id: str | None = None,
         **options: Unpack[EmbedOptions],
     ) -> Embedding:
-        """Embed the largest face, or, with ``aligned``, the image as the aligned crop it is.
+        """Return the embedding of the largest face.
+
+        ``aligned``: the image is a 112x112 face crop, aligned to the ArcFace template, and is
+        embedded without detection.
 
         Raises:
-            NoFaceError: there is no face in the image.
-            LowQualityError: its quality is below ``min_quality``.
+            NoFaceError: no face was found in the image.
+            LowQualityError: the face's quality is below ``min_quality``.
             InvalidImageError: the image cannot be read or decoded.
-            InvalidRequestError: an option is out of its range.
+            InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(EmbedOptions, options)
         if aligned:
@@ -155,18 +163,20 @@ class AsyncFaceClient:
         request_id: str | None = None,
         **options: Unpack[EmbedOptions],
     ) -> Comparison:
-        """Embed the largest face of each image, at the same time, and compare the two.
+        """Embed the largest face of each image concurrently and compare the embeddings.
 
-        ``far``: the false accept rate of the decision, 1e-4, 1e-3 or 1e-2. ``prior``: the share
-        of one person's pairs among all that you compare, None for the calibration's.
-        ``request_id`` is followed by ``-0`` for ``a`` and ``-1`` for ``b``.
+        ``far``: the false accept rate of the decision: 1e-4, 1e-3 or 1e-2. ``prior``: the fraction
+        of same-person pairs among the pairs that you compare, above 0 and below 1; None for the
+        calibration's own. ``aligned``: see :meth:`embed`. ``request_id`` gets the suffix ``-0`` for
+        ``a`` and ``-1`` for ``b``.
 
         Raises:
-            ValueError: ``far`` is none of these, or ``prior`` is not between 0 and 1.
-            ModelMismatchError: different embedders answered (the server's model was changed).
-            NoFaceError, LowQualityError, InvalidImageError: for either; a note of the error says
-                which.
-            InvalidRequestError: an option is out of its range.
+            ValueError: ``far`` is not one of these rates, or ``prior`` is not above 0 and below 1.
+            ModelMismatchError: the images were embedded by different models, because the server's
+                model changed between the requests.
+            NoFaceError, LowQualityError, InvalidImageError: as :meth:`embed`; a note on the error
+                says which image caused it.
+            InvalidRequestError: an option is out of range.
         """
         check_far(far)
         check_prior(prior)
@@ -184,7 +194,7 @@ class AsyncFaceClient:
                 error.add_note(f"in the {('first', 'second')[index]} image of compare()")
                 raise
 
-        first, second = await side_by_side([embed(0, a), embed(1, b)])
+        first, second = await run_concurrently([embed(0, a), embed(1, b)])
         return Comparison.between(first, second, far=far, prior=prior)
 
     async def analyze_many(
@@ -197,19 +207,19 @@ class AsyncFaceClient:
         request_id: str | None = None,
         **options: Unpack[AnalyzeOptions],
     ) -> list[Analysis | AurumError]:
-        """Analyze many images, ``concurrency`` at a time; the answers keep their order.
+        """Analyze many images, ``concurrency`` at a time; return the results in input order.
 
-        An image that fails has its error in its place, and the others go on. Of paths, only
-        those under way are in memory.
+        If an image fails, its result is the error and the other images continue. Files given as
+        paths are read only when their turn comes.
 
         Args:
-            images: all are listed at the start.
-            concurrency: 1 or more; over HTTP at most 100 are on the wire at once.
-            progress: called with (done, of how many) after each image, in the client's event
-                loop: it must be quick. What it raises ends the call.
-            timeout: seconds for each image, not for all.
-            request_id: followed by ``-<index>`` for each image.
-            options: as of :meth:`analyze`.
+            images: the iterable is consumed at the start of the call.
+            concurrency: at least 1. Over HTTP, at most 100 requests are sent at once.
+            progress: called with (completed, total) after each image, in the client's event loop,
+                so it must not block. An exception that it raises ends the call.
+            timeout: seconds per image, not for the whole call.
+            request_id: gets the suffix ``-<index>`` for each image.
+            options: those of :meth:`analyze`.
 
         Raises:
             ClientClosedError: the client was closed before the call.
@@ -226,7 +236,7 @@ class AsyncFaceClient:
 
         async def work() -> None:
             nonlocal done
-            # The workers share the iterator: each takes the next image when it is free.
+            # The workers share the iterator: each takes the next image as soon as it is free.
             for index, image in queue:
                 try:
                     outputs = await self._infer(
@@ -239,13 +249,13 @@ class AsyncFaceClient:
                 if progress is not None:
                     progress(done, len(todo))
 
-        await side_by_side(work() for _ in range(min(concurrency, len(todo))))
+        await run_concurrently(work() for _ in range(min(concurrency, len(todo))))
         return [answer for answer in answers if answer is not None]
 
     async def health(self, *, timeout: float | None = None) -> Health:
-        """Ask the server how it is and let it infer a tiny image; what fails is in the answer.
+        """Check the server's health endpoints and run one inference on a tiny image.
 
-        Nothing is retried, as this asks how the server is now.
+        A failure is reported in the result, not raised. Nothing is retried.
 
         Raises:
             ClientClosedError: the client was closed before the call.
@@ -256,7 +266,7 @@ class AsyncFaceClient:
         models: ModelIds | None = None
         error: AurumError | None = None
 
-        async def look(time_left: float) -> None:
+        async def check(time_left: float) -> None:
             nonlocal live, ready, latency, models
             live = await self._transport.is_live()
             ready = await self._transport.is_ready()
@@ -266,22 +276,22 @@ class AsyncFaceClient:
             latency = time.perf_counter() - start
 
         try:
-            await self._attempts(look, timeout, retries=0)
+            await self._attempts(check, timeout, retries=0)
         except AurumError as failure:
             error = failure
         return Health(live=live, ready=ready, latency=latency, models=models, error=error)
 
     async def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
-        """Describe the server's public models, and name the detector and embedder that answer.
+        """Describe the server's public models, with the ids of the active detector and embedder.
 
-        A model that the server does not have is listed as not ready; an id that could not be
-        found out is None.
+        A model that the server lacks is listed as not ready. An id that could not be determined is
+        None.
         """
-        asked = (partial(describe, self._transport, name) for name in contract.PUBLIC_MODELS)
-        return await side_by_side(self._attempts(ask, timeout) for ask in asked)
+        calls = (partial(describe, self._transport, name) for name in contract.PUBLIC_MODELS)
+        return await run_concurrently(self._attempts(call, timeout) for call in calls)
 
     async def close(self) -> None:
-        """Close the connections; calls under way raise ClientClosedError. Harmless twice."""
+        """Close the connections; pending calls raise ClientClosedError. Idempotent."""
         if not self._closed:
             self._closed = True
             await self._transport.close()
@@ -311,7 +321,7 @@ class AsyncFaceClient:
         request_id: str | None,
     ) -> Outputs:
         self._check_open()
-        # A file, maybe on a slow disk, must not hold up the event loop.
+        # Reading a file, possibly from a slow disk, must not block the event loop.
         data = image if isinstance(image, bytes) else await asyncio.to_thread(read_image, image)
 
         def send(time_left: float) -> Awaitable[Outputs]:
@@ -326,15 +336,15 @@ class AsyncFaceClient:
         *,
         retries: int | None = None,
     ) -> T:
-        """Run :func:`attempts` with the client's settings, until the client is closed."""
+        """Run :func:`attempts` with the client's settings until the client is closed."""
 
         async def send_if_open(time_left: float) -> T:
             self._check_open()
             try:
                 return await send(time_left)
             except (AurumError, asyncio.CancelledError) as error:
-                # close() breaks what is under way: HTTP as a lost connection, gRPC as a
-                # cancellation, which must not be mistaken for one of the caller's own.
+                # close() interrupts pending calls: over HTTP as a lost connection, over gRPC as a
+                # cancellation, which must not be confused with a cancellation by the caller.
                 task: asyncio.Task[Any] | None = asyncio.current_task()
                 if self._closed and not (task and task.cancelling()):
                     raise ClientClosedError("the client was closed during the call") from error

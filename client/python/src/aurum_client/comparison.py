@@ -1,4 +1,4 @@
-"""Two embeddings, and whether they are one person's."""
+"""Comparison of two embeddings: similarity, decision and probability."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ Decision: TypeAlias = Literal["match", "no match", "not recognizable", "uncalibr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """How alike two faces are, and what follows from that.
+    """The similarity of two faces and the decision that follows from it.
 
-    ``similarity``: their cosine, -1 to 1 (same person: near 1). ``far``: the false accept rate
-    that was asked for; ``threshold``: the similarity from which, at that rate, they count as one
-    person's; ``match``: whether they do; ``probability``: the chance that they are one person's.
-    The last three are None where the embedder is not calibrated, the last two also where a face is
-    not recognizable: it is as similar to strangers that are spoilt like it as to its owner.
+    ``similarity``: the cosine of the embeddings, -1 to 1; near 1 for the same person. ``a``, ``b``:
+    the embeddings. ``far``: the requested false accept rate. ``threshold``: the minimum similarity
+    of a match at that rate. ``match``: whether the similarity reaches it. ``probability``: the
+    probability, 0 to 1, that both faces are the same person.
+
+    Without a calibrated embedder, ``threshold``, ``match`` and ``probability`` are None. ``match``
+    and ``probability`` are also None if a face is not recognizable: such a face is as similar to
+    equally degraded faces of other people as to its owner's.
     """
 
     similarity: float
@@ -37,38 +40,39 @@ class Comparison:
     def between(
         cls, a: Embedding, b: Embedding, *, far: float = DEFAULT_FAR, prior: float | None = None
     ) -> Comparison:
-        """Compare two embeddings, however long ago each was made, by the calibration of ``a``.
+        """Compare two embeddings, new or stored, using the calibration of ``a``.
 
-        ``far``: 1e-4, 1e-3 or 1e-2. ``prior``: see :meth:`Calibration.probability`.
+        ``far``: the false accept rate: 1e-4, 1e-3 or 1e-2. ``prior``: see
+        :meth:`Calibration.probability`.
 
         Raises:
-            ModelMismatchError: they come from different embedders.
-            ValueError: ``far`` or ``prior`` is not allowed.
+            ModelMismatchError: the embeddings come from different embedders.
+            ValueError: ``far`` is not one of these rates, or ``prior`` is not above 0 and below 1.
         """
         check_far(far)
         check_prior(prior)
         if a.models.embedder != b.models.embedder:
             raise ModelMismatchError(
-                "embeddings of different models don't compare: "
+                "embeddings from different models can't be compared: "
                 f"{a.models.embedder} and {b.models.embedder}"
             )
-        # Rounding can carry the product of two unit vectors just past 1.
+        # Rounding can push the dot product of two unit vectors slightly above 1.
         cosine = float(np.clip(np.dot(a.vector, b.vector), -1.0, 1.0))
         if a.calibration is None:
             return cls(cosine, a, b, far, None, None, None)
         threshold = a.calibration.thresholds[far]
-        if not _all_may_decide(a, b):
+        if not _decidable(a, b):
             return cls(cosine, a, b, far, threshold, None, None)
         probability = a.calibration.probability(cosine, prior)
         return cls(cosine, a, b, far, threshold, cosine >= threshold, probability)
 
     @property
     def decision(self) -> Decision:
-        """What ``match`` says, or why it says nothing.
+        """The decision as text: ``match``, or why there is none.
 
-        "not recognizable" goes before "uncalibrated".
+        "not recognizable" takes precedence over "uncalibrated".
         """
-        if not _all_may_decide(self.a, self.b):
+        if not _decidable(self.a, self.b):
             return "not recognizable"
         if self.match is None:
             return "uncalibrated"
@@ -76,32 +80,32 @@ class Comparison:
 
     @property
     def gated(self) -> bool:
-        """Whether both faces are known to be recognizable or not.
+        """Whether it is known of both faces if they are recognizable.
 
-        False for embeddings that were kept without that, and for embedders of which it is not
-        known: then a match may be one of two faces that nobody could recognize.
+        False for embeddings that were stored without ``recognizable``, and for embedders that don't
+        report it: a match may then be between two unrecognizable faces.
         """
         return self.a.recognizable is not None and self.b.recognizable is not None
 
     @property
     def reason(self) -> str | None:
-        """Why a face is not recognizable, as "first photo: sharpness 0.21", else None."""
+        """Which face is not recognizable and why ("first photo: sharpness 0.21"), or None."""
         sides = {"first": self.a.face, "second": self.b.face}
-        why = [
+        reasons = (
             f"{name} photo: {_defect(face)}"
             for name, face in sides.items()
             if face.recognizable is False
-        ]
-        return "; ".join(why) or None
+        )
+        return "; ".join(reasons) or None
 
 
-def _all_may_decide(*embeddings: Embedding) -> bool:
+def _decidable(*embeddings: Embedding) -> bool:
     return all(embedding.recognizable is not False for embedding in embeddings)
 
 
 def _defect(face: Face) -> str:
     if face.defect is None:
-        return "not told why"  # of an embedding that was kept without it
+        return "reason unknown"  # a stored embedding without a defect
     if face.quality_parts is None:
         return face.defect
     return f"{face.defect} {getattr(face.quality_parts, face.defect):.3g}"

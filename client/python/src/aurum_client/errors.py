@@ -1,24 +1,24 @@
-"""Everything that can go wrong, as one tree.
+"""The exceptions that the client raises, as one tree.
 
 ::
 
     AurumError
-    ├── ClientClosedError        the client was used after (or closed during) the call
-    ├── ConnectionFailedError    no connection, or it broke (retried)
-    ├── RequestTimeoutError      no answer within the call's timeout
+    ├── ClientClosedError        the client was closed before or during the call
+    ├── ConnectionFailedError    no connection, or it was lost (retried)
+    ├── RequestTimeoutError      no response within the call's timeout
     ├── UnavailableError         the server is not ready or too busy (503, UNAVAILABLE; retried)
-    ├── AccessDeniedError        the server wants other credentials (401, 403)
-    ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
-    ├── InvalidRequestError      the server refused the request: an option is out of its range
+    ├── AccessDeniedError        the server rejected the credentials (401, 403)
+    ├── ModelNotFoundError       the server has no such model; it may not be an Aurum server
+    ├── InvalidRequestError      the server rejected the request: an option is out of range
     │   ├── InvalidImageError    the image cannot be read or decoded
-    │   ├── NoFaceError          there is no face in a photo that needs one
-    │   └── LowQualityError      its face is of a lower quality than was asked for
-    ├── ModelMismatchError       two embeddings are of different models, so they don't compare
+    │   ├── NoFaceError          no face in an image that needs one
+    │   └── LowQualityError      the face's quality is below the requested minimum
+    ├── ModelMismatchError       two embeddings come from different models
     ├── ServerError              the server failed (500, INTERNAL)
-    └── ProtocolError            the answer isn't what the contract promises
+    └── ProtocolError            the response violates the contract
 
-The client retries the two so marked, as often as it was told to; the others it raises at once:
-what was refused would be refused again, and after a timeout there is no time left.
+The client retries the two marked errors, up to its ``retries`` setting. It raises the others
+immediately: a rejected request would be rejected again, and after a timeout no time is left.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from typing import ClassVar
 
 
 class AurumError(Exception):
-    """The root of the tree; ``str(error)`` is the message without Triton's prefixes.
+    """The base class; ``str(error)`` is the message without Triton's prefixes.
 
-    ``code`` is the server's machine-readable reason ("invalid_image", "no_face", "low_quality",
-    "invalid_parameter", "unavailable"), or None where it gave none. ``status`` is the transport's
-    ("400", "StatusCode.UNAVAILABLE"), or None where no answer came.
+    ``code``: the server's machine-readable reason ("invalid_image", "no_face", "low_quality",
+    "invalid_parameter", "not_found", "unavailable"), or None if it gave none. ``status``: the HTTP
+    or gRPC status ("400", "StatusCode.UNAVAILABLE"), or None if there was no response.
+    ``retryable``: whether the client retries this class of error.
     """
 
     retryable: ClassVar[bool] = False
@@ -43,27 +44,27 @@ class AurumError(Exception):
 
 
 class ClientClosedError(AurumError):
-    """The client was used after ``close()``, or closed while the call was under way."""
+    """The client was used after ``close()``, or was closed during the call."""
 
 
 class ConnectionFailedError(AurumError):
-    """No connection could be made, or it broke before the answer was complete."""
+    """No connection could be made, or it was lost before the response was complete."""
 
     retryable = True
 
 
 class RequestTimeoutError(AurumError):
-    """No answer came within the call's timeout, its retries included."""
+    """No response arrived within the call's timeout, which includes retries."""
 
 
 class UnavailableError(AurumError):
-    """The server answers, but cannot work now: it is starting, stopping or overloaded."""
+    """The server responds but cannot process requests: it is starting, stopping or overloaded."""
 
     retryable = True
 
 
 class AccessDeniedError(AurumError):
-    """The server, or a gateway before it, refused the client's credentials."""
+    """The server, or a gateway in front of it, rejected the client's credentials."""
 
 
 class ModelNotFoundError(AurumError):
@@ -71,28 +72,28 @@ class ModelNotFoundError(AurumError):
 
 
 class InvalidRequestError(AurumError):
-    """The server refused the request; its message names the option and the allowed range."""
+    """The server rejected the request; the message names the option and its allowed range."""
 
 
 class InvalidImageError(InvalidRequestError):
-    """The image cannot be read here, or the server cannot decode it."""
+    """The client cannot read the image, or the server cannot decode it."""
 
 
 class NoFaceError(InvalidRequestError):
-    """There is no face in a photo that needs one (``embed`` and ``compare``)."""
+    """No face was found in an image that needs one (``embed`` and ``compare``)."""
 
 
 class LowQualityError(InvalidRequestError):
-    """The face is below ``min_quality``; the message says what lowers its quality most."""
+    """The face's quality is below ``min_quality``; the message names the main cause."""
 
 
 class ModelMismatchError(AurumError):
-    """The embeddings come from different embedders: their similarity means nothing."""
+    """The embeddings come from different embedders, so their similarity is meaningless."""
 
 
 class ServerError(AurumError):
-    """The server failed while it worked on the request."""
+    """The server failed while processing the request."""
 
 
 class ProtocolError(AurumError):
-    """The answer breaks the contract: a tensor is missing, or of another type or shape."""
+    """The response violates the contract: a tensor is missing or has another dtype or shape."""

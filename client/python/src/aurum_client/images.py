@@ -1,4 +1,4 @@
-"""What may stand for an image, and how it becomes the bytes that go over the wire."""
+"""Image arguments and how they are read."""
 
 from __future__ import annotations
 
@@ -9,34 +9,38 @@ from typing import BinaryIO, TypeAlias
 from aurum_client.errors import InvalidImageError
 
 Image: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-"""An encoded image (JPEG, PNG, ...): a path, its bytes, or a file opened in binary mode."""
+"""An encoded image (JPEG, PNG, ...): a path, its bytes, or a file opened in binary mode.
+
+The server decodes it: colour order, rotation and size are those of the file. Arrays of pixels are
+not accepted.
+"""
 
 
 def read_image(image: Image) -> bytes:
-    """Return the encoded bytes of ``image``; a file object is read from where it stands.
+    """Return the encoded bytes of ``image``; a file is read from its current position.
 
-    Nothing is decoded here: whether the bytes are an image is for the server to say.
+    Nothing is decoded or checked here: the server decides whether the bytes are an image.
 
     Raises:
-        InvalidImageError: the file cannot be read, or ``image`` is none of the above.
+        InvalidImageError: the file cannot be read, or ``image`` is of another type.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     if isinstance(image, str | os.PathLike):
         try:
             return Path(image).read_bytes()
-        # ValueError: a path with a NUL character in it.
+        # ValueError: the path contains a NUL character.
         except (OSError, ValueError) as error:
             raise InvalidImageError(
                 f"cannot read the image {os.fspath(image)!r}: {error}"
             ) from error
     if not hasattr(image, "read"):
         raise InvalidImageError(
-            f"an image is a path, bytes or a binary file, not {type(image).__name__}"
+            f"an image must be a path, bytes or a binary file, not {type(image).__name__}"
         )
     try:
         data = image.read()
-    # ValueError: the file is closed; a text file may also fail to decode (its subclass).
+    # ValueError: the file is closed, or a text file failed to decode (a subclass).
     except (OSError, ValueError) as error:
         raise InvalidImageError(f"cannot read the image file: {error}") from error
     if not isinstance(data, bytes):

@@ -1,7 +1,7 @@
-"""The options of the calls, and the request parameters that they become.
+"""Options of the calls, and their conversion to request parameters.
 
-In all of them None leaves the choice to the server, which also checks their ranges and answers
-with InvalidRequestError.
+None selects the server's default. The server also checks the ranges: a value out of range raises
+InvalidRequestError.
 """
 
 from __future__ import annotations
@@ -16,58 +16,60 @@ Parameters: TypeAlias = dict[str, float | int | bool | str]
 
 
 class LookOptions(TypedDict, total=False):
-    """How a photo is looked at: options of every call that takes photos."""
+    """Detection options of every call that takes images."""
 
     min_confidence: float | None
-    """The least score of a face, 0 to 1."""
+    """Minimum detector score of a face, 0 to 1."""
     detection_size: int | None
-    """The long side, in pixels, that the photo is shrunk to for detection."""
+    """Long side of the detector's input in pixels, a multiple of 32. Larger values find smaller
+    faces and cost more time."""
     orientation: str | None
-    """``"auto"``, so that a photo without an upright face is looked at turned by 90, 180 and 270
-    degrees, too, or ``"exif"``, upright as its EXIF says."""
+    """``"auto"``: if no upright face is found, also detect faces in the photo rotated by 90, 180
+    and 270 degrees. ``"exif"``: only apply the EXIF orientation."""
     refine: bool | None
-    """Look once more at each of the 256 largest faces, which makes their landmarks, and so the
-    embeddings, steadier."""
+    """Run the detector a second time on each of the 256 largest faces, which makes their landmarks,
+    and therefore their embeddings, more stable."""
     tiles: int | None
-    """For crowds, look at this many overlapping parts of the photo besides the whole, each at
-    ``detection_size``, 0 to 16."""
+    """Number of overlapping tiles, 0 to 16, in which faces are detected in addition to the whole
+    photo, each at ``detection_size``. For crowds of small faces."""
 
 
 class DetectOptions(LookOptions, total=False):
     """Options of ``detect``."""
 
     max_faces: int | None
-    """At most this many faces, the largest."""
+    """Maximum number of faces, the largest first; 0 for all."""
 
 
 class AnalyzeOptions(DetectOptions, total=False):
     """Options of ``analyze`` and ``analyze_many``."""
 
     min_quality: float | None
-    """Leave out faces of a lower quality, 0 to 1; ``max_faces`` goes first."""
+    """Minimum quality, 0 to 1: faces below it are omitted, after ``max_faces`` is applied."""
 
 
 class EmbedOptions(LookOptions, total=False):
     """Options of ``embed`` and ``compare``."""
 
     min_quality: float | None
-    """Refuse a face of a lower quality, 0 to 1, with LowQualityError."""
+    """Minimum quality, 0 to 1: a face below it raises LowQualityError."""
 
 
 def build_parameters(kind: type[Any], options: Any) -> Parameters:
-    """Return the request parameters of a call whose options are those of ``kind``.
+    """Return the request parameters for ``options``, which must be options of ``kind``.
 
-    Types are settled here, as numpy's scalars are neither JSON nor gRPC parameters.
+    Values are converted to Python's own types: numpy scalars are valid in neither JSON nor gRPC.
+    Options that are None are left out.
 
     Raises:
-        TypeError, ValueError: an option is unknown or not of its kind.
+        TypeError, ValueError: an option is unknown or has the wrong type.
     """
     for name in options:
         if name not in kind.__optional_keys__:
             known = ", ".join(sorted(kind.__optional_keys__))
-            raise TypeError(f"there is no option {name!r} here, but {known}")
+            raise TypeError(f"there is no option {name!r}; known: {known}")
     return {
-        name: _SETTLED[name](name, value) for name, value in options.items() if value is not None
+        name: _CONVERTERS[name](name, value) for name, value in options.items() if value is not None
     }
 
 
@@ -85,18 +87,18 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _truth(name: str, value: Any) -> bool:
+def _boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
     return bool(value)
 
 
-_SETTLED: dict[str, Callable[[str, Any], float | int | bool | str]] = {
+_CONVERTERS: dict[str, Callable[[str, Any], float | int | bool | str]] = {
     "min_confidence": _number,
     "max_faces": _integer,
     "min_quality": _number,
     "detection_size": _integer,
     "orientation": _text,
-    "refine": _truth,
+    "refine": _boolean,
     "tiles": _integer,
 }

@@ -1,7 +1,7 @@
-"""What the calls return: frozen, with the arrays of the wire and faces to iterate over.
+"""The results of the calls: immutable, with numpy arrays and iterable faces.
 
-Coordinates are pixels of the upright photo (its EXIF rotation applied), origin at the top left,
-x to the right, y down. Faces come largest first. All arrays are read-only.
+Coordinates are in pixels of the upright photo (EXIF orientation applied), with the origin at the
+top left, x to the right and y down. Faces are sorted by size, largest first. Arrays are read-only.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from aurum_client.errors import AurumError
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int32]
 
-NOT_TOLD: Ints = np.zeros(0, np.int32)  # of each face, by servers of version 0.1.0
-NOT_TOLD.flags.writeable = False
+NOT_REPORTED: Ints = np.zeros(0, np.int32)  # a value per face that a 0.1.0 server does not send
+NOT_REPORTED.flags.writeable = False
 _CROWD = 20  # faces
-_SMALL = 40  # pixels of the detector's input: smaller faces are often missed
+_SMALL = 40  # pixels of the detector's input; smaller faces are often missed
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels; ``x`` and ``y`` are its top left corner."""
+    """A rectangle in pixels; ``x`` and ``y`` are its top left corner.
+
+    It can extend beyond the photo if the border cuts the face.
+    """
 
     x: float
     y: float
@@ -38,29 +41,31 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class ModelIds:
-    """Which models made a result, as ``name@12hex``; None for one that took no part."""
+    """The ids of the models behind a result, as ``name@12hex``; None for an unused model."""
 
     detector: str | None
     embedder: str | None
 
     @property
     def simulated(self) -> bool:
-        """True if any of them only simulates a model: the faces are made up."""
+        """Whether either model is simulated, which means that the faces are made up."""
         return any(name.startswith("simulated") for name in (self.detector, self.embedder) if name)
 
 
 class QualityParts(NamedTuple):
-    """What a face's quality is made of; docs/design/quality.md of the service has formulas and
-    sources.
+    """The measurements behind a face's quality.
 
-    ``resolution``: pixels between the eyes. ``sharpness``, ``exposure``, ``frontality``,
-    ``confidence``: 0 to 1, the more the better. ``contrast``: 0 to 0.5. ``symmetry``,
-    ``visibility``: -1 to 1, the more the better. ``noise``: gray levels. ``yaw``, ``pitch``,
-    ``roll``: degrees; positive looks to the photo's right, up, and leans clockwise. ``misfit``:
-    pixels of the crop. ``border_cut``: 0 to 1, the share of the box outside the photo. ``norm``:
-    the embedding's length before it was normalized. ``recognizability``: how far the embedding is
-    from those of faces that nobody recognizes, the more the better; 0 for embedders of which that
-    is not known.
+    ``resolution``: the distance between the eyes in pixels of the photo. ``sharpness``,
+    ``exposure``, ``frontality``, ``confidence``: 0 to 1, higher is better. ``contrast``: 0 to 0.5.
+    ``symmetry``, ``visibility``: -1 to 1, higher is better. ``noise``: in gray levels. ``yaw``,
+    ``pitch``, ``roll``: degrees; positive values mean looking to the photo's right, looking up and
+    leaning clockwise. ``misfit``: the landmark residual in pixels of the crop, 0 to 112.
+    ``border_cut``: the fraction of the box outside the photo, 0 to 1. ``norm``: the embedding's
+    length before normalization. ``recognizability``: 1 minus the cosine of the embedding and the
+    mean of unrecognizable faces, 0 to 2, higher is better; 0 for embedders without that mean.
+
+    Formulas and sources:
+    https://github.com/aurum-circle/aurum-face-serving/blob/main/docs/design/quality.md#parts
     """
 
     resolution: float
@@ -85,14 +90,15 @@ class QualityParts(NamedTuple):
 class Face:
     """One face.
 
-    ``landmarks``: float32 [5, 2], x and y of the image-left eye, image-right eye, nose,
-    image-left and image-right corner of the mouth, with left and right as the upright face has
-    them. ``score``: the detector's confidence, 0 to 1. ``embedding``: float32 [512] of length 1,
-    or None after ``detect``. ``quality``: how fit for recognition it is, 0 to 1, and what that is
-    made of; both None after ``detect``. ``rotation``: 0, 90, 180 or 270, the degrees clockwise by
-    which to turn the photo so that the face is upright. ``recognizable``: whether so much of it
-    can be seen that a comparison means something; None where that is not told. ``defect``: the
-    field of :class:`QualityParts` that says why it is not recognizable, else None.
+    ``bbox``: its bounding box. ``landmarks``: float32 [5, 2], x and y of the image-left eye,
+    image-right eye, nose, image-left mouth corner and image-right mouth corner, where left and
+    right refer to the upright face. ``score``: the detector's confidence, 0 to 1. ``embedding``:
+    float32 [512] of length 1, or None after ``detect``. ``quality``: fitness for recognition, 0 to
+    1, and ``quality_parts``: the measurements behind it; both None after ``detect``. ``rotation``:
+    0, 90, 180 or 270, the degrees to rotate the photo clockwise to make the face upright.
+    ``recognizable``: whether enough of the face is visible for a meaningful comparison, or None if
+    unknown. ``defect``: the field of :class:`QualityParts` that makes the face unrecognizable, or
+    None.
     """
 
     bbox: Box
@@ -108,12 +114,13 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces(Sequence[Face]):
-    """The faces of one photo, the largest first; a sequence of :class:`Face`, maybe empty.
+    """The faces of one photo, largest first: a sequence of :class:`Face`, possibly empty.
 
-    ``boxes``: float32 [F, 4], x, y, width, height. ``landmarks``: float32 [F, 5, 2].
-    ``scores``: float32 [F], 0 to 1. ``image_size``: width and height of the upright photo.
-    ``rotations``: int32 [F], as :attr:`Face.rotation`. ``complete``: False where the server knows
-    that it may have left out faces. Servers of version 0.1.0 tell neither: 0 and True.
+    ``boxes``: float32 [F, 4], x, y, width and height. ``landmarks``: float32 [F, 5, 2], as
+    :attr:`Face.landmarks`. ``scores``: float32 [F], 0 to 1. ``image_size``: width and height of the
+    upright photo in pixels. ``models``: the models that produced the result. ``rotations``: int32
+    [F], as :attr:`Face.rotation`. ``complete``: False if the server knows that it may have missed
+    faces. Servers of version 0.1.0 report neither of the last two: they are 0 and True.
     """
 
     boxes: Floats
@@ -121,11 +128,11 @@ class Faces(Sequence[Face]):
     scores: Floats
     image_size: tuple[int, int]
     models: ModelIds
-    rotations: Ints = field(default_factory=lambda: NOT_TOLD, kw_only=True)
+    rotations: Ints = field(default_factory=lambda: NOT_REPORTED, kw_only=True)
     complete: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.rotations is NOT_TOLD:
+        if self.rotations is NOT_REPORTED:
             upright = np.zeros(len(self.scores), np.int32)
             upright.flags.writeable = False
             object.__setattr__(self, "rotations", upright)
@@ -146,15 +153,15 @@ class Faces(Sequence[Face]):
         return (self._face(i) for i in range(len(self)))
 
     def may_miss_some(self, detection_size: int, tiles: int = 0) -> bool:
-        """Whether a larger ``detection_size`` or more ``tiles`` may well find more faces.
+        """Return whether more faces are likely with a larger ``detection_size`` or more ``tiles``.
 
-        Both as they were asked for, in pixels and 0 to 16. True where the answer is not
-        ``complete``, and for a crowd: 20 faces or more, in a photo that was shrunk for the
-        detector, half of them smaller than 40 pixels of its input.
+        Pass the values of the request: ``detection_size`` in pixels, ``tiles`` 0 to 16. The result
+        is True if ``complete`` is False, and for a crowd: at least 20 faces in a photo that was
+        shrunk for the detector, half of them smaller than 40 pixels of its input.
         """
         if not self.complete:
             return True
-        # So many tiles show the photo enlarged by about their root.
+        # N tiles enlarge the photo by about the square root of N.
         scale = detection_size * max(tiles, 1) ** 0.5 / max(self.image_size)
         if scale >= 1 or len(self) < _CROWD:
             return False
@@ -172,32 +179,35 @@ class Faces(Sequence[Face]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis(Faces):
-    """:class:`Faces` with their embeddings and their quality.
+    """:class:`Faces` with embeddings and quality.
 
     ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
-    ``quality_parts``: float32 [F, 16], columns as the fields of :class:`QualityParts`.
-    ``calibration``: what similarities of these embeddings mean; None where that is not known, or
-    there is no face. ``gate``: int32 [F], -1 for a face that is recognizable, else the column of
-    ``quality_parts`` that says why it is not; [0] where the server can't tell that of its embedder.
+    ``quality_parts``: float32 [F, 16], one column per field of :class:`QualityParts`.
+    ``calibration``: thresholds and probabilities for these embeddings; None if the embedder is not
+    calibrated or there are no faces. ``gate``: int32 [F], -1 for a recognizable face, otherwise the
+    column of ``quality_parts`` that makes it unrecognizable; int32 [0] if the server doesn't report
+    it for its embedder.
     """
 
     embeddings: Floats = field(repr=False)
     quality: Floats
     quality_parts: Floats = field(repr=False)
     calibration: Calibration | None = field(repr=False)
-    gate: Ints = field(default_factory=lambda: NOT_TOLD, kw_only=True, repr=False)
+    gate: Ints = field(default_factory=lambda: NOT_REPORTED, kw_only=True, repr=False)
 
     @property
     def quality_calibrated(self) -> bool:
-        """Whether ``quality`` is a probability: of being recognized, at a false accept rate of
-        1e-3, beside a good photo of the same person. Otherwise it only orders faces.
+        """Whether ``quality`` is a probability; otherwise it only ranks faces.
+
+        The probability is that of matching a good photo of the same person at a false accept rate
+        of 1e-3.
         """
         return len(self.gate) > 0
 
     def _face(self, index: int) -> Face:
         column = int(self.gate[index]) if len(self.gate) else None
         return replace(
-            # Not super(): without arguments it doesn't know a class that slots=True made anew.
+            # Not super(): slots=True creates a new class, which super() without arguments misses.
             Faces._face(self, index),
             embedding=self.embeddings[index],
             quality=float(self.quality[index]),
@@ -211,13 +221,14 @@ class Analysis(Faces):
 class Embedding:
     """The embedding of one face.
 
-    ``vector``: float32 [512] of length 1. ``face``: where that face is (for an aligned crop, the
-    whole crop), with the same vector as its embedding. ``image_size``: width, height.
-    ``calibration``: what similarities to it mean, None where that is not known. ``complete``: as
-    :attr:`Faces.complete`.
+    ``vector``: float32 [512] of length 1. ``face``: the face, with the same vector as its
+    embedding; for an aligned crop, its box is the whole crop. ``image_size``: width and height of
+    the upright photo in pixels. ``models``: the models that produced it. ``calibration``:
+    thresholds and probabilities for its similarities, or None if the embedder is not calibrated.
+    ``complete``: as :attr:`Faces.complete`.
 
-    One that you kept can be made anew from its vector, its ``models`` and its ``calibration``, with
-    a :class:`Face` of what else you kept; without ``recognizable`` it compares, ungated.
+    To recreate a stored embedding, pass its ``vector``, ``models``, ``calibration`` and a
+    :class:`Face` with the stored fields. Without ``recognizable``, comparisons are not gated.
     """
 
     vector: Floats = field(repr=False)
@@ -229,12 +240,12 @@ class Embedding:
 
     @property
     def quality(self) -> float | None:
-        """The face's quality; None from a server of version 0.1.0."""
+        """As :attr:`Face.quality`; None from a server of version 0.1.0."""
         return self.face.quality
 
     @property
     def quality_parts(self) -> QualityParts | None:
-        """What the face's quality is made of."""
+        """As :attr:`Face.quality_parts`; None from a server of version 0.1.0."""
         return self.face.quality_parts
 
     @property
@@ -255,10 +266,11 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the server is, from its own word and from one real inference.
+    """The state of a server, from its health endpoints and one real inference.
 
-    ``latency``: seconds that the inference of a tiny image took, None if it failed.
-    ``models``: who answered it, None if it failed. ``error``: the first thing that went wrong.
+    ``live``, ``ready``: as the server reports them. ``latency``: duration in seconds of the
+    inference of a tiny image, or None if it failed. ``models``: the models that ran it, or None if
+    it failed. ``error``: the first error, or None.
     """
 
     live: bool
@@ -269,13 +281,16 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Live, ready, and proven to infer."""
+        """Whether the server is live, ready and has completed the inference."""
         return self.live and self.ready and self.latency is not None
 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """An input or output of a model; a size of -1 in ``shape`` may vary."""
+    """An input or output of a model.
+
+    ``datatype``: Triton's name, such as ``FP32``. ``shape``: -1 stands for a variable size.
+    """
 
     name: str
     datatype: str
@@ -286,9 +301,10 @@ class TensorInfo:
 class ModelInfo:
     """One of the server's public models, from Triton's metadata.
 
-    ``versions`` is empty and ``ready`` False where the server does not have it. ``id`` is the
-    ``name@12hex`` that answers behind ``face_detection`` or ``face_embedding``; None for the
-    pipelines, and where no answer came.
+    ``name``: the name to call it by. ``versions``: the available versions, empty if the server
+    lacks the model. ``ready``: whether it can serve requests. ``inputs``, ``outputs``: its tensors.
+    ``id``: the ``name@12hex`` of the model that ``face_detection`` or ``face_embedding`` serves;
+    None for the pipelines, and if it could not be determined.
     """
 
     name: str

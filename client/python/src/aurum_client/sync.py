@@ -1,4 +1,4 @@
-"""The synchronous client: the asynchronous one, run in a thread and waited for."""
+"""The synchronous client: runs the asynchronous client in a thread."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _waited(
+def _blocking(
     method: Callable[Concatenate[AsyncFaceClient, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[FaceClient, P], T]:
-    """Turn a method of the asynchronous client into one of the synchronous client."""
+    """Convert a method of the asynchronous client to one of the synchronous client."""
 
     @functools.wraps(method)
     def call(self: FaceClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -30,11 +30,11 @@ def _waited(
 
 
 class FaceClient:
-    """:class:`~aurum_client.AsyncFaceClient` for code without an event loop.
+    """Detect, embed and compare faces on an Aurum server, synchronously.
 
-    Its arguments, methods, options and errors are the same. It may be shared by any number of
-    threads, whose calls run side by side on one set of connections. Close it, or use it in a
-    ``with`` statement: it owns a thread.
+    The arguments, methods, options and errors are those of :class:`~aurum_client.AsyncFaceClient`.
+    Threads can share a client: their calls run concurrently over the same connections. Close it or
+    use it in a ``with`` statement, because it owns a thread.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class FaceClient:
         )
         self._thread = LoopThread(f"aurum-client {url}")
 
-    detect = _waited(AsyncFaceClient.detect)
-    embed = _waited(AsyncFaceClient.embed)
-    analyze = _waited(AsyncFaceClient.analyze)
-    analyze_many = _waited(AsyncFaceClient.analyze_many)
-    compare = _waited(AsyncFaceClient.compare)
-    health = _waited(AsyncFaceClient.health)
-    models = _waited(AsyncFaceClient.models)
+    detect = _blocking(AsyncFaceClient.detect)
+    embed = _blocking(AsyncFaceClient.embed)
+    analyze = _blocking(AsyncFaceClient.analyze)
+    analyze_many = _blocking(AsyncFaceClient.analyze_many)
+    compare = _blocking(AsyncFaceClient.compare)
+    health = _blocking(AsyncFaceClient.health)
+    models = _blocking(AsyncFaceClient.models)
 
     def close(self) -> None:
-        """Close the connections and end the thread; calls under way raise ClientClosedError.
+        """Close the connections and stop the thread; pending calls raise ClientClosedError.
 
-        Harmless twice.
+        Idempotent.
         """
         self._thread.close(self._client.close())
 

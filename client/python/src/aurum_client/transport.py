@@ -1,20 +1,24 @@
-"""The seam between the client and the wire: what a transport has to do."""
+"""The interface between the client and the wire protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from aurum_client._contract import Outputs
+import numpy.typing as npt
+
 from aurum_client.options import Parameters
+
+Outputs: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Output tensors by name. BYTES tensors are object arrays of ``bytes``."""
 
 
 class Transport(Protocol):
-    """One way to reach a Triton server, used from one event loop only.
+    """A connection to one Triton server, used from a single event loop.
 
-    A transport opens its connections on first use, inside the running event loop, and raises
-    nothing but :class:`AurumError`. Deadlines and retries are the client's, which cancels a
-    call whose time is up.
+    Implementations connect on first use, inside the running event loop, and raise only
+    :class:`~aurum_client.AurumError`. The client handles timeouts and retries: it cancels a call
+    whose time is up.
     """
 
     async def infer(
@@ -25,21 +29,24 @@ class Transport(Protocol):
         request_id: str | None,
         timeout: float,
     ) -> Outputs:
-        """Send one encoded image; ``timeout``, seconds left, is for a protocol with deadlines."""
+        """Send one encoded image to ``model`` and return all its outputs.
+
+        ``timeout`` is the time left in seconds, for protocols that transmit a deadline.
+        """
         ...
 
     async def is_live(self) -> bool:
-        """Whether the server says that it is alive."""
+        """Return whether the server reports that it is live."""
         ...
 
     async def is_ready(self, model: str | None = None) -> bool:
-        """Whether the server, or one of its models, says that it is ready."""
+        """Return whether the server, or ``model``, reports that it is ready."""
         ...
 
     async def metadata(self, model: str) -> Mapping[str, Any]:
-        """Triton's metadata of a model, as JSON."""
+        """Return Triton's metadata of ``model`` as a JSON object."""
         ...
 
     async def close(self) -> None:
-        """Close the connections; what is under way fails."""
+        """Close all connections; pending calls fail."""
         ...
