@@ -36,6 +36,16 @@ def compile_missing(onnxruntime: Path, say: Callable[[str], None]) -> None:
     _compile(OPERATORS, "the kernels", ["library", str(OPERATORS.parent)], say)
 
 
+def lack() -> str:
+    """What is missing to compile them; empty where nothing is."""
+    if shutil.which("g++") and _JSON.is_file():
+        return ""
+    return (
+        "the first start compiles C++ libraries, which needs a C++ compiler and nlohmann's JSON "
+        "header; on Debian or Ubuntu: sudo apt-get install g++ nlohmann-json3-dev"
+    )
+
+
 def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str], None]) -> None:
     sources = paths.DATA / "backends" / library.parent.name
     stamp = library.with_suffix(".sources")
@@ -44,11 +54,8 @@ def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str]
         digest.update(source.read_bytes())
     if library.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
-    if not shutil.which("g++") or not _JSON.is_file():
-        raise NativeError(
-            f"{what} must be compiled once: please install a C++ compiler and nlohmann's JSON "
-            "header, on Debian or Ubuntu: sudo apt-get install g++ nlohmann-json3-dev"
-        )
+    if missing := lack():
+        raise NativeError(missing)
     say(f"compiling {what} into {library.parent}")
     library.parent.mkdir(parents=True, exist_ok=True)
     run = subprocess.run(

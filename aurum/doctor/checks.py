@@ -96,6 +96,7 @@ def packages(settings: Settings) -> Iterator[Result]:
 
 def triton(settings: Settings) -> Iterator[Result]:
     """The parts of the embedded tritonserver."""
+    from aurum import native, paths
     from aurum.server import runtime
 
     parts: dict[str, Callable[[], Path]] = {
@@ -105,6 +106,11 @@ def triton(settings: Settings) -> Iterator[Result]:
         "ONNX Runtime backend": runtime.onnx_backend,
         "onnxruntime library": runtime.onnxruntime_library,
     }
+    if paths.INSTALLED and not native.BACKEND.is_file():
+        del parts["ONNX Runtime backend"]
+        lack = native.lack()
+        detail = "not compiled yet; the first `aurum up` does it"
+        yield Result("ONNX Runtime backend", "fail" if lack else "ok", detail, lack)
     for name, part in parts.items():
         try:
             yield Result(name, "ok", str(part()))
@@ -192,14 +198,14 @@ def models(settings: Settings) -> Iterator[Result]:
 def kernels(settings: Settings) -> Iterator[Result]:
     """Which of our kernels this machine runs."""
     from aurum.kernels import LIBRARY, find
-    from aurum.paths import SETUP
+    from aurum.paths import INSTALLED, SETUP
 
     found = find()
     if settings.kernels == "off":
         yield Result("kernels", "ok", "none: AURUM_KERNELS=off")
     elif found.name:
         yield Result("kernels", "ok", found.name)
-    elif LIBRARY.is_file():
+    elif LIBRARY.is_file() or INSTALLED:
         yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes all")
     else:
         mend = f"{SETUP}; without it everything works, but slower"
