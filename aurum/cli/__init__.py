@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from aurum.batch import concerns_service
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,19 +83,8 @@ def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
             raise _command_error(address, error) from error
 
 
-def concerns_all(error: AurumError) -> bool:
-    """Whether the next photo would meet the same error, whatever photo it is."""
-    return _concerns_service(error) or error.code == "invalid_parameter"
-
-
-def _concerns_service(error: AurumError) -> bool:
-    from aurum_client import AccessDeniedError, ConnectionFailedError, ModelNotFoundError
-
-    return isinstance(error, AccessDeniedError | ConnectionFailedError | ModelNotFoundError)
-
-
 def _command_error(address: str, error: AurumError) -> CommandError:
-    if _concerns_service(error):
+    if concerns_service(error):
         return _unusable(address, error)
     return CommandError(USAGE if error.code == "invalid_parameter" else FAILED, str(error))
 

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from aurum import __version__
+from aurum.batch import NoPhotoError
 from aurum.cli import (
     FAILED,
     USAGE,
@@ -52,7 +53,9 @@ class Commands(TyperGroup):
             raise typer.Exit(error.code) from None
         except OperatorError as error:
             complain(f"aurum: {error}")
-            raise typer.Exit(USAGE if isinstance(error, SettingError) else FAILED) from None
+            raise typer.Exit(
+                USAGE if isinstance(error, SettingError | NoPhotoError) else FAILED
+            ) from None
 
 
 app = typer.Typer(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aurum.cli import USAGE, CommandError
+from aurum.errors import OperatorError
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TOPS = {90: (-1, 0), 180: (0, 1), 270: (1, 0)}
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")  # of others, the drawing is a .jpg
 
 
-class DrawError(Exception):
+class DrawError(OperatorError):
     """The photo could not be decoded here, or its drawing could not be written."""
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aurum.batch import SUFFIXES, answers, find
 from aurum.cli import FAILED, UNRECOGNIZABLE, USAGE, CommandError, draw, service, show
-from aurum.cli.batch import SUFFIXES, answers, find
 from aurum.settings import ORIENTATIONS, Settings
 
 if TYPE_CHECKING:

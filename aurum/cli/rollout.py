@@ -148,8 +148,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """Show what is in force, what a rollback goes back to, what is staged, and the history."""
-    from aurum.releases import served_copy
     from aurum.releases.state import Store
+    from aurum.server import served_copy
     from aurum.server.runtime import MODELS
 
     settings = Settings.from_env()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aurum.batch import find
 from aurum.cli import FAILED, UNREACHABLE, CommandError, evaluation_packages
-from aurum.cli.batch import find
 from aurum.settings import Settings
 
 if TYPE_CHECKING:

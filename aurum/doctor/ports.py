@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aurum import cli
 from aurum.doctor.checks import Result
 from aurum.settings import Settings
 
@@ -65,9 +64,11 @@ def is_free(host: str, port: int) -> bool:
 
 def _server(url: str) -> tuple[bool, str] | None:
     """Whether the server there is well, and what it serves; None if it is none of ours."""
+    from aurum_client import FaceClient
+
     from aurum.models import manifest
 
-    with cli.connect(url) as client:
+    with FaceClient(url, timeout=TIMEOUT) as client:
         health: Health = client.health(timeout=TIMEOUT)
         if not health.live:
             return None

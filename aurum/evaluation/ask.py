@@ -15,7 +15,7 @@ import numpy as np
 from aurum_client import Analysis, AurumError, Faces
 from numpy.typing import NDArray
 
-from aurum.cli import batch
+from aurum import batch
 from aurum.evaluation.target import Target
 
 FILE = "answers.sqlite"

@@ -54,10 +54,21 @@ def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     )
 
 
+def to_crops(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The matrices [F,2,3] that map a photo to its faces' aligned crops.
+
+    Args:
+        boxes: float32 [F,4], used where landmarks are degenerate.
+        landmarks: float32 [F,5,2].
+    """
+    matrices = [_matrix(*face) for face in zip(boxes, landmarks, strict=True)]
+    return np.array(matrices).reshape(-1, 2, 3)
+
+
 def align(
     photo: NDArray[np.uint8], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Cut every face out, turned and scaled to the template; black beyond the photo's border.
+    """Cut every face out, rotated and scaled to the template; black beyond the photo's border.
 
     Args:
         photo: uint8 RGB [height, width, 3].
@@ -67,25 +78,31 @@ def align(
     Returns:
         uint8 RGB [F,112,112,3].
     """
-    crops = np.zeros((len(landmarks), SIDE, SIDE, 3), np.uint8)
-    for crop, box, points in zip(crops, boxes, landmarks, strict=True):
-        _warp(photo, _matrix(box, points), crop)
+    return cut(photo, to_crops(boxes, landmarks))
+
+
+def cut(photo: NDArray[np.uint8], matrices: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """As `align`, by the matrices [F,2,3] of `to_crops`."""
+    crops = np.zeros((len(matrices), SIDE, SIDE, 3), np.uint8)
+    for crop, matrix in zip(crops, matrices, strict=True):
+        _warp(photo, matrix, crop)
     return crops
 
 
 def cut_for_second_look(
-    photo: NDArray[np.uint8], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+    photo: NDArray[np.uint8], matrices: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Cut every face out with its surroundings, upright, for the detector to look once more.
 
-    Arguments as of `align`.
+    Args:
+        photo: uint8 RGB [height, width, 3].
+        matrices: [F,2,3] of `to_crops`.
 
     Returns:
         uint8 RGB [F,96,96,3], and the matrices [F,2,3] that map the photo to them.
     """
-    crops = np.zeros((len(landmarks), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
-    matrices = np.array([_matrix(*face) for face in zip(boxes, landmarks, strict=True)])
-    matrices = matrices.reshape(-1, 2, 3) * _SECOND_SCALE
+    crops = np.zeros((len(matrices), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
+    matrices = matrices * _SECOND_SCALE
     matrices[:, :, 2] += _SECOND_SHIFT
     for crop, matrix in zip(crops, matrices, strict=True):
         _warp(photo, matrix, crop)
@@ -98,23 +115,14 @@ def map_back(points: NDArray[np.float32], matrices: NDArray[np.float64]) -> NDAr
     return np.asarray((points - matrices[:, None, :, 2]) @ inverse, np.float32)
 
 
-def pixels_per_crop_pixel(
-    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def pixels_per_crop_pixel(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """How many of the photo's pixels one of the crop's spans, per side, float64 [F]."""
-    matrices = [_matrix(*face) for face in zip(boxes, landmarks, strict=True)]
-    return np.array([_shrinkage(matrix) for matrix in matrices])
+    return np.asarray(1 / np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]))
 
 
-def pixels_per_second_look_pixel(
-    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def pixels_per_second_look_pixel(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """As `pixels_per_crop_pixel`, of what `cut_for_second_look` cuts."""
-    return pixels_per_crop_pixel(boxes, landmarks) / _SECOND_SCALE
-
-
-def _shrinkage(matrix: NDArray[np.float64]) -> float:
-    return float(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+    return pixels_per_crop_pixel(matrices) / _SECOND_SCALE
 
 
 def _matrix(box: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -143,7 +151,7 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     one is first shrunk by a whole factor with area averaging. Only the face's own part of the photo
     is looked at, also because OpenCV warps nothing with a side of 32767 pixels or more.
     """
-    factor = max(1, int(_shrinkage(matrix)))
+    factor = max(1, int(1 / np.hypot(matrix[0, 0], matrix[1, 0])))
     inverse = cv2.invertAffineTransform(matrix)
     side = len(crop)
     corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T

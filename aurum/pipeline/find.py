@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -14,13 +12,13 @@ from numpy.typing import NDArray
 from aurum.imaging.align import (
     SIDE,
     TEMPLATE,
-    align,
+    cut,
     cut_for_second_look,
     pixels_per_crop_pixel,
+    to_crops,
 )
 from aurum.imaging.decoding.decode import Encoded, Photo, accept
 from aurum.imaging.decoding.limits import Limits
-from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates, Faces, as_faces
 from aurum.imaging.views import plan
 from aurum.pipeline.look import Looks, Models, Seen, Sight
@@ -53,13 +51,13 @@ class Found(NamedTuple):
 
         Where `photo` has fewer pixels than a crop wants, the file is decoded once more, larger.
         """
-        boxes, landmarks = self.faces.boxes, self.faces.landmarks
+        matrices = to_crops(self.faces.boxes, self.faces.landmarks)
         photo = self.photo
         if photo.factor > 1:
-            wanted = pixels_per_crop_pixel(boxes, landmarks).min(initial=photo.factor)
+            wanted = pixels_per_crop_pixel(matrices).min(initial=photo.factor)
             photo = self.sight.at(float(wanted))
-            boxes, landmarks = photo.boxes_here(boxes), photo.here(landmarks)
-        return align(photo.pixels, boxes, landmarks)
+            matrices = photo.matrices_here(matrices)
+        return cut(photo.pixels, matrices)
 
 
 def _always(need: int) -> None:
@@ -73,10 +71,9 @@ def find_faces(
 
     `admit` is told how many bytes decoding will take, and returns when it may begin.
 
-    Raises RequestError (``invalid_image``) for a photo that can't be decoded, or takes more time
-    than it may.
+    Raises InvalidImageError for a photo that can't be decoded, or takes more time than it may.
     """
-    encoded = _accept(image, settings)
+    encoded = accept(image, _limits(settings))
     admit(encoded.room)
     models = models._replace(detect=partial(_in_time, encoded, models))
     planned = plan(encoded.size, options.detection_size, options.tiles)
@@ -84,7 +81,7 @@ def find_faces(
     # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
     # cheaply that decoding once more for the crops would cost more than it saves.
     factor = (finest.side - 1) / finest.long_side
-    sight = Sight(partial(_decode, encoded), factor, encoded.finest)
+    sight = Sight(encoded.decode, factor, encoded.finest)
     photo = sight.coarse
     if photo.factor > 1:
         height, width = photo.pixels.shape[:2]
@@ -103,11 +100,11 @@ def find_face(
 ) -> Found:
     """The largest face of a photo; or, with `options.aligned`, the photo as the crop it is.
 
-    Raises RequestError: ``invalid_image``, ``no_face``, or ``not_aligned`` for a photo that is said
-    to be an aligned crop but isn't 112x112.
+    Raises InvalidImageError; and RequestError: ``no_face``, or ``not_aligned`` for a photo that is
+    said to be an aligned crop but isn't 112x112.
     """
     if options.aligned:
-        return _aligned(_accept(image, settings), options, models, admit)
+        return _aligned(accept(image, _limits(settings)), options, models, admit)
     found = find_faces(image, replace(options, max_faces=1), settings, models, admit)
     if not len(found.faces.scores):
         raise RequestError(
@@ -131,27 +128,14 @@ def _aligned(encoded: Encoded, options: Options, models: Models, admit: Admit) -
             f"{SIDE}x{SIDE} pixels",
         )
     admit(encoded.room)
-    sight = Sight(partial(_decode, encoded), 1)
+    sight = Sight(encoded.decode, 1)
     whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
     face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
     if options.refine:
-        crops, _ = cut_for_second_look(sight.coarse.pixels, face.boxes, face.landmarks)
+        matrices = to_crops(face.boxes, face.landmarks)
+        crops, _ = cut_for_second_look(sight.coarse.pixels, matrices)
         face = face._replace(fits=models.refine(crops)[1])
     return Found(encoded, sight, face, b"", True)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What decoding says of a photo is said of its request."""
-    try:
-        yield
-    except InvalidImageError as error:
-        raise RequestError("invalid_image", str(error), error.reason) from None
-
-
-def _accept(image: bytes, settings: Settings) -> Encoded:
-    with _refusals():
-        return accept(image, _limits(settings))
 
 
 def _limits(settings: Settings) -> Limits:
@@ -166,13 +150,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _decode(encoded: Encoded, factor: int) -> Photo:
-    with _refusals():
-        return encoded.decode(factor)
-
-
 def _in_time(encoded: Encoded, models: Models, image: NDArray[np.uint8]) -> Seen:
     """Look once more, if the photo has time left."""
-    with _refusals():
-        encoded.clock.check()
+    encoded.clock.check()
     return models.detect(image)

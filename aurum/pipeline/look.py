@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.align import cut_for_second_look, map_back, pixels_per_second_look_pixel
+from aurum.imaging.align import (
+    cut_for_second_look,
+    map_back,
+    pixels_per_second_look_pixel,
+    to_crops,
+)
 from aurum.imaging.decoding.decode import FACTORS, Photo
 from aurum.imaging.faces import (
     WHOLE,
@@ -170,14 +175,13 @@ class Looks:
         if not (count and self._options.refine):
             return faces
         photo = sharp = self._photo
-        boxes, points = faces.boxes[:count], faces.landmarks[:count]
+        matrices = to_crops(faces.boxes[:count], faces.landmarks[:count])
         if photo.factor > 1:
-            wanted = pixels_per_second_look_pixel(boxes, points).min()
+            wanted = pixels_per_second_look_pixel(matrices).min()
             sharp = self._sight.at(float(wanted) * photo.factor)
         if sharp is not photo:
-            boxes = sharp.boxes_here(photo.boxes_there(boxes))
-            points = sharp.here(photo.there(points))
-        crops, matrices = cut_for_second_look(sharp.pixels, boxes, points)
+            matrices = sharp.matrices_here(photo.matrices_there(matrices))
+        crops, matrices = cut_for_second_look(sharp.pixels, matrices)
         answers = [
             self._models.refine(crops[start : start + CHUNK]) for start in range(0, count, CHUNK)
         ]

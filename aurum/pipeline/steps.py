@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.pipeline import request, triton
+from aurum.pipeline import request
 from aurum.pipeline.assessment import Judged, judge, refusal
+from aurum.pipeline.call import Call
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import Found, find_face, find_faces
-from aurum.pipeline.look import Models
+from aurum.pipeline.models import of_release
 from aurum.pipeline.room import Admit, Room
+from aurum.pipeline.step import Answer, Step
 from aurum.releases.active import Versions
-from aurum.settings import Settings
 from aurum.telemetry.record import Record
 
 
-class EachFace:
+class EachFace(Step):
     """photo -> each of its faces."""
 
     find = staticmethod(find_faces)
@@ -27,39 +28,26 @@ class EachFace:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings once. Triton calls this when it loads the model."""
-        self.settings = Settings.from_env()
+        super().initialize(args)
         self.versions = Versions(self.settings.rollout)
         self.room = Room(self.settings.pipeline_memory)
-        self.step = triton.Step(self, self.settings)
 
-    def execute(self, requests: list[Any]) -> None:
-        """Hand the requests to the step's threads."""
-        self.step.execute(requests)
-
-    def finalize(self) -> None:
-        """Finish what was accepted. Triton calls this when it unloads the model."""
-        self.step.close()
-
-    def pipeline(self, call: triton.Call) -> str:
+    def pipeline(self, call: Call) -> str:
         """The pipeline that a request came through, told by what it asks for."""
         return self.pipelines["embeddings" in call.wanted]
 
-    def answer(self, call: triton.Call, record: Record) -> triton.Answer:
+    def answer(self, call: Call, record: Record) -> Answer:
         """One photo; its faces are embedded and judged where the ensemble asks for that."""
         with self.room.visit() as admit:
-            return self._answer(call, record, partial(triton.while_wanted, call, admit))
+            return self._faces(call, record, partial(call.admitted, admit))
 
-    def _answer(self, call: triton.Call, record: Record, admit: Admit) -> triton.Answer:
+    def _faces(self, call: Call, record: Record, admit: Admit) -> Answer:
         wanted = call.wanted
         options = request.parse_options(
             call.parameters, self.settings, judged="embeddings" in wanted
         )
         versions = self.versions.now()  # the whole answer comes from one release
-        models = Models(
-            record.watch(partial(triton.detect, versions)),
-            partial(triton.refine, versions),
-            partial(triton.embed, versions),
-        )
+        models = of_release(versions, record)
         found = self.find(call.image, options, self.settings, models, admit)
         embedder = b""
         outputs: dict[str, NDArray[Any]] = {}

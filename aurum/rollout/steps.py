@@ -21,12 +21,12 @@ from aurum.errors import OperatorError
 from aurum.models import build, families, manifest, parity, pull
 from aurum.models.build import Prepared
 from aurum.paths import PHOTO
-from aurum.releases import served_copy
 from aurum.releases.active import FIRST
-from aurum.releases.served_copy import LiveError, Running
 from aurum.releases.state import Graph, Release, State, Store, Validation, now
 from aurum.rollout import validation
+from aurum.server import served_copy
 from aurum.server.runtime import MODELS
+from aurum.server.served_copy import LiveError, Running
 from aurum.settings import Settings
 
 Say = Callable[[str], None]

@@ -17,8 +17,7 @@ from aurum_client import AurumError, FaceClient
 
 from aurum import drain, kernels
 from aurum.paths import PHOTO
-from aurum.releases import served_copy
-from aurum.server import preflight, runtime
+from aurum.server import preflight, runtime, served_copy
 from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log

@@ -5,11 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aurum.pipeline.look import Detector, Seen
-
 # How a request ended. These are the sender's doing (docs/reference/contract.md) ...
 CLIENT_FAULTS = (
     "invalid_image", "invalid_parameter", "no_face", "low_quality", "not_aligned", "cancelled",
@@ -41,12 +36,3 @@ class Record:
     def end(self) -> None:
         """Note that the answer is made: the time runs no longer."""
         self.seconds = time.perf_counter() - self.started
-
-    def watch(self, detect: Detector) -> Detector:
-        """`detect`, noting the sizes that it is given."""
-
-        def detect_and_note(image: NDArray[np.uint8]) -> Seen:
-            self.sides.append(max(image.shape[:2]))
-            return detect(image)
-
-        return detect_and_note

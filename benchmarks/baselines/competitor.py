@@ -28,6 +28,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 
 from aurum.errors import OperatorError
+from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.pipeline.request import RequestError
 from aurum.server.ephemeral import free_ports
 from aurum.settings import Settings
@@ -81,7 +82,7 @@ async def analyze(request: Request) -> Response:
     image = await request.body()
     try:
         body = await asyncio.get_running_loop().run_in_executor(_worker, _answer, image)
-    except RequestError as error:
+    except (InvalidImageError, RequestError) as error:
         return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
     return Response(body, media_type="application/json")
 

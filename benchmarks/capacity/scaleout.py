@@ -21,12 +21,11 @@ from pathlib import Path
 import cv2
 import psutil
 
-from aurum.gateway import ephemeral as gateways
 from aurum.paths import PHOTO
 from aurum.server import ephemeral as servers
 from aurum.server.ephemeral import Service
 from aurum.settings import Settings
-from benchmarks.common import machine, names, processes
+from benchmarks.common import gateways, machine, names, processes
 from benchmarks.common.rows import Run, Table
 from benchmarks.load import wrk
 from benchmarks.load.outcome import Load

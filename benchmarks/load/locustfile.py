@@ -31,7 +31,7 @@ from locust.exception import CatchResponseError
 from locust.stats import PERCENTILES_TO_REPORT, StatsCSV
 from tritonclient.utils import InferenceServerException
 
-from aurum.cli.batch import find
+from aurum.batch import find
 from aurum.paths import CHECKOUT
 from aurum.settings import Settings
 

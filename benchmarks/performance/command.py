@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from aurum.batch import find
 from aurum.cli import FAILED, USAGE, CommandError
-from aurum.cli.batch import find
 from aurum.paths import PHOTO
 from aurum.server import ephemeral
 from aurum.settings import Settings

@@ -16,7 +16,7 @@ from aurum_client import AurumError, FaceClient
 from rich.console import Console
 from rich.progress import Progress
 
-from aurum.cli.batch import find
+from aurum.batch import find
 from aurum.errors import OperatorError
 from aurum.evaluation import photos
 from aurum.models import build

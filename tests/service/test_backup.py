@@ -14,9 +14,10 @@ from rollout_world import World
 from scenario_world import redis
 from waiting import eventually
 
-from aurum.gateway import ephemeral, keys, run
+from aurum.gateway import keys, run
 from aurum.server.ephemeral import free_ports
 from aurum.server.server import Server
+from benchmarks.common import gateways
 
 BLOCKS = doc_blocks.blocks("guides/backup.md")
 
@@ -35,15 +36,15 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
     world = World(folder, "simulated")
     checkout = world.settings.repositories
     (secrets := checkout / ".aurum" / "gateway").mkdir(parents=True)
-    ephemeral.certificate(secrets)
+    gateways.certificate(secrets)
     settings = replace(
-        ephemeral.settled(world.settings, secrets), gateway_log=str(folder / "access.log")
+        gateways.settled(world.settings, secrets), gateway_log=str(folder / "access.log")
     )
     key = keys.add(settings.gateway_keys, "my-app")
     given = {"ca_file": secrets / "ca.crt", "headers": {"Authorization": f"Bearer {key}"}}
 
     def ask():
-        with ephemeral.Gateway(settings) as gateway, FaceClient(gateway.url, **given) as client:
+        with gateways.Gateway(settings) as gateway, FaceClient(gateway.url, **given) as client:
             return client.analyze(astronaut).models
 
     try:

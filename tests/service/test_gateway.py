@@ -20,10 +20,10 @@ from gateway_world import INFER, RAW, World, failure, gateway_before, load, wait
 from waiting import eventually
 
 from aurum.gateway import keys, run
-from aurum.gateway.ephemeral import certificate
 from aurum.paths import PHOTO
 from aurum.server.ephemeral import Service, on_free_ports
 from aurum.server.server import Server
+from benchmarks.common.gateways import certificate
 
 SERVICE = "/inference.GRPCInferenceService/"
 

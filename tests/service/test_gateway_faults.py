@@ -27,8 +27,8 @@ from aurum_client import (
 from aurum_client._address import open_transport
 from gateway_world import gateway_before
 
-from aurum.gateway import ephemeral
 from aurum.server.ephemeral import free_ports
+from benchmarks.common import gateways
 
 SCHEMES = ("https", "grpcs")
 
@@ -94,7 +94,7 @@ def tls(certificate: Path, key: Path):
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("authority")
-    ephemeral.certificate(folder)
+    gateways.certificate(folder)
     return folder
 
 
@@ -240,7 +240,7 @@ def test_too_often(scheme, simulated, astronaut):
 def test_no_server_behind_the_gateway(scheme, simulated, astronaut):
     http, grpc = free_ports(2)
     gone = replace(simulated.server.settings, http_port=http, grpc_port=grpc)
-    with ephemeral.running([gone], simulated.server.settings) as made:
+    with gateways.running([gone], simulated.server.settings) as made:
         error = error_of(
             made.gateway.url if scheme == "https" else made.gateway.grpc_url,
             astronaut,

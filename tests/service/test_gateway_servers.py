@@ -25,11 +25,11 @@ from gateway_world import World, failure, gateway_before, wait_for_more
 from waiting import eventually
 
 from aurum.gateway import keys, render, run
-from aurum.gateway.ephemeral import certificate
 from aurum.gateway.render import GatewayError
 from aurum.server.ephemeral import Service, running
 from aurum.server.server import Server
 from aurum.settings import Settings
+from benchmarks.common.gateways import certificate
 
 RETRIES = 2  # the client's default
 

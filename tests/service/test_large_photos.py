@@ -6,7 +6,7 @@ import pytest
 from aurum_client import FaceClient
 
 from aurum.evaluation.boxes import match
-from aurum.imaging.align import pixels_per_crop_pixel
+from aurum.imaging.align import pixels_per_crop_pixel, to_crops
 from aurum.quality.parts import PARTS
 from benchmarks.baselines.local import LocalService
 from benchmarks.gallery import scenes
@@ -71,7 +71,9 @@ def test_a_group(client, real, portraits, columns, enough):
     answer, full = both(client, real, data)
 
     assert len(answer) == columns * (columns * 3 // 4)
-    assert enough <= pixels_per_crop_pixel(answer.boxes, answer.landmarks).min() < 2 * enough
+    assert (
+        enough <= pixels_per_crop_pixel(to_crops(answer.boxes, answer.landmarks)).min() < 2 * enough
+    )
     assert len(client.detect(data)) == len(answer)
     check(answer, full)
 

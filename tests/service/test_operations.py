@@ -9,8 +9,9 @@ import pytest
 from gateway_world import gateway_before
 from waiting import eventually
 
-from aurum.gateway import ephemeral, keys
+from aurum.gateway import keys
 from aurum.paths import CHECKOUT
+from benchmarks.common import gateways
 
 BLOCKS = list(doc_blocks.blocks("guides/operations.md").values())
 
@@ -78,7 +79,7 @@ def test_a_certificate_is_replaced(type_in, gateway):
     (new := folder / "new").mkdir()
     for name in ("ca.crt", "ca.key"):
         (new / name).write_bytes((folder / name).read_bytes())
-    ephemeral.certificate(new)
+    gateways.certificate(new)
     said = type_in(3)
     assert said.count("notAfter=") == 2
     eventually(lambda: gateway.serial() != before)

@@ -21,12 +21,12 @@ from aurum.models import build
 from aurum.models.manifest import ManifestError
 from aurum.models.pull import PullError
 from aurum.paths import PHOTO
-from aurum.releases import served_copy
-from aurum.releases.served_copy import LiveError
 from aurum.releases.state import Check, StateError
 from aurum.rollout import validation
 from aurum.rollout.steps import Rollout, RolloutError, in_force
+from aurum.server import served_copy
 from aurum.server.ephemeral import on_free_ports
+from aurum.server.served_copy import LiveError
 from aurum.settings import Settings
 
 AURUM = Path(sys.executable).with_name("aurum")
@@ -232,7 +232,7 @@ def test_a_crash_at_any_step_leaves_one_release_in_force(world, others, moment):
     code = f"""
 import os
 from aurum.rollout import steps
-from aurum.releases.served_copy import Running
+from aurum.server.served_copy import Running
 from aurum.settings import Settings
 loaded = Running.load
 Running.load = lambda *of: (loaded(*of), os._exit(9)) if {moment == "load"} else loaded(*of)

@@ -19,9 +19,10 @@ import pytest
 from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
-from aurum.gateway import ephemeral, run
+from aurum.gateway import run
 from aurum.server.ephemeral import Service
 from aurum.settings import Settings
+from benchmarks.common import gateways
 
 RAW = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
 INFER = "/v2/models/detect_faces/infer"
@@ -29,7 +30,7 @@ SERVICE = "/inference.GRPCInferenceService/"
 
 
 @dataclass(frozen=True)
-class World(ephemeral.Running):
+class World(gateways.Running):
     """A running gateway, and ways to ask it."""
 
     @property
@@ -164,7 +165,7 @@ def gateway_before(*services: Service, **changes: Any) -> Iterator[World]:
     if not run.installed():
         pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
     limits = replace(Settings(), **{f"gateway_{key}": value for key, value in changes.items()})
-    with ephemeral.running([service.settings for service in services], limits) as made:
+    with gateways.running([service.settings for service in services], limits) as made:
         yield World(made.gateway, made.ca, made.key)
 
 

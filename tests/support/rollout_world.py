@@ -12,9 +12,9 @@ import httpx
 from aurum_client import AurumError, FaceClient
 
 from aurum.paths import PHOTO
-from aurum.releases import served_copy
 from aurum.releases.state import Check, Store, Validation
 from aurum.rollout.steps import Rollout
+from aurum.server import served_copy
 from aurum.server.ephemeral import furnish
 from aurum.server.server import Server
 from aurum.settings import Settings

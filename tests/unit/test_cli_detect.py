@@ -14,7 +14,7 @@ from aurum_client import (
 )
 from cli_fakes import IDS, faces, fake_client, photo_folder, records, run
 
-from aurum.cli import batch
+from aurum import batch
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from aurum_client import ConnectionFailedError, Health, ModelIds, ModelInfo
 from typer.testing import CliRunner
 
-from aurum import cli
 from aurum.cli.app import app
 from aurum.doctor import checks, ports
 from aurum.doctor.checks import Result
@@ -246,7 +245,7 @@ def test_free_port(settings, taken_port):
 
 
 def port_result(monkeypatch, settings, port, health, ids=(None, None)):
-    monkeypatch.setattr(cli, "connect", lambda url: FakeClient(health, ids))
+    monkeypatch.setattr("aurum_client.FaceClient", lambda url, timeout: FakeClient(health, ids))
     result, *_ = ports.ports(replace(settings, http_port=port))
     return result
 

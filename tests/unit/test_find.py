@@ -7,6 +7,7 @@ from seen import SETTINGS, Detector, faces, file, find, options
 
 from aurum.imaging.align import TEMPLATE, align
 from aurum.imaging.decoding.decode import Encoded, decode
+from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import LISTED
 from aurum.pipeline.find import find_face, find_faces
 from aurum.pipeline.look import Models
@@ -135,28 +136,28 @@ def test_what_is_said_to_be_aligned_must_have_that_size(size):
 @pytest.mark.parametrize("step", [find_face, find_faces])
 @pytest.mark.parametrize("aligned", [False, True])
 def test_a_bad_photo_is_an_invalid_image(step, aligned):
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(InvalidImageError) as caught:
         step(b"no photo", options(aligned=aligned), SETTINGS, Detector().models)
 
-    assert caught.value.code == "invalid_image"
+    assert caught.value.reason == "not_an_image"
     assert "not an image" in str(caught.value)
 
 
 def test_the_limits_of_the_settings_apply():
     photo = file(64, 64)
 
-    with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_BYTES"):
+    with pytest.raises(InvalidImageError, match="AURUM_MAX_IMAGE_BYTES"):
         find(photo, options(), Detector(), Settings(max_image_bytes=len(photo) - 1))
-    with pytest.raises(RequestError, match="AURUM_MAX_JPEG_PIXELS"):
+    with pytest.raises(InvalidImageError, match="AURUM_MAX_JPEG_PIXELS"):
         find(photo, options(), Detector(), Settings(max_jpeg_pixels=64 * 64 - 1))
     png, _ = images.good()["png"]
-    with pytest.raises(RequestError, match="AURUM_MAX_IMAGE_PIXELS"):
+    with pytest.raises(InvalidImageError, match="AURUM_MAX_IMAGE_PIXELS"):
         find(png, options(), Detector(), Settings(max_image_pixels=320 * 256 - 1))
-    with pytest.raises(RequestError, match="AURUM_MAX_BASE64_BYTES"):
+    with pytest.raises(InvalidImageError, match="AURUM_MAX_BASE64_BYTES"):
         find(b64encode(photo), options(), Detector(), Settings(max_base64_bytes=len(photo) - 1))
-    with pytest.raises(RequestError, match="AURUM_HEIC=0"):
+    with pytest.raises(InvalidImageError, match="AURUM_HEIC=0"):
         find(images.good()["heic"][0], options(), Detector(), Settings(heic=False))
-    with pytest.raises(RequestError, match="AURUM_MAX_PHOTO_MEMORY") as caught:
+    with pytest.raises(InvalidImageError, match="AURUM_MAX_PHOTO_MEMORY") as caught:
         find(file(2000, 2000), options(), Detector(), Settings(max_photo_memory=100_000))
     assert caught.value.reason == "too_much_memory"
 

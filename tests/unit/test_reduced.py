@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aurum.imaging.align import TEMPLATE, align, pixels_per_crop_pixel
+from aurum.imaging.align import TEMPLATE, align, pixels_per_crop_pixel, to_crops
 from aurum.imaging.decoding.decode import FACTORS, accept
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
@@ -120,10 +120,10 @@ def test_how_many_pixels_a_crops_pixel_spans():
     landmarks = np.stack([TEMPLATE, 2.5 * TEMPLATE + 30, 7 * TEMPLATE @ turn, 0 * TEMPLATE + 50])
     boxes = np.array([[0, 0, 112, 112]] * 3 + [[20, 30, 336, 224]], np.float32)
 
-    spans = pixels_per_crop_pixel(boxes, landmarks.astype(np.float32))
+    spans = pixels_per_crop_pixel(to_crops(boxes, landmarks.astype(np.float32)))
 
     assert spans == pytest.approx([1, 2.5, 7, 3], rel=1e-5)
-    assert pixels_per_crop_pixel(boxes[:0], TEMPLATE[None][:0]).shape == (0,)
+    assert pixels_per_crop_pixel(to_crops(boxes[:0], TEMPLATE[None][:0])).shape == (0,)
 
 
 class Detector:
@@ -155,8 +155,8 @@ def look(data, detect, monkeypatch, *, detection_size=LOOK):
         factors.append(factor)
         return real(encoded, factor)
 
-    real = find._decode
-    monkeypatch.setattr(find, "_decode", decode)
+    real = Encoded.decode
+    monkeypatch.setattr(Encoded, "decode", decode)
     parameters = {"detection_size": detection_size, "orientation": "exif", "refine": False}
     options = parse_options(json.dumps(parameters), Settings())
     return find.find_faces(data, options, Settings(), Models(detect, None, None)), factors

@@ -55,13 +55,17 @@ class Photo(NamedTuple):
         moved = (points + 0.5) * self.factor - 0.5
         return np.asarray(moved + np.array(self.start, np.float32), np.float32)
 
-    def boxes_here(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes [F,4] of the full photo, in these pixels."""
-        return np.concatenate([self.here(boxes[:, :2]), boxes[:, 2:] / self.factor], axis=1)
+    def matrices_here(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Matrices [F,2,3] that map the full photo, for these pixels."""
+        linear = matrices[:, :, :2]
+        origin = (self.factor - 1) / 2 + np.array(self.start)
+        return np.dstack([linear * self.factor, matrices[:, :, 2] + linear @ origin])
 
-    def boxes_there(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes [F,4] of these pixels, in the full photo."""
-        return np.concatenate([self.there(boxes[:, :2]), boxes[:, 2:] * self.factor], axis=1)
+    def matrices_there(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Matrices [F,2,3] that map these pixels, for the full photo."""
+        linear = matrices[:, :, :2] / self.factor
+        origin = (1 - self.factor) / 2 - np.array(self.start)
+        return np.dstack([linear, matrices[:, :, 2] + linear @ origin])
 
 
 class Encoded(NamedTuple):

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from aurum.gateway import ephemeral as gateways
 from aurum.gateway import keys as gateway_keys
 from aurum.server import ephemeral as servers
 from aurum.settings import Settings
+from benchmarks.common import gateways
 from benchmarks.robustness.hostile.send import Address
 
 # CPU seconds that may come on top of AURUM_MAX_PHOTO_SECONDS: the models, tritonserver itself.

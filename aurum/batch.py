@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from aurum.cli import USAGE, CommandError, concerns_all
-from aurum.cli.draw import DrawError
+from aurum.errors import OperatorError
+
+if TYPE_CHECKING:
+    from aurum_client import AurumError
 
 P = TypeVar("P")  # a photo: a path, or what stands for one
 T = TypeVar("T")
@@ -21,16 +23,20 @@ T = TypeVar("T")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif")
 
 
+class NoPhotoError(OperatorError, ValueError):
+    """There is no photo where photos were looked for."""
+
+
 def find(paths: Sequence[Path]) -> list[Path]:
     """The photos that `paths` name, each once: a file as given, a folder's in sorted order.
 
     A path that does not exist is left in: it is reported like any photo that can't be read.
-    Raises CommandError if there is no photo.
+    Raises NoPhotoError if there is no photo.
     """
     found = [photo for path in paths for photo in (_in_folder(path) if path.is_dir() else [path])]
     if not found:
         names = ", ".join(map(str, paths))
-        raise CommandError(USAGE, f"no photo ({', '.join(SUFFIXES)}) in {names}")
+        raise NoPhotoError(f"no photo ({', '.join(SUFFIXES)}) in {names}")
     return list(dict.fromkeys(found))
 
 
@@ -64,7 +70,7 @@ def answers(
             if concerns_all(error):
                 raise
             return path, error
-        except DrawError as error:
+        except OperatorError as error:
             return path, error
 
     with _progress(len(photos)) as advance, ThreadPoolExecutor(concurrency) as pool:
@@ -80,6 +86,18 @@ def answers(
         finally:
             for _, future in pending:
                 future.cancel()
+
+
+def concerns_all(error: AurumError) -> bool:
+    """Whether the next photo would meet the same error, whatever photo it is."""
+    return concerns_service(error) or error.code == "invalid_parameter"
+
+
+def concerns_service(error: AurumError) -> bool:
+    """Whether it is the service, or the way to it, that fails."""
+    from aurum_client import AccessDeniedError, ConnectionFailedError, ModelNotFoundError
+
+    return isinstance(error, AccessDeniedError | ConnectionFailedError | ModelNotFoundError)
 
 
 @contextmanager
