@@ -38,7 +38,9 @@ def measure(bench: Bench) -> None:
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
 
 
-def _steps(bench: Bench, photo: bytes, competitors: dict[str, list[str]], folder: Path) -> list[Step]:
+def _steps(
+    bench: Bench, photo: bytes, competitors: dict[str, list[str]], folder: Path
+) -> list[Step]:
     seconds = bench.suite.seconds
     body = wrk.Body(photo)
     workload = inputs.photos_of("analyze_faces", [photo], folder)

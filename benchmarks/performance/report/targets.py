@@ -123,7 +123,12 @@ TARGETS = (
         for clients in (8, 16)
     ),
     Target(
-        "p50 at one client / competitor's", "<=", 1.0, "", "compare", _compare("p50", 1, names.COMPETITOR, 1)
+        "p50 at one client / competitor's",
+        "<=",
+        1.0,
+        "",
+        "compare",
+        _compare("p50", 1, names.COMPETITOR, 1),
     ),
     Target(
         "`face_embedding` throughput, requests of whole batches / in-process batched calls",

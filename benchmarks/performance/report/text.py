@@ -42,8 +42,8 @@ def report(raw: Raw, plots: Sequence[str]) -> str:
 
 def _targets(raw: Raw) -> Lines:
     lines = [
-        "Figures are medians over the rounds, with the lowest and the highest. Every ratio compares "
-        "measurements of the same round.",
+        "Figures are medians over the rounds, with the lowest and the highest. Every ratio "
+        "compares measurements of the same round.",
         *_table("figure", "target", "measured", "least .. most", "met", "command"),
     ]
     for target in TARGETS:
@@ -98,9 +98,9 @@ def _compare(raw: Raw) -> Lines:
         ("p50", names.SERVICE, names.COMPETITOR),
     ]
     lines = [
-        "One photo, 512x512, one face. The plain baseline and the competitor run the upstream model "
-        "files with plain onnxruntime; the served variants run the graphs that Triton serves. The "
-        "orchestrating client uses CPU time on the same machine.",
+        "One photo, 512x512, one face. The plain baseline and the competitor run the upstream "
+        "model files with plain onnxruntime; the served variants run the graphs that Triton "
+        "serves. The orchestrating client uses CPU time on the same machine.",
         *_runs(raw.compare),
         *_table("ratio, of the same round", "clients", "median", "least .. most"),
     ]
