@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aurum.settings import CHECKOUT
-from benchmarks.capacity.sheet import MEASURED_MEGAPIXELS, Costs, Kind, sheet
+from benchmarks.capacity import sheet
+from benchmarks.capacity.sheet import MEASURED_MEGAPIXELS, Costs, Kind
 from benchmarks.common import names
 from benchmarks.common.rows import Run, read
 
