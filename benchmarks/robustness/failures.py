@@ -1,8 +1,8 @@
-"""``python -m benchmarks.robustness.failures``: each process of a supervised server is killed
+"""``python -m benchmarks.robustness.failures``: kill each process of a supervised server
 under load.
 
-Writes `failures.csv` and `machine.json`: how long it took until the server answered again, and what
-became of the requests of clients that try again (docs/design/failures.md).
+Writes `failures.csv` and `machine.json`: how long the server took to answer again, and how the
+requests of retrying clients ended (docs/design/failures.md).
 """
 
 from __future__ import annotations

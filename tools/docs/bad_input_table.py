@@ -17,9 +17,9 @@ from aurum.settings import CHECKOUT, Settings
 
 HEAD = """# Bad input
 
-Written by `make pages`, which sends each input to a real server with the simulated profile, over HTTP
-and over gRPC. The server refused each one with 400 over HTTP and INVALID_ARGUMENT over gRPC, with the
-same message. To keep the files small, the limits were set to {max_image_bytes} bytes
+Written by `make pages`, which sends each input to a real server with the simulated profile, over
+HTTP and over gRPC. The server refused each one with 400 over HTTP and INVALID_ARGUMENT over gRPC,
+with the same message. To keep the files small, the limits were set to {max_image_bytes} bytes
 ({max_base64_bytes} as base64), {max_image_pixels} pixels and {max_photo_memory} bytes of memory.
 The tests send the same inputs: `tests/service/test_bad_input.py`.
 
