@@ -1,5 +1,4 @@
-"""``python -m benchmarks.capacity.sheet``: the capacity sheet, computed from committed
-measurements.
+"""``python -m benchmarks.capacity.sheet``: compute the capacity sheet from committed figures.
 
 From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m
 benchmarks.capacity.scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md.
@@ -136,7 +135,7 @@ def _measured(costs: Costs) -> list[str]:
     return [
         "# Capacity sheet",
         "",
-        "Written by `python -m benchmarks.capacity.sheet`; what it means: "
+        "Written by `python -m benchmarks.capacity.sheet`. How to use it: "
         "[capacity](../../guides/capacity.md).",
         "",
         "## Measured",
@@ -145,15 +144,15 @@ def _measured(costs: Costs) -> list[str]:
         "| --- | --- |",
         f"| CPU time of a photo (512x512, one face, {LOADED} in flight) "
         f"| {costs.photo_ms:.1f} ms |",
-        f"| of one more face | {costs.face_ms:.1f} ms |",
-        f"| of one more megapixel | {costs.megapixel_ms:.1f} ms |",
-        f"| of a request at the gateway | {costs.gateway_ms:.2f} ms |",
+        f"| CPU time of one more face | {costs.face_ms:.1f} ms |",
+        f"| CPU time of one more megapixel | {costs.megapixel_ms:.1f} ms |",
+        f"| CPU time of a request at the gateway | {costs.gateway_ms:.2f} ms |",
         f"| photos/s, {costs.cores} cores, {LOADED} in flight | {costs.most_rate:.0f} "
-        f"({costs.most_rate / costs.cores:.0f} a core) |",
+        f"({costs.most_rate / costs.cores:.0f} per core) |",
         f"| photos/s held at p95 < 100 ms, {costs.cores} cores, load generator included | "
-        f"{costs.held_rate:.0f} ({costs.held_rate / costs.cores:.0f} a core) |",
-        f"| share of the cores that answering took at that rate | {costs.use:.0%} |",
-        f"| memory of a server of {SERVER_CORES} cores, most | {costs.memory_mb:.0f} MB |",
+        f"{costs.held_rate:.0f} ({costs.held_rate / costs.cores:.0f} per core) |",
+        f"| CPU utilization for answering at that rate | {costs.use:.0%} |",
+        f"| peak memory of a server with {SERVER_CORES} cores | {costs.memory_mb:.0f} MB |",
         "",
     ]
 
@@ -164,10 +163,10 @@ def _sizes(costs: Costs) -> list[str]:
     lines = [
         "## Computed",
         "",
-        f"Servers have {SERVER_CORES} cores and are used as at the held rate "
+        f"Servers have {SERVER_CORES} cores, with the CPU utilization of the held rate "
         f"({costs.use:.0%}). Add one server, so that one may fail.",
         "",
-        "| photo | CPU ms | photos/s a core | for photos/s | servers | cores | memory GB |",
+        "| photo | CPU ms | photos/s per core | load, photos/s | servers | cores | memory GB |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind in KINDS:
@@ -180,7 +179,7 @@ def _sizes(costs: Costs) -> list[str]:
             )
     lines += [
         "",
-        f"The gateway, and the network that photos of {size / 1000:.0f} kB come in by:",
+        f"The gateway, and the incoming bandwidth for photos of {size / 1000:.0f} kB:",
         "",
         "| requests/s | gateway cores | Gbit/s in |",
         "| --- | --- | --- |",
@@ -198,7 +197,7 @@ def _scaleout(runs: Sequence[Run], machine: dict[str, Any]) -> list[str]:
         "## One and two servers on the same machine",
         "",
         f"{machine['cores']} cores, commit {machine['commit']}. Other programs used "
-        f"{machine['busy_before_percent']:.0f} % of the cores just before.",
+        f"{machine['busy_before_percent']:.0f} % of the cores just before the run.",
         "",
         "| what | clients | photos/s | least .. most | p50 ms | p95 ms | requests | failed |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
