@@ -50,8 +50,8 @@ def report(result: Result, command: str) -> str:
         kind, spent = max(result.costs.values(), key=lambda cost: cost[1])
         median = np.median([cost for _, cost in result.costs.values()])
         lines.append(
-            f"- processor time of one input, for {len(result.costs)} inputs sent again one at a time: "
-            f"median {median:.3f} s, at most {spent:.2f} s ({kind})"
+            f"- processor time of one input, for {len(result.costs)} inputs sent again one at a "
+            f"time: median {median:.3f} s, at most {spent:.2f} s ({kind})"
         )
     if result.neighbour:
         user = result.neighbour
