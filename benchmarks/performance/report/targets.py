@@ -1,4 +1,4 @@
-"""The targets, as data, and what they are compared with."""
+"""The performance targets and how each is measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Target:
     measure: Callable[[Raw], list[float]]
 
     def met(self, value: float) -> bool:
-        """Whether `value` is good enough."""
+        """Whether `value` meets the target."""
         return _RELATIONS[self.relation](value, self.limit)
 
 
