@@ -5,7 +5,7 @@ the work in a thread so that the event loop stays free, numbers as compact JSON.
 
 Each worker has a port of its own, and whoever loads them shares the connections out evenly, as a
 balancer before them would: of `uvicorn --workers` on one socket, a single worker now and then takes
-all the connections of a benchmark, and the peer would look half as fast as it is.
+all the connections of a benchmark, and the competitor would look half as fast as it is.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _KIND = "AURUM_BENCH_PEER"  # which models: plain or served
 app = FastAPI()
 
 
-class PeerError(OperatorError, RuntimeError):
-    """The peer did not start; its log is above."""
+class CompetitorError(OperatorError, RuntimeError):
+    """The competitor did not start; its log is above."""
 
 
 # One at a time: a worker has one core, and more threads on it only evict each other's caches.
@@ -98,11 +98,11 @@ def running(kinds: Sequence[str], settings: Settings) -> Iterator[dict[str, list
     urls: dict[str, list[str]] = {kind: [] for kind in kinds}
     with ExitStack() as stack:
         # All are started before the first is waited for.
-        peers = [
+        started = [
             stack.enter_context(_started(kind, settings, port))
             for kind, port in zip(workers, ports, strict=True)
         ]
-        for kind, port, process in zip(workers, ports, peers, strict=True):
+        for kind, port, process in zip(workers, ports, started, strict=True):
             _wait(f"http://127.0.0.1:{port}/ready", process, settings.ready_timeout)
             urls[kind].append(f"http://127.0.0.1:{port}/analyze")
         yield urls
@@ -132,4 +132,4 @@ def _wait(url: str, process: subprocess.Popen[bytes], timeout: float) -> None:
                 return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
-    raise PeerError(f"the peer did not answer at {url}")
+    raise CompetitorError(f"the competitor did not answer at {url}")

@@ -1,4 +1,4 @@
-"""The floor: the same work called in process, without any server, one worker a core."""
+"""The in-process baseline: the same work without any server, one worker per core."""
 
 from __future__ import annotations
 

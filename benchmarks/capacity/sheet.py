@@ -1,10 +1,9 @@
-"""``python -m benchmarks capacity``: the capacity sheet, computed from committed
-measurements.
+"""``python -m benchmarks capacity``: compute the capacity sheet from committed figures.
 
-From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m benchmarks
-scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md. Anything beyond the
-machine that was measured is a product of its figures: servers share nothing, so their number is
-all that is extrapolated.
+From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m
+benchmarks scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md.
+Anything beyond the machine that was measured is a product of its figures: servers share nothing,
+so their number is all that is extrapolated.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aurum.paths import CHECKOUT, PHOTO
+from aurum.models.parity import PHOTO
+from aurum.settings import CHECKOUT
 from benchmarks.capacity.scaleout import CLIENTS
 from benchmarks.common import names
 from benchmarks.common.rows import Run, Sample, Users, read
@@ -135,7 +135,7 @@ def _measured(costs: Costs) -> list[str]:
     return [
         "# Capacity sheet",
         "",
-        "Written by `python -m benchmarks capacity`; what it means: "
+        "Written by `python -m benchmarks capacity`. How to use it: "
         "[capacity](../../guides/capacity.md).",
         "",
         "## Measured",
@@ -144,15 +144,15 @@ def _measured(costs: Costs) -> list[str]:
         "| --- | --- |",
         f"| CPU time of a photo (512x512, one face, {LOADED} in flight) "
         f"| {costs.photo_ms:.1f} ms |",
-        f"| of one more face | {costs.face_ms:.1f} ms |",
-        f"| of one more megapixel | {costs.megapixel_ms:.1f} ms |",
-        f"| of a request at the gateway | {costs.gateway_ms:.2f} ms |",
+        f"| CPU time of one more face | {costs.face_ms:.1f} ms |",
+        f"| CPU time of one more megapixel | {costs.megapixel_ms:.1f} ms |",
+        f"| CPU time of a request at the gateway | {costs.gateway_ms:.2f} ms |",
         f"| photos/s, {costs.cores} cores, {LOADED} in flight | {costs.most_rate:.0f} "
-        f"({costs.most_rate / costs.cores:.0f} a core) |",
+        f"({costs.most_rate / costs.cores:.0f} per core) |",
         f"| photos/s held at p95 < 100 ms, {costs.cores} cores, load generator included | "
-        f"{costs.held_rate:.0f} ({costs.held_rate / costs.cores:.0f} a core) |",
-        f"| share of the cores that answering took at that rate | {costs.use:.0%} |",
-        f"| memory of a server of {SERVER_CORES} cores, most | {costs.memory_mb:.0f} MB |",
+        f"{costs.held_rate:.0f} ({costs.held_rate / costs.cores:.0f} per core) |",
+        f"| CPU utilization for answering at that rate | {costs.use:.0%} |",
+        f"| peak memory of a server with {SERVER_CORES} cores | {costs.memory_mb:.0f} MB |",
         "",
     ]
 
@@ -163,10 +163,10 @@ def _sizes(costs: Costs) -> list[str]:
     lines = [
         "## Computed",
         "",
-        f"Servers have {SERVER_CORES} cores and are used as at the held rate "
+        f"Servers have {SERVER_CORES} cores, with the CPU utilization of the held rate "
         f"({costs.use:.0%}). Add one server, so that one may fail.",
         "",
-        "| photo | CPU ms | photos/s a core | for photos/s | servers | cores | memory GB |",
+        "| photo | CPU ms | photos/s per core | load, photos/s | servers | cores | memory GB |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for kind in KINDS:
@@ -179,7 +179,7 @@ def _sizes(costs: Costs) -> list[str]:
             )
     lines += [
         "",
-        f"The gateway, and the network that photos of {size / 1000:.0f} kB come in by:",
+        f"The gateway, and the incoming bandwidth for photos of {size / 1000:.0f} kB:",
         "",
         "| requests/s | gateway cores | Gbit/s in |",
         "| --- | --- | --- |",
@@ -197,7 +197,7 @@ def _scaleout(runs: Sequence[Run], machine: dict[str, Any]) -> list[str]:
         "## One and two servers on the same machine",
         "",
         f"{machine['cores']} cores, commit {machine['commit']}. Other programs used "
-        f"{machine['busy_before_percent']:.0f} % of the cores just before.",
+        f"{machine['busy_before_percent']:.0f} % of the cores just before the run.",
         "",
         "| what | clients | photos/s | least .. most | p50 ms | p95 ms | requests | failed |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -260,3 +260,7 @@ def main() -> None:
     sheet = report(costs(given.performance, given.scaleout), given.scaleout)
     given.out.write_text(sheet)
     print(given.out)
+
+
+if __name__ == "__main__":
+    main()

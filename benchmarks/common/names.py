@@ -1,12 +1,12 @@
-"""What is measured, as the raw rows and the report call it."""
+"""Names of what is measured, in the raw rows and the report."""
 
 SERVICE = "service, HTTP"
 SERVICE_GRPC = "service, gRPC"
-PEER = "peer"
-PEER_SERVED = "peer over the served graphs"
+COMPETITOR = "competitor"
+COMPETITOR_SERVED = "competitor over the served graphs"
 ORCHESTRATED = "client-orchestrated, gRPC"
-FLOOR = "plain floor"
-FLOOR_SERVED = "served floor"
+BASELINE = "plain baseline"
+BASELINE_SERVED = "served baseline"
 
 EMBEDDING = "face_embedding"
 EMBEDDING_IN_PROCESS = "face_embedding's graph, in process"

@@ -1,9 +1,9 @@
-"""Make the gallery: a page of pictures with what the service said about each, right or wrong.
+"""Make the gallery: a page of pictures with the service's answer to each, right or wrong.
 
-Without photos it makes docs/reports/gallery.md, whose pictures anybody may publish. With
-`--photos` it asks about a folder of yours instead and writes to `--out`: what was found is drawn,
-but right or wrong is yours to see, unless a line `file,faces` of `--counts` says how many faces
-there are. With `--pictures` it only writes the pictures, without marks, to try something on.
+By default it writes docs/reports/gallery.md, whose pictures may be published. With `--photos` it
+asks about a folder of your own and writes to `--out`: it draws what was found, and decides whether
+that is right only for photos whose number of faces is in `--counts` (lines of `file,faces`). With
+`--pictures` it only writes the pictures, without marks.
 """
 
 from __future__ import annotations
@@ -98,14 +98,15 @@ def draw(data: bytes, answer: Analysis, target: Path, settings: Settings, side: 
 
 
 RULE = (
-    "Right: every face was found (IoU of at least {iou}), none was made up, and each was taken for "
-    "whom it shows: likeness (cosine) of at least {threshold:.2f}, the embedder's threshold at FAR "
-    "{far:g}, to the person's plain portrait, and to nobody else's. Landmarks of the image-left "
-    "side are orange, of the image-right side blue.\n\n"
-    "The people are Eileen Collins (NASA) and Grace Hopper (US Navy), both photos in the public "
-    "domain; the photographer, the cat and the coffee are scikit-image's, CC0. There is no group "
-    "photo among them that may be published, so groups are copies side by side: "
-    "`--photos FOLDER --out FOLDER` makes a gallery of your own."
+    "A picture is right if every face was found (IoU of at least {iou}), no other face was "
+    "found, and each was recognized: its likeness (cosine) is at least {threshold:.2f}, the "
+    "embedder's threshold at FAR {far:g}, to the plain portrait of the person shown, and to "
+    "nobody else's. Landmarks of the image-left side are orange, those of the image-right side "
+    "blue.\n\n"
+    "The people are Eileen Collins (NASA) and Grace Hopper (US Navy); both photos are in the "
+    "public domain. The photographer, the cat and the coffee are scikit-image's (CC0). None of "
+    "these photos shows a group, so groups are copies side by side. `--photos FOLDER --out "
+    "FOLDER` makes a gallery of your own photos."
 )
 
 
@@ -116,13 +117,13 @@ def page(entries: Sequence[Entry], target: Target, rule: str, command: str) -> s
     lines = [
         "# Gallery",
         "",
-        f"Made by `{command}`, which asks a real server (detector `{target.detector}`, embedder "
-        f"`{target.embedder}`) with its defaults. {rule}",
+        f"Written by `{command}`, which asks a real server (detector `{target.detector}`, embedder "
+        f"`{target.embedder}`) with its default settings. {rule}",
     ]
     if judged:
         lines += ["", f"**{len(judged) - wrong} of {len(judged)} are right, {wrong} are wrong.**"]
     for section in dict.fromkeys(entry.section for entry in entries):
-        lines += ["", f"## {section}", "", "| | what it is | what the service said | |"]
+        lines += ["", f"## {section}", "", "| | picture | the service's answer | |"]
         lines.append("| --- | --- | --- | --- |")
         for entry in entries:
             if entry.section == section:

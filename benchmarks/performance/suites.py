@@ -12,7 +12,7 @@ class Suite:
     name: str
     rounds: int  # of everything that is compared
     seconds: int  # of each measurement
-    clients: tuple[int, ...]  # of the service and its peer
+    clients: tuple[int, ...]  # of the service and the competitor
     side_clients: tuple[int, ...]  # of what is measured beside them
     batching_clients: tuple[int, ...]
     sweep_protocols: tuple[str, ...]

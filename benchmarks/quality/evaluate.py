@@ -173,7 +173,8 @@ def report(
     `official` has pairs of one person, as sets of their photos' names.
     """
     by = measures(table, embedder)
-    lines = [f"{len(np.unique(table.person))} people, {len(table.person)} samples, {embedder}.", ""]
+    people, samples = len(np.unique(table.person)), len(table.person)
+    lines = ["# Quality report", "", f"{people} people, {samples} samples, {embedder}.", ""]
     rows: list[Sequence[object]] = [("setup", "measure", *(f"{share:.2f}" for share in SHARES))]
     drawn = {}
     for both, setup in SETUPS.items():
@@ -201,13 +202,16 @@ def report(
         lines += [f"| the best possible | {cells} | {best[10] / best[0]:.2f} |", ""]
         if not both:
             lines += kinds(table, chosen, failed)
-    lines += ["**Other mixtures**, one photo spoilt or none; FNMR at 10 % over that at 0 by:", ""]
+    lines += [
+        "**Other mixtures**, one photo spoilt or none; the ratio of FNMR at 10 % to FNMR at 0 by:",
+        "",
+    ]
     lines += [*mixture_table(table, by, official), *severities(table)]
-    lines += ["**Quality as a probability**, of one spoilt photo beside an untouched one:", ""]
+    lines += ["**Quality as a probability**, for one spoilt photo beside an untouched one:", ""]
     lines += [
         *reliability(table),
         *by_kind(table),
-        "**A least quality**, and what it costs:",
+        "**Minimum quality**, and what it rejects:",
         "",
         *cuts(table),
     ]

@@ -62,7 +62,7 @@ def cuts(table: Table) -> list[str]:
     chosen = [pairs(table, both=False, share=share) for share in (0.0, 1.0)]
     failed = [failures(table, some)[0] for some in chosen]
     lines = [
-        "| least quality | untouched photos rejected | spoilt photos rejected "
+        "| minimum quality | untouched photos rejected | spoilt photos rejected "
         "| recognized of those that pass: untouched | spoilt |",
         "| --- | --- | --- | --- | --- |",
     ]

@@ -1,8 +1,8 @@
-"""``python -m benchmarks failures``: each process of a supervised server is killed
+"""``python -m benchmarks failures``: kill each process of a supervised server
 under load.
 
-Writes `failures.csv` and `machine.json`: how long it took until the server answered again, and what
-became of the requests of clients that try again (docs/design/failures.md).
+Writes `failures.csv` and `machine.json`: how long the server took to answer again, and how the
+requests of retrying clients ended (docs/design/failures.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from aurum_client import AurumError, FaceClient
 
-from aurum.paths import PHOTO
+from aurum.models.parity import PHOTO
 from aurum.server.ephemeral import furnish
 from aurum.settings import Settings
 from benchmarks.common import machine, processes
@@ -197,3 +197,7 @@ def main() -> None:
     given = parser.parse_args()
     measure(given.out, given.rounds, Settings.from_env())
     print(summary(read(given.out / "failures.csv", Failure)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,9 @@
-"""``python -m benchmarks freezes``: supervised servers are frozen, as suspended
-machines are.
+"""``python -m benchmarks freezes``: freeze supervised servers, as a
+suspended machine does.
 
 Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up` or tritonserver alone,
-under load, and tritonserver while it starts. Writes `freezes.csv`: whether one died of it and the
-server was started anew, and what became of the requests of clients that try again
-(docs/design/failures.md).
+under load, and tritonserver during its start. Writes `freezes.csv`: whether a process died and the
+server was restarted, and how the requests of retrying clients ended (docs/design/failures.md).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from benchmarks.robustness.failures import Clients, launched, part, wait_for_ans
 KINDS = (("all", "under load"), ("tritonserver", "under load"), ("tritonserver", "at its start"))
 BEFORE, AFTER = 2.0, 5.0  # seconds of load before and after a freeze
 START = 2.0  # seconds of a start over which its freezes are spread
-DEATH = ("ended (", "died", "hangs")  # words of the lines that say why a server is started anew
+DEATH = ("ended (", "died", "hangs")  # words of the lines that say why a server is restarted
 
 
 def _first_server(up: int) -> psutil.Process:
@@ -98,7 +97,7 @@ def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
 
 def summary(rows: list[Freeze]) -> str:
     """The figures of docs/design/failures.md, as a Markdown table."""
-    lines = ["| frozen | freezes | started anew | longest wait, s | requests | failed |"]
+    lines = ["| frozen | freezes | restarted | longest wait, s | requests | failed |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for kind in KINDS:
         of = [row for row in rows if (row.frozen, row.when) == kind]
@@ -122,3 +121,7 @@ def main() -> None:
     given = parser.parse_args()
     measure(given.out, given.count, given.seconds, Settings.from_env())
     print(summary(read(given.out / "freezes.csv", Freeze)))
+
+
+if __name__ == "__main__":
+    main()

@@ -50,10 +50,10 @@ def folder(tmp_path):
     (out / "run.json").write_text(json.dumps(run))
     compare = []
     for index, (floor, service, peer) in enumerate([(100, 90, 60), (200, 160, 100)]):
-        compare.append(timed(index, names.FLOOR, 2, floor, 9.0, 9.0))
+        compare.append(timed(index, names.BASELINE, 2, floor, 9.0, 9.0))
         for clients in (1, 8, 16):
             compare.append(timed(index, names.SERVICE, clients, service, 10.0 + index, 20.0))
-            compare.append(timed(index, names.PEER, clients, peer, 20.0, 30.0))
+            compare.append(timed(index, names.COMPETITOR, clients, peer, 20.0, 30.0))
     add(out, "compare", Run, compare)
     models = [
         timed(0, names.EMBEDDING_IN_PROCESS, 1, 50, 9.0, 9.0, size=8),  # 400 crops a second
@@ -88,11 +88,11 @@ def folder(tmp_path):
 
 
 EXPECTED = {
-    "`analyze_faces` throughput at 8 clients / plain floor": ([0.9, 0.8], False),
-    "`analyze_faces` throughput at 16 clients / plain floor": ([0.9, 0.8], False),
-    "`analyze_faces` throughput at 8 clients / peer's": ([1.5, 1.6], True),
-    "`analyze_faces` throughput at 16 clients / peer's": ([1.5, 1.6], True),
-    "p50 at one client / peer's": ([0.5, 0.55], True),
+    "`analyze_faces` throughput at 8 clients / plain baseline": ([0.9, 0.8], False),
+    "`analyze_faces` throughput at 16 clients / plain baseline": ([0.9, 0.8], False),
+    "`analyze_faces` throughput at 8 clients / competitor's": ([1.5, 1.6], True),
+    "`analyze_faces` throughput at 16 clients / competitor's": ([1.5, 1.6], True),
+    "p50 at one client / competitor's": ([0.5, 0.55], True),
     "`face_embedding` throughput, requests of whole batches / in-process batched calls": (
         [0.96],
         True,

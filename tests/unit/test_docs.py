@@ -52,24 +52,24 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
 
 
-ROADMAP = CHECKOUT / "docs" / "reports" / "roadmap.md"
+ACCEPTANCE = CHECKOUT / "docs" / "reports" / "acceptance.md"
 
 
-def test_the_files_that_the_roadmap_names_exist():
-    quoted = re.findall(r"`([^`]+)`", ROADMAP.read_text(encoding="utf-8"))
+def test_the_files_that_the_acceptance_page_names_exist():
+    quoted = re.findall(r"`([^`]+)`", ACCEPTANCE.read_text(encoding="utf-8"))
     paths = [word for text in quoted for word in re.findall(r"(?:tests|aurum|docs)/[\w./-]+", text)]
     assert len(paths) > 20
     for path in paths:
         assert (CHECKOUT / path).exists(), path
 
 
-def test_the_roadmaps_figures_are_in_their_sources():
-    text = ROADMAP.read_text(encoding="utf-8").partition("## The floor figures")[2]
+def test_the_acceptance_figures_are_in_their_sources():
+    text = ACCEPTANCE.read_text(encoding="utf-8").partition("## Required figures")[2]
     rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "](" in line]
     checked = 0
     for row in (row for row in rows if len(row) > 3):
         (source,) = re.findall(r"\[\w+\]\(([^)#]+)", row[3])
-        content = (ROADMAP.parent / source).read_text(encoding="utf-8")
+        content = (ACCEPTANCE.parent / source).read_text(encoding="utf-8")
         for figure in filter(re.compile(r"\d").search, row[2].split("`")[1::2]):
             assert figure in content, f"{figure} is not in {source}"
             checked += 1

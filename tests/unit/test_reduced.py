@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aurum.imaging.align import TEMPLATE, align, pixels_per_crop_pixel, to_crops
-from aurum.imaging.decoding.decode import FACTORS, accept
+from aurum.imaging.decoding.decode import FACTORS, Encoded, accept
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates

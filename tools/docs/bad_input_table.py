@@ -1,4 +1,4 @@
-"""Write docs/reference/bad-input.md: every bad input of the tests, and what a real server answered.
+"""Write docs/reference/bad-input.md: each bad input of the tests and a real server's answer.
 
 `make pages`
 """
@@ -16,14 +16,13 @@ from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
-HEAD = """# Bad input, and what came back
+HEAD = """# Bad input
 
-Made by `make pages`, which sends everything to a real server with
-the simulated profile, over HTTP and over gRPC. Each was refused with 400 over HTTP and
-INVALID_ARGUMENT over gRPC, and with the same message over both. To keep the files small the limits
-were {max_image_bytes} bytes ({max_base64_bytes} as base64), {max_image_pixels} pixels and
-{max_photo_memory} bytes of memory. The same inputs are tests:
-`tests/service/test_bad_input.py`.
+Written by `make pages`, which sends each input to a real server with the simulated profile, over
+HTTP and over gRPC. The server refused each one with 400 over HTTP and INVALID_ARGUMENT over gRPC,
+with the same message. To keep the files small, the limits were set to {max_image_bytes} bytes
+({max_base64_bytes} as base64), {max_image_pixels} pixels and {max_photo_memory} bytes of memory.
+The tests send the same inputs: `tests/service/test_bad_input.py`.
 
 | sent | bytes | answer |
 | --- | --- | --- |
@@ -31,7 +30,7 @@ were {max_image_bytes} bytes ({max_base64_bytes} as base64), {max_image_pixels} 
 
 
 def answer(service, data, parameters):
-    """The code and the message that both transports gave."""
+    """Return the code and message, which must be the same over both transports."""
     errors = set()
     for transport in ("http", "grpc"):
         try:
@@ -45,7 +44,7 @@ def answer(service, data, parameters):
 
 
 def main():
-    """Ask, and write the table."""
+    """Send every input and write the table."""
     settings = replace(Settings.from_env(), profile="simulated", **LIMITS)
     rows = []
     with tempfile.TemporaryDirectory() as folder, running(settings, Path(folder)) as service:

@@ -1,4 +1,4 @@
-"""docs/reports/scenarios.md: what the scenarios saw stands in it, and is compared or written anew.
+"""Compare or write the scenarios' output in docs/reports/scenarios.md.
 
 `make pages` runs the scenarios and writes it.
 """
@@ -15,14 +15,14 @@ from aurum.paths import CHECKOUT
 PAGE = CHECKOUT / "docs" / "reports" / "scenarios.md"
 PICTURES = CHECKOUT / "docs" / "reports" / "scenarios"
 BLOCK = re.compile(r"(<!-- seen: (\w+) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
-# What may move a little on another CPU: decimal numbers and scores.
+# What may differ slightly on another CPU: decimal numbers and scores.
 CLOSE = re.compile(r"-?\d+\.\d+|(?<=[Ss]core )\d+|(?<=[Ss]core: )\d+")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-VARIES = "~ "  # before a line whose numbers are another run's
+VARIES = "~ "  # marks a line whose numbers differ from run to run
 
 
 class Seen:
-    """The lines that one scenario tells."""
+    """The output of one scenario."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -32,11 +32,11 @@ class Seen:
         self._lines.append(line)
 
     def measured(self, line: str) -> None:
-        """A line whose numbers differ from run to run."""
+        """Add a line whose numbers differ from run to run."""
         self._lines.append(VARIES + line)
 
     def picture(self, name: str, photo: bytes) -> None:
-        """One for the page, which has a folder for them."""
+        """Add a picture to the page's folder."""
         self.pictures[name] = photo
 
     @property
@@ -44,7 +44,7 @@ class Seen:
         return "".join(f"{line}\n" for line in self._lines)
 
     def check(self, test: str) -> None:
-        """The page shows these lines, and these pictures' names."""
+        """Assert that the page shows these lines and links these pictures."""
         for name in self.pictures:
             assert f"(scenarios/{name})" in PAGE.read_text("utf-8")
             assert (PICTURES / name).is_file()
@@ -61,7 +61,7 @@ class Seen:
 
 
 class Writer:
-    """A pytest plugin that keeps what was seen."""
+    """A pytest plugin that collects the scenarios' output."""
 
     __name__ = "writer"  # pytest's name of it
 

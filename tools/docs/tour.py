@@ -1,7 +1,7 @@
-"""Runs docs/tutorials/tour.md, as one Python session with shell commands in between.
+"""Run docs/tutorials/tour.md as one Python session with shell commands in between.
 
-`make pages` starts a server, runs the tour and writes its outputs and pictures
-into docs; `run` is for the test.
+`make pages` starts a server, runs the tour and writes its outputs and pictures into docs; tests
+call `run`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _run(step: Step, service: Service, folder: Path, session: dict[str, Any]) ->
 
 
 def write(outputs: list[str]) -> None:
-    """Put what was printed into the docs, where an output is shown."""
+    """Replace the outputs shown in the tour by what was printed."""
     left = iter(outputs)
 
     def replaced(match: re.Match[str]) -> str:
@@ -84,7 +84,7 @@ def write(outputs: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the tour on a server of its own, and write what came of it."""
+    """Run the tour on a throwaway server and write its outputs and pictures."""
     with tempfile.TemporaryDirectory() as folder:
         with running(Settings.from_env(), Path(folder) / "server") as service:
             made = Path(folder) / "tour"

@@ -28,17 +28,19 @@ def measure(bench: Bench) -> None:
         tempfile.TemporaryDirectory(prefix="aurum-") as folder,
         competitor.running((PLAIN, SERVED), bench.settings) as urls,
     ):
-        peers = {names.PEER: urls[PLAIN], names.PEER_SERVED: urls[SERVED]}
-        for addresses in ([bench.infer("analyze_faces")], *peers.values()):
+        competitors = {names.COMPETITOR: urls[PLAIN], names.COMPETITOR_SERVED: urls[SERVED]}
+        for addresses in ([bench.infer("analyze_faces")], *competitors.values()):
             wrk.spread(addresses, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
         for index, (what, clients, load) in bench.rounds(
-            "compare", _steps(bench, photo, peers, Path(folder))
+            "compare", _steps(bench, photo, competitors, Path(folder))
         ):
             result, cpu = bench.with_cpu(load) if what == names.SERVICE else (load(), float("nan"))
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
 
 
-def _steps(bench: Bench, photo: bytes, peers: dict[str, list[str]], folder: Path) -> list[Step]:
+def _steps(
+    bench: Bench, photo: bytes, competitors: dict[str, list[str]], folder: Path
+) -> list[Step]:
     seconds = bench.suite.seconds
     body = wrk.Body(photo)
     workload = inputs.photos_of("analyze_faces", [photo], folder)
@@ -46,7 +48,7 @@ def _steps(bench: Bench, photo: bytes, peers: dict[str, list[str]], folder: Path
     def post(urls: list[str], clients: int) -> Callable[[], Load]:
         return lambda: wrk.spread(urls, body, clients, seconds)
 
-    def floor(kind: str) -> Callable[[], Load]:
+    def baseline(kind: str) -> Callable[[], Load]:
         arguments = (kind, bench.settings, photo)
         return lambda: in_process.run(in_process.analyze, arguments, seconds, in_process.cores())
 
@@ -59,16 +61,16 @@ def _steps(bench: Bench, photo: bytes, peers: dict[str, list[str]], folder: Path
         return lambda: orchestrated.run(*arguments)
 
     steps: list[Step] = [
-        (names.FLOOR, in_process.cores(), floor(PLAIN)),
-        (names.FLOOR_SERVED, in_process.cores(), floor(SERVED)),
+        (names.BASELINE, in_process.cores(), baseline(PLAIN)),
+        (names.BASELINE_SERVED, in_process.cores(), baseline(SERVED)),
     ]
     for clients in bench.suite.clients:
         steps.append((names.SERVICE, clients, post([bench.infer("analyze_faces")], clients)))
-        steps.append((names.PEER, clients, post(peers[names.PEER], clients)))
+        steps.append((names.COMPETITOR, clients, post(competitors[names.COMPETITOR], clients)))
     for clients in bench.suite.side_clients:
         steps += [
             (names.SERVICE_GRPC, clients, over_grpc(clients)),
-            (names.PEER_SERVED, clients, post(peers[names.PEER_SERVED], clients)),
+            (names.COMPETITOR_SERVED, clients, post(competitors[names.COMPETITOR_SERVED], clients)),
             (names.ORCHESTRATED, clients, by_client(clients)),
         ]
     return steps

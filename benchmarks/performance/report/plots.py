@@ -50,10 +50,10 @@ def write(raw: Raw, folder: Path) -> list[str]:
 def _throughput(raw: Raw, figure: Figure) -> bool:
     axes = figure.subplots()
     for what in dict.fromkeys(run.what for run in raw.compare):
-        if what in (names.FLOOR, names.FLOOR_SERVED):
+        if what in (names.BASELINE, names.BASELINE_SERVED):
             rate = Spread.of(by_round(raw.compare, what, None, "rate").values())
             if rate:
-                style = "--" if what == names.FLOOR else ":"
+                style = "--" if what == names.BASELINE else ":"
                 axes.axhline(rate.median, color="black", linestyle=style, label=what)
         else:
             _line(axes, raw, what, "rate", what)
@@ -64,7 +64,7 @@ def _throughput(raw: Raw, figure: Figure) -> bool:
 def _latency(raw: Raw, figure: Figure) -> bool:
     rows = figure.subplots(1, 3, sharex=True)
     for axes, field in zip(rows, ("p50", "p95", "p99"), strict=True):
-        for what in (names.SERVICE, names.SERVICE_GRPC, names.PEER, names.ORCHESTRATED):
+        for what in (names.SERVICE, names.SERVICE_GRPC, names.COMPETITOR, names.ORCHESTRATED):
             _line(axes, raw, what, field, what)
         axes.set_title(field)
         _concurrency(axes, "ms")

@@ -1,4 +1,4 @@
-"""The targets, as data, and what they are compared with."""
+"""The performance targets and how each is measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Target:
     measure: Callable[[Raw], list[float]]
 
     def met(self, value: float) -> bool:
-        """Whether `value` is good enough."""
+        """Whether `value` meets the target."""
         return _RELATIONS[self.relation](value, self.limit)
 
 
@@ -51,9 +51,9 @@ def _embedding(size: int | None) -> Callable[[Raw], list[float]]:
         batch = next((run.size for run in raw.models if run.what == names.EMBEDDING_IN_PROCESS), 0)
         chosen = size or batch
         here = by_round(raw.models, names.EMBEDDING, None, "rate", chosen)
-        floor = by_round(raw.models, names.EMBEDDING_IN_PROCESS, None, "rate")
+        baseline = by_round(raw.models, names.EMBEDDING_IN_PROCESS, None, "rate")
         crops = {index: rate * chosen for index, rate in here.items()}
-        return ratios(crops, {index: rate * batch for index, rate in floor.items()})
+        return ratios(crops, {index: rate * batch for index, rate in baseline.items()})
 
     return measure
 
@@ -102,28 +102,33 @@ def _memory(raw: Raw) -> list[float]:
 TARGETS = (
     *(
         Target(
-            f"`analyze_faces` throughput at {clients} clients / plain floor",
+            f"`analyze_faces` throughput at {clients} clients / plain baseline",
             ">=",
             1.0,
             "",
             "compare",
-            _compare("rate", clients, names.FLOOR, None),
+            _compare("rate", clients, names.BASELINE, None),
         )
         for clients in (8, 16)
     ),
     *(
         Target(
-            f"`analyze_faces` throughput at {clients} clients / peer's",
+            f"`analyze_faces` throughput at {clients} clients / competitor's",
             ">=",
             1.2,
             "",
             "compare",
-            _compare("rate", clients, names.PEER, clients),
+            _compare("rate", clients, names.COMPETITOR, clients),
         )
         for clients in (8, 16)
     ),
     Target(
-        "p50 at one client / peer's", "<=", 1.0, "", "compare", _compare("p50", 1, names.PEER, 1)
+        "p50 at one client / competitor's",
+        "<=",
+        1.0,
+        "",
+        "compare",
+        _compare("p50", 1, names.COMPETITOR, 1),
     ),
     Target(
         "`face_embedding` throughput, requests of whole batches / in-process batched calls",

@@ -15,9 +15,9 @@ Lines = list[str]
 
 
 def report(raw: Raw, plots: Sequence[str]) -> str:
-    """The whole report; `plots` are names of files in `plots/`."""
+    """Build the whole report; `plots` are the names of files in `plots/`."""
     sections: list[tuple[str, str, Callable[[Raw], Lines]]] = [
-        ("Service, floors and peers", "compare", _compare),
+        ("Service, baselines and competitor", "compare", _compare),
         ("Models", "models", _models),
         ("Cost of a face", "faces", _faces),
         ("Batches and time by model", "batching", _batching),
@@ -42,8 +42,8 @@ def report(raw: Raw, plots: Sequence[str]) -> str:
 
 def _targets(raw: Raw) -> Lines:
     lines = [
-        "Measured are medians over rounds, with the least and the most; ratios are always of the "
-        "same round.",
+        "Figures are medians over the rounds, with the lowest and the highest. Every ratio "
+        "compares measurements of the same round.",
         *_table("figure", "target", "measured", "least .. most", "met", "command"),
     ]
     for target in TARGETS:
@@ -59,7 +59,7 @@ def _targets(raw: Raw) -> Lines:
             f"| {between} | {met} | `{_command(raw, target.part)}` |"
         )
     if raw.suite["name"] == "smoke":
-        lines += ["", "**This is a smoke run: it shows that everything works, nothing else.**"]
+        lines += ["", "**This is a smoke run: it only shows that everything works.**"]
     return lines
 
 
@@ -89,23 +89,23 @@ def _machine(raw: Raw) -> Lines:
 
 def _compare(raw: Raw) -> Lines:
     pairs = [
-        ("rate", names.SERVICE, names.FLOOR),
-        ("rate", names.SERVICE, names.FLOOR_SERVED),
-        ("rate", names.SERVICE, names.PEER),
-        ("rate", names.SERVICE, names.PEER_SERVED),
+        ("rate", names.SERVICE, names.BASELINE),
+        ("rate", names.SERVICE, names.BASELINE_SERVED),
+        ("rate", names.SERVICE, names.COMPETITOR),
+        ("rate", names.SERVICE, names.COMPETITOR_SERVED),
         ("rate", names.SERVICE, names.ORCHESTRATED),
-        ("rate", names.PEER, names.FLOOR),
-        ("p50", names.SERVICE, names.PEER),
+        ("rate", names.COMPETITOR, names.BASELINE),
+        ("p50", names.SERVICE, names.COMPETITOR),
     ]
     lines = [
-        "One photo, 512x512, one face. The plain floor and the peer call the upstream model files "
-        "by plain onnxruntime; the served ones call the graphs that Triton serves. The "
-        "orchestrating client's own CPU time is spent on the same machine.",
+        "One photo, 512x512, one face. The plain baseline and the competitor run the upstream "
+        "model files with plain onnxruntime; the served variants run the graphs that Triton "
+        "serves. The orchestrating client uses CPU time on the same machine.",
         *_runs(raw.compare),
         *_table("ratio, of the same round", "clients", "median", "least .. most"),
     ]
     for field, top, bottom in pairs:
-        in_process = bottom in (names.FLOOR, names.FLOOR_SERVED)
+        in_process = bottom in (names.BASELINE, names.BASELINE_SERVED)
         for clients in sorted({run.clients for run in raw.compare if run.what == top}):
             spread = Spread.of(
                 ratios(
@@ -124,7 +124,7 @@ def _compare(raw: Raw) -> Lines:
 
 def _models(raw: Raw) -> Lines:
     return [
-        "Over HTTP. Size: crops in a request; the rate is of requests.",
+        "Over HTTP. Size is the number of crops in a request; the rate counts requests.",
         *_runs(raw.models, sized=True),
     ]
 
@@ -146,8 +146,8 @@ def _faces(raw: Raw) -> Lines:
         ],
     }
     lines = [
-        "Photos of 640x640 that differ in nothing but how many of their 36 tiles show a face; one "
-        "client. Size: faces.",
+        "Photos of 640x640 pixels that differ only in how many of their 36 tiles show a face; one "
+        "client. Size is the number of faces.",
         *_runs(raw.faces, sized=True),
         *_table("cost", "ms, median", "least .. most"),
     ]
@@ -156,8 +156,8 @@ def _faces(raw: Raw) -> Lines:
 
 def _batching(raw: Raw) -> Lines:
     lines = [
-        "By Triton's own counters, before and after each load. Times are means in ms a request; "
-        "those of the pipelines' steps end when the step has handed the photo to a thread. "
+        "From Triton's own counters, read before and after each load. Times are means in ms per "
+        "request; for the pipelines' steps they end when the step hands the photo to a thread. "
         "The load is on `analyze_faces`, or on the model by itself.",
         *_table("model", "clients", "requests", "mean batch", "queue", "input", "infer", "output"),
     ]
@@ -178,7 +178,7 @@ def _batching(raw: Raw) -> Lines:
 
 def _sweep(raw: Raw) -> Lines:
     lines = [
-        "The server's times are means in ms a request, of the model that was called.",
+        "Queue, input, infer and output are means in ms per request of the model that was called.",
         *_table(
             *("workload", "protocol", "clients", "requests/s", "p50 ms", "p95 ms", "p99 ms"),
             *("queue", "input", "infer", "output"),
@@ -197,9 +197,9 @@ def _sweep(raw: Raw) -> Lines:
 
 def _locust(raw: Raw) -> Lines:
     lines = [
-        "Users that upload photos; Locust itself, which is Python, runs on the same machine. "
-        "Searches ask for a rate and hold it if p95 < 100 ms, nothing failed, and 95 % of the rate "
-        "was answered.",
+        "Simulated users upload photos. Locust, which is written in Python, runs on the same "
+        "machine. A search tries rates; a rate is held if p95 < 100 ms, no request failed, and "
+        "95 % of the rate was answered.",
         *_table(
             *("photos", "protocol", "search", "users", "asked/s", "answered/s", "p50 ms"),
             *("p95 ms", "p99 ms", "failures", "reasons", "held"),
@@ -240,7 +240,7 @@ def _gpu(raw: Raw) -> Lines:
 
 
 def _runs(runs: Sequence[Run], sized: bool = False) -> Lines:
-    """A row for everything that was measured, with medians over the rounds."""
+    """One row per measurement, with medians over the rounds."""
     size = ("size",) if sized else ()
     columns = ("requests/s", "least .. most", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "failures")
     lines = _table("what", "clients", *size, *columns)
@@ -276,11 +276,11 @@ def _spread_row(name: str, values: Iterable[float]) -> str:
 
 
 def _table(*columns: str) -> Lines:
-    """A table's head, which needs an empty line before it."""
+    """A table header, preceded by the empty line that it needs."""
     return ["", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
 
 
 def _number(value: float) -> str:
-    """With three digits or more that mean something."""
+    """Format with at least three significant digits."""
     size = abs(value)
     return f"{value:.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"

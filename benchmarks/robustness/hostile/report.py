@@ -1,4 +1,4 @@
-"""What came back, as CSV and Markdown."""
+"""The run's answers as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def report(result: Result, command: str) -> str:
     said = sorted({answer for _, answer in result.answers}, key=lambda name: (name != "ok", name))
     kinds = sorted({kind for kind, _ in result.answers}, key=lambda name: (name == SOUND, name))
     lines = [
-        "# Hostile input, and what came back",
+        "# Hostile input",
         "",
-        f"Made by `{command}` ([how](../security.md#hostile-input)).",
+        f"Written by `{command}` ([how](../../guides/security.md#hostile-input)).",
         "",
         f"- hostile requests: {result.count}, in {result.seconds:.0f} s",
         f"- wrong answers, crashes, internal errors, hangs (over {HANG:.0f} s): "
@@ -43,28 +43,26 @@ def report(result: Result, command: str) -> str:
             f"{max(result.memory):.0f} MB at most, {result.memory[-1]:.0f} MB after"
         )
     if result.cpu is not None:
-        lines.append(f"- their processor time: {result.cpu:.0f} s")
+        lines.append(f"- processor time of all of them: {result.cpu:.0f} s")
     if result.ejected is not None:
-        lines.append(
-            f"- times that the gateway counted something against a server: {result.ejected}"
-        )
+        lines.append(f"- failures that the gateway counted against a server: {result.ejected}")
     if result.costs:
         kind, spent = max(result.costs.values(), key=lambda cost: cost[1])
         median = np.median([cost for _, cost in result.costs.values()])
         lines.append(
-            f"- processor time of one input, of {len(result.costs)} that were sent again one at a "
+            f"- processor time of one input, for {len(result.costs)} inputs sent again one at a "
             f"time: median {median:.3f} s, at most {spent:.2f} s ({kind})"
         )
     if result.neighbour:
         user = result.neighbour
         lines.append(
             f"- another user's selfies, one after the other: 95 % within {p95(user.alone):.3f} s "
-            f"before, {p95(user.beside):.3f} s meanwhile ({user.slowdown:.1f} times), "
+            f"before and {p95(user.beside):.3f} s meanwhile ({user.slowdown:.1f} times), "
             f"{len(user.wrong)} of {len(user.beside)} not answered"
         )
     lines += [
         "",
-        "Columns are answers: `ok`, the code of the error, or a refusal in Triton's own words.",
+        "The columns are answers: `ok`, the error's code, or a refusal in Triton's own words.",
         "",
         f"| kind | {' | '.join(said)} | slowest, ms |",
         "| --- |" + " --- |" * (len(said) + 1),
