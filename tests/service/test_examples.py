@@ -1,12 +1,19 @@
-"""The README's examples run as pasted, except for the ports."""
+"""The examples of the README, docs/guides/rollout.md and security.md run as pasted."""
 
 import json
 import shutil
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import doc_blocks
 import numpy as np
 import pytest
+from aurum_client import FaceClient
+from rollout_world import World
+
+from aurum.gateway import ephemeral
+from aurum.gateway.run import installed
 
 EXAMPLES = doc_blocks.blocks("README.md")
 HEADERS, ANSWER, DRAWN = (Path(f"/tmp/aurum-{name}") for name in ("headers", "answer", "drawn"))
@@ -70,3 +77,34 @@ def test_the_command_line_detects_draws_and_compares(run):
     assert "1 face" in text
     assert "1.0000" in text
     assert (DRAWN / "astronaut.jpg").is_file()
+
+
+def test_a_release_is_promoted_and_rolled_back(real, tmp_path):
+    world = World(tmp_path, "edgeface-xs")
+    before = world.ids()
+    [block] = doc_blocks.blocks("docs/guides/rollout.md")
+    try:
+        text = doc_blocks.run(block, environment=world.settings.to_env())
+        assert world.ids() == before
+    finally:
+        world.server.stop()
+    assert "staged release 2" in text
+    assert "edgeface_xxs_q@" in text
+
+
+def test_the_gateway_takes_the_first_certificate_and_key(best, astronaut):
+    if not installed():
+        pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
+    # Below /tmp itself: nginx's workers must be able to read the keys.
+    with tempfile.TemporaryDirectory(prefix="aurum-checkout-") as name:
+        Path(name).chmod(0o755)
+        secrets = doc_blocks.as_checkout(Path(name)) / ".aurum" / "gateway"
+        settings = replace(
+            ephemeral.settled(best.settings, secrets), gateway_log=f"{name}/access.log"
+        )
+        block = doc_blocks.named("docs/guides/security.md")["start"]
+        key = doc_blocks.run(block, Path(name), environment=settings.to_env()).split()[0]
+        given = {"ca_file": secrets / "tls.crt", "headers": {"Authorization": f"Bearer {key}"}}
+        url = f"https://localhost:{settings.gateway_port}"  # the certificate's name
+        with ephemeral.Gateway(settings), FaceClient(url, **given) as client:
+            assert len(client.detect(astronaut)) == 1
