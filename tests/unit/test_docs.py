@@ -157,7 +157,7 @@ def check_arguments(command, words: list[str], shown: str, *, whole: bool) -> No
         context = type(context)(command, parent=context, info_name=command.name)
     if not whole and not words:
         return
-    assert whole is False or words or not hasattr(command, "commands"), f"no subcommand: {shown}"
+    assert not whole or words or not hasattr(command, "commands"), f"no subcommand: {shown}"
     context.resilient_parsing = False
     try:
         given, left, _ = command.make_parser(context).parse_args(words)
