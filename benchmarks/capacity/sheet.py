@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aurum.models.parity import PHOTO
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT, PHOTO
 from benchmarks.capacity.scaleout import CLIENTS
 from benchmarks.common import names
 from benchmarks.common.rows import Run, Sample, Users, read

@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from aurum_client import AurumError, FaceClient
 
-from aurum.models.parity import PHOTO
+from aurum.paths import PHOTO
 from aurum.server.ephemeral import furnish
 from aurum.settings import Settings
 from benchmarks.common import machine, processes

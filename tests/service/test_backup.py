@@ -1,4 +1,4 @@
-"""The commands of docs/guides/backup.md: what was wiped and restored serves as before."""
+"""The commands of docs/guides/backup.md: after a wipe and a restore, all is served as before."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ from aurum.server.ephemeral import free_ports
 from aurum.server.server import Server
 from benchmarks.common import gateways
 
-BLOCKS = doc_blocks.blocks("guides/backup.md")
+BLOCKS = doc_blocks.named("docs/guides/backup.md")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
         promoted = world.rollout.promote(new_embedding_space=True)
         before = ask()
         assert before.embedder == promoted.ids["face_embedding"]
-        doc_blocks.run(BLOCKS["backup"], checkout, {}, {})
+        doc_blocks.run(BLOCKS["backup"], checkout)
     finally:
         world.server.stop()
     archive = checkout / "backup" / "aurum.tar.gz"
@@ -68,7 +68,7 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
     shutil.rmtree(checkout / ".aurum")
     for graphs in (checkout / "model_repository").glob("*/1"):
         shutil.rmtree(graphs)  # as in a fresh clone
-    doc_blocks.run(BLOCKS["restore"], checkout, {}, {})
+    doc_blocks.run(BLOCKS["restore"], checkout)
     with Server(world.settings) as server:
         server.wait_ready()
         assert ask() == before
@@ -87,11 +87,12 @@ def test_jobs_that_wait_in_redis_are_there_after_a_restore(tmp_path):
         old = url.rpartition(":")[2]
         for job in range(50):
             cli(old, "rpush", "bull:faceScoring:wait", str(job))
-        doc_blocks.run(BLOCKS["backup_jobs"], tmp_path, {"6379": old}, {})
+        doc_blocks.run(BLOCKS["backup_jobs"], tmp_path, {"6379": old})
     shutil.rmtree(tmp_path / "first")
 
-    changes = {"6379": str(port), "/var/lib/redis": str(tmp_path / "second")}
-    doc_blocks.run(BLOCKS["restore_jobs"], tmp_path, changes, {})
+    # Redis's own folder may hold somebody's jobs, so the page lets it be set.
+    folder = {"REDIS_FOLDER": str(tmp_path / "second")}
+    doc_blocks.run(BLOCKS["restore_jobs"], tmp_path, {"6379": str(port)}, folder)
     try:
         assert cli(port, "llen", "bull:faceScoring:wait") == "50"
         assert cli(port, "config", "get", "appendonly").split() == ["appendonly", "yes"]

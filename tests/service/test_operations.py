@@ -1,4 +1,4 @@
-"""The commands of docs/guides/operations.md do what the page says."""
+"""The commands of docs/guides/operations.md run as pasted and do what the page says."""
 
 import subprocess
 from dataclasses import replace
@@ -10,10 +10,9 @@ from gateway_world import gateway_before
 from waiting import eventually
 
 from aurum.gateway import keys
-from aurum.paths import CHECKOUT
 from benchmarks.common import gateways
 
-BLOCKS = list(doc_blocks.blocks("guides/operations.md").values())
+BLOCKS = doc_blocks.blocks("docs/guides/operations.md")
 
 
 @pytest.fixture(scope="module")
@@ -22,26 +21,25 @@ def gateway(best):
         yield world
 
 
+@pytest.fixture(scope="module")
+def checkout(gateway, best):
+    """The gateway's folder as a checkout, so that the page's own paths lead to its files."""
+    folder = doc_blocks.as_checkout(gateway.ca.parent)
+    (folder / ".aurum" / "gateway").symlink_to(folder)
+    (folder / ".aurum" / "tritonserver-8000.log").symlink_to(best.server.log)
+    return folder
+
+
 @pytest.fixture
-def type_in(gateway, best):
+def type_in(gateway, best, checkout):
     """Run the page's block of that number, with the settings that the servers have."""
-    settings = replace(best.settings, **{
-        name: value
-        for name, value in vars(gateway.gateway.settings).items()
-        if name.startswith("gateway_")
-    })  # fmt: skip
-    folder = gateway.ca.parent
-    changes = {
-        "localhost:8443": f"localhost:{settings.gateway_port}",
-        "127.0.0.1:8002": f"127.0.0.1:{settings.metrics_port}",
-        "aurum/assets": str(CHECKOUT / "aurum" / "assets"),
-        ".aurum/tritonserver-8000.log": str(best.server.log),
-        ".aurum/gateway/run": "run",
-        ".aurum/gateway": ".",
-    }
-    return lambda number: doc_blocks.run(
-        BLOCKS[number], folder, changes, {**settings.to_env(), "AURUM_URL": best.urls[0]}
+    own = vars(gateway.gateway.settings).items()
+    settings = replace(
+        best.settings, **{name: value for name, value in own if name.startswith("gateway_")}
     )
+    ports = {"8443": str(settings.gateway_port), "8002": str(settings.metrics_port)}
+    environment = {**settings.to_env(), "AURUM_URL": best.urls[0]}
+    return lambda number: doc_blocks.run(BLOCKS[number], checkout, ports, environment)
 
 
 def test_is_it_well(type_in):

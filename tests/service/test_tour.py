@@ -1,24 +1,29 @@
-"""docs/tutorials/tour.md runs as it stands, and prints what it says it prints."""
+"""docs/tutorials/tour.md runs as pasted, prints what it shows and writes its pictures."""
 
 import re
 
+import doc_blocks
 import pytest
 import tour
 
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-def test_the_tour_prints_what_the_docs_show(real, tmp_path):
-    printed = tour.run(real, tmp_path)
-    shown = [step.shown for step in tour.steps()]
+def test_the_tour_prints_what_the_docs_show(real):
+    with tour.scratch() as folder:
+        printed = tour.run(real)
+        written = {picture.name for picture in folder.glob("*.jpg")}
+        assert (folder / "index.npz").is_file()
+    shown = [block.shown for block in doc_blocks.blocks(tour.PAGE)]
     assert len(printed) == len(shown) > 8
     for text, expected in zip(printed, shown, strict=True):
         if expected is None:
             continue
         assert NUMBER.sub("N", text) == NUMBER.sub("N", expected)
-        # Another CPU rounds otherwise, and what follows from it may move a little.
+        # Another CPU rounds differently, and what follows from it may move a little.
         numbers = [[float(n) for n in NUMBER.findall(item)] for item in (text, expected)]
         assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
-    for picture in tour.PICTURES.glob("*.jpg"):
-        assert (tmp_path / picture.name).is_file()
-        assert f"(tour/{picture.name})" in tour.TOUR.read_text(encoding="utf-8")
+    pictures = {picture.name for picture in tour.PICTURES.glob("*.jpg")}
+    assert written == pictures
+    for name in pictures:
+        assert f"(tour/{name})" in tour.TOUR.read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aurum.settings import CHECKOUT
+from aurum.paths import CHECKOUT
 from benchmarks.capacity import sheet
 from benchmarks.capacity.sheet import MEASURED_MEGAPIXELS, Costs, Kind
 from benchmarks.common import names

@@ -1,98 +1,76 @@
-"""Run docs/tutorials/tour.md as one Python session with shell commands in between.
+"""Run docs/tutorials/tour.md as one Python session, with its shell commands in between.
 
-`make pages` starts a server, runs the tour and writes its outputs and pictures into docs; tests
-call `run`.
+`make pages` starts a server, runs the tour and writes its outputs and pictures into the docs. The
+test calls `run`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import re
-import subprocess
-import sys
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import doc_blocks
 
 from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
-TOUR = CHECKOUT / "docs" / "tutorials" / "tour.md"
+PAGE = "docs/tutorials/tour.md"
+TOUR = CHECKOUT / PAGE
 PICTURES = CHECKOUT / "docs" / "tutorials" / "tour"
-BLOCK = re.compile(r"<!-- run -->\n```(python|sh)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
+FOLDER = Path("/tmp/aurum-tour")
 
 
-class Step(NamedTuple):
-    """A block: its language and text, and the output that the docs show (None: none is shown)."""
-
-    language: str
-    text: str
-    shown: str | None
-
-
-def steps() -> list[Step]:
-    """The tour's blocks."""
-    return [Step(*match.groups()) for match in BLOCK.finditer(TOUR.read_text(encoding="utf-8"))]
-
-
-def run(service: Service, folder: Path) -> list[str]:
-    """Run all blocks; what each printed. Files go to `folder` instead of /tmp/aurum-tour."""
-    session: dict[str, Any] = {}
-    return [_run(step, service, folder, session) for step in steps()]
-
-
-def _run(step: Step, service: Service, folder: Path, session: dict[str, Any]) -> str:
-    text = step.text
-    http, grpc = (url.split("//")[1] for url in service.urls)
-    for old, new in (
-        ("127.0.0.1:8000", http),
-        ("127.0.0.1:8001", grpc),
-        (".venv/bin/python", sys.executable),
-        ("/tmp/aurum-tour", str(folder)),
-    ):
-        text = text.replace(old, new)
-    if step.language == "sh":
-        return subprocess.run(
-            ["sh", "-euc", text], cwd=CHECKOUT, capture_output=True, text=True, check=True
-        ).stdout
-    printed = io.StringIO()
-    before = Path.cwd()
-    os.chdir(CHECKOUT)
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """The tour's folder, absent before and removed afterwards."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
     try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(text, TOUR.name, "exec"), session)
+        yield FOLDER
     finally:
-        os.chdir(before)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def run(service: Service) -> list[str]:
+    """Run all blocks with the ports of `service`; return what each printed."""
+    http, grpc = (url.rpartition(":")[2] for url in service.urls)
+    ports = {"8000": http, "8001": grpc}
+    session: dict[str, Any] = {}
+    return [_run(block, ports, session) for block in doc_blocks.blocks(PAGE)]
+
+
+def _run(block: doc_blocks.Block, ports: dict[str, str], session: dict[str, Any]) -> str:
+    if block.language == "sh":
+        return doc_blocks.run(block, ports=ports)
+    printed = io.StringIO()
+    with contextlib.chdir(CHECKOUT), contextlib.redirect_stdout(printed):
+        exec(compile(doc_blocks.with_ports(block.text, ports), PAGE, "exec"), session)
     return printed.getvalue()
 
 
 def write(outputs: list[str]) -> None:
-    """Replace the outputs shown in the tour by what was printed."""
-    left = iter(outputs)
-
-    def replaced(match: re.Match[str]) -> str:
-        printed = next(left)
-        if match.group(3) is None:
-            return match.group(0)
-        head = match.group(0)[: match.start(3) - match.start(0)]
-        return f"{head}{printed}```\n"
-
-    TOUR.write_text(BLOCK.sub(replaced, TOUR.read_text(encoding="utf-8")), encoding="utf-8")
+    """Put what was printed into the page, where it shows an output."""
+    text = TOUR.read_text(encoding="utf-8")
+    matches = doc_blocks.MARKED.finditer(text)
+    for match, printed in reversed(list(zip(matches, outputs, strict=True))):
+        if match.group(4) is not None:
+            text = text[: match.start(4)] + printed + text[match.end(4) :]
+    TOUR.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
-    """Run the tour on a throwaway server and write its outputs and pictures."""
-    with tempfile.TemporaryDirectory() as folder:
-        with running(Settings.from_env(), Path(folder) / "server") as service:
-            made = Path(folder) / "tour"
-            made.mkdir()
-            write(run(service, made))
+    """Run the tour on a server of its own, and write its outputs and pictures."""
+    with tempfile.TemporaryDirectory() as name, scratch() as folder:
+        with running(Settings.from_env(), Path(name) / "server") as service:
+            write(run(service))
         PICTURES.mkdir(exist_ok=True)
-        for picture in made.glob("*.jpg"):
-            (PICTURES / picture.name).write_bytes(picture.read_bytes())
+        for picture in folder.glob("*.jpg"):
+            shutil.copy(picture, PICTURES)
 
 
 if __name__ == "__main__":
