@@ -1,5 +1,5 @@
-// One implementation (CommonJS), two ways in: beside each entry an ES module that hands on its
-// names. So `import` and `require` in one program share the classes, and instanceof holds.
+// Writes an ES module next to each CommonJS entry that re-exports its names. With one implementation,
+// `import` and `require` in one program share the classes, and instanceof works.
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

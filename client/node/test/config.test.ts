@@ -1,11 +1,11 @@
-/** What the environment and the constructor take, and what they refuse. */
+/** Options from the environment and the constructor, valid and invalid. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Calibration, FaceClient, type FaceClientOptions, optionsFromEnv } from "../src/index.js";
 import { backoff } from "../src/retry.js";
 
-test("an empty environment is the defaults: real ML alone", async () => {
+test("an empty environment means the defaults: real ML only", async () => {
   for (const environment of [{}, { AURUM_TRITON_URL: "", USE_REAL_ML: " " }]) {
     const options = optionsFromEnv(environment);
     assert.equal(options.local, undefined);
@@ -60,7 +60,7 @@ test("every variable has its effect", () => {
   });
 });
 
-test("a wrong variable is named, with what is allowed", () => {
+test("an invalid variable is named, with the allowed values", () => {
   for (const [name, value] of [
     ["ML_SERVICE_TIMEOUT", "0"],
     ["ML_SERVICE_TIMEOUT", "10s"],
@@ -78,7 +78,7 @@ test("a wrong variable is named, with what is allowed", () => {
   }
 });
 
-test("wrong options are RangeErrors", () => {
+test("invalid options throw RangeError", () => {
   const wrong: FaceClientOptions[] = [
     { urls: "ftp://host" },
     { urls: "http://" },
@@ -97,7 +97,7 @@ test("wrong options are RangeErrors", () => {
   }
 });
 
-test("waits grow, and are drawn from zero on", () => {
+test("backoff grows, and starts at zero", () => {
   const most = [0, 1, 2, 10].map((attempt) => backoff(attempt, () => 1));
   assert.deepEqual(most, [100, 200, 400, 2000]);
   assert.equal(
@@ -106,7 +106,7 @@ test("waits grow, and are drawn from zero on", () => {
   );
 });
 
-test("a calibration tells thresholds and probabilities", () => {
+test("a calibration gives thresholds and probabilities", () => {
   const calibration = Calibration.fromRow([0.2, 0.3, 0.4, 20, -6, 0.5]);
   assert.deepEqual(
     [1e-2, 1e-3, 1e-4].map((far) => calibration.threshold(far as 1e-2)),
