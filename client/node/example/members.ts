@@ -66,7 +66,7 @@ app.post("/photos", async (request, response) => {
 });
 
 app.get("/photos/:job", async (request, response) => {
-  const state = await queue.getJobState(request.params.job); // read before the result that it promises
+  const state = await queue.getJobState(request.params.job); // read before the result
   const job = await queue.getJob(request.params.job);
   if (!job) throw new NotFound("there is no such photo");
   const { returnvalue: score, failedReason: reason } = job;

@@ -32,7 +32,7 @@ export function verdictOf(photo: Analysis): Verdict {
   return { accepted: true, message: "Thank you, that's a good photo.", score };
 }
 
-/** Advice for the quality parts far from those of good photos: the service's docs/design/quality.md. */
+/** Advice by quality part; see the service's docs/design/quality.md. */
 function advice({ defect, qualityParts }: Face): string {
   const { exposure, sharpness, yaw } = qualityParts!;
   const unlit = defect === "exposure" || defect === "contrast" || defect === "noise";

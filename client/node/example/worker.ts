@@ -1,4 +1,4 @@
-/** A worker of the faceScoring queue, configured by environment variables; Ctrl-C stops it cleanly. */
+/** A worker of the faceScoring queue, configured by the environment; Ctrl-C stops it cleanly. */
 
 import { FaceClient, optionsFromEnv } from "../src/index.js";
 import { startWorker } from "../src/worker/index.js";

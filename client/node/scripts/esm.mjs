@@ -1,5 +1,5 @@
-// Writes an ES module next to each CommonJS entry that re-exports its names. With one implementation,
-// `import` and `require` in one program share the classes, and instanceof works.
+// Writes an ES module next to each CommonJS entry, which re-exports its names. So `import` and
+// `require` share one implementation, and instanceof works across them.
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

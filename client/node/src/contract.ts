@@ -1,4 +1,4 @@
-/** Names, shapes, defaults and limits of the service's API, as docs/reference/contract.md has them. */
+/** Names, shapes, defaults and limits of the service's API; see docs/reference/contract.md. */
 
 import { InvalidRequestError } from "./errors.js";
 
@@ -50,7 +50,7 @@ export type Output = readonly [
   ...shape: (number | "F" | null)[],
 ];
 
-/** The pipelines' output tensors: datatype and shape, where F is the number of faces, null any size. */
+/** The pipelines' output tensors: datatype and shape; F is the number of faces, null any size. */
 export const OUTPUTS = {
   boxes: ["FP32", "F", 4],
   landmarks: ["FP32", "F", LANDMARKS, 2],
@@ -77,7 +77,7 @@ export const ERROR_CODES = [
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** Which source answered: the service, its graphs in this process, or a generator of made-up faces. */
+/** The source of an answer: the service, its graphs in this process, or made-up faces. */
 export const SOURCES = ["triton", "local", "simulated"] as const;
 export type Source = (typeof SOURCES)[number];
 

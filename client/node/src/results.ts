@@ -105,7 +105,7 @@ export class Answer extends Result {
   readonly simulated: boolean;
   /** Width and height of the upright photo. */
   readonly imageSize: [width: number, height: number];
-  /** False: faces may be missing, because there are too many or the photo is too long for its tiles. */
+  /** False: faces may be missing, because of their number or because the photo is too long. */
   readonly complete: boolean;
 
   constructor(answer: AnswerFields) {

@@ -29,7 +29,7 @@ export function int32s(values: number[]): Tensor {
 
 export const HEADER_LENGTH = "inference-header-content-length";
 
-/** Build the request body for one encoded image; `headerLength` is the length of its JSON header. */
+/** Build the request body for one encoded image; `headerLength` is that of its JSON header. */
 export function encodeRequest(
   image: Uint8Array,
   parameters: Parameters,

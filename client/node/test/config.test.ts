@@ -1,8 +1,17 @@
 /** Options from the environment and the constructor, valid and invalid. */
 
 import assert from "node:assert/strict";
+import type { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { Calibration, FaceClient, type FaceClientOptions, optionsFromEnv } from "../src/index.js";
+import {
+  Calibration,
+  FaceClient,
+  type FaceClientOptions,
+  type FallbackEvents,
+  type LadderEvents,
+  optionsFromEnv,
+} from "../src/index.js";
+import { GRAY_PNG } from "../src/probe.js";
 import { backoff } from "../src/retry.js";
 
 test("an empty environment means the defaults: real ML only", async () => {
@@ -14,6 +23,17 @@ test("an empty environment means the defaults: real ML only", async () => {
     assert.equal(client.mode, "triton");
     await client.close();
   }
+});
+
+test("the deprecated type LadderEvents still describes the events", async () => {
+  const client = new FaceClient({ useRealMl: false, simulated: {} });
+  const events: EventEmitter<LadderEvents> = client.events;
+  const seen: LadderEvents["answer"][0][] = [];
+  events.on("answer", (answer) => seen.push(answer));
+  await client.detect(GRAY_PNG);
+  const [answer]: FallbackEvents["answer"][0][] = seen;
+  assert.equal(answer!.source, "simulated");
+  await client.close();
 });
 
 test("every variable has its effect", () => {

@@ -37,7 +37,7 @@ print(json.dumps({name: base64.b64encode(file[0]).decode() for name, file in fil
   );
 }
 
-/** The result of aurum.imaging.decoding.decode for each photo: pixels, or the reason of its refusal. */
+/** The pixels that the service decodes of each photo, or the reason of its refusal. */
 function service(photos: Buffer[]): (Decoded | string)[] {
   const script = `
 import base64, json, sys

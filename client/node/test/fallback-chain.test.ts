@@ -99,7 +99,7 @@ async function front(statusOf: (path: string) => number | null): Promise<string>
   return `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
 }
 
-test("falls back to the local graphs when Triton is killed, and returns when it is back", async () => {
+test("falls back to the local graphs while Triton is down", async () => {
   const client = open({ local: local() });
   const registry = new Registry();
   instrument(client, registry);
@@ -180,7 +180,7 @@ test("errors of the request go to the caller, and don't open the breaker", async
   assert.deepEqual(client.counters.fallbacks, {});
 });
 
-test("the local fallback assesses faces like the service, and refuses with its messages", async () => {
+test("the local fallback assesses and refuses faces like the service", async () => {
   const client = open({ urls: await nobody(), local: local() });
   const served = open({});
   await client.warmUp();

@@ -1,4 +1,4 @@
-/** Detection passes and face selection of the local fallback, compared with the service's modules. */
+/** Detection passes and face selection of the local fallback, compared with the service's. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -90,7 +90,7 @@ test("the log limits how often it repeats a reason", () => {
   assert.ok(lines.at(-1)!.length < 600);
 });
 
-test("an invalid job is refused by enqueue and by the worker, without repeating its photo", async () => {
+test("enqueue and worker refuse invalid jobs, without repeating the photo", async () => {
   const queue = open();
   const jobs: Record<string, object> = {
     "unknown field 'isbase64'": { image: photo, isbase64: true },

@@ -1,9 +1,12 @@
 """Run a throwaway tritonserver for the Node tests, controlled by commands on stdin.
 
-It prints one line of JSON when it is ready, and one after each command: `start` (again, on the same
-ports: one line when it was started and another when it is ready), `analyze PATH` (the Python client's
-answer for a photo), `load SECONDS CONCURRENCY PATH` (the Python client's throughput, in photos per
-second). It stops when stdin ends.
+It prints one line of JSON when it is ready, and one after each command:
+
+- `start`: start again, on the same ports; one line when it was started, another when it is ready.
+- `analyze PATH`: analyze a photo with the Python client.
+- `load SECONDS CONCURRENCY PATH`: measure the Python client's throughput, in photos per second.
+
+It stops when stdin ends.
 """
 
 from __future__ import annotations

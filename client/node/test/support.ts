@@ -79,7 +79,7 @@ export class TritonServer {
     try {
       this.signal("SIGKILL");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ESRCH: it is dead already
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // else it is dead
     }
     await this.restart();
   }

@@ -38,7 +38,8 @@ test("binary files, and text that is no encoded image, stay as they are", () => 
     assert.deepEqual(unwrapped(data), data);
   }
   const gif = Buffer.from("GIF89a, and what follows");
-  assert.deepEqual(unwrapped(Buffer.from(gif.toString("base64"))), gif); // decoded, so that the refusal names the format
+  // Decoded, so that the refusal can name the format.
+  assert.deepEqual(unwrapped(Buffer.from(gif.toString("base64"))), gif);
 });
 
 test("damaged base64 is reported as such", () => {

@@ -6,7 +6,7 @@ import { acceptedFormat, type Format, refusedFormat } from "./formats.js";
 export const ACCEPTED =
   "accepted are JPEG, PNG, WebP, HEIC and AVIF photos, as they are or as base64";
 
-/** @throws InvalidImageError: the bytes are no image, or an image of a format that is not accepted. */
+/** @throws InvalidImageError: the bytes are no image, or have a format that is not accepted. */
 export function formatOf(data: Buffer): Format {
   const format = acceptedFormat(data);
   if (format !== null) return format;

@@ -1,4 +1,4 @@
-/** Photos sent as text, like aurum/imaging/decoding/text.py: any variant of base64, and data URLs. */
+/** Photos sent as base64 or data URLs, like aurum/imaging/decoding/text.py. */
 
 import { acceptedFormat, refusedFormat } from "./formats.js";
 import { ACCEPTED, refused } from "./refusal.js";

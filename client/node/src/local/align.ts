@@ -5,7 +5,7 @@ import type { Candidate } from "./faces.js";
 import { cut, type Photo } from "./photo.js";
 import { type Affine, invert, resizeArea, warp } from "./resize.js";
 
-/** The x, y of the landmarks in an aligned crop: InsightFace's `arcface_dst` (Deng et al., 2019). */
+/** The landmarks' x, y in an aligned crop: InsightFace's `arcface_dst` (Deng et al., 2019). */
 export const TEMPLATE = [
   38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041,
 ].map(Math.fround);
@@ -44,8 +44,8 @@ function matrixOf(face: Candidate): Affine {
 }
 
 function warpSquare(photo: Photo, matrix: Affine, side: number): Photo {
-  // Bilinear sampling alone would skip pixels of a face more than twice the crop's size. The part of
-  // the photo with such a face is first shrunk by a whole factor, with area averaging.
+  // Bilinear sampling alone would skip pixels of a face more than twice the crop's size. The part
+  // of the photo with such a face is first shrunk by a whole factor, with area averaging.
   const factor = Math.max(1, Math.trunc(1 / Math.hypot(matrix[0], matrix[3])));
   const [a, b, c, d, e, f] = invert(matrix);
   const xs = [c, a * side + c, b * side + c, (a + b) * side + c];

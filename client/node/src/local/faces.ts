@@ -78,11 +78,11 @@ export function suppressOverlaps<T extends Candidate>(faces: T[], iou: number): 
 }
 
 /**
- * Remove the fragments that a fine scale detects in faces too large for it. The center of a fragment
- * lies within the ellipse in the box of a face of `whole`, from a coarser scale, that has a higher
- * score and more than `limit` pixels. Fragments measured 0.26 to 0.75 of the face's length: a longer
- * box is another detection of the face itself, which NMS handles, and a shorter one may be a
- * face in front of it.
+ * Remove the fragments that a fine scale detects in faces too large for it. The center of a
+ * fragment lies within the ellipse in the box of a face of `whole`, from a coarser scale, that has
+ * a higher score and more than `limit` pixels. Fragments measured 0.26 to 0.75 of the face's
+ * length: a longer box is another detection of the face itself, which NMS handles, and a shorter
+ * one may be a face in front of it.
  */
 export function withoutFragments(
   fine: DetectedFace[],

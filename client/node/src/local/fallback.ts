@@ -129,7 +129,8 @@ export class LocalFallback implements InferenceSource {
       ...defined(limits),
     };
     // Otherwise onnxruntime stores a device id in the home folder and sends telemetry to Microsoft.
-    // Set before the threads start, because onnxruntime doesn't see their copies of the environment.
+    // Set before the threads start, because onnxruntime doesn't see their copies of the
+    // environment.
     process.env.ORT_DISABLE_TELEMETRY = "1";
     const { Piscina } = await import("piscina");
     this.pool = new Piscina({

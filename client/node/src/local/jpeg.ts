@@ -61,9 +61,9 @@ export function hasTooManyScans(data: Buffer): boolean {
 }
 
 /**
- * Whether a JPEG lacks its end marker but may have all coefficients to the last bit. The data of the
- * last scan is not read: with an end marker appended, a decoder notices missing Huffman codes. It
- * wouldn't notice missing arithmetic codes, so arithmetic coding requires the end marker.
+ * Whether a JPEG lacks its end marker but may have all coefficients to the last bit. The data of
+ * the last scan is not read: with an end marker appended, a decoder notices missing Huffman codes.
+ * It wouldn't notice missing arithmetic codes, so arithmetic coding requires the end marker.
  */
 export function lacksOnlyItsEnd(data: Buffer): boolean {
   const frame = frameOf(data);

@@ -40,8 +40,8 @@ function longSide({ width, height }: Photo): number {
 }
 
 /**
- * Detect the faces in one view, in pixels of the photo. Faces cut by the view's border are left out,
- * unless it is the photo's border, too.
+ * Detect the faces in one view, in pixels of the photo. Faces cut by the view's border are left
+ * out, unless it is the photo's border, too.
  */
 export async function look(
   picture: Picture,

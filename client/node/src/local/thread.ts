@@ -99,8 +99,8 @@ async function find(graphs: Graphs, photo: Photo, options: CheckedOptions): Prom
 }
 
 /**
- * Take the landmarks of an aligned crop from the template and its score as 1. Only the fit comes from
- * the refiner, and is 0 if the crop shows no face.
+ * The face of an aligned crop: its landmarks are the template's and its score is 1. Only its fit
+ * comes from the refiner, and is 0 if the crop shows no face.
  */
 async function wholeCrop(
   graphs: Graphs,

@@ -97,9 +97,9 @@ export function workOf(views: readonly View[]): number {
 }
 
 /**
- * Plan the passes over a photo without rotation: the whole photo at `detectionSize`; if that exceeds
- * WHOLE pixels, again at SMALLEST, for faces too large for the first pass; and, as a finer level,
- * `tiles` parts, each at `detectionSize`.
+ * Plan the passes over a photo without rotation: the whole photo at `detectionSize`; if that
+ * exceeds WHOLE pixels, again at SMALLEST, for faces too large for the first pass; and, as a finer
+ * level, `tiles` parts, each at `detectionSize`.
  */
 export function plan(width: number, height: number, detectionSize: number, tiles: number): Plan {
   const place = { left: 0, top: 0, right: width, bottom: height };

@@ -4,8 +4,8 @@ const HEADER = 12;
 const BEFORE = 8;
 
 /**
- * Count the frames: 1 if it is not animated. Counted here because libwebp takes time proportional to
- * the square of the number of frames.
+ * Count the frames: 1 if it is not animated. Counted here because libwebp takes time proportional
+ * to the square of the number of frames.
  */
 export function framesOf(data: Buffer): number {
   let frames = 0;

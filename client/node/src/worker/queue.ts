@@ -170,8 +170,8 @@ export async function deadLetters(queue: FaceQueue, start = 0, end = 99): Promis
 }
 
 /**
- * Remove expired results and dead letters. BullMQ does so only when another job ends, but photos and
- * embeddings must not stay longer because no new ones arrive.
+ * Remove expired results and dead letters. BullMQ does so only when another job ends, but photos
+ * and embeddings must not stay longer because no new ones arrive.
  */
 export async function sweep(queue: FaceQueue, options: QueueOptions): Promise<void> {
   await queue.clean(1000 * RESULTS.age, SWEEP_SIZE, "completed");

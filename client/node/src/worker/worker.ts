@@ -62,7 +62,7 @@ export function startWorker(options: WorkerOptions): FaceWorker {
 
 function sweepWhile(worker: FaceWorker, options: WorkerOptions): void {
   const queue = openQueue(options);
-  const clean = () => sweep(queue, options).catch(() => {}); // the queue reports it; retried next time
+  const clean = () => sweep(queue, options).catch(() => {}); // the queue reports errors
   const timer = setInterval(clean, SWEEP_MS);
   worker.once("ready", clean);
   worker.once("closing", () => {

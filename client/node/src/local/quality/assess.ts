@@ -11,7 +11,7 @@ const SIGNED: readonly QualityPart[] = ["yaw", "pitch", "roll"];
 /** Parts where higher is worse. For the norm neither holds; for all others lower is worse. */
 const WORSE: readonly QualityPart[] = ["noise", "yaw", "pitch", "roll", "misfit", "borderCut"];
 
-/** Suitability for recognition, 0..1: a logistic model of the standardized parts and their squares. */
+/** Suitability for recognition, 0..1: a logistic model of standardized parts and their squares. */
 export function qualityOf(parts: QualityParts, rotation: Rotation, embedder: string): number {
   const { mean, spread, weights, bias } = modelOf(embedder);
   const values = featuresOf(asUpright(parts, rotation));

@@ -32,8 +32,9 @@ export function residual(landmarks: readonly number[]): number {
 }
 
 /**
- * The head's rotation, with x to the right, y down and z toward the camera: the two orthonormal rows
- * nearest to the affine map. The identity if the landmarks lie in one point or on one line.
+ * The head's rotation; x points right, y down and z toward the camera. Its first two rows are the
+ * orthonormal ones nearest to the affine map. The identity if the landmarks lie in one point or on
+ * one line.
  */
 export function rotationOf(landmarks: readonly number[]): RotationMatrix {
   const across = mapRow(landmarks, 0);
@@ -93,7 +94,7 @@ function headOf(): Row[] {
   return head.map(([u, v, w]) => [u - a, v - b, w - c]);
 }
 
-/** The transpose of the pseudoinverse of `points`: points times the inverse of their 3x3 products. */
+/** The transposed pseudoinverse of `points`: points times the inverse of their 3x3 products. */
 function pseudoInverse(points: Row[]): Row[] {
   const product = (i: 0 | 1 | 2, j: 0 | 1 | 2) =>
     points.reduce((sum, row) => sum + row[i] * row[j], 0);
