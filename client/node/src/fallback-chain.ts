@@ -15,7 +15,7 @@ export interface FallbackEvents {
   switch: [{ from: Source | null; to: Source | null }];
 }
 
-/** @deprecated Renamed to `FallbackEvents`; this name goes in version 0.3.0. */
+/** @deprecated Renamed to `FallbackEvents`; version 0.3.0 removes this name. */
 export type LadderEvents = FallbackEvents;
 
 export interface Counters {

@@ -17,7 +17,7 @@ const MORE_CHARACTERS = 65_536;
 const BLANKS = " \t\r\n\v\f";
 const PADDING = "=".charCodeAt(0);
 const [BLANK, DIGIT] = [1, 2];
-/** The kind of each byte; 0 for neither. */
+/** For each byte value: BLANK, DIGIT or, for all others, 0. */
 const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
   const character = String.fromCharCode(byte);
   if (BLANKS.includes(character)) return BLANK;
@@ -96,7 +96,7 @@ function payload(url: string): string {
  * each of many characters.
  */
 function digitsOf(text: string): Buffer {
-  const digits = Buffer.from(text); // the bytes of other characters than ASCII are no base64
+  const digits = Buffer.from(text); // bytes of non-ASCII characters are never base64 digits
   let count = 0;
   for (const byte of digits) {
     if (KINDS[byte] !== BLANK) digits[count++] = byte;

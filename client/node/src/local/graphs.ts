@@ -25,7 +25,7 @@ export interface Detections {
   /** All candidates, best first, in pixels of the letterbox. */
   candidates: Candidate[];
   detector: string;
-  /** Below this fit a face may be rotated; 0 for detectors that handle rotated faces. */
+  /** If no face fits this well, the photo may be rotated; 0 for detectors that handle that. */
   upright: number;
 }
 

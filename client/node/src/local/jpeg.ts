@@ -2,7 +2,7 @@
 
 export const END = Buffer.from([0xff, 0xd9]);
 const MAX_SEGMENTS = 10_000;
-/** Progressive JPEGs have about ten scans. Each takes 40 bytes and costs a pass over all pixels. */
+/** Progressive JPEGs have about ten scans. Each costs a pass over all pixels, for some 40 bytes. */
 const MAX_SCANS = 100;
 const SCAN = 0xda;
 /** Start of frame: baseline to arithmetic, without the markers in between (DHT, JPG, DAC). */

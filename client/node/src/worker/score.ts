@@ -12,7 +12,7 @@ import { type FaceJob, imageOf } from "./job.js";
 export interface FaceScore {
   /** A unit vector of 512 numbers. */
   embedding: number[];
-  /** Suitability for recognition, 0 to 1; null, like the fields below, in made-up answers. */
+  /** Suitability for recognition, 0 to 1; null in made-up answers. */
   quality: number | null;
   /** Whether `quality` is a probability, not only a ranking; false if it is null. */
   qualityCalibrated: boolean;
