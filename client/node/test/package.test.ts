@@ -26,7 +26,8 @@ let redis: RedisServer;
 let folder: string;
 
 before(async () => {
-  [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
+  redis = await RedisServer.start(); // first, so that it is stopped even if the server fails
+  server = await TritonServer.start();
   folder = mkdtempSync(join(tmpdir(), "aurum-package-"));
 });
 after(async () => {

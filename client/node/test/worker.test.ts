@@ -26,7 +26,8 @@ let queue: FaceQueue;
 let workers: FaceWorker[] = [];
 
 before(async () => {
-  [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
+  redis = await RedisServer.start(); // first, so that it is stopped even if the server fails
+  server = await TritonServer.start();
   client = new FaceClient({ urls: server.facts.url, breaker: { resetTimeoutMs: 200 } });
   queue = openQueue({ connection: redis.connection });
   queue.on("error", () => {}); // Redis is killed below, which causes errors
