@@ -1,4 +1,4 @@
-/** Jobs while tritonserver is killed and restarted twice and the worker once: one result each. */
+/** Queue jobs while tritonserver is killed twice and the worker once: each has one result. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,18 +10,18 @@ import { ASTRONAUT, RedisServer, TritonServer, until, withComment } from "../tes
 export interface JobsReport {
   jobs: number;
   results: number;
-  /** Jobs whose completion was announced more than once. */
+  /** Jobs that were reported complete more than once. */
   twice: number;
   failed: number;
   faceIds: number;
-  /** Results by who answered. */
+  /** Results by source. */
   sources: Record<string, number>;
-  /** Jobs that a second worker took over from the one that was killed. */
+  /** Jobs that the second worker took over from the killed one. */
   takenOver: number;
   seconds: number;
 }
 
-/** @param local whether the workers may answer with the local rung while tritonserver is away */
+/** @param local whether the workers have the local fallback while tritonserver is down */
 export async function jobsUnderKills(jobs: number, local: boolean): Promise<JobsReport> {
   const [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
   const startWorker = () => spawnWorker(server, redis, local);

@@ -1,4 +1,4 @@
-/** A kill -9 of tritonserver under load: nothing is lost, and how long the ladder takes. */
+/** A kill -9 of tritonserver under load: lost calls, and the time of the fallback. */
 
 import { readFileSync } from "node:fs";
 import { FaceClient, type Source } from "../src/index.js";
@@ -6,17 +6,17 @@ import { ASTRONAUT, TritonServer, until } from "../test/support.js";
 
 export interface KillReport {
   inFlight: number;
-  /** Answers to the calls that were under way when the server was killed. */
+  /** Answers to the calls that were in flight when the server was killed. */
   ofThoseInFlight: Record<Source, number>;
   /** Answers of the whole run. */
   answers: Record<Source, number>;
   lost: number;
   firstLocalMs: number;
-  /** From the kill until the last of those in flight was answered. */
+  /** From the kill to the last answer to a call in flight. */
   allInFlightMs: number;
   /** From the start of tritonserver's process. */
   backSinceStartMs: number;
-  /** From the first answer of the new server to anybody (here: to serve.py, over HTTP and gRPC). */
+  /** From the new server's first answer to serve.py, over HTTP and gRPC. */
   backSinceReadyMs: number;
 }
 

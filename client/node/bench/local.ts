@@ -1,4 +1,4 @@
-/** What the local rung takes and gives, by threads. */
+/** Throughput and memory of the local fallback, by number of threads. */
 
 import { readFileSync } from "node:fs";
 import { FaceClient } from "../src/index.js";
@@ -6,14 +6,14 @@ import { ASTRONAUT, TritonServer } from "../test/support.js";
 
 export interface LocalReport {
   threads: number;
-  /** From the making of the client until warmUp() resolves. */
+  /** From the client's construction until warmUp() resolves. */
   loadedMs: number;
   photosASecond: number;
-  /** Resident memory of the process beyond that before, in MB. */
+  /** Growth of the process's resident memory, in MB. */
   megabytes: number;
 }
 
-export async function localRung(photos: number): Promise<LocalReport[]> {
+export async function localFallback(photos: number): Promise<LocalReport[]> {
   const server = await TritonServer.start(); // idle: only its graphs are used
   const photo = readFileSync(ASTRONAUT);
   const before = process.memoryUsage().rss;
@@ -21,7 +21,7 @@ export async function localRung(photos: number): Promise<LocalReport[]> {
   for (const threads of [1, 2]) {
     const start = performance.now();
     const client = new FaceClient({
-      urls: "http://127.0.0.1:2", // nobody listens there
+      urls: "http://127.0.0.1:2", // no server listens there
       local: { models: server.facts.models, threads },
     });
     await client.warmUp();

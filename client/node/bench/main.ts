@@ -1,9 +1,9 @@
-/** `npm run bench -- NAME`: the measurements of docs/design/node.md, as JSON. */
+/** `npm run bench -- NAME`: prints a measurement of docs/design/node.md as JSON. */
 
 import { photos } from "../test/support.js";
 import { jobsUnderKills } from "./jobs.js";
 import { killUnderLoad } from "./kill.js";
-import { localRung } from "./local.js";
+import { localFallback } from "./local.js";
 import { parityOf } from "./parity.js";
 import { sideBySide } from "./throughput.js";
 
@@ -11,7 +11,7 @@ const benches: Record<string, () => Promise<unknown>> = {
   kill: () => killUnderLoad(50, 3),
   jobs: () => jobsUnderKills(500, false),
   "jobs-local": () => jobsUnderKills(500, true),
-  local: () => localRung(200),
+  local: () => localFallback(200),
   throughput: () => sideBySide(16, 10, 5),
   parity: () => parityOf(photos()),
 };
@@ -19,7 +19,7 @@ const benches: Record<string, () => Promise<unknown>> = {
 const name = process.argv[2] ?? "";
 const bench = benches[name];
 if (!bench) {
-  console.error(`which of ${Object.keys(benches).join(", ")}?`);
+  console.error(`usage: npm run bench -- ${Object.keys(benches).join(" | ")}`);
   process.exit(2);
 }
 bench().then((report) => console.log(JSON.stringify(report, null, 2)));

@@ -1,11 +1,11 @@
-/** How far answers are from the Python client's, over HTTP and from the local rung. */
+/** Differences from the Python client's answers, over HTTP and from the local fallback. */
 
 import { basename } from "node:path";
 import { dot } from "../src/comparison.js";
 import { type Analysis, FaceClient, type ModelIds, QUALITY_PARTS } from "../src/index.js";
 import { TritonServer } from "../test/support.js";
 
-/** What test/serve.py says for `analyze`. */
+/** The answer of test/serve.py to `analyze`. */
 interface Expected {
   boxes: number[];
   landmarks: number[];
@@ -22,21 +22,21 @@ export interface Parity {
   photo: string;
   source: string;
   faces: number;
-  /** Whether the number of faces, each one's gate, the size of the photo and both models' ids are. */
+  /** Whether the number of faces, their gates, the photo's size and both models' ids are equal. */
   same: boolean;
-  /** The least cosine of an embedding with the Python client's. */
+  /** The lowest cosine of an embedding with the Python client's. */
   leastCosine: number;
-  /** The largest difference of a box's or landmark's number. */
+  /** The largest difference of a coordinate of a box or landmark. */
   pixels: number;
   scores: number;
-  /** The largest difference of a quality or one of its parts. */
+  /** The largest difference of a quality or a quality part. */
   quality: number;
 }
 
 export async function parityOf(photos: string[]): Promise<Parity[]> {
   const server = await TritonServer.start();
   const remote = new FaceClient({ urls: server.facts.url, timeoutMs: 60_000 });
-  // Nobody listens there, so that every answer is the local rung's.
+  // No server listens there, so every answer comes from the local fallback.
   const local = new FaceClient({
     urls: "http://127.0.0.1:2",
     timeoutMs: 60_000,
@@ -80,7 +80,7 @@ function exact({ scores, gate, imageSize, models }: Analysis | Expected): unknow
   return [scores.length, Array.from(gate ?? []), imageSize, models];
 }
 
-/** NaN where the lengths differ, which no limit allows. */
+/** NaN if the lengths differ, which fails every limit. */
 function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return Number.NaN;
   return Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);

@@ -1,4 +1,4 @@
-/** The Node client and the Python client in turns on one server, with as many callers. */
+/** Throughput of the Node and Python clients, alternating on one server with equal concurrency. */
 
 import { readFileSync } from "node:fs";
 import { FaceClient } from "../src/index.js";
@@ -6,10 +6,10 @@ import { ASTRONAUT, TritonServer } from "../test/support.js";
 
 export interface ThroughputReport {
   inFlight: number;
-  /** Photos a second, by round. */
+  /** Photos per second, by round. */
   node: number[];
   python: number[];
-  /** Median of node's over the median of Python's. */
+  /** The median of Node divided by the median of Python. */
   ratio: number;
 }
 
@@ -26,9 +26,9 @@ export async function sideBySide(
   const nodeRound = async () =>
     void node.push(await photosASecond(client, photo, seconds, inFlight));
   const pythonRound = async () => void python.push(await server.load(seconds, inFlight, ASTRONAUT));
-  await photosASecond(client, photo, seconds / 2, inFlight); // warm
+  await photosASecond(client, photo, seconds / 2, inFlight); // warm-up
   for (let round = 0; round < rounds; round++) {
-    // Who begins changes, so that a machine that gets slower favours nobody.
+    // The order alternates, so that a machine that slows down favors neither.
     const order = round % 2 ? [pythonRound, nodeRound] : [nodeRound, pythonRound];
     for (const next of order) await next();
   }

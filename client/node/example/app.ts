@@ -1,5 +1,5 @@
 /**
- * The smallest back end: a photo comes in, its faces go out as JSON.
+ * A minimal back end: accepts a photo and answers with its faces as JSON.
  *
  *     curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:3000/analyze
  */
@@ -18,7 +18,9 @@ const app = express();
 const photo = express.raw({ type: ["image/*", "application/octet-stream"], limit: "25mb" });
 app.post("/analyze", photo, async (request, response) => {
   if (!Buffer.isBuffer(request.body)) {
-    response.status(415).json({ error: "send the photo as the body, as image/jpeg or the like" });
+    response
+      .status(415)
+      .json({ error: "send the photo as the body, with a content type such as image/jpeg" });
     return;
   }
   const leaving = new AbortController();

@@ -1,16 +1,16 @@
 /**
- * The back end of a mini app whose members show their faces, configured by the environment.
+ * The back end of a mini app with members' selfies, configured by environment variables.
  *
- *     PUT  /members/ann/selfie   a photo -> what Ann is told, and her score; a good one is kept
+ *     PUT  /members/ann/selfie   a photo -> feedback for Ann and her score; a good photo is stored
  *     POST /members/ann/selfie   another photo -> is it Ann?
- *     POST /members/ann/group    a photo of several people -> each face, and is it Ann's?
+ *     POST /members/ann/group    a photo of several people -> each face, and whether it is Ann's
  *     POST /photos               a photo for the queue (example/worker.ts scores it) -> its job
- *     GET  /photos/JOB           what became of it
- *     GET  /status               who answers now
+ *     GET  /photos/JOB           the state and result of a job
+ *     GET  /status               the source that answers now
  *
- * Photos are bodies, as in app.ts. Selfies are kept in memory here: an app keeps the embedding with
- * the id of its model, its calibration and what is said of its face, and never an answer that is
- * simulated.
+ * Photos are request bodies, as in app.ts. This example keeps selfies in memory. An app would store
+ * the embedding with its model's id, its calibration and the fields of its face, and never a
+ * simulated answer.
  */
 
 import express, { type ErrorRequestHandler, type Request } from "express";
@@ -33,7 +33,7 @@ queue.on("error", (error) => console.error(`redis: ${error.message}`));
 const selfies = new Map<string, Embedding>();
 
 const app = express();
-// More than the service takes, so that one place decides what is too large.
+// More than the service accepts, so that only the service decides which photos are too large.
 app.use(express.raw({ type: "image/*", limit: "32mb" }));
 
 app.put("/members/:id/selfie", async (request, response) => {
@@ -66,7 +66,7 @@ app.post("/photos", async (request, response) => {
 });
 
 app.get("/photos/:job", async (request, response) => {
-  const state = await queue.getJobState(request.params.job); // before the result that it says is there
+  const state = await queue.getJobState(request.params.job); // read before the result
   const job = await queue.getJob(request.params.job);
   if (!job) throw new NotFound("there is no such photo");
   const { returnvalue: score, failedReason: reason } = job;
@@ -92,7 +92,7 @@ const onError: ErrorRequestHandler = (error, _, response, next) => {
 };
 app.use(onError);
 
-/** Each face of a photo, as `Comparison` takes it. */
+/** The faces of a photo as embeddings, which `Comparison` accepts. */
 function embeddings(photo: Analysis): Embedding[] {
   const { source, models, imageSize, complete, calibration } = photo;
   const made = { source, models, imageSize, complete, calibration };

@@ -1,18 +1,18 @@
-/** What a member is told about a selfie, in words that say what to do. */
+/** Feedback to members about their selfies, with advice on what to do. */
 
 import { type Analysis, AurumError, type Face, InvalidRequestError } from "../src/index.js";
 
 export interface Verdict {
-  /** Whether the photo will do. */
+  /** Whether the photo is good enough. */
   accepted: boolean;
   message: string;
-  /** The quality from 0 to 100 that the app shows; null where nobody has judged it. */
+  /** The quality that the app shows, 0 to 100; null if it was not assessed. */
   score: number | null;
 }
 
-/** Below it most photos that were too blurred to be recognized lie: docs/reports/scenarios.md. */
-const LEAST_QUALITY = 0.8;
-/** A second face that is at least so much of the first one's height is no bystander. */
+/** Most photos too blurred to be recognized are below this: docs/reports/scenarios.md. */
+const MIN_QUALITY = 0.8;
+/** A second face is a bystander if its height is below this share of the first one's. */
 const BYSTANDER = 0.5;
 
 export function verdictOf(photo: Analysis): Verdict {
@@ -26,13 +26,13 @@ export function verdictOf(photo: Analysis): Verdict {
     return { accepted: true, message: "Thank you. Your score will follow shortly.", score: null };
   }
   const score = Math.round(100 * face.quality);
-  if (face.recognizable === false || face.quality < LEAST_QUALITY) {
+  if (face.recognizable === false || face.quality < MIN_QUALITY) {
     return { accepted: false, message: advice(face), score };
   }
   return { accepted: true, message: "Thank you, that's a good photo.", score };
 }
 
-/** By the parts that are far from what good photos have: docs/design/quality.md of the service. */
+/** Advice by quality part; see the service's docs/design/quality.md. */
 function advice({ defect, qualityParts }: Face): string {
   const { exposure, sharpness, yaw } = qualityParts!;
   const unlit = defect === "exposure" || defect === "contrast" || defect === "noise";
@@ -44,7 +44,7 @@ function advice({ defect, qualityParts }: Face): string {
   return "We can't see your face well. Please come closer, and take nothing before your face.";
 }
 
-/** The status and the message for a member whose photo got an error instead. */
+/** The status and feedback for a photo that caused an error. */
 export function verdictOn(error: unknown): { status: number; verdict: Verdict } {
   const code = error instanceof AurumError ? error.code : null;
   const status = (error as { status?: unknown }).status;

@@ -1,4 +1,4 @@
-/** A worker of the faceScoring queue, configured by the environment; Ctrl-C ends it in order. */
+/** A worker of the faceScoring queue, configured by the environment; Ctrl-C stops it cleanly. */
 
 import { FaceClient, optionsFromEnv } from "../src/index.js";
 import { startWorker } from "../src/worker/index.js";
@@ -10,7 +10,7 @@ const worker = startWorker({
 });
 
 async function stop(): Promise<void> {
-  await worker.close(); // finishes what is under way
+  await worker.close(); // finishes running jobs
   await client.close();
 }
 process.once("SIGTERM", stop);

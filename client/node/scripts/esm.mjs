@@ -1,5 +1,5 @@
-// One implementation (CommonJS), two ways in: beside each entry an ES module that hands on its
-// names. So `import` and `require` in one program share the classes, and instanceof holds.
+// Writes an ES module next to each CommonJS entry, which re-exports its names. So `import` and
+// `require` share one implementation, and instanceof works across them.
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

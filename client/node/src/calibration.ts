@@ -1,17 +1,17 @@
-/** What the similarity of two embeddings means, as it was measured for their embedder. */
+/** Thresholds and probabilities for similarities, as measured for each embedder. */
 
-/** The false accept rates that calibrated embedders have thresholds for, in the wire's order. */
+/** The false accept rates for which calibrated embedders have thresholds, in wire order. */
 export const FARS = [1e-2, 1e-3, 1e-4] as const;
 export type Far = (typeof FARS)[number];
 export const DEFAULT_FAR: Far = 1e-4;
 
-/** Thresholds and probabilities of one embedder, for pairs like those it was calibrated on. */
+/** The calibration of one embedder, valid for pairs like those it was measured on. */
 export class Calibration {
   /**
-   * @param thresholds by FARS: the cosine from which two faces count as one person's.
-   * @param slope of the logistic (Platt 1999) that was fitted
-   * @param intercept of it
-   * @param prior the share of one person's pairs that it was fitted for
+   * @param thresholds for each of FARS, the lowest cosine at which two faces match
+   * @param slope of the fitted logistic function (Platt 1999)
+   * @param intercept of that function
+   * @param prior the share of same-person pairs that it was fitted for
    */
   constructor(
     readonly thresholds: readonly number[],
@@ -20,7 +20,7 @@ export class Calibration {
     readonly prior: number,
   ) {}
 
-  /** Read the six numbers of the wire: thresholds by FARS, slope, intercept, prior. */
+  /** Create one from the six numbers on the wire: thresholds by FARS, slope, intercept, prior. */
   static fromRow(row: ArrayLike<number>): Calibration {
     const [first, second, third, slope, intercept, prior] = Array.from(row) as [
       number,
@@ -33,17 +33,17 @@ export class Calibration {
     return new Calibration([first, second, third], slope, intercept, prior);
   }
 
-  /** The cosine from which two faces count as one person's at this false accept rate. */
+  /** The lowest cosine at which two faces match, at this false accept rate. */
   threshold(far: Far): number {
     checkFar(far);
     return this.thresholds[FARS.indexOf(far)]!;
   }
 
   /**
-   * The chance, 0 to 1, that two faces of this cosine are one person's.
+   * The probability, 0 to 1, that two faces with this cosine show the same person.
    *
-   * @param prior the share of one person's pairs among all that you compare; left out, that of
-   *   the calibration. Bayes' rule moves the log-odds by its logit.
+   * @param prior the share of same-person pairs among all that you compare; default: that of the
+   *   calibration. By Bayes' rule its logit shifts the log-odds.
    */
   probability(similarity: number, prior?: number): number {
     checkPrior(prior);
@@ -52,14 +52,14 @@ export class Calibration {
   }
 }
 
-/** @throws RangeError, which names those there are, if there is no threshold for this rate. */
+/** @throws RangeError that lists the valid rates, if there is no threshold for this one. */
 export function checkFar(far: number): asserts far is Far {
   if (!FARS.includes(far as Far)) {
     throw new RangeError(`far=${far}: must be one of ${FARS.join(", ")}`);
   }
 }
 
-/** @throws RangeError if this is no share of pairs that a probability can be told by. */
+/** @throws RangeError: the prior is not strictly between 0 and 1. */
 export function checkPrior(prior: number | undefined): void {
   if (prior !== undefined && !(prior > 0 && prior < 1)) {
     throw new RangeError(`prior=${prior}: must be above 0 and below 1`);

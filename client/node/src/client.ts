@@ -5,43 +5,43 @@ import type { FaceOptions, Pipeline, Source } from "./contract.js";
 import { withDeadline } from "./deadline.js";
 import { type BreakerOptions, Endpoint } from "./endpoint.js";
 import { AurumError, ClientClosedError, InvalidRequestError, isServersFault } from "./errors.js";
+import { type Counters, FallbackChain, type FallbackEvents } from "./fallback-chain.js";
 import { HttpTransport } from "./http.js";
 import { type Image, readImage } from "./images.js";
-import { type Counters, Ladder, type LadderEvents } from "./ladder.js";
-import { type LocalOptions, LocalRung } from "./local/rung.js";
+import type { InferenceSource } from "./inference-source.js";
+import { LocalFallback, type LocalOptions } from "./local/fallback.js";
 import { checkCallNames, checkClientNames } from "./names.js";
 import { parseAnalysis, parseEmbedding, parseFaces } from "./parse.js";
 import type { Analysis, Embedding, Faces, Health, ModelInfo } from "./results.js";
-import type { Rung } from "./rung.js";
-import { SimulatedRung } from "./simulated.js";
-import { TritonRung } from "./triton.js";
+import { SimulatedFallback } from "./simulated.js";
+import { TritonSource } from "./triton.js";
 
 export interface FaceClientOptions {
   /** Servers, the preferred first: http(s)://host:port. Default: http://127.0.0.1:8000. */
   urls?: string | readonly string[] | undefined;
-  /** Milliseconds that a call may take on the servers, retries included. Default: 10000. */
+  /** Milliseconds that a call may take on each source, retries included. Default: 10000. */
   timeoutMs?: number | undefined;
-  /** Rounds over the servers after the first, where connections fail or a 503 comes. Default: 2. */
+  /** Retries on each server after lost connections and 503. Default: 2. */
   retries?: number | undefined;
-  /** HTTP headers to send with every request. */
+  /** HTTP headers, sent with every request. */
   headers?: Record<string, string> | undefined;
-  /** Goes before the platform's fetch: for proxies or private certificates. */
+  /** Replaces the global fetch: for proxies or private certificates. */
   fetch?: typeof fetch | undefined;
   breaker?: BreakerOptions | undefined;
-  /** The second rung: the served graphs in this process. Off unless given. */
+  /** The first fallback: the served graphs in this process. Off by default. */
   local?: LocalOptions | undefined;
-  /** The last rung: made-up answers whose scores are at most `maxConfidence`. Off unless given. */
+  /** The last fallback: made-up answers, with scores up to `maxConfidence`. Off by default. */
   simulated?: { maxConfidence?: number | undefined } | undefined;
-  /** false: ask neither the servers nor the local graphs. Default: true. */
+  /** false: use neither the servers nor the local graphs. Default: true. */
   useRealMl?: boolean | undefined;
 }
 
 export interface CallOptions {
-  /** Milliseconds for this call on each rung, for the client's. */
+  /** Overrides the client's `timeoutMs` for this call. */
   timeoutMs?: number | undefined;
-  /** A name for the server's logs and traces. */
+  /** Identifies the call in the server's logs and traces. */
   requestId?: string | undefined;
-  /** Gives the call up; it rejects with the signal's reason. */
+  /** Aborts the call, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -49,24 +49,24 @@ export type DetectOptions = CallOptions & Omit<FaceOptions, "aligned" | "minQual
 export type AnalyzeOptions = CallOptions & Omit<FaceOptions, "aligned">;
 export type EmbedOptions = CallOptions & Omit<FaceOptions, "maxFaces">;
 export type AnalyzeManyOptions = AnalyzeOptions & {
-  /** How many at a time. Default: 8. */
+  /** Images analyzed at the same time. Default: 8. */
   concurrency?: number | undefined;
-  /** Called after each image. What it throws ends the call. */
+  /** Called after each image. An error that it throws rejects the call. */
   progress?: ((done: number, of: number) => void) | undefined;
 };
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
 
-/** Finds, embeds and compares faces; on servers, or by the ladder of rungs below them. */
+/** Finds, embeds and compares faces, on Triton servers or by the fallbacks behind them. */
 export class FaceClient {
   private readonly endpoints: readonly Endpoint[];
-  private readonly local: LocalRung | null;
-  private readonly simulated: SimulatedRung | null;
-  private readonly ladder: Ladder;
+  private readonly local: LocalFallback | null;
+  private readonly simulated: SimulatedFallback | null;
+  private readonly chain: FallbackChain;
   private readonly timeoutMs: number;
   private readonly closing = new AbortController();
 
-  /** @throws RangeError: an option is unknown, or has a value that is not allowed. */
+  /** @throws RangeError: an option is unknown or has an invalid value. */
   constructor(options: FaceClientOptions = {}) {
     checkClientNames(options);
     const { urls = DEFAULT_URL, timeoutMs = 10_000, retries = 2, useRealMl = true } = options;
@@ -78,50 +78,48 @@ export class FaceClient {
     const transports = list.map((url) => new HttpTransport(url, options));
     const maxConfidence = options.simulated?.maxConfidence ?? 0.5;
     checkNumber("simulated.maxConfidence", maxConfidence, maxConfidence >= 0 && maxConfidence <= 1);
-    this.simulated = options.simulated ? new SimulatedRung(maxConfidence) : null;
+    this.simulated = options.simulated ? new SimulatedFallback(maxConfidence) : null;
     if (!useRealMl && !this.simulated) {
-      throw new RangeError(
-        "useRealMl is false and simulated answers are not allowed: none is left",
-      );
+      throw new RangeError("useRealMl is false and simulated answers are off: no source is left");
     }
-    const changed = () => this.ladder.update();
+    const changed = () => this.chain.update();
     this.endpoints = useRealMl
       ? transports.map((transport) => new Endpoint(transport, options.breaker ?? {}, changed))
       : [];
     this.local =
-      useRealMl && options.local ? new LocalRung(options.local, timeoutMs, changed) : null;
-    const below = [this.local, this.simulated].filter((rung): rung is LocalRung => rung !== null);
-    const servers = new TritonRung(this.endpoints, timeoutMs, retries, below.length > 0);
-    this.ladder = new Ladder(useRealMl ? [servers, ...below] : below);
+      useRealMl && options.local ? new LocalFallback(options.local, timeoutMs, changed) : null;
+    const fallbacks = [this.local, this.simulated].filter((fallback) => fallback !== null);
+    const servers = new TritonSource(this.endpoints, timeoutMs, retries, fallbacks.length > 0);
+    this.chain = new FallbackChain(useRealMl ? [servers, ...fallbacks] : fallbacks);
   }
 
-  /** Tells of answers, fallbacks and switches. */
-  get events(): EventEmitter<LadderEvents> {
-    return this.ladder.events;
+  /** Emits answers, fallbacks and switches. */
+  get events(): EventEmitter<FallbackEvents> {
+    return this.chain.events;
   }
 
-  /** How often what happened. */
+  /** Counts answers, fallbacks and switches. */
   get counters(): Readonly<Counters> {
-    return this.ladder.counters;
+    return this.chain.counters;
   }
 
-  /** The rung that the next call begins with, null if there is none. */
+  /** The source that the next call starts with; null if none is usable. */
   get mode(): Source | null {
-    return this.ladder.mode;
+    return this.chain.mode;
   }
 
-  /** Find the faces: boxes, five landmarks each, scores; none is a success, too. */
+  /** Find the faces: boxes, five landmarks each, scores. No face is a valid result. */
   async detect(image: Image, options: DetectOptions = {}): Promise<Faces> {
     return this.infer("detect_faces", image, options, parseFaces);
   }
 
-  /** Find the faces, embed each and say how fit for recognition it is, and whether it is at all. */
+  /** Find the faces, embed each, and assess how suitable each is for recognition. */
   async analyze(image: Image, options: AnalyzeOptions = {}): Promise<Analysis> {
     return this.infer("analyze_faces", image, options, parseAnalysis);
   }
 
   /**
-   * Embed the largest face, or, with `aligned`, the image as the aligned crop it is.
+   * Embed the largest face; with `aligned`, the image is an aligned crop already.
    *
    * @throws NoFaceError: there is no face in the image.
    * @throws LowQualityError: its quality is below `minQuality`.
@@ -131,10 +129,10 @@ export class FaceClient {
   }
 
   /**
-   * Embed the largest face of each image, at the same time, and compare the two.
+   * Embed the largest face of each image, in parallel, and compare the two.
    *
-   * @throws ModelMismatchError: different embedders answered, or one answer is simulated.
-   * @throws NoFaceError, LowQualityError, InvalidImageError: for either; the message says which.
+   * @throws ModelMismatchError: the embedders differ, or only one answer is simulated.
+   * @throws NoFaceError, LowQualityError, InvalidImageError: the message says for which image.
    */
   async compare(
     a: Image,
@@ -145,13 +143,13 @@ export class FaceClient {
     if (far !== undefined) checkFar(far);
     checkPrior(prior);
     const other = new AbortController();
-    const givenUp = [other.signal, ...(rest.signal ? [rest.signal] : [])];
+    const signals = [other.signal, ...(rest.signal ? [rest.signal] : [])];
     const embed = async (image: Image, index: number) => {
       try {
-        const asked = { ...rest, requestId: numbered(rest.requestId, index) };
-        return await this.infer("embed_face", image, asked, parseEmbedding, givenUp);
+        const call = { ...rest, requestId: numbered(rest.requestId, index) };
+        return await this.infer("embed_face", image, call, parseEmbedding, signals);
       } catch (error) {
-        other.abort(error); // the other answer is of no use any more
+        other.abort(error); // the other answer is useless now
         if (error instanceof InvalidRequestError) {
           error.message += ` (in the ${index ? "second" : "first"} image of compare())`;
         }
@@ -163,8 +161,8 @@ export class FaceClient {
   }
 
   /**
-   * Analyze many images, `concurrency` at a time; the answers keep their order. An image that
-   * fails has its error in its place, and the others go on.
+   * Analyze many images, `concurrency` at a time, and return the results in the same order. If an
+   * image fails, its error takes the place of its result.
    */
   async analyzeMany(
     images: Iterable<Image>,
@@ -177,14 +175,14 @@ export class FaceClient {
     const answers = new Array<Analysis | AurumError>(todo.length);
     const queue = todo.entries();
     const stop = new AbortController();
-    const givenUp = [stop.signal, ...(rest.signal ? [rest.signal] : [])];
+    const signals = [stop.signal, ...(rest.signal ? [rest.signal] : [])];
     let done = 0;
-    // The workers share the iterator: each takes the next image when it is free.
+    // The workers share the iterator: each takes the next image when it is done.
     const work = async () => {
       for (const [index, image] of queue) {
-        const asked = { ...rest, requestId: numbered(rest.requestId, index) };
+        const call = { ...rest, requestId: numbered(rest.requestId, index) };
         try {
-          answers[index] = await this.infer("analyze_faces", image, asked, parseAnalysis, givenUp);
+          answers[index] = await this.infer("analyze_faces", image, call, parseAnalysis, signals);
         } catch (error) {
           if (!(error instanceof AurumError)) throw error;
           answers[index] = error;
@@ -195,18 +193,18 @@ export class FaceClient {
     try {
       await Promise.all(Array.from({ length: Math.min(concurrency, todo.length) }, work));
     } catch (error) {
-      stop.abort(error); // what is under way has nobody to go to
+      stop.abort(error); // nobody waits for the other answers
       throw error;
     }
     return answers;
   }
 
-  /** Ask all rungs how they are, each server with a real inference; nothing is retried. */
+  /** Check all sources, each server with a real inference; nothing is retried. */
   async health(options: Pick<CallOptions, "timeoutMs" | "signal"> = {}): Promise<Health> {
     this.checkOpen();
     const endpoints = await withDeadline(
       options.timeoutMs ?? this.timeoutMs,
-      this.givenUp(options.signal),
+      this.signals(options.signal),
       (deadline) => Promise.all(this.endpoints.map((endpoint) => endpoint.health(deadline))),
     );
     return {
@@ -221,12 +219,12 @@ export class FaceClient {
   /** Describe the public models of the first server that answers. */
   async models(options: Pick<CallOptions, "timeoutMs" | "signal"> = {}): Promise<ModelInfo[]> {
     this.checkOpen();
-    let failure: unknown = new RangeError("useRealMl is false: there is no server to describe");
+    let failure: unknown = new RangeError("useRealMl is false: there is no server to ask");
     for (const endpoint of this.endpoints) {
       try {
         return await withDeadline(
           options.timeoutMs ?? this.timeoutMs,
-          this.givenUp(options.signal),
+          this.signals(options.signal),
           (deadline) => endpoint.models(deadline),
         );
       } catch (error) {
@@ -237,41 +235,41 @@ export class FaceClient {
     throw failure;
   }
 
-  /** Wait until the local rung is loaded, if there is one; its failure is in health(). */
+  /** Wait until the local fallback is loaded, if there is one; health() reports its failure. */
   async warmUp(): Promise<void> {
     await this.local?.loaded;
   }
 
-  /** End what is under way (ClientClosedError) and stop all timers and threads. Harmless twice. */
+  /** Reject pending calls (ClientClosedError), stop all timers and threads. Idempotent. */
   async close(): Promise<void> {
     this.closing.abort(new ClientClosedError("the client is closed"));
-    await this.ladder.close();
+    await this.chain.close();
   }
 
   private async infer<T>(
     pipeline: Pipeline,
     image: Image,
     options: CallOptions & FaceOptions,
-    parse: (outputs: Awaited<ReturnType<Rung["infer"]>>, source: Source) => T,
-    givenUp: readonly AbortSignal[] = options.signal ? [options.signal] : [],
+    parse: (outputs: Awaited<ReturnType<InferenceSource["infer"]>>, source: Source) => T,
+    signals: readonly AbortSignal[] = options.signal ? [options.signal] : [],
   ): Promise<T> {
     this.checkOpen();
     checkCallNames(options);
     if (options.timeoutMs !== undefined) {
       checkNumber("timeoutMs", options.timeoutMs, options.timeoutMs > 0);
     }
-    const { outputs, source } = await this.ladder.infer({
+    const { outputs, source } = await this.chain.infer({
       pipeline,
       image: await readImage(image),
       options,
       requestId: options.requestId,
       timeoutMs: options.timeoutMs,
-      givenUp: [this.closing.signal, ...givenUp],
+      signals: [this.closing.signal, ...signals],
     });
     return parse(outputs, source);
   }
 
-  private givenUp(signal: AbortSignal | undefined): AbortSignal[] {
+  private signals(signal: AbortSignal | undefined): AbortSignal[] {
     return signal ? [this.closing.signal, signal] : [this.closing.signal];
   }
 

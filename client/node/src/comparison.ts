@@ -1,47 +1,46 @@
-/** Two embeddings, and whether they are one person's. */
+/** Comparison of two embeddings: do they show the same person? */
 
 import { checkFar, checkPrior, DEFAULT_FAR, type Far } from "./calibration.js";
 import { ModelMismatchError } from "./errors.js";
 import type { Embedding, Face } from "./results.js";
 
-/** What a comparison comes to; "not recognizable" goes before "uncalibrated". */
+/** The outcome of a comparison; "not recognizable" takes precedence over "uncalibrated". */
 export type Decision = "match" | "no match" | "not recognizable" | "uncalibrated";
 
 export interface CompareOptions {
   /** The false accept rate of the decision: 1e-4 (default), 1e-3 or 1e-2. */
   far?: Far | undefined;
-  /** The share of one person's pairs among all that you compare; default: the calibration's. */
+  /** The share of same-person pairs among all that you compare; default: the calibration's. */
   prior?: number | undefined;
 }
 
-/** How alike two faces are, and what follows from that. */
+/** The similarity of two faces and the decision that follows from it. */
 export class Comparison {
-  /** What `match` says, or why it says nothing. */
+  /** The outcome: `match` in words, or why `match` is null. */
   readonly decision: Decision;
   /**
-   * Whether both faces are known to be recognizable or not. False for embeddings that were kept
-   * without that, and for embedders of which it is not known: then a match may be one of two faces
-   * that nobody could recognize.
+   * Whether both faces were checked for being recognizable. False for embeddings stored without
+   * that and for embedders without a gate: then a match may be a match of two unrecognizable faces.
    */
   readonly gated: boolean;
-  /** Why a face is not recognizable, as "first photo: sharpness 0.21"; else null. */
+  /** Why a face is not recognizable, such as "first photo: sharpness 0.21"; else null. */
   readonly reason: string | null;
   /**
-   * Whether they count as one person's; null where a face is not recognizable, as it is as similar
-   * to strangers that are spoilt like it as to its owner, and where not calibrated.
+   * Whether the faces match. Null without a calibration, and if a face is not recognizable: its
+   * embedding is as close to strangers in equally poor photos as to the same person.
    */
   readonly match: boolean | null;
-  /** The chance that they are one person's; null where `match` is. */
+  /** The probability that they show the same person; null if `match` is. */
   readonly probability: number | null;
 
   private constructor(
-    /** Their cosine, -1 to 1 (same person: near 1). */
+    /** The cosine of the embeddings, -1 to 1 (same person: near 1). */
     readonly similarity: number,
     readonly a: Embedding,
     readonly b: Embedding,
-    /** The false accept rate that was asked for. */
+    /** The false accept rate of the decision. */
     readonly far: Far,
-    /** The similarity from which they count as one person's; null where not calibrated. */
+    /** The lowest similarity of a match; null without a calibration. */
     readonly threshold: number | null,
     probability: number | null,
   ) {
@@ -56,7 +55,7 @@ export class Comparison {
   }
 
   /**
-   * Compare two embeddings, however long ago each was made, by the calibration of `a`.
+   * Compare two embeddings, new or stored, using the calibration of `a`.
    *
    * @throws ModelMismatchError: they come from different embedders, or one is simulated.
    * @throws RangeError: `far` or `prior` is not allowed.
@@ -66,11 +65,11 @@ export class Comparison {
     checkFar(far);
     checkPrior(prior);
     if (a.simulated !== b.simulated) {
-      throw new ModelMismatchError("a simulated embedding does not compare with a real one");
+      throw new ModelMismatchError("a simulated embedding can't be compared with a real one");
     }
     if (a.models.embedder !== b.models.embedder) {
       const ids = `${a.models.embedder} and ${b.models.embedder}`;
-      throw new ModelMismatchError(`embeddings of different models don't compare: ${ids}`);
+      throw new ModelMismatchError(`embeddings from different models can't be compared: ${ids}`);
     }
     // Rounding can carry the product of two unit vectors just past 1.
     const cosine = Math.max(-1, Math.min(1, dot(a.vector, b.vector)));
@@ -88,7 +87,7 @@ function reasonOf(first: Face, second: Face): string | null {
 }
 
 function defectOf({ defect, qualityParts }: Face): string {
-  if (defect === null) return "not told why"; // of an embedding that was kept without it
+  if (defect === null) return "reason unknown"; // an embedding that was stored without it
   if (qualityParts === null) return defect;
   return `${defect} ${Number(qualityParts[defect].toPrecision(3))}`;
 }

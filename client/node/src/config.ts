@@ -4,9 +4,9 @@ import { ORIENTATIONS } from "./contract.js";
 type Environment = Record<string, string | undefined>;
 
 /**
- * The options of a client as the environment has them; README.md has the table.
+ * Read a client's options from environment variables; README.md lists them.
  *
- * @throws RangeError that names the variable, its value and what is allowed.
+ * @throws RangeError that names the variable, its value and the allowed values.
  */
 export function optionsFromEnv(environment: Environment = process.env): FaceClientOptions {
   const read = new Reader(environment);
@@ -27,7 +27,7 @@ export function optionsFromEnv(environment: Environment = process.env): FaceClie
   };
 }
 
-/** The service's own variables, so that both find the same faces. */
+/** Reads the service's own variables, so that both find the same faces. */
 function localOptions(models: string, read: Reader) {
   return {
     models,
@@ -45,7 +45,7 @@ function localOptions(models: string, read: Reader) {
   };
 }
 
-/** An empty variable means the default, as one that is not set. */
+/** Typed access to variables; an empty one counts as not set. */
 class Reader {
   constructor(private readonly environment: Environment) {}
 

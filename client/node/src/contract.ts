@@ -1,103 +1,188 @@
-/** The wire contract, from the asking side: the pipelines' names and the request parameters. */
+/** Names, shapes, defaults and limits of the service's API; see docs/reference/contract.md. */
 
 import { InvalidRequestError } from "./errors.js";
 
-export type Pipeline = "detect_faces" | "embed_face" | "analyze_faces";
+export const PIPELINES = ["detect_faces", "embed_face", "analyze_faces"] as const;
+export type Pipeline = (typeof PIPELINES)[number];
 export const DETECTOR = "face_detection";
+export const LANDMARKER = "face_landmarks";
 export const EMBEDDER = "face_embedding";
-export const PUBLIC_MODELS = [
-  DETECTOR,
-  EMBEDDER,
-  "detect_faces",
-  "embed_face",
-  "analyze_faces",
-] as const;
+/** The models that a client may call or describe. */
+export const PUBLIC_MODELS = [DETECTOR, EMBEDDER, ...PIPELINES] as const;
 
 export const LANDMARKS = 5;
 export const EMBEDDING_SIZE = 512;
-/** Numbers of a calibration. */
-export const CALIBRATED = 6;
-/** In `gate`, which else has the column of the quality part that says why not. */
+/** Numbers in `calibration`: three thresholds, slope, intercept, prior. */
+export const CALIBRATION_SIZE = 6;
+/** Width and height of an aligned crop, in pixels. */
+export const ALIGNED_SIZE = 112;
+/** The value of `gate` for a recognizable face; other values are columns of `quality_parts`. */
 export const RECOGNIZABLE = -1;
 
-/** Who answered: the service, its graphs in this process, or nobody (made up). */
-export type Source = "triton" | "local" | "simulated";
+/** The columns of `quality_parts`, in order; `wireName` gives their names on the wire. */
+export const QUALITY_PARTS = [
+  "resolution",
+  "sharpness",
+  "noise",
+  "exposure",
+  "contrast",
+  "yaw",
+  "pitch",
+  "roll",
+  "frontality",
+  "symmetry",
+  "visibility",
+  "misfit",
+  "borderCut",
+  "confidence",
+  "norm",
+  "recognizability",
+] as const;
+export type QualityPart = (typeof QUALITY_PARTS)[number];
 
-/** `auto`: a photo where no face is found, or none looks upright, is looked at turned, too. */
+/** The name on the wire: `border_cut` for `borderCut`. */
+export function wireName(part: QualityPart): string {
+  return part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+export type Output = readonly [
+  datatype: "FP32" | "INT32" | "BOOL" | "BYTES",
+  ...shape: (number | "F" | null)[],
+];
+
+/** The pipelines' output tensors: datatype and shape; F is the number of faces, null any size. */
+export const OUTPUTS = {
+  boxes: ["FP32", "F", 4],
+  landmarks: ["FP32", "F", LANDMARKS, 2],
+  scores: ["FP32", "F"],
+  rotations: ["INT32", "F"],
+  complete: ["BOOL", 1],
+  image_size: ["INT32", 2],
+  models: ["BYTES", 2],
+  embeddings: ["FP32", "F", EMBEDDING_SIZE],
+  quality: ["FP32", "F"],
+  quality_parts: ["FP32", "F", null], // QUALITY_PARTS; later versions may add more
+  gate: ["INT32", null], // F, or 0 if unknown
+  calibration: ["FP32", null], // CALIBRATION_SIZE, or 0 if unknown
+} as const satisfies Record<string, Output>;
+
+/** The error codes that the service puts before its messages and this client tells apart. */
+export const ERROR_CODES = [
+  "invalid_image",
+  "no_face",
+  "low_quality",
+  "invalid_parameter",
+  "not_aligned",
+  "unavailable",
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** The source of an answer: the service, its graphs in this process, or made-up faces. */
+export const SOURCES = ["triton", "local", "simulated"] as const;
+export type Source = (typeof SOURCES)[number];
+
+/** `auto` also searches the photo rotated if it shows no face, or none that looks upright. */
 export const ORIENTATIONS = ["auto", "exif"] as const;
 export type Orientation = (typeof ORIENTATIONS)[number];
 
-/** What decides which faces are found; what is left out, the server chooses. */
+export const MAX_TILES = 16;
+/** `detectionSize` is a multiple of this, in pixels; also the detectors' coarsest stride. */
+export const DETECTION_STEP = 32;
+
+/** The service's default settings. */
+export const DEFAULTS = {
+  minConfidence: 0.6,
+  nmsIou: 0.3,
+  detectionSize: 640,
+  maxDetectionSize: 2560,
+  orientation: "auto" as Orientation,
+  refine: true,
+  maxImageBytes: 25_000_000,
+  maxBase64Bytes: 10_000_000,
+  maxImagePixels: 50_000_000,
+  maxJpegPixels: 110_000_000,
+};
+
+/** Options that decide which faces a call returns. The server has a default for each. */
 export interface FaceOptions {
-  /** The least score of a face, 0 to 1. */
+  /** The lowest score of a face, 0 to 1. */
   minConfidence?: number | undefined;
-  /** At most this many, the largest; 0 for all. */
+  /** Return at most this many faces, the largest; 0 for all. */
   maxFaces?: number | undefined;
-  /** The long side, in pixels, of what the detector looks at: a multiple of 32. */
+  /** The long side of the detector's input, in pixels: a multiple of 32. */
   detectionSize?: number | undefined;
-  /** `exif`: the photo is upright as its EXIF says, and is not looked at turned. */
+  /** `exif`: trust the EXIF orientation and don't search the photo rotated. */
   orientation?: Orientation | undefined;
-  /** Whether each face is looked at again, which makes its landmarks steadier. */
+  /** Whether to run a second pass on each face, which makes its landmarks more stable. */
   refine?: boolean | undefined;
   /**
-   * Look at so many parts of the photo, too, at most 16: finds smaller faces, and takes longer.
-   * 0: only of a long photo; 1: never.
+   * Also search the photo in this many tiles, at most 16: finds smaller faces, but takes longer.
+   * 0: only if the photo is very long; 1: never.
    */
   tiles?: number | undefined;
   /**
-   * The least quality of a face, 0 to 1: `analyze` leaves out the others of its at most `maxFaces`,
-   * `embed` and `compare` refuse them (LowQualityError). Not of `detect`, which judges none.
+   * The lowest quality of a face, 0 to 1. `analyze` omits other faces, after `maxFaces`; `embed`
+   * and `compare` reject with LowQualityError. Not an option of `detect`, which has no quality.
    */
   minQuality?: number | undefined;
-  /** `embed` alone: the image is a 112x112 crop, aligned to the ArcFace template. */
+  /** `embed` only: the image is a 112x112 crop, aligned to the ArcFace template. */
   aligned?: boolean | undefined;
 }
 
-/** Those of `options` that are of faces, where more may have come with them. */
+/** The request parameter of each option. */
+export const PARAMETERS = {
+  minConfidence: "min_confidence",
+  maxFaces: "max_faces",
+  detectionSize: "detection_size",
+  orientation: "orientation",
+  refine: "refine",
+  tiles: "tiles",
+  minQuality: "min_quality",
+  aligned: "aligned",
+} as const satisfies Record<keyof FaceOptions, string>;
+
+type OptionName = keyof FaceOptions;
+const OPTION_NAMES = Object.keys(PARAMETERS) as OptionName[];
+
+/** A copy of `options` without the options that are not about faces. */
 export function faceOptions(options: FaceOptions): FaceOptions {
-  const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles } = options;
-  const { minQuality, aligned } = options;
-  const looks = { minConfidence, maxFaces, detectionSize, orientation, refine, tiles };
-  return { ...looks, minQuality, aligned };
+  return Object.fromEntries(OPTION_NAMES.map((name) => [name, options[name]]));
 }
 
 export type Parameters = Record<string, number | boolean | string>;
 
-/** Wire names of the options; values must be of their kind, the ranges are the server's. */
+type Check = readonly [accepts: (value: unknown) => boolean, kind: string];
+const NUMBER: Check = [Number.isFinite, "a number"];
+const WHOLE: Check = [Number.isSafeInteger, "a whole number"];
+const TEXT: Check = [(value) => typeof value === "string", "text"];
+const BOOLEAN: Check = [(value) => typeof value === "boolean", "true or false"];
+const CHECKS: Record<Exclude<OptionName, "aligned">, Check> = {
+  minConfidence: NUMBER,
+  maxFaces: WHOLE,
+  detectionSize: WHOLE,
+  orientation: TEXT,
+  refine: BOOLEAN,
+  tiles: WHOLE,
+  minQuality: NUMBER,
+};
+
+/**
+ * Translate options to request parameters. Checks types only: the server checks ranges.
+ *
+ * @throws InvalidRequestError: an option has the wrong type.
+ */
 export function buildParameters(options: FaceOptions): Parameters {
   const parameters: Parameters = {};
-  const { minConfidence, maxFaces, detectionSize, orientation, refine, tiles } = options;
-  const { minQuality, aligned } = options;
-  if (minConfidence !== undefined) {
-    parameters.min_confidence = finite("minConfidence", minConfidence);
+  for (const [key, [accepts, kind]] of Object.entries(CHECKS)) {
+    const name = key as OptionName;
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!accepts(value)) {
+      const message = `${name}=${value}: must be ${kind}`;
+      throw new InvalidRequestError(message, { code: "invalid_parameter" });
+    }
+    parameters[PARAMETERS[name]] = value;
   }
-  if (maxFaces !== undefined) parameters.max_faces = whole("maxFaces", maxFaces);
-  if (detectionSize !== undefined) {
-    parameters.detection_size = whole("detectionSize", detectionSize);
-  }
-  if (orientation !== undefined) {
-    const isText = typeof orientation === "string";
-    parameters.orientation = checked("orientation", orientation, isText, "text");
-  }
-  if (refine !== undefined) {
-    const isBoolean = typeof refine === "boolean";
-    parameters.refine = checked("refine", refine, isBoolean, "true or false");
-  }
-  if (tiles !== undefined) parameters.tiles = whole("tiles", tiles);
-  if (minQuality !== undefined) parameters.min_quality = finite("minQuality", minQuality);
-  if (aligned) parameters.aligned = true;
+  if (options.aligned) parameters[PARAMETERS.aligned] = true;
   return parameters;
-}
-
-function finite(name: string, value: number): number {
-  return checked(name, value, Number.isFinite(value), "a number");
-}
-
-function whole(name: string, value: number): number {
-  return checked(name, value, Number.isSafeInteger(value), "a whole number");
-}
-
-function checked<T>(name: string, value: T, fits: boolean, kind: string): T {
-  if (fits) return value;
-  throw new InvalidRequestError(`${name}=${value}: must be ${kind}`, { code: "invalid_parameter" });
 }

@@ -2,14 +2,14 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RequestTimeoutError } from "./errors.js";
 
-/** What bounds one call: its time, and whoever may give it up. Made by `withDeadline`. */
+/** The time limit of one call, and the signals that can abort it; see `withDeadline`. */
 export class Deadline {
   private readonly end: number;
 
   constructor(
     readonly timeoutMs: number,
     readonly signal: AbortSignal,
-    private readonly givenUp: readonly AbortSignal[],
+    private readonly signals: readonly AbortSignal[],
   ) {
     this.end = performance.now() + timeoutMs;
   }
@@ -18,28 +18,28 @@ export class Deadline {
     return Math.max(0, this.end - performance.now());
   }
 
-  /** Call `work` with a deadline within this one: this one itself, where it comes first. */
+  /** Call `work` with a shorter deadline, or with this one if it ends first. */
   within<T>(timeoutMs: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
     if (timeoutMs >= this.leftMs) return work(this);
-    return withDeadline(timeoutMs, this.givenUp, work);
+    return withDeadline(timeoutMs, this.signals, work);
   }
 
-  /** @throws the reason of whoever gave the call up, or RequestTimeoutError. */
+  /** @throws the reason of the aborted signal, or RequestTimeoutError. */
   check(cause?: unknown): void {
-    for (const signal of this.givenUp) signal.throwIfAborted();
+    for (const signal of this.signals) signal.throwIfAborted();
     if (this.signal.aborted) {
       throw new RequestTimeoutError(`no answer within ${Math.round(this.timeoutMs)} ms`, { cause });
     }
   }
 
-  /** Wait; false if that would take until the end, which would only hide the reason behind it. */
+  /** Sleep; false, without sleeping, if the deadline would pass: a timeout would hide the cause. */
   async sleep(ms: number): Promise<boolean> {
     if (ms >= this.leftMs) return false;
     await sleep(ms, undefined, { signal: this.signal }).catch(() => this.check());
     return true;
   }
 
-  /** Await `promise`, but no longer than allowed. */
+  /** Await `promise`, but only until the deadline. */
   async race<T>(promise: Promise<T>): Promise<T> {
     const ended = new Promise<never>((_, reject) => {
       const stop = () => reject(this.signal.reason);
@@ -56,28 +56,28 @@ export class Deadline {
 }
 
 /**
- * Call `work` with a deadline of `timeoutMs` that also ends when one of `givenUp` is aborted.
+ * Call `work` with a deadline of `timeoutMs` that also ends if one of `signals` is aborted.
  *
- * Not AbortSignal.any and .timeout: followers of a signal that lives as long as the client have
- * leaked in several releases of Node 20 and 22. Here nothing outlives the call.
+ * AbortSignal.any and .timeout are not used: signals derived from one that lives as long as the
+ * client leaked in several releases of Node 20 and 22. Here nothing outlives the call.
  */
 export async function withDeadline<T>(
   timeoutMs: number,
-  givenUp: readonly AbortSignal[],
+  signals: readonly AbortSignal[],
   work: (deadline: Deadline) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
   const stop = () => controller.abort();
   const timer = setTimeout(stop, timeoutMs);
-  // One signal may be that of any number of calls; no warning, as all listeners are removed below.
-  setMaxListeners(0, ...givenUp);
-  for (const signal of givenUp) signal.addEventListener("abort", stop);
+  // Many calls may share one signal. All listeners are removed below, so no warning is needed.
+  setMaxListeners(0, ...signals);
+  for (const signal of signals) signal.addEventListener("abort", stop);
   try {
-    const deadline = new Deadline(timeoutMs, controller.signal, givenUp);
+    const deadline = new Deadline(timeoutMs, controller.signal, signals);
     deadline.check();
     return await work(deadline);
   } finally {
     clearTimeout(timer);
-    for (const signal of givenUp) signal.removeEventListener("abort", stop);
+    for (const signal of signals) signal.removeEventListener("abort", stop);
   }
 }

@@ -1,4 +1,4 @@
-/** One server behind its circuit breaker. */
+/** One server and its circuit breaker. */
 
 import CircuitBreaker from "opossum";
 import { buildParameters, DETECTOR, EMBEDDER, PUBLIC_MODELS } from "./contract.js";
@@ -11,27 +11,27 @@ import {
   UnavailableError,
 } from "./errors.js";
 import type { HttpTransport } from "./http.js";
+import type { InferenceRequest } from "./inference-source.js";
 import { parseMetadata, parseModelIds } from "./parse.js";
 import { GRAY_PNG } from "./probe.js";
 import type { BreakerState, EndpointHealth, ModelIds, ModelInfo } from "./results.js";
-import type { Ask } from "./rung.js";
 import type { Outputs } from "./tensors.js";
 
 export interface BreakerOptions {
-  /** Calls within 5 s below which the share of failures says nothing. Default: 5. */
+  /** The fewest calls within 5 s that can open the breaker. Default: 5. */
   volumeThreshold?: number | undefined;
-  /** Share of failed calls within 5 s, in percent, above which it opens. Default: 50. */
+  /** The share of failed calls within 5 s, in percent, above which it opens. Default: 50. */
   errorThresholdPercentage?: number | undefined;
-  /** Milliseconds from opening to a probe that may close it. Default: 500. */
+  /** Milliseconds from opening to the probe that may close it. Default: 500. */
   resetTimeoutMs?: number | undefined;
   /** Milliseconds that a probe may take. Default: 2000. */
   probeTimeoutMs?: number | undefined;
 }
 
 const WINDOW_MS = 5_000;
-/** Inferences in a row that a server must answer before it gets calls again. */
-const PROOFS = 2;
-/** A server that fails again so soon after it came back is given twice the time, each time. */
+/** Consecutive inferences of each model that a server must answer before it gets calls again. */
+const PROBES = 2;
+/** The reset time doubles each time a server fails again this soon after its recovery. */
 const RELAPSE_MS = 30_000;
 const LONGEST_RESET_MS = 30_000;
 
@@ -40,7 +40,7 @@ export class Endpoint {
   private readonly resetTimeoutMs: number;
   private readonly probeTimeoutMs: number;
   private readonly closing = new AbortController();
-  private calm: NodeJS.Timeout | undefined;
+  private relapse: NodeJS.Timeout | undefined;
   private suspected = false;
 
   constructor(
@@ -51,12 +51,12 @@ export class Endpoint {
     this.resetTimeoutMs = options.resetTimeoutMs ?? 500;
     this.probeTimeoutMs = options.probeTimeoutMs ?? 2000;
     this.breaker = new CircuitBreaker((call: () => Promise<unknown>) => call(), {
-      timeout: false, // the calls have deadlines of their own
+      timeout: false, // calls have their own deadlines
       rollingCountTimeout: WINDOW_MS,
       volumeThreshold: options.volumeThreshold ?? 5,
       errorThresholdPercentage: options.errorThresholdPercentage ?? 50,
       resetTimeout: this.resetTimeoutMs,
-      // A bad photo, a caller who gives up, or too many of them, says nothing of the server.
+      // Bad photos, aborted calls and rate limits say nothing about the server's health.
       errorFilter: (error: unknown) => !isServersFault(error) || isRateLimit(error),
     });
     this.breaker.on("open", () => changed(this));
@@ -64,10 +64,10 @@ export class Endpoint {
       this.waitLongerNextTime();
       changed(this);
     });
-    // opossum lets one call through to try the server. That is our probe, fired before anybody
-    // else can: no user waits for a server that may still be dead.
+    // opossum lets one call through to test the server. We send our own probe first, so that no
+    // user's call waits for a server that may still be down.
     this.breaker.on("halfOpen", () => {
-      this.breaker.fire(() => this.prove()).catch(() => {});
+      this.breaker.fire(() => this.probe()).catch(() => {});
     });
   }
 
@@ -84,23 +84,23 @@ export class Endpoint {
     return this.state === "closed";
   }
 
-  async infer(ask: Ask, deadline: Deadline): Promise<Outputs> {
-    const parameters = buildParameters(ask.options);
-    const send = () =>
-      this.transport.infer(ask.pipeline, ask.image, parameters, ask.requestId, deadline);
+  async infer(request: InferenceRequest, deadline: Deadline): Promise<Outputs> {
+    const parameters = buildParameters(request.options);
+    const { pipeline, image, requestId } = request;
+    const send = () => this.transport.infer(pipeline, image, parameters, requestId, deadline);
     try {
       return (await this.breaker.fire(send)) as Outputs;
     } catch (error) {
       if ((error as { code?: unknown }).code !== "EOPENBREAKER") throw error;
-      throw new UnavailableError(`${this.url} has failed and is being given time to recover`);
+      throw new UnavailableError(`${this.url} failed and has time to recover`);
     }
   }
 
-  /** After a failure: find out at once whether the server is down, without waiting for more. */
+  /** Probe the server now, after a failure, instead of waiting for more failures. */
   suspect(): void {
     if (this.suspected || !this.usable) return;
     this.suspected = true;
-    this.prove()
+    this.probe()
       .catch(() => {
         if (!this.closing.signal.aborted) this.breaker.open();
       })
@@ -120,8 +120,8 @@ export class Endpoint {
       error: null,
     };
     try {
-      health.live = await this.transport.says("live", deadline);
-      health.ready = await this.transport.says("ready", deadline);
+      health.live = await this.transport.check("live", deadline);
+      health.ready = await this.transport.check("ready", deadline);
       const start = performance.now();
       health.models = await this.inferProbe(deadline);
       health.latencyMs = performance.now() - start;
@@ -132,21 +132,21 @@ export class Endpoint {
     return health;
   }
 
-  /** Describe the public models; one that the server does not have is listed as not ready. */
+  /** Describe the public models; those that the server lacks are listed as not ready. */
   async models(deadline: Deadline): Promise<ModelInfo[]> {
     return Promise.all(PUBLIC_MODELS.map((name) => this.describe(name, deadline)));
   }
 
   close(): void {
     this.closing.abort();
-    clearTimeout(this.calm);
+    clearTimeout(this.relapse);
     this.breaker.shutdown();
   }
 
   private async describe(name: string, deadline: Deadline): Promise<ModelInfo> {
     try {
       const metadata = await this.transport.metadata(name, deadline);
-      const ready = await this.transport.says(`models/${name}/ready`, deadline);
+      const ready = await this.transport.check(`models/${name}/ready`, deadline);
       return parseMetadata(metadata, ready, await this.answeringId(name, deadline));
     } catch (error) {
       if (!(error instanceof ModelNotFoundError)) throw error;
@@ -159,7 +159,7 @@ export class Endpoint {
       if (name === DETECTOR) return (await this.inferProbe(deadline)).detector;
       if (name === EMBEDDER) return (await this.inferProbe(deadline, true)).embedder;
     } catch (error) {
-      // the rest of the description is worth having all the same
+      // The rest of the description is still useful.
       if (!(error instanceof AurumError)) throw error;
     }
     return null;
@@ -173,22 +173,22 @@ export class Endpoint {
     );
   }
 
-  /** Both models must answer: Triton's own readiness does not see a dead Python stub. */
-  private prove(): Promise<void> {
+  /** Run both models, because Triton's readiness check does not notice a dead Python stub. */
+  private probe(): Promise<void> {
     return withDeadline(this.probeTimeoutMs, [this.closing.signal], async (deadline) => {
-      for (let proof = 0; proof < PROOFS; proof++) {
+      for (let done = 0; done < PROBES; done++) {
         await this.inferProbe(deadline);
         await this.inferProbe(deadline, true);
       }
     });
   }
 
-  /** Until it has been well for a while, the next failure costs it twice the time. */
+  /** Double the reset time of the next failure, unless the server stays healthy for a while. */
   private waitLongerNextTime(): void {
     const { options } = this.breaker as unknown as { options: { resetTimeout: number } };
     options.resetTimeout = Math.min(LONGEST_RESET_MS, 2 * options.resetTimeout);
-    clearTimeout(this.calm);
-    this.calm = setTimeout(() => {
+    clearTimeout(this.relapse);
+    this.relapse = setTimeout(() => {
       options.resetTimeout = this.resetTimeoutMs;
     }, RELAPSE_MS).unref();
   }

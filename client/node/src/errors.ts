@@ -1,37 +1,37 @@
 /**
- * Everything that can go wrong, as one tree, the Python client's:
+ * The errors of this client, as one tree, which the Python client shares:
  *
  *     AurumError
- *     ├── ClientClosedError        the client was used after (or closed during) the call
- *     ├── ConnectionFailedError    no connection, or it broke (retried)
+ *     ├── ClientClosedError        the client was closed before or during the call
+ *     ├── ConnectionFailedError    no connection, or it was lost (retried)
  *     ├── RequestTimeoutError      no answer within the call's timeout
  *     ├── UnavailableError         the server is not ready or too busy (503; retried)
- *     ├── AccessDeniedError        the server wants other credentials (401, 403)
+ *     ├── AccessDeniedError        the server rejects the credentials (401, 403)
  *     ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
- *     ├── InvalidRequestError      the request was refused: an option is out of its range
+ *     ├── InvalidRequestError      the request was refused: an option is out of range
  *     │   ├── InvalidImageError    the image cannot be read or decoded
  *     │   ├── NoFaceError          there is no face in a photo that needs one
- *     │   └── LowQualityError      its face is of a lower quality than was asked for
- *     ├── ModelMismatchError       two embeddings are of different models, so they don't compare
+ *     │   └── LowQualityError      its face has a lower quality than `minQuality`
+ *     ├── ModelMismatchError       the embeddings come from different models
  *     ├── ServerError              the server failed (500)
- *     └── ProtocolError            the answer isn't what the contract promises
+ *     └── ProtocolError            the answer breaks the API contract
  *
- * Wrong arguments (a timeout of -1) are RangeError or TypeError; a call that its caller aborts
- * rejects with the reason of the caller's signal.
+ * Invalid arguments (a timeout of -1) throw RangeError or TypeError. An aborted call rejects with
+ * the reason of its signal.
  */
 
 export interface ErrorDetails {
   /** The server's machine-readable reason ("invalid_image", "no_face", "low_quality", ...). */
   code?: string | undefined;
-  /** The HTTP status, where an answer came. */
+  /** The HTTP status, if there was an answer. */
   status?: number | undefined;
   cause?: unknown;
 }
 
 export class AurumError extends Error {
-  /** The server's machine-readable reason, or null where it gave none. */
+  /** The server's machine-readable reason, or null if it gave none. */
   readonly code: string | null;
-  /** The HTTP status, or null where no answer came. */
+  /** The HTTP status, or null if there was no answer. */
   readonly status: number | null;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -41,33 +41,33 @@ export class AurumError extends Error {
     this.status = details.status ?? null;
   }
 
-  /** Whether the same request may succeed if it is sent again. */
+  /** Whether the same request may succeed on another attempt. */
   get retryable(): boolean {
     return false;
   }
 }
 
-/** The client was used after `close()`, or closed while the call was under way. */
+/** The client was closed before or during the call. */
 export class ClientClosedError extends AurumError {}
 
-/** No connection could be made, or it broke before the answer was complete. */
+/** The connection failed, or was lost before the answer was complete. */
 export class ConnectionFailedError extends AurumError {
   override get retryable(): boolean {
     return true;
   }
 }
 
-/** No answer came within the call's timeout, its retries included. */
+/** There was no answer within the call's timeout, retries included. */
 export class RequestTimeoutError extends AurumError {}
 
-/** The server cannot work now: it is starting, stopping or overloaded. */
+/** The server can't answer now: it is starting, stopping or overloaded. */
 export class UnavailableError extends AurumError {
   override get retryable(): boolean {
     return true;
   }
 }
 
-/** The server, or a gateway before it, refused the client's credentials. */
+/** The server, or a gateway in front of it, rejected the client's credentials. */
 export class AccessDeniedError extends AurumError {}
 
 /** The server does not serve this model. */
@@ -76,30 +76,30 @@ export class ModelNotFoundError extends AurumError {}
 /** The request was refused; the message names the option and the allowed range. */
 export class InvalidRequestError extends AurumError {}
 
-/** The image cannot be read here, or cannot be decoded. */
+/** The image can't be read or decoded. */
 export class InvalidImageError extends InvalidRequestError {}
 
 /** There is no face in a photo that needs one (`embed` and `compare`). */
 export class NoFaceError extends InvalidRequestError {}
 
-/** The face is below `minQuality`; the message says in what it is worst. */
+/** The face's quality is below `minQuality`; the message names its worst part. */
 export class LowQualityError extends InvalidRequestError {}
 
-/** The embeddings come from different embedders: their similarity means nothing. */
+/** The embeddings come from different models, so their similarity would mean nothing. */
 export class ModelMismatchError extends AurumError {}
 
-/** The server failed while it worked on the request. */
+/** The server failed while it processed the request. */
 export class ServerError extends AurumError {}
 
-/** The answer breaks the contract: a tensor is missing, or of another type or shape. */
+/** The answer breaks the API contract: a tensor is missing, or has another type or shape. */
 export class ProtocolError extends AurumError {}
 
-/** Whether a limit of the gateway's refused it (429): that says nothing of the server's health. */
+/** Whether the gateway's rate limit refused the call (429), which is no sign of a sick server. */
 export function isRateLimit(error: unknown): boolean {
   return error instanceof AurumError && error.status === 429;
 }
 
-/** Whether another server, or another rung of the ladder, may do better with the same request. */
+/** Whether another server, or a fallback, may answer the same request. */
 export function isServersFault(error: unknown): error is AurumError {
   return (
     error instanceof AurumError &&

@@ -1,4 +1,4 @@
-/** Triton's HTTP protocol for one server, over the platform's fetch, which keeps connections. */
+/** Triton's HTTP protocol for one server, over `fetch`, which keeps connections open. */
 
 import type { Parameters } from "./contract.js";
 import type { Deadline } from "./deadline.js";
@@ -7,16 +7,16 @@ import { errorFromStatus } from "./failures.js";
 import { decodeResponse, encodeRequest, HEADER_LENGTH, type Outputs } from "./tensors.js";
 
 export interface HttpOptions {
-  /** To send with every request. */
+  /** Sent with every request. */
   headers?: Record<string, string> | undefined;
-  /** Goes before the platform's: for proxies, private certificates, another pool. */
+  /** Replaces the global fetch: for proxies, private certificates or another connection pool. */
   fetch?: typeof fetch | undefined;
 }
 
 export class HttpTransport {
   readonly url: string;
 
-  /** @throws RangeError: `url` is not http(s)://host[:port][/prefix]; without a scheme: http. */
+  /** @throws RangeError: `url` is not [http(s)://]host[:port][/prefix]. */
   constructor(
     url: string,
     private readonly options: HttpOptions = {},
@@ -44,8 +44,8 @@ export class HttpTransport {
     return decodeResponse(response.body, length === null ? undefined : Number(length));
   }
 
-  /** Whether the server (`live`, `ready`) or a model (`models/NAME/ready`) says yes. */
-  async says(what: string, deadline: Deadline): Promise<boolean> {
+  /** Ask a health check: `live` or `ready` of the server, or `models/NAME/ready`. */
+  async check(what: string, deadline: Deadline): Promise<boolean> {
     try {
       await this.send(`v2/${what.startsWith("models/") ? what : `health/${what}`}`, deadline);
       return true;
@@ -67,12 +67,12 @@ export class HttpTransport {
     init: RequestInit = {},
   ): Promise<{ headers: Headers; body: ArrayBuffer }> {
     deadline.check();
-    const ask = this.options.fetch ?? fetch;
+    const send = this.options.fetch ?? fetch;
     try {
-      const response = await ask(`${this.url}/${path}`, {
+      const response = await send(`${this.url}/${path}`, {
         ...init,
         headers: { ...this.options.headers, ...init.headers },
-        redirect: "manual", // a redirect of ours is no answer, and would carry the credentials off
+        redirect: "manual", // following a redirect could leak the credentials
         signal: deadline.signal,
       });
       const body = await response.arrayBuffer();
@@ -107,29 +107,29 @@ function parseJson(body: ArrayBuffer): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ProtocolError(`not an answer of Triton's: ${text.slice(0, 80)}`, { cause: error });
+    throw new ProtocolError(`not a response of Triton: ${text.slice(0, 80)}`, { cause: error });
   }
 }
 
-/** Triton's `{"error": "..."}`, or the beginning of what a gateway says. */
+/** The message in Triton's `{"error": "..."}`, or the start of a gateway's page. */
 function reasonIn(body: ArrayBuffer): string {
   const text = new TextDecoder().decode(body);
   try {
     const { error } = JSON.parse(text) as { error?: unknown };
     if (typeof error === "string") return error;
   } catch {
-    // not JSON: the text itself is the reason
+    // Not JSON: the text itself is the reason.
   }
   return text.trim().slice(0, 200);
 }
 
-/** fetch says no more than "fetch failed" or "terminated"; the reason is its cause. */
+/** Convert an error of fetch, whose message is generic: the reason is in its cause. */
 function fromFetch(error: unknown): AurumError {
   const cause = (error as { cause?: NodeJS.ErrnoException })?.cause;
   const code = cause?.code ?? "";
   const message = cause?.message || code || (error as Error).message;
   if (cause?.name === "HTTPParserError") {
-    return new ProtocolError(`not an answer of Triton's: ${message}`, { cause: error });
+    return new ProtocolError(`not a response of Triton: ${message}`, { cause: error });
   }
   return new ConnectionFailedError(message, { cause: error });
 }

@@ -3,13 +3,13 @@ import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { InvalidImageError } from "./errors.js";
 
-/** An encoded photo, in any format that the service takes: a path, its bytes, or a stream or Blob of them. */
+/** An encoded photo: a path, a file URL, its bytes, or a stream or Blob of them. */
 export type Image = string | URL | Uint8Array | ArrayBuffer | Blob | Readable;
 
 /**
- * The encoded bytes of `image`; whether they are an image is for the server to say.
+ * Read the encoded bytes of `image`, without checking that they are an image.
  *
- * @throws InvalidImageError: it cannot be read, or is none of the above.
+ * @throws InvalidImageError: it can't be read, or has another type.
  */
 export async function readImage(image: Image): Promise<Uint8Array> {
   if (image instanceof Uint8Array) return image;
@@ -19,7 +19,7 @@ export async function readImage(image: Image): Promise<Uint8Array> {
     if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
     if (typeof image?.[Symbol.asyncIterator] === "function") return await buffer(image);
   } catch (error) {
-    // Short: somebody may have sent base64 as a path.
+    // Shortened: the path may be base64 that was passed by mistake.
     const reason = (error as Error).message.slice(0, 200);
     throw new InvalidImageError(`cannot read the image: ${reason}`, {
       code: "invalid_image",

@@ -10,7 +10,13 @@ export {
 } from "./client.js";
 export { type CompareOptions, Comparison, type Decision } from "./comparison.js";
 export { optionsFromEnv } from "./config.js";
-export type { FaceOptions, Orientation, Source } from "./contract.js";
+export {
+  type FaceOptions,
+  type Orientation,
+  QUALITY_PARTS,
+  type QualityPart,
+  type Source,
+} from "./contract.js";
 export type { BreakerOptions } from "./endpoint.js";
 export {
   AccessDeniedError,
@@ -28,9 +34,9 @@ export {
   ServerError,
   UnavailableError,
 } from "./errors.js";
+export type { Counters, FallbackEvents, LadderEvents } from "./fallback-chain.js";
 export type { Image } from "./images.js";
-export type { Counters, LadderEvents } from "./ladder.js";
-export type { LocalOptions } from "./local/rung.js";
+export type { LocalOptions } from "./local/fallback.js";
 export {
   Analysis,
   type Box,
@@ -42,8 +48,6 @@ export {
   type Health,
   type ModelIds,
   type ModelInfo,
-  QUALITY_PARTS,
-  type QualityPart,
   type QualityParts,
   type TensorInfo,
 } from "./results.js";

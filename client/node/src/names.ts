@@ -1,9 +1,9 @@
-/** Misspelt options: TypeScript finds them where they are written out, JavaScript nowhere. */
+/** Checks for misspelt options, which JavaScript callers would not notice otherwise. */
 
 import type { CallOptions, FaceClientOptions } from "./client.js";
-import type { FaceOptions } from "./contract.js";
+import { type FaceOptions, PARAMETERS } from "./contract.js";
 import type { BreakerOptions } from "./endpoint.js";
-import type { LocalOptions } from "./local/rung.js";
+import type { LocalOptions } from "./local/fallback.js";
 
 type Names<T> = Record<keyof T, true>;
 
@@ -40,21 +40,13 @@ const LOCAL: Names<LocalOptions> = {
   maxJpegPixels: true,
 };
 const SIMULATED: Names<NonNullable<FaceClientOptions["simulated"]>> = { maxConfidence: true };
-const CALL: Names<CallOptions & FaceOptions> = {
+const CALL: Names<CallOptions> = {
   timeoutMs: true,
   requestId: true,
   signal: true,
-  minConfidence: true,
-  maxFaces: true,
-  detectionSize: true,
-  orientation: true,
-  refine: true,
-  tiles: true,
-  minQuality: true,
-  aligned: true,
 };
 
-/** @throws RangeError that names an option which the client doesn't have. */
+/** @throws RangeError that names an unknown option of the client. */
 export function checkClientNames(options: FaceClientOptions): void {
   check("FaceClient", options, CLIENT);
   check("breaker", options.breaker ?? {}, BREAKER);
@@ -62,12 +54,12 @@ export function checkClientNames(options: FaceClientOptions): void {
   check("simulated", options.simulated ?? {}, SIMULATED);
 }
 
-/** @throws RangeError that names an option which no call has. */
+/** @throws RangeError that names an option that no call has. */
 export function checkCallNames(options: CallOptions & FaceOptions): void {
-  check("a call", options, CALL);
+  check("a call", options, { ...CALL, ...PARAMETERS });
 }
 
-function check(whose: string, given: object, names: Record<string, true>): void {
+function check(whose: string, given: object, names: object): void {
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(names, name));
   if (unknown === undefined) return;
   const known = Object.keys(names).join(", ");

@@ -1,39 +1,31 @@
-/** The server's checks of request parameters, for the rungs that do without a server. */
+/** The server's checks of request parameters, for sources that answer without a server. */
 
-import { type FaceOptions, ORIENTATIONS, type Orientation, type Pipeline } from "./contract.js";
+import {
+  ALIGNED_SIZE,
+  DEFAULTS,
+  DETECTION_STEP,
+  type FaceOptions,
+  MAX_TILES,
+  ORIENTATIONS,
+  type Pipeline,
+} from "./contract.js";
 import { InvalidRequestError } from "./errors.js";
 
-export interface Limits {
-  minConfidence: number;
-  detectionSize: number;
-  maxDetectionSize: number;
-  orientation: Orientation;
-  refine: boolean;
-}
+/** Defaults of the options, and their limits. */
+export type Limits = Pick<
+  typeof DEFAULTS,
+  "minConfidence" | "detectionSize" | "maxDetectionSize" | "orientation" | "refine"
+>;
 
-/** The server's own defaults (aurum/settings.py). */
-export const LIMITS: Limits = {
-  minConfidence: 0.6,
-  detectionSize: 640,
-  maxDetectionSize: 2560,
-  orientation: "auto",
-  refine: true,
-};
-const MAX_TILES = 16;
+/** Options with the defaults filled in. */
+export type CheckedOptions = { [K in keyof FaceOptions]-?: NonNullable<FaceOptions[K]> };
 
-export interface Checked {
-  minConfidence: number;
-  maxFaces: number;
-  detectionSize: number;
-  orientation: Orientation;
-  refine: boolean;
-  tiles: number;
-  minQuality: number;
-  aligned: boolean;
-}
-
-/** @throws InvalidRequestError that names the option, its value and what is allowed. */
-export function checkOptions(options: FaceOptions, limits: Limits, pipeline: Pipeline): Checked {
+/** @throws InvalidRequestError that names the option, its value and the allowed values. */
+export function checkOptions(
+  options: FaceOptions,
+  pipeline: Pipeline,
+  limits: Limits = DEFAULTS,
+): CheckedOptions {
   const {
     minConfidence = limits.minConfidence,
     maxFaces = 0,
@@ -48,10 +40,11 @@ export function checkOptions(options: FaceOptions, limits: Limits, pipeline: Pip
   if (!(Number.isSafeInteger(maxFaces) && maxFaces >= 0)) {
     refuse("max_faces", maxFaces, "must be a whole number, 0 (all faces) or more");
   }
+  const step = DETECTION_STEP;
   const largest = limits.maxDetectionSize;
-  if (!(detectionSize % 32 === 0 && detectionSize >= 32 && detectionSize <= largest)) {
-    const allowed = `must be a multiple of 32 from 32 to ${largest} (AURUM_MAX_DETECTION_SIZE)`;
-    refuse("detection_size", detectionSize, allowed);
+  if (!(detectionSize % step === 0 && detectionSize >= step && detectionSize <= largest)) {
+    const range = `from ${step} to ${largest} (AURUM_MAX_DETECTION_SIZE)`;
+    refuse("detection_size", detectionSize, `must be a multiple of ${step} ${range}`);
   }
   if (!ORIENTATIONS.includes(orientation)) {
     refuse("orientation", `'${orientation}'`, `must be one of ${ORIENTATIONS.join(", ")}`);
@@ -75,6 +68,16 @@ export function checkOptions(options: FaceOptions, limits: Limits, pipeline: Pip
     minQuality,
     aligned,
   };
+}
+
+/** @throws InvalidRequestError: an image that is sent as an aligned crop has another size. */
+export function checkAligned({ width, height }: { width: number; height: number }): void {
+  if (width === ALIGNED_SIZE && height === ALIGNED_SIZE) return;
+  throw new InvalidRequestError(
+    `the image is ${width}x${height}; with aligned=true it must be an aligned crop of ` +
+      `${ALIGNED_SIZE}x${ALIGNED_SIZE} pixels`,
+    { code: "not_aligned" },
+  );
 }
 
 function checkShare(name: string, value: number): void {

@@ -1,7 +1,14 @@
-/** The wire contract, from the answering side: output tensors and metadata to results. */
+/** Conversion of output tensors and model metadata to results. */
 
 import { Calibration } from "./calibration.js";
-import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, type Source } from "./contract.js";
+import {
+  CALIBRATION_SIZE,
+  OUTPUTS,
+  type Output,
+  QUALITY_PARTS,
+  RECOGNIZABLE,
+  type Source,
+} from "./contract.js";
 import { ProtocolError } from "./errors.js";
 import {
   Analysis,
@@ -10,35 +17,34 @@ import {
   type FacesFields,
   type ModelIds,
   type ModelInfo,
-  QUALITY_PARTS,
   type QualityParts,
   type TensorInfo,
 } from "./results.js";
 import type { Outputs } from "./tensors.js";
 
 /**
- * Read the outputs of `detect_faces`; outputs that the contract doesn't name are ignored.
+ * Parse the outputs of `detect_faces`; unknown outputs are ignored.
  *
- * @throws ProtocolError: an output is missing, or of another type or shape.
+ * @throws ProtocolError: an output is missing, or has another datatype or shape.
  */
 export function parseFaces(outputs: Outputs, source: Source): Faces {
   return new Faces(common(outputs, source));
 }
 
-/** Read the outputs of `analyze_faces`, like `parseFaces`. */
+/** Parse the outputs of `analyze_faces`; throws like `parseFaces`. */
 export function parseAnalysis(outputs: Outputs, source: Source): Analysis {
   return embedded(outputs, source, source !== "simulated");
 }
 
-/** Read the outputs of `embed_face`: exactly one face, and the embedder named. */
+/** Parse the outputs of `embed_face`: exactly one face and the id of the embedder. */
 export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
   const analysis = embedded(outputs, source);
   const [face] = analysis.faces;
   if (!face || analysis.length !== 1) {
     throw new ProtocolError(`expected one face, the answer has ${analysis.length}`);
   }
-  // Without it, embeddings of different models could be compared unnoticed.
-  if (!analysis.models.embedder) throw new ProtocolError("the answer does not name its embedder");
+  // Without the id, embeddings of different models could be compared by mistake.
+  if (!analysis.models.embedder) throw new ProtocolError("the answer lacks the id of its embedder");
   const { models, imageSize, complete, calibration } = analysis;
   return new Embedding({
     source,
@@ -51,21 +57,21 @@ export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
   });
 }
 
-/** @param judged whether quality must be there: made-up faces, and `embed_face` of 0.1.0, lack it */
-function embedded(outputs: Outputs, source: Source, judged = outputs.has("quality")): Analysis {
+/** @param assessed whether quality is required: made-up faces and `embed_face` of 0.1.0 lack it */
+function embedded(outputs: Outputs, source: Source, assessed = outputs.has("quality")): Analysis {
   const fields = common(outputs, source);
   const faces = fields.scores.length;
   return new Analysis({
     ...fields,
-    embeddings: floats(outputs, "embeddings", [faces, EMBEDDING_SIZE]),
-    quality: judged ? floats(outputs, "quality", [faces]) : null,
-    qualityParts: judged ? qualityParts(outputs, faces) : null,
+    embeddings: read(outputs, "embeddings", faces),
+    quality: assessed ? read(outputs, "quality", faces) : null,
+    qualityParts: assessed ? qualityParts(outputs, faces) : null,
     gate: gate(outputs, faces),
     calibration: calibration(outputs),
   });
 }
 
-/** @throws ProtocolError: it is not Triton's model metadata. */
+/** Parse Triton's metadata of a model. @throws ProtocolError */
 export function parseMetadata(metadata: unknown, ready: boolean, id: string | null): ModelInfo {
   const { name, versions = [], inputs = [], outputs = [] } = (metadata ?? {}) as ModelInfo;
   if (typeof name !== "string" || ![versions, inputs, outputs].every(Array.isArray)) {
@@ -76,24 +82,22 @@ export function parseMetadata(metadata: unknown, ready: boolean, id: string | nu
 }
 
 export function parseModelIds(outputs: Outputs): ModelIds {
-  const names = tensor(outputs, "models", "BYTES", [2]) as string[];
-  return { detector: names[0] || null, embedder: names[1] || null };
+  const [detector, embedder] = read(outputs, "models");
+  return { detector: detector || null, embedder: embedder || null };
 }
 
 function common(outputs: Outputs, source: Source): FacesFields {
-  const scores = floats(outputs, "scores", [null]);
+  const scores = read(outputs, "scores");
   const faces = scores.length;
-  const [width, height] = tensor(outputs, "image_size", "INT32", [2]) as Int32Array;
-  // Servers of version 0.1.0 take every face for upright, and have no word for the rest.
+  const [width, height] = read(outputs, "image_size");
+  // Servers of version 0.1.0 have neither output: they treat every face as upright.
   const rotations = outputs.has("rotations")
-    ? (tensor(outputs, "rotations", "INT32", [faces]) as Int32Array)
+    ? read(outputs, "rotations", faces)
     : new Int32Array(faces);
-  const [complete] = outputs.has("complete")
-    ? (tensor(outputs, "complete", "BOOL", [1]) as boolean[])
-    : [true];
+  const [complete] = outputs.has("complete") ? read(outputs, "complete") : [true];
   return {
-    boxes: floats(outputs, "boxes", [faces, 4]),
-    landmarks: floats(outputs, "landmarks", [faces, LANDMARKS, 2]),
+    boxes: read(outputs, "boxes", faces),
+    landmarks: read(outputs, "landmarks", faces),
     scores,
     rotations,
     complete: complete!,
@@ -104,7 +108,7 @@ function common(outputs: Outputs, source: Source): FacesFields {
 }
 
 function qualityParts(outputs: Outputs, faces: number): QualityParts[] {
-  const values = floats(outputs, "quality_parts", [faces, null]);
+  const values = read(outputs, "quality_parts", faces);
   const columns = outputs.get("quality_parts")!.shape[1]!;
   if (columns < QUALITY_PARTS.length) {
     throw new ProtocolError(
@@ -117,10 +121,10 @@ function qualityParts(outputs: Outputs, faces: number): QualityParts[] {
   });
 }
 
-/** Null where it is not told: by servers of version 0.1.0, and of embedders without a gate. */
+/** Null if unknown: from servers of version 0.1.0, and for embedders without a gate. */
 function gate(outputs: Outputs, faces: number): Int32Array | null {
   if (!outputs.has("gate")) return null;
-  const columns = tensor(outputs, "gate", "INT32", [null]) as Int32Array;
+  const columns = read(outputs, "gate");
   if (columns.length === 0) return null;
   const known = (column: number) => column >= RECOGNIZABLE && column < QUALITY_PARTS.length;
   if (columns.length !== faces || !columns.every(known)) {
@@ -133,24 +137,38 @@ function gate(outputs: Outputs, faces: number): Int32Array | null {
 }
 
 function calibration(outputs: Outputs): Calibration | null {
-  const row = floats(outputs, "calibration", [null]);
+  const row = read(outputs, "calibration");
   if (row.length === 0) return null;
-  if (row.length !== CALIBRATED) {
+  if (row.length !== CALIBRATION_SIZE) {
     throw new ProtocolError(
-      `output 'calibration' has ${row.length} numbers, not ${CALIBRATED} or 0`,
+      `output 'calibration' has ${row.length} numbers, not ${CALIBRATION_SIZE} or 0`,
     );
   }
   return Calibration.fromRow(row);
 }
 
-function floats(outputs: Outputs, name: string, shape: (number | null)[]): Float32Array {
-  return tensor(outputs, name, "FP32", shape) as Float32Array;
+interface DataTypes {
+  FP32: Float32Array;
+  INT32: Int32Array;
+  BOOL: boolean[];
+  BYTES: string[];
 }
+type OutputName = keyof typeof OUTPUTS;
 
-/** The output's data, if it is as wanted; null in `shape` stands for any size. */
-function tensor(outputs: Outputs, name: string, datatype: string, shape: (number | null)[]) {
+/**
+ * The data of an output, after a check of its datatype and shape.
+ *
+ * @param faces the number of faces; left out, any number is accepted
+ */
+function read<Name extends OutputName>(
+  outputs: Outputs,
+  name: Name,
+  faces: number | null = null,
+): DataTypes[(typeof OUTPUTS)[Name][0]] {
   const output = outputs.get(name);
   if (!output) throw new ProtocolError(`the answer has no output '${name}'`);
+  const [datatype, ...sides] = OUTPUTS[name] as Output;
+  const shape = sides.map((side) => (side === "F" ? faces : side));
   const fits =
     output.shape.length === shape.length &&
     shape.every((want, axis) => want === null || want === output.shape[axis]);
@@ -160,5 +178,5 @@ function tensor(outputs: Outputs, name: string, datatype: string, shape: (number
       `output '${name}' is ${output.datatype} [${output.shape}], expected ${datatype} [${wanted}]`,
     );
   }
-  return output.data;
+  return output.data as DataTypes[(typeof OUTPUTS)[Name][0]];
 }

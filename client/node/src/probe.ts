@@ -1,19 +1,20 @@
 import { deflateSync } from "node:zlib";
+import { ALIGNED_SIZE } from "./contract.js";
 import { chunk } from "./encoded/chunk.js";
 
 /**
- * A tiny valid image that shows whether a server can infer: evenly gray, with no face in it, and
- * of the size of an aligned crop, so that the embedder can be asked with it as well.
+ * A tiny image that tests whether a server can infer: gray, without a face, and of the size of an
+ * aligned crop, so that the embedder takes it as well.
  */
-export const GRAY_PNG: Uint8Array = grayPng(112);
+export const GRAY_PNG: Uint8Array = grayPng(ALIGNED_SIZE);
 
-/** A square, evenly gray, 8-bit grayscale PNG. */
+/** Encode a square, uniformly gray, 8-bit grayscale PNG. */
 export function grayPng(side: number): Uint8Array {
   const header = Buffer.alloc(13); // 8 bits a sample, grayscale, no interlacing
   header.writeUInt32BE(side, 0);
   header.writeUInt32BE(side, 4);
   header.writeUInt8(8, 8);
-  // Each row is preceded by its filter, 0 for none.
+  // Each row starts with its filter type, 0 for none.
   const row = Buffer.alloc(side + 1, 0x80);
   row[0] = 0;
   const pixels = deflateSync(Buffer.concat(Array(side).fill(row)));

@@ -1,15 +1,23 @@
 /**
- * What the calls return. Coordinates are pixels of the upright photo (its EXIF rotation applied),
- * origin at the top left, x to the right, y down. Faces come largest first.
+ * The results of the calls. Coordinates are pixels of the upright photo (after its EXIF rotation),
+ * with the origin at the top left, x to the right and y down. Faces are ordered by size, the
+ * largest first.
  *
- * All results can go into JSON.stringify: typed arrays become lists.
+ * JSON.stringify accepts all results: typed arrays become lists.
  */
 
 import type { Calibration } from "./calibration.js";
-import { EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE, type Source } from "./contract.js";
+import {
+  EMBEDDING_SIZE,
+  LANDMARKS,
+  QUALITY_PARTS,
+  type QualityPart,
+  RECOGNIZABLE,
+  type Source,
+} from "./contract.js";
 import type { AurumError } from "./errors.js";
 
-/** A rectangle in pixels; `x` and `y` are its top left corner. */
+/** A rectangle in pixels; `x` and `y` are those of its top left corner. */
 export interface Box {
   x: number;
   y: number;
@@ -17,45 +25,24 @@ export interface Box {
   height: number;
 }
 
-/** Which models made a result, as `name@12hex`; null for one that took no part. */
+/** The models that made a result, as `name@12hex`; null for a model that was not used. */
 export interface ModelIds {
   detector: string | null;
   embedder: string | null;
 }
 
-/** The columns of `qualityParts`, in the wire's order. */
-export const QUALITY_PARTS = [
-  "resolution",
-  "sharpness",
-  "noise",
-  "exposure",
-  "contrast",
-  "yaw",
-  "pitch",
-  "roll",
-  "frontality",
-  "symmetry",
-  "visibility",
-  "misfit",
-  "borderCut",
-  "confidence",
-  "norm",
-  "recognizability",
-] as const;
-
 /**
- * What a face's quality is made of; docs/design/quality.md of the service has formulas and sources.
+ * The parts of a face's quality. The service's docs/design/quality.md has formulas and sources.
  *
  * `resolution`: pixels between the eyes. `sharpness`, `exposure`, `frontality`, `confidence`:
- * 0 to 1, the more the better. `contrast`: 0 to 0.5. `symmetry`, `visibility`: -1 to 1, the more
- * the better. `noise`: gray levels. `yaw`, `pitch`, `roll`: degrees; positive looks to the photo's
- * right, up, and leans clockwise. `misfit`: pixels of the crop. `borderCut`: 0 to 1, the share of
- * the box outside the photo. `norm`: the embedding's length before it was normalized.
- * `recognizability`: how far the embedding is from those of faces that nobody recognizes; 0 for
- * embedders of which that is not known.
+ * 0 to 1, higher is better. `contrast`: 0 to 0.5. `symmetry`, `visibility`: -1 to 1, higher is
+ * better. `noise`: gray levels. `yaw`, `pitch`, `roll`: degrees; a positive angle looks to the
+ * right of the photo, looks up, leans clockwise. `misfit`: the landmark residual, in pixels of the
+ * crop. `borderCut`: 0 to 1, the share of the box outside the photo. `norm`: the embedding's length
+ * before normalization. `recognizability`: the distance of the embedding from those of
+ * unrecognizable faces; 0 for embedders for which that is unknown.
  */
 export type QualityParts = Record<QualityPart, number>;
-export type QualityPart = (typeof QUALITY_PARTS)[number];
 
 class Result {
   toJSON(): Record<string, unknown> {
@@ -72,25 +59,25 @@ class Result {
 export class Face extends Result {
   readonly bbox: Box;
   /**
-   * x and y of: image-left eye, image-right eye, nose, image-left and image-right mouth corner;
-   * left and right as they are once the face is upright.
+   * x and y of the image-left eye, image-right eye, nose, image-left and image-right mouth corner;
+   * left and right are those of the upright face.
    */
   readonly landmarks: [x: number, y: number][];
   /** The detector's confidence, 0 to 1. */
   readonly score: number;
-  /** The clockwise degrees that make the face upright: 0, 90, 180 or 270. */
+  /** The clockwise rotation that makes the face upright: 0, 90, 180 or 270 degrees. */
   readonly rotation: number;
-  /** 512 numbers of length 1; null after `detect`. */
+  /** A unit vector of 512 numbers; null after `detect`. */
   readonly embedding: Float32Array | null;
-  /** How fit for recognition, 0 to 1; null where it was not judged, as by `detect`. */
+  /** Suitability for recognition, 0 to 1; null if not assessed, as by `detect`. */
   readonly quality: number | null;
   readonly qualityParts: QualityParts | null;
-  /** Whether so much of it can be seen that a comparison means something; null: not told. */
+  /** Whether enough of the face is visible for a meaningful comparison; null if unknown. */
   readonly recognizable: boolean | null;
-  /** The quality part that says why it is not recognizable; else null. */
+  /** The quality part that makes it unrecognizable; else null. */
   readonly defect: QualityPart | null;
 
-  constructor(face: Pick<Face, "bbox" | "landmarks" | "score"> & Partial<Judged>) {
+  constructor(face: Pick<Face, "bbox" | "landmarks" | "score"> & Partial<Assessed>) {
     super();
     this.bbox = face.bbox;
     this.landmarks = face.landmarks;
@@ -104,21 +91,21 @@ export class Face extends Result {
   }
 }
 
-type Judged = Pick<
+type Assessed = Pick<
   Face,
   "rotation" | "embedding" | "quality" | "qualityParts" | "recognizable" | "defect"
 >;
 
-/** What all answers say of how they were made. */
+/** The base of all results: how they were made. */
 export class Answer extends Result {
-  /** Who answered. */
+  /** The source that answered. */
   readonly source: Source;
   readonly models: ModelIds;
-  /** True where faces are made up: by the last rung, or by a server of simulated models. */
+  /** Whether faces are made up, by the last fallback or by a server of simulated models. */
   readonly simulated: boolean;
   /** Width and height of the upright photo. */
   readonly imageSize: [width: number, height: number];
-  /** False: faces may be missing, as there are too many, or the photo is too long for its tiles. */
+  /** False: faces may be missing, because of their number or because the photo is too long. */
   readonly complete: boolean;
 
   constructor(answer: AnswerFields) {
@@ -143,7 +130,7 @@ export interface FacesFields extends AnswerFields {
   rotations: Int32Array;
 }
 
-/** The faces of one photo, the largest first, maybe none; iterate over it, or use `faces`. */
+/** The faces of one photo, the largest first; may be empty. Iterate over it, or use `faces`. */
 export class Faces extends Answer implements Iterable<Face> {
   /** [F,4]: x, y, width, height. */
   readonly boxes: Float32Array;
@@ -151,7 +138,7 @@ export class Faces extends Answer implements Iterable<Face> {
   readonly landmarks: Float32Array;
   /** [F], 0 to 1. */
   readonly scores: Float32Array;
-  /** [F]: the clockwise degrees that make each face upright. */
+  /** [F]: the clockwise rotation that makes each face upright, in degrees. */
   readonly rotations: Int32Array;
 
   constructor(fields: FacesFields) {
@@ -199,16 +186,16 @@ export interface AnalysisFields extends FacesFields {
   calibration: Calibration | null;
 }
 
-/** `Faces` with their embeddings and their quality. */
+/** `Faces` with embeddings and quality. */
 export class Analysis extends Faces {
-  /** [F,512], each row of length 1. */
+  /** [F,512]: a unit vector per face. */
   readonly embeddings: Float32Array;
-  /** [F], 0 to 1; null where the source does not judge it. */
+  /** [F], 0 to 1; null if the source doesn't assess it. */
   readonly quality: Float32Array | null;
   readonly qualityParts: QualityParts[] | null;
-  /** [F]: -1 for a recognizable face, else the index in QUALITY_PARTS of why it is not; or null. */
+  /** [F]: -1 for a recognizable face, else the index of its defect in QUALITY_PARTS; or null. */
   readonly gate: Int32Array | null;
-  /** What similarities of these embeddings mean, null where that is not known. */
+  /** The meaning of similarities of these embeddings; null if unknown. */
   readonly calibration: Calibration | null;
 
   constructor(fields: AnalysisFields) {
@@ -221,8 +208,8 @@ export class Analysis extends Faces {
   }
 
   /**
-   * Whether `quality` is a probability: of being recognized, at a false accept rate of 1e-3, beside
-   * a good photo of the same person. Otherwise it only orders faces.
+   * Whether `quality` is a probability: that the face matches a good photo of the same person at a
+   * false accept rate of 1e-3. Otherwise it only ranks faces.
    */
   get qualityCalibrated(): boolean {
     return this.gate !== null;
@@ -247,13 +234,13 @@ export class Analysis extends Faces {
 }
 
 /**
- * The embedding of one face. One that you kept can be made anew from its vector, its `models` and
- * its `calibration`, with a `Face` of what else you kept.
+ * The embedding of one face. To restore a stored one, construct it from its vector, `models` and
+ * `calibration`, with a `Face` of the other stored fields.
  */
 export class Embedding extends Answer {
-  /** 512 numbers of length 1. */
+  /** A unit vector of 512 numbers. */
   readonly vector: Float32Array;
-  /** Where that face is: for an aligned crop, the whole crop. */
+  /** The embedded face; for an aligned crop, its box is the whole crop. */
   readonly face: Face;
   readonly calibration: Calibration | null;
 
@@ -268,7 +255,7 @@ export class Embedding extends Answer {
     this.calibration = embedding.calibration ?? null;
   }
 
-  /** The face's quality; null where it was not judged, as by servers of version 0.1.0. */
+  /** The face's quality; null if not assessed, as by servers of version 0.1.0. */
   get quality(): number | null {
     return this.face.quality;
   }
@@ -277,17 +264,17 @@ export class Embedding extends Answer {
     return this.face.qualityParts;
   }
 
-  /** As of `Face`. */
+  /** See `Face`. */
   get recognizable(): boolean | null {
     return this.face.recognizable;
   }
 
-  /** As of `Face`. */
+  /** See `Face`. */
   get defect(): QualityPart | null {
     return this.face.defect;
   }
 
-  /** As of `Analysis`. */
+  /** See `Analysis`. */
   get qualityCalibrated(): boolean {
     return this.face.recognizable !== null;
   }
@@ -299,33 +286,33 @@ export class Embedding extends Answer {
 
 export type BreakerState = "closed" | "open" | "halfOpen";
 
-/** How one endpoint is, from its own word and from one real inference. */
+/** The health of one server, by its own report and by one real inference. */
 export interface EndpointHealth {
   url: string;
   live: boolean;
   ready: boolean;
-  /** Milliseconds that the inference of a tiny image took, null if it failed. */
+  /** Latency of the inference of a tiny image, in milliseconds; null if it failed. */
   latencyMs: number | null;
-  /** Who answered it, null if it failed. */
+  /** The models that answered it; null if it failed. */
   models: ModelIds | null;
   breaker: BreakerState;
-  /** The first thing that went wrong. */
+  /** The first error. */
   error: AurumError | null;
 }
 
 export interface Health {
-  /** Whether at least one endpoint is live, ready and proven to infer. */
+  /** Whether at least one server is live, ready and answered the inference. */
   ok: boolean;
-  /** The rung that the next call begins with, null if there is none. */
+  /** The source that the next call starts with; null if none is usable. */
   mode: Source | null;
   endpoints: EndpointHealth[];
-  /** The local rung, null where there is none. */
+  /** The local fallback; null if it is off. */
   local: { ready: boolean; models: ModelIds | null; error: AurumError | null } | null;
-  /** Whether made-up answers are allowed as the last rung. */
+  /** Whether made-up answers are allowed as the last fallback. */
   simulated: boolean;
 }
 
-/** An input or output of a model; a size of -1 in `shape` may vary. */
+/** An input or output of a model; -1 in `shape` is a variable size. */
 export interface TensorInfo {
   name: string;
   datatype: string;
@@ -335,11 +322,11 @@ export interface TensorInfo {
 /** One of the server's public models, from Triton's metadata. */
 export interface ModelInfo {
   name: string;
-  /** Empty where the server does not have it. */
+  /** Empty if the server doesn't have the model. */
   versions: string[];
   ready: boolean;
   inputs: TensorInfo[];
   outputs: TensorInfo[];
-  /** The `name@12hex` behind `face_detection` or `face_embedding`; null for the pipelines. */
+  /** The `name@12hex` of `face_detection` or `face_embedding`; null for pipelines. */
   id: string | null;
 }

@@ -1,107 +1,96 @@
-/** The last rung: answers of the right shape that nobody can take for real ones. */
+/** The last source of the fallback chain: plausible answers that are marked as made up. */
 
 import { createHash } from "node:crypto";
 import { imageSize } from "image-size";
-import { EMBEDDING_SIZE, LANDMARKS } from "./contract.js";
+import { ALIGNED_SIZE, EMBEDDING_SIZE, LANDMARKS } from "./contract.js";
 import { withDeadline } from "./deadline.js";
-import { acceptedFormat, refusedFormat } from "./encoded/formats.js";
-import { ACCEPTED, refused, unsupported } from "./encoded/refusal.js";
+import { ACCEPTED, formatOf, refused } from "./encoded/refusal.js";
 import { unwrapped } from "./encoded/text.js";
-import { InvalidRequestError, NoFaceError, UnavailableError } from "./errors.js";
-import { checkOptions, LIMITS } from "./options.js";
-import type { Ask, Rung } from "./rung.js";
-import type { Outputs, Tensor } from "./tensors.js";
+import { NoFaceError, UnavailableError } from "./errors.js";
+import type { InferenceRequest, InferenceSource } from "./inference-source.js";
+import { checkAligned, checkOptions } from "./options.js";
+import { floats, int32s, type Outputs } from "./tensors.js";
 
+const TIMEOUT_MS = 1000;
 const DETECTOR = "simulated_client_detector@000000000001";
 const EMBEDDER = "simulated_client_embedder@000000000001";
-/** Where landmarks lie in a unit square around a face: ArcFace's template over its 112 pixels. */
+/** Landmarks in a unit square around a face: ArcFace's template over its 112 pixels. */
 const TEMPLATE = [0.342, 0.462, 0.657, 0.46, 0.5, 0.64, 0.371, 0.825, 0.632, 0.823];
-const ALIGNED_SIDE = 112;
 
-export class SimulatedRung implements Rung {
+export class SimulatedFallback implements InferenceSource {
   readonly source = "simulated";
   readonly usable = true;
 
-  /** @param maxConfidence the most that a score of an answer may be, 0 to 1 */
+  /** @param maxConfidence the highest score of an answer, 0 to 1 */
   constructor(private readonly maxConfidence: number) {}
 
-  infer(ask: Ask): Promise<Outputs> {
-    return withDeadline(1000, ask.givenUp, async () => this.answer(ask));
+  infer(request: InferenceRequest): Promise<Outputs> {
+    return withDeadline(TIMEOUT_MS, request.signals, async () => this.answer(request));
   }
 
   async close(): Promise<void> {}
 
-  private answer({ image, pipeline, options }: Ask): Outputs {
-    const { aligned, minQuality } = checkOptions(options, LIMITS, pipeline);
-    // Rather than answer as if it had not been asked for.
+  private answer({ image, pipeline, options }: InferenceRequest): Outputs {
+    const { aligned, minQuality } = checkOptions(options, pipeline);
+    // Ignoring the option would return faces that the caller wants left out.
     if (minQuality > 0) {
       throw new UnavailableError(
         `made-up faces have no quality, and minQuality=${minQuality} asks for it`,
       );
     }
-    const [width, height] = uprightSize(image);
+    const size = uprightSize(image);
+    const { width, height } = size;
     const random = generator(image);
-    // The default threshold of the service is not applied, one that the caller asks for is.
+    // The service's default threshold is not applied, but the caller's is.
     const score = Math.fround(this.maxConfidence * (0.5 + 0.5 * random()));
     const found = score >= (options.minConfidence ?? 0);
     const side = Math.min(width, height) * (0.3 + 0.4 * random());
     let box = [(width - side) * random(), (height - side) * random(), side, side];
     if (pipeline === "embed_face" && aligned) {
-      if (width !== ALIGNED_SIDE || height !== ALIGNED_SIDE) {
-        throw new InvalidRequestError(
-          `the image is ${width}x${height}; with aligned=true it must be an aligned crop of ` +
-            `${ALIGNED_SIDE}x${ALIGNED_SIDE} pixels`,
-          { code: "not_aligned" },
-        );
-      }
-      box = [0, 0, ALIGNED_SIDE, ALIGNED_SIDE];
+      checkAligned(size);
+      box = [0, 0, ALIGNED_SIZE, ALIGNED_SIZE];
     } else if (pipeline === "embed_face" && !found) {
-      throw new NoFaceError("a simulated face has less confidence than minConfidence asks for", {
+      throw new NoFaceError("the simulated face has a lower confidence than minConfidence", {
         code: "no_face",
       });
     }
     const faces = pipeline === "embed_face" || found ? 1 : 0;
-    const [x, y, size] = box as [number, number, number];
-    const landmarks = TEMPLATE.map((at, index) => (index % 2 ? y : x) + at * size);
+    const [x, y, scale] = box as [number, number, number];
+    const landmarks = TEMPLATE.map((at, index) => (index % 2 ? y : x) + at * scale);
     const embeds = pipeline !== "detect_faces" && faces === 1;
+    const perFace = (values: number[]) => (faces ? values : []);
     const outputs: Outputs = new Map([
-      ["boxes", floats([faces, 4], box)],
-      ["landmarks", floats([faces, LANDMARKS, 2], landmarks)],
-      ["scores", floats([faces], [score])],
-      ["rotations", { datatype: "INT32", shape: [faces], data: new Int32Array(faces) }],
+      ["boxes", floats([faces, 4], perFace(box))],
+      ["landmarks", floats([faces, LANDMARKS, 2], perFace(landmarks))],
+      ["scores", floats([faces], perFace([score]))],
+      ["rotations", int32s(perFace([0]))],
       ["complete", { datatype: "BOOL", shape: [1], data: [true] }],
-      ["image_size", { datatype: "INT32", shape: [2], data: Int32Array.of(width, height) }],
+      ["image_size", int32s([width, height])],
       ["models", { datatype: "BYTES", shape: [2], data: [DETECTOR, embeds ? EMBEDDER : ""] }],
     ]);
     if (pipeline !== "detect_faces") {
-      outputs.set("embeddings", floats([faces, EMBEDDING_SIZE], unitVector(random)));
-      outputs.set("calibration", floats([0], [])); // their similarity means nothing
+      outputs.set("embeddings", floats([faces, EMBEDDING_SIZE], perFace(unitVector(random))));
+      outputs.set("calibration", floats([0])); // similarities of made-up faces mean nothing
     }
     return outputs;
   }
 }
 
-function floats(shape: number[], values: number[]): Tensor {
-  const data = Float32Array.from(shape[0] === 0 ? [] : values);
-  return { datatype: "FP32", shape, data };
-}
-
-function uprightSize(image: Uint8Array): [width: number, height: number] {
+function uprightSize(image: Uint8Array): { width: number; height: number } {
   const file = unwrapped(image);
-  const other = refusedFormat(file);
-  if (other !== null) throw unsupported(`${other} images`);
-  if (acceptedFormat(file) === null) throw refused(`the bytes are not an image; ${ACCEPTED}`);
+  formatOf(file);
   let size: ReturnType<typeof imageSize>;
   try {
     size = imageSize(file);
   } catch (error) {
     throw refused(`the image is corrupt or truncated; ${ACCEPTED}`, error);
   }
-  // EXIF orientations from 5 on lay the photo on its side.
-  return (size.orientation ?? 1) >= 5 ? [size.height, size.width] : [size.width, size.height];
+  const { width, height, orientation = 1 } = size;
+  // EXIF orientations from 5 on swap width and height.
+  return orientation >= 5 ? { width: height, height: width } : { width, height };
 }
 
-/** Even numbers from 0 to 1, the same for the same bytes: SHA-256 in counter mode. */
+/** Uniform numbers from 0 to 1, the same for the same bytes: SHA-256 in counter mode. */
 function generator(image: Uint8Array): () => number {
   const seed = createHash("sha256").update(image).digest();
   let block = Buffer.alloc(0);
@@ -117,7 +106,7 @@ function generator(image: Uint8Array): () => number {
   };
 }
 
-/** Evenly on the sphere: normal coordinates (Box and Muller 1958), divided by their length. */
+/** A uniform point on the unit sphere: normalized Gaussians (Box and Muller 1958). */
 function unitVector(random: () => number): number[] {
   const vector = Array.from(
     { length: EMBEDDING_SIZE },

@@ -1,5 +1,5 @@
 /**
- * Triton's binary tensor extension: a JSON header, then the tensors' bytes one after the other.
+ * Triton's binary tensor extension: a JSON header, followed by the tensors' bytes.
  * https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
  */
 
@@ -9,7 +9,7 @@ import { ProtocolError } from "./errors.js";
 
 export type TensorData = Float32Array | Int32Array | boolean[] | string[];
 
-/** An output: its elements in row-major order. */
+/** An output tensor; `data` holds its elements in row-major order. */
 export interface Tensor {
   datatype: string;
   shape: number[];
@@ -18,9 +18,18 @@ export interface Tensor {
 
 export type Outputs = Map<string, Tensor>;
 
+export function floats(shape: number[], ...rows: ArrayLike<number>[]): Tensor {
+  const data = Float32Array.from(rows.flatMap((row) => Array.from(row)));
+  return { datatype: "FP32", shape, data };
+}
+
+export function int32s(values: number[]): Tensor {
+  return { datatype: "INT32", shape: [values.length], data: Int32Array.from(values) };
+}
+
 export const HEADER_LENGTH = "inference-header-content-length";
 
-/** The body that sends one encoded image, and how long its JSON header is. */
+/** Build the request body for one encoded image; `headerLength` is that of its JSON header. */
 export function encodeRequest(
   image: Uint8Array,
   parameters: Parameters,
@@ -42,7 +51,7 @@ export function encodeRequest(
   );
   const body = new Uint8Array(header.byteLength + 4 + image.byteLength);
   body.set(header);
-  // An element of BYTES is preceded by its length.
+  // Each BYTES element starts with its length.
   new DataView(body.buffer).setUint32(header.byteLength, image.byteLength, true);
   body.set(image, header.byteLength + 4);
   return { body, headerLength: header.byteLength };
@@ -57,9 +66,9 @@ interface OutputHeader {
 }
 
 /**
- * Read an answer; `headerLength` is undefined where all of it is JSON.
+ * Parse a response; `headerLength` is undefined if all of it is JSON.
  *
- * @throws ProtocolError: it is not what Triton sends.
+ * @throws ProtocolError: it is not a response of Triton.
  */
 export function decodeResponse(body: ArrayBuffer, headerLength: number | undefined): Outputs {
   const outputs: Outputs = new Map();
@@ -68,7 +77,7 @@ export function decodeResponse(body: ArrayBuffer, headerLength: number | undefin
     const { name, datatype, shape } = output;
     const size = output.parameters?.binary_data_size ?? 0;
     if (offset + size > body.byteLength) {
-      throw new ProtocolError(`output '${name}' is cut off`);
+      throw new ProtocolError(`output '${name}' is truncated`);
     }
     const data = output.data
       ? fromJson(datatype, output.data)
@@ -88,10 +97,10 @@ function readHeader(body: ArrayBuffer, length: number): OutputHeader[] {
   try {
     header = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 0, length)));
   } catch (error) {
-    throw new ProtocolError("not an answer of Triton's: no JSON", { cause: error });
+    throw new ProtocolError("not a response of Triton: it is not JSON", { cause: error });
   }
   const outputs = header?.outputs;
-  const sound =
+  const isValid =
     Array.isArray(outputs) &&
     outputs.every(
       (output) =>
@@ -101,7 +110,7 @@ function readHeader(body: ArrayBuffer, length: number): OutputHeader[] {
         output.shape.every((side) => Number.isSafeInteger(side) && side >= 0) &&
         (output.parameters?.binary_data_size ?? 0) >= 0,
     );
-  if (!sound) throw new ProtocolError("not an answer of Triton's: no list of outputs");
+  if (!isValid) throw new ProtocolError("not a response of Triton: it has no list of outputs");
   return outputs;
 }
 
@@ -116,13 +125,13 @@ function fromBytes(name: string, datatype: string, bytes: Uint8Array<ArrayBuffer
   if (datatype === "BYTES") return readStrings(name, bytes);
   if (datatype === "BOOL") return Array.from(bytes, Boolean);
   if (datatype !== "FP32" && datatype !== "INT32") {
-    throw new ProtocolError(`output '${name}' is ${datatype}, which no output of ours is`);
+    throw new ProtocolError(`output '${name}' has the unexpected datatype ${datatype}`);
   }
   const words = readWords(bytes);
   return datatype === "FP32" ? new Float32Array(words) : new Int32Array(words);
 }
 
-/** A copy of little-endian 4-byte words in this machine's byte order, at an aligned address. */
+/** Copy little-endian 4-byte words to an aligned buffer in this machine's byte order. */
 export function readWords(bytes: Uint8Array, swap = endianness() === "BE"): ArrayBuffer {
   const words = new Uint8Array(bytes.byteLength - (bytes.byteLength % 4));
   words.set(bytes.subarray(0, words.byteLength));
@@ -136,7 +145,7 @@ function readStrings(name: string, bytes: Uint8Array): string[] {
   for (let offset = 0; offset < bytes.byteLength; ) {
     const start = offset + 4;
     const end = start <= bytes.byteLength ? start + view.getUint32(offset, true) : Infinity;
-    if (end > bytes.byteLength) throw new ProtocolError(`output '${name}' is cut off`);
+    if (end > bytes.byteLength) throw new ProtocolError(`output '${name}' is truncated`);
     strings.push(new TextDecoder().decode(bytes.subarray(start, end)));
     offset = end;
   }

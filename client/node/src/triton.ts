@@ -7,33 +7,34 @@ import {
   RequestTimeoutError,
   UnavailableError,
 } from "./errors.js";
+import type { InferenceRequest, InferenceSource } from "./inference-source.js";
 import { backoff } from "./retry.js";
-import type { Ask, Rung } from "./rung.js";
 import type { Outputs } from "./tensors.js";
 
-/** The first rung: the Triton servers, in the order of preference. */
-export class TritonRung implements Rung {
+/** The Triton servers, in order of preference: the first source of the fallback chain. */
+export class TritonSource implements InferenceSource {
   readonly source = "triton";
 
   /**
-   * @param endpoints the most preferred first
-   * @param timeoutMs of a call in all, its retries included
+   * @param endpoints the servers, the preferred first
+   * @param timeoutMs total time of a call, retries included
    * @param retries rounds over the endpoints after the first
-   * @param hasNext whether there is a lower rung: then nobody waits for servers that are down
+   * @param hasFallback whether another source follows: then a call doesn't wait for servers that
+   *   are down
    */
   constructor(
     readonly endpoints: readonly Endpoint[],
     private readonly timeoutMs: number,
     private readonly retries: number,
-    private readonly hasNext: boolean,
+    private readonly hasFallback: boolean,
   ) {}
 
   get usable(): boolean {
     return this.endpoints.some((endpoint) => endpoint.usable);
   }
 
-  infer(ask: Ask): Promise<Outputs> {
-    return withDeadline(ask.timeoutMs ?? this.timeoutMs, ask.givenUp, async (deadline) => {
+  infer(request: InferenceRequest): Promise<Outputs> {
+    return withDeadline(request.timeoutMs ?? this.timeoutMs, request.signals, async (deadline) => {
       let failure: AurumError | undefined;
       for (let attempt = 0, round = 0; round <= this.retries; attempt++) {
         const usable = this.endpoints.filter((endpoint) => endpoint.usable);
@@ -43,20 +44,20 @@ export class TritonRung implements Rung {
           // A server that hangs must leave time for the others.
           const share = deadline.leftMs / (usable.length - index);
           try {
-            return await deadline.within(share, (part) => endpoint.infer(ask, part));
+            return await deadline.within(share, (part) => endpoint.infer(request, part));
           } catch (error) {
             if (!isServersFault(error)) throw error;
             const final = round === this.retries || !error.retryable;
-            if (!isRateLimit(error) && (this.hasNext || final)) endpoint.suspect();
+            if (!isRateLimit(error) && (this.hasFallback || final)) endpoint.suspect();
             const late = error instanceof RequestTimeoutError;
-            // Who was too fast until the time was over is told that, and not only that it is over.
+            // Report the rate limit, not the timeout that it led to.
             if (late && isRateLimit(failure)) continue;
             deadline.check(late ? (failure ?? error) : error);
             failure = error;
           }
         }
         if (!failure?.retryable) break;
-        // Who is only too fast waits as long as the call may: the servers are well.
+        // A rate-limited call may use all its time: the servers are healthy.
         if (!isRateLimit(failure)) round++;
       }
       throw failure ?? this.allDown();
@@ -65,7 +66,7 @@ export class TritonRung implements Rung {
 
   private allDown(): UnavailableError {
     const urls = this.endpoints.map((endpoint) => endpoint.url).join(", ");
-    return new UnavailableError(`no server is usable: ${urls} failed, and are being probed`);
+    return new UnavailableError(`no server is usable: ${urls} failed and are being probed`);
   }
 
   async close(): Promise<void> {

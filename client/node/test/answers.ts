@@ -1,11 +1,11 @@
-/** Answers of the service, byte by byte, and servers that give them. */
+/** The service's responses byte by byte, and servers that send them. */
 
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
 const servers: Server[] = [];
 
-/** After each test. */
+/** Close all servers; call this after each test. */
 export function closeServers(): void {
   for (const server of servers.splice(0)) {
     server.closeAllConnections();
@@ -13,7 +13,7 @@ export function closeServers(): void {
   }
 }
 
-/** The address of a server of the test's own. */
+/** Start a server and return its address. */
 export async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener);
   servers.push(server);
@@ -21,7 +21,7 @@ export async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** An answer of the service: outputs as Triton sends them. */
+/** A response with these outputs in Triton's format. */
 export function answer(
   faces: number,
   change: (outputs: Record<string, unknown>[]) => void = () => {},
@@ -60,7 +60,7 @@ export function answer(
   return { header, body: Buffer.concat([header, ...outputs.map(({ data }) => data)]) };
 }
 
-/** The address of a server whose every answer is of two faces. */
+/** The address of a server whose responses all have two faces. */
 export async function answering(change?: (outputs: never[]) => void): Promise<string> {
   const { header, body } = answer(2, change as never);
   return serve((_, response) => {
@@ -68,7 +68,7 @@ export async function answering(change?: (outputs: never[]) => void): Promise<st
   });
 }
 
-/** What the service says of each face: -1 for a recognizable one, or the part that says why not. */
+/** Add the output `gate`: -1 for a recognizable face, else the column of its defect. */
 export const gated =
   (...columns: number[]) =>
   (outputs: Record<string, unknown>[]) => {

@@ -1,10 +1,10 @@
-/** The measurements of docs/design/node.md, small and untimed: what must hold on any machine. */
+/** The benchmarks of docs/design/node.md at small size: checks that hold on any machine. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jobsUnderKills } from "../bench/jobs.js";
 import { killUnderLoad } from "../bench/kill.js";
-import { localRung } from "../bench/local.js";
+import { localFallback } from "../bench/local.js";
 import { sideBySide } from "../bench/throughput.js";
 
 test("kill -9 of tritonserver under load loses nothing", async () => {
@@ -16,7 +16,7 @@ test("kill -9 of tritonserver under load loses nothing", async () => {
   assert.equal(report.ofThoseInFlight.local + report.ofThoseInFlight.triton, 16);
 });
 
-test("jobs under kills of tritonserver and of a worker have one result each", async () => {
+test("each job has one result, even if tritonserver and a worker are killed", async () => {
   const { jobs, results, twice, failed, faceIds } = await jobsUnderKills(60, true);
   assert.deepEqual(
     { jobs, results, twice, failed, faceIds },
@@ -30,8 +30,8 @@ test("jobs under kills of tritonserver and of a worker have one result each", as
   );
 });
 
-test("the local rung can be measured", async () => {
-  for (const { photosASecond, megabytes } of await localRung(4)) {
+test("the local fallback can be measured", async () => {
+  for (const { photosASecond, megabytes } of await localFallback(4)) {
     assert.ok(photosASecond > 0 && megabytes > 0);
   }
 });

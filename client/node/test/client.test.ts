@@ -1,9 +1,10 @@
-/** The client on a real tritonserver: every call, every kind of image, every way to give up. */
+/** The client with a real tritonserver: all calls, kinds of images, and ways to abort. */
 
 import assert from "node:assert/strict";
 import { createReadStream, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { OUTPUTS, type Output } from "../src/contract.js";
 import {
   Analysis,
   AurumError,
@@ -18,7 +19,7 @@ import {
   NoFaceError,
   RequestTimeoutError,
 } from "../src/index.js";
-import { checkOptions, LIMITS } from "../src/options.js";
+import { checkOptions } from "../src/options.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { ASTRONAUT, TritonServer } from "./support.js";
 
@@ -35,7 +36,7 @@ after(async () => {
   await server?.stop();
 });
 
-test("detect, embed and analyze see the same face", async () => {
+test("detect, embed and analyze find the same face", async () => {
   const [faces, embedding, analysis] = await Promise.all([
     client.detect(photo),
     client.embed(photo),
@@ -57,7 +58,7 @@ test("detect, embed and analyze see the same face", async () => {
   }
 });
 
-test("the quality of a face has its parts by name", async () => {
+test("the quality of a face has named parts", async () => {
   const [face] = (await client.analyze(photo)).faces;
   assert.ok(face!.quality! >= 0 && face!.quality! <= 1);
   assert.ok(Math.abs(face!.qualityParts!.confidence - face!.score) < 1e-6);
@@ -66,7 +67,7 @@ test("the quality of a face has its parts by name", async () => {
   assert.ok(Math.abs(face!.qualityParts!.resolution - eyes) < 0.01);
 });
 
-test("embed judges the face as analyze does, and says whether it is recognizable", async () => {
+test("embed assesses the face like analyze does", async () => {
   const [[face], embedding] = await Promise.all([
     client.analyze(photo).then(({ faces }) => faces),
     client.embed(photo),
@@ -77,7 +78,7 @@ test("embed judges the face as analyze does, and says whether it is recognizable
   assert.equal(embedding.defect, null);
 });
 
-test("minQuality leaves out faces, or refuses the one that there is", async () => {
+test("minQuality omits faces, or rejects the only one", async () => {
   assert.equal((await client.analyze(photo, { minQuality: 0.01 })).length, 1);
   const none = await client.analyze(photo, { minQuality: 1 });
   assert.deepEqual([none.length, none.gate, none.qualityCalibrated], [0, null, false]);
@@ -108,7 +109,7 @@ test("a path, a URL, bytes, a Blob, a stream and an ArrayBuffer are the same pho
   }
 });
 
-test("what is no image", async () => {
+test("invalid images are rejected", async () => {
   for (const [image, message] of [
     ["missing.jpg", /missing\.jpg/],
     [7, /an image is a path/],
@@ -154,7 +155,7 @@ test("options reach the server, which checks their ranges", async () => {
   }
 });
 
-test("what the server refuses, the rungs below refuse in its words", async () => {
+test("the fallbacks refuse what the server refuses, with the same messages", async () => {
   for (const options of [
     { minConfidence: 2 },
     { maxFaces: -1 },
@@ -165,7 +166,7 @@ test("what the server refuses, the rungs below refuse in its words", async () =>
   ]) {
     const words = await client.detect(photo, options).catch((error) => error.message);
     assert.throws(
-      () => checkOptions(options, LIMITS, "detect_faces"),
+      () => checkOptions(options, "detect_faces"),
       (error) => {
         assert.equal((error as Error).message, words);
         return error instanceof InvalidRequestError;
@@ -173,17 +174,14 @@ test("what the server refuses, the rungs below refuse in its words", async () =>
     );
   }
   for (const options of [{ detectionSize: 2560, tiles: 16, orientation: "exif" as const }]) {
-    checkOptions(options, LIMITS, "detect_faces");
+    checkOptions(options, "detect_faces");
     assert.equal((await client.detect(GRAY_PNG, options)).length, 0);
   }
   const text = { refine: "yes" as unknown as boolean };
-  assert.throws(
-    () => checkOptions(text, LIMITS, "detect_faces"),
-    /refine=yes: must be true or false/,
-  );
+  assert.throws(() => checkOptions(text, "detect_faces"), /refine=yes: must be true or false/);
 });
 
-test("a photo without a face: none to detect, an error to embed", async () => {
+test("a photo without a face: detect finds none, embed rejects", async () => {
   const faces = await client.detect(GRAY_PNG);
   assert.equal(faces.length, 0);
   assert.deepEqual(faces.faces, []);
@@ -193,7 +191,7 @@ test("a photo without a face: none to detect, an error to embed", async () => {
   await assert.rejects(client.embed(GRAY_PNG), NoFaceError);
 });
 
-test("an aligned crop is embedded as it is", async () => {
+test("an aligned crop is embedded without detection", async () => {
   const { face, models } = await client.embed(GRAY_PNG, { aligned: true });
   assert.deepEqual(face.bbox, { x: 0, y: 0, width: 112, height: 112 });
   assert.equal(face.score, 1);
@@ -201,7 +199,7 @@ test("an aligned crop is embedded as it is", async () => {
   await assert.rejects(client.embed(photo, { aligned: true }), { code: "not_aligned" });
 });
 
-test("compare: a face with itself, and what does not compare", async () => {
+test("compare: a face with itself, and pairs that can't be compared", async () => {
   const same = await client.compare(photo, ASTRONAUT);
   assert.ok(same.similarity > 0.9999);
   assert.equal(same.far, 1e-4);
@@ -221,7 +219,7 @@ test("compare: a face with itself, and what does not compare", async () => {
   assert.throws(() => Comparison.between(same.a, other), ModelMismatchError);
 });
 
-test("analyzeMany keeps the order, and an image's failure its own", async () => {
+test("analyzeMany keeps the order, and a failed image doesn't affect the others", async () => {
   const images = [photo, GRAY_PNG, Buffer.from("no"), ASTRONAUT, "missing.jpg"];
   const progress: string[] = [];
   const answers = await client.analyzeMany(images, {
@@ -243,7 +241,7 @@ test("analyzeMany keeps the order, and an image's failure its own", async () => 
   );
 });
 
-test("calls end when their caller, or their time, says so", async () => {
+test("calls end when they are aborted or time out", async () => {
   const already = AbortSignal.abort();
   await assert.rejects(client.detect(photo, { signal: already }), { name: "AbortError" });
   const controller = new AbortController();
@@ -253,10 +251,10 @@ test("calls end when their caller, or their time, says so", async () => {
   await assert.rejects(call, (error) => error === reason);
   await assert.rejects(client.detect(photo, { timeoutMs: 0.5 }), RequestTimeoutError);
   await assert.rejects(client.detect(photo, { timeoutMs: -1 }), RangeError);
-  assert.equal((await client.detect(photo)).length, 1); // none of it hurt the others
+  assert.equal((await client.detect(photo)).length, 1); // the client still works
 });
 
-test("health and models tell who is there", async () => {
+test("health and models describe the server", async () => {
   const health = await client.health();
   const [endpoint] = health.endpoints;
   assert.equal(health.ok, true);
@@ -270,12 +268,21 @@ test("health and models tell who is there", async () => {
     ["face_detection", "face_embedding", "detect_faces", "embed_face", "analyze_faces"],
   );
   assert.ok(models.every((model) => model.ready && model.outputs.length > 0));
+  for (const { name, datatype, shape } of models.find(({ name }) => name === "analyze_faces")!
+    .outputs) {
+    const [type, ...sides]: Output = OUTPUTS[name as keyof typeof OUTPUTS];
+    assert.equal(datatype, type, name);
+    const declared = sides.map((side) => (typeof side === "number" ? side : -1));
+    // The server may declare a fixed size where the contract allows any.
+    const fits = shape.every((side, i) => side === declared[i] || declared[i] === -1);
+    assert.ok(fits && shape.length === declared.length, `${name}: ${shape}`);
+  }
   const analysis = await client.analyze(photo);
   assert.equal(models[0]!.id, analysis.models.detector);
   assert.equal(models[1]!.id, analysis.models.embedder);
 });
 
-test("a client that is closed ends its calls, and takes no more", async () => {
+test("closing a client rejects its pending and later calls", async () => {
   const closing = new FaceClient({ urls: server.facts.url });
   const call = closing.analyzeMany(Array(20).fill(photo));
   await new Promise((resolve) => setTimeout(resolve, 30));
@@ -297,7 +304,7 @@ test("a hundred mixed requests, a quarter of them bad", async () => {
   }
 });
 
-test("a misspelt option is an error that names it and all there are", async () => {
+test("a misspelt option is an error that names it and lists the valid ones", async () => {
   const wrong: [object, RegExp][] = [
     [{ timeoutMS: 5 }, /FaceClient has no option 'timeoutMS'; known: urls, timeoutMs,/],
     [{ breaker: { volume: 5 } }, /breaker has no option 'volume'/],

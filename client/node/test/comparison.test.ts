@@ -1,4 +1,4 @@
-/** What follows from two embeddings, and from what is known of their faces. */
+/** Comparison of embeddings: decisions, reasons and gates. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,7 +27,7 @@ const dark = {
   qualityParts: parts({ exposure: 0.25 }),
 } as const;
 
-/** An embedding at this cosine to the one at 1. */
+/** An embedding with this cosine to the one at 1. */
 function at(cosine: number, face: Partial<Face> = {}, known: Calibration | null = calibration) {
   const vector = new Float32Array(512);
   vector.set([cosine, Math.sqrt(1 - cosine ** 2)]);
@@ -48,16 +48,20 @@ function compare(a: Embedding, b: Embedding, options: CompareOptions = {}) {
 }
 
 test("the false accept rate is 1e-4 unless another is asked for", () => {
-  const judged = { gated: true, reason: null };
+  const certain = { gated: true, reason: null };
   const [one, near, far] = [at(1, fit), at(0.45, fit), at(0.35, fit)];
   assert.equal(Comparison.between(one, near).far, 1e-4);
   assert.equal(Comparison.between(one, near).threshold, calibration.threshold(1e-4));
-  assert.deepEqual(compare(one, near), { decision: "match", match: true, ...judged });
-  assert.deepEqual(compare(one, far), { decision: "no match", match: false, ...judged });
-  assert.deepEqual(compare(one, far, { far: 1e-3 }), { decision: "match", match: true, ...judged });
+  assert.deepEqual(compare(one, near), { decision: "match", match: true, ...certain });
+  assert.deepEqual(compare(one, far), { decision: "no match", match: false, ...certain });
+  assert.deepEqual(compare(one, far, { far: 1e-3 }), {
+    decision: "match",
+    match: true,
+    ...certain,
+  });
 });
 
-test("no face that is not recognizable matches, not even itself", () => {
+test("an unrecognizable face never matches, not even itself", () => {
   const undecided = { decision: "not recognizable", match: null, gated: true };
   const first = "first photo: sharpness 0.212";
   const second = "second photo: exposure 0.25";
@@ -65,18 +69,18 @@ test("no face that is not recognizable matches, not even itself", () => {
   assert.deepEqual(compare(at(1, fit), at(1, dark)), { ...undecided, reason: second });
   const reason = `${first}; ${second}`;
   assert.deepEqual(compare(at(1, blurred), at(1, dark)), { ...undecided, reason });
-  const spoilt = Comparison.between(at(1, blurred), at(0.5, fit));
-  assert.equal(spoilt.probability, null);
-  assert.equal(spoilt.threshold, calibration.threshold(1e-4));
-  assert.ok(Math.abs(spoilt.similarity - 0.5) < 1e-6);
+  const poor = Comparison.between(at(1, blurred), at(0.5, fit));
+  assert.equal(poor.probability, null);
+  assert.equal(poor.threshold, calibration.threshold(1e-4));
+  assert.ok(Math.abs(poor.similarity - 0.5) < 1e-6);
 });
 
-test("what was kept without its gate compares, and says that it is not gated", () => {
+test("an embedding stored without its gate can be compared, and the result is not gated", () => {
   const ungated = { gated: false, reason: null };
   assert.deepEqual(compare(at(1), at(1, fit)), { decision: "match", match: true, ...ungated });
   assert.deepEqual(compare(at(1), at(0)), { decision: "no match", match: false, ...ungated });
-  // One of both is known, and enough.
-  const reason = "second photo: not told why";
+  // One unrecognizable face is enough.
+  const reason = "second photo: reason unknown";
   assert.deepEqual(compare(at(1), at(1, { recognizable: false })), {
     decision: "not recognizable",
     match: null,
@@ -87,7 +91,7 @@ test("what was kept without its gate compares, and says that it is not gated", (
   assert.equal(nameless.reason, "first photo: noise");
 });
 
-test("without a calibration there is no decision, but that a face is not recognizable", () => {
+test("without a calibration the only decision is that a face is not recognizable", () => {
   const unknown = { decision: "uncalibrated", match: null, gated: true, reason: null };
   assert.deepEqual(compare(at(1, fit, null), at(1, fit)), unknown);
   assert.equal(compare(at(1, fit, null), at(1, dark)).decision, "not recognizable");
@@ -95,7 +99,7 @@ test("without a calibration there is no decision, but that a face is not recogni
   assert.deepEqual([threshold, probability], [null, null]);
 });
 
-test("a comparison as JSON has its decision, and how each face was judged", () => {
+test("a comparison as JSON has its decision and the assessment of each face", () => {
   const json = JSON.parse(JSON.stringify(Comparison.between(at(1, blurred), at(1))));
   assert.equal(json.decision, "not recognizable");
   assert.equal(json.reason, "first photo: sharpness 0.212");

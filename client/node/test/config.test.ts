@@ -1,11 +1,20 @@
-/** What the environment and the constructor take, and what they refuse. */
+/** Options from the environment and the constructor, valid and invalid. */
 
 import assert from "node:assert/strict";
+import type { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { Calibration, FaceClient, type FaceClientOptions, optionsFromEnv } from "../src/index.js";
+import {
+  Calibration,
+  FaceClient,
+  type FaceClientOptions,
+  type FallbackEvents,
+  type LadderEvents,
+  optionsFromEnv,
+} from "../src/index.js";
+import { GRAY_PNG } from "../src/probe.js";
 import { backoff } from "../src/retry.js";
 
-test("an empty environment is the defaults: real ML alone", async () => {
+test("an empty environment means the defaults: real ML only", async () => {
   for (const environment of [{}, { AURUM_TRITON_URL: "", USE_REAL_ML: " " }]) {
     const options = optionsFromEnv(environment);
     assert.equal(options.local, undefined);
@@ -14,6 +23,17 @@ test("an empty environment is the defaults: real ML alone", async () => {
     assert.equal(client.mode, "triton");
     await client.close();
   }
+});
+
+test("the deprecated type LadderEvents still describes the events", async () => {
+  const client = new FaceClient({ useRealMl: false, simulated: {} });
+  const events: EventEmitter<LadderEvents> = client.events;
+  const seen: LadderEvents["answer"][0][] = [];
+  events.on("answer", (answer) => seen.push(answer));
+  await client.detect(GRAY_PNG);
+  const [answer]: FallbackEvents["answer"][0][] = seen;
+  assert.equal(answer!.source, "simulated");
+  await client.close();
 });
 
 test("every variable has its effect", () => {
@@ -60,7 +80,7 @@ test("every variable has its effect", () => {
   });
 });
 
-test("a wrong variable is named, with what is allowed", () => {
+test("an invalid variable is named, with the allowed values", () => {
   for (const [name, value] of [
     ["ML_SERVICE_TIMEOUT", "0"],
     ["ML_SERVICE_TIMEOUT", "10s"],
@@ -78,7 +98,7 @@ test("a wrong variable is named, with what is allowed", () => {
   }
 });
 
-test("wrong options are RangeErrors", () => {
+test("invalid options throw RangeError", () => {
   const wrong: FaceClientOptions[] = [
     { urls: "ftp://host" },
     { urls: "http://" },
@@ -97,7 +117,7 @@ test("wrong options are RangeErrors", () => {
   }
 });
 
-test("waits grow, and are drawn from zero on", () => {
+test("backoff grows, and starts at zero", () => {
   const most = [0, 1, 2, 10].map((attempt) => backoff(attempt, () => 1));
   assert.deepEqual(most, [100, 200, 400, 2000]);
   assert.equal(
@@ -106,7 +126,7 @@ test("waits grow, and are drawn from zero on", () => {
   );
 });
 
-test("a calibration tells thresholds and probabilities", () => {
+test("a calibration gives thresholds and probabilities", () => {
   const calibration = Calibration.fromRow([0.2, 0.3, 0.4, 20, -6, 0.5]);
   assert.deepEqual(
     [1e-2, 1e-3, 1e-4].map((far) => calibration.threshold(far as 1e-2)),

@@ -1,4 +1,4 @@
-/** What the local rung decodes and refuses, beside the service's own code. */
+/** Decoding in the local fallback, compared with the service's own code. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -23,11 +23,12 @@ interface Decoded {
   data: Buffer;
 }
 
-/** All files of the service's own tests, with what it makes of the good ones. */
+/** The image files of the service's own tests. */
 function files(kind: "good" | "bad"): Record<string, Buffer> {
   const script = `
-import base64, json
-from tests import images
+import base64, json, sys
+sys.path.append("tests/support")
+import images
 files = images.${kind}()
 print(json.dumps({name: base64.b64encode(file[0]).decode() for name, file in files.items()}))`;
   const all = JSON.parse(python(script, "").toString()) as Record<string, string>;
@@ -36,7 +37,7 @@ print(json.dumps({name: base64.b64encode(file[0]).decode() for name, file in fil
   );
 }
 
-/** What aurum.imaging.decoding.decode makes of photos: pixels, or why not. */
+/** The pixels that the service decodes of each photo, or the reason of its refusal. */
 function service(photos: Buffer[]): (Decoded | string)[] {
   const script = `
 import base64, json, sys
@@ -60,7 +61,7 @@ for text in json.load(sys.stdin):
     );
 }
 
-/** How far pixels are from the service's: on average, and where most. */
+/** The mean and largest difference from the service's pixels. */
 function difference(got: Buffer | Uint8Array, want: Buffer): { mean: number; most: number } {
   assert.equal(got.length, want.length);
   let [sum, most] = [0, 0];
@@ -72,7 +73,7 @@ function difference(got: Buffer | Uint8Array, want: Buffer): { mean: number; mos
   return { mean: sum / want.length, most };
 }
 
-test("what the service decodes is decoded to its pixels, or left to it", async () => {
+test("photos that the service decodes give the same pixels, or are left to it", async () => {
   const good = files("good");
   const wanted = service(Object.values(good));
   for (const [index, [name, file]] of Object.entries(good).entries()) {
@@ -81,14 +82,14 @@ test("what the service decodes is decoded to its pixels, or left to it", async (
     if (name.startsWith("heic")) {
       await assert.rejects(decoded(file), (error) => {
         assert.match((error as Error).message, /HEIC photos can't be decoded here.*HEVC/);
-        return error instanceof UnavailableError; // the photo is fine, so it is not at fault
+        return error instanceof UnavailableError; // not InvalidImageError: the photo is fine
       });
       continue;
     }
     const got = await decoded(file);
     assert.deepEqual([got.width, got.height], [want.width, want.height], name);
     const { mean, most } = difference(got.data, want.data);
-    // Other decoders of AV1 enlarge colours otherwise, and libvips knows another CMYK.
+    // AV1 decoders upsample colors differently, and libvips converts CMYK differently.
     if (name.startsWith("avif")) assert.ok(mean < 1, `${name}: ${mean}`);
     else if (name.includes("cmyk")) assert.ok(mean < 30, `${name}: ${mean}`);
     else assert.ok(most <= 1, `${name}: ${most}`);
@@ -96,15 +97,15 @@ test("what the service decodes is decoded to its pixels, or left to it", async (
 });
 
 const ORDINARY = /^the (\w+ )?image is corrupt or truncated/;
-/** Chance bits that still are a picture, to the decoder that sharp brings. */
+/** Random bits that sharp's decoder still accepts as a picture. */
 const UNSEEN = ["damaged jpeg cmyk entropy data"];
 
-test("what the service refuses is refused in its words", async () => {
+test("photos that the service refuses are refused with the same messages", async () => {
   const bad = Object.entries(files("bad")).filter(([name]) => !UNSEEN.includes(name));
   const reasons = service(bad.map(([, file]) => file));
   for (const [index, [name, file]] of bad.entries()) {
     const reason = reasons[index] as string;
-    if (name.includes("heic") && ORDINARY.test(reason)) continue; // only its decoder could tell
+    if (name.includes("heic") && ORDINARY.test(reason)) continue; // only a HEIC decoder notices
     await assert.rejects(decoded(file), (error) => {
       assert.ok(error instanceof InvalidImageError, `${name}: ${error}`);
       assert.equal(error.code, "invalid_image");
@@ -115,7 +116,7 @@ test("what the service refuses is refused in its words", async () => {
   }
 });
 
-test("each limit is the one of its kind, and named", async () => {
+test("each limit applies to its kind of photo, and messages name it", async () => {
   const png = await sharp(photo).png().toBuffer();
   const text = Buffer.from(photo.toString("base64"));
   const cases: [Buffer, object, RegExp | null][] = [
@@ -138,7 +139,7 @@ test("each limit is the one of its kind, and named", async () => {
   }
 });
 
-test("a JPEG may lack its end marker, and nothing more", async () => {
+test("a JPEG may lack its end marker, but nothing more", async () => {
   for (const file of [
     photo,
     await sharp(photo).jpeg({ progressive: true }).toBuffer(),
@@ -154,12 +155,12 @@ test("a JPEG may lack its end marker, and nothing more", async () => {
   }
 });
 
-test("a JPEG that was cut off is damaged, also where an end marker was put behind it", async () => {
+test("a truncated JPEG is damaged, even with an end marker appended", async () => {
   const half = Buffer.concat([photo.subarray(0, photo.length / 2), Buffer.from([0xff, 0xd9])]);
   await assert.rejects(decoded(half), { message: ORDINARY });
 });
 
-test("EXIF turns a PNG wherever it stands, and an AVIF never twice", async () => {
+test("EXIF rotates a PNG wherever the chunk is, and never rotates an AVIF twice", async () => {
   const base = sharp(photo).resize(90, 60, { fit: "fill" });
   const png = await base.clone().withMetadata({ orientation: 6 }).png().toBuffer();
   const want = await decoded(png);
@@ -174,12 +175,12 @@ test("EXIF turns a PNG wherever it stands, and an AVIF never twice", async () =>
   const turned = await decoded(avif);
   assert.deepEqual([turned.width, turned.height], [60, 90]);
   const straight = Buffer.from(avif);
-  straight[straight.indexOf("irot") + 4] = 0; // now its EXIF alone says that it is turned
+  straight[straight.indexOf("irot") + 4] = 0; // now only its EXIF has the rotation
   const stored = await decoded(straight);
   assert.deepEqual([stored.width, stored.height], [90, 60]);
 });
 
-test("what is not animated may have the letters of it in its pixels", async () => {
+test("a PNG with the letters acTL in its pixels is not animated", async () => {
   const pixels = Buffer.alloc(60 * 60 * 3, "acTL\xff\0\0");
   const raw = { raw: { width: 60, height: 60, channels: 3 as const } };
   const png = await sharp(pixels, raw).png({ compressionLevel: 0 }).toBuffer();
@@ -187,7 +188,7 @@ test("what is not animated may have the letters of it in its pixels", async () =
   assert.equal((await decoded(png)).width, 60);
 });
 
-test("containers of other things, and films, are named", async () => {
+test("messages name other containers and image sequences", async () => {
   const box = (name: string, content: string) => {
     const size = Buffer.alloc(4);
     size.writeUInt32BE(8 + content.length);

@@ -1,4 +1,4 @@
-/** Hostile photos and texts cost no more than in proportion to their size, in all code of ours. */
+/** The cost of malicious photos and texts is at most linear in their size. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { chunk } from "../src/encoded/chunk.js";
 import { fromText, unwrapped } from "../src/encoded/text.js";
 import { AurumError } from "../src/errors.js";
 import { decode } from "../src/local/decode.js";
-import { SimulatedRung } from "../src/simulated.js";
+import { SimulatedFallback } from "../src/simulated.js";
 import { imageOf } from "../src/worker/job.js";
 
 const LIMITS = {
@@ -19,11 +19,11 @@ const LIMITS = {
 };
 const SIZE = 1_000_000;
 const MOST_TIMES = 6;
-/** Below it a measurement is noise: the clock's, the collector's, the compiler's. */
-const FLOOR_MS = 60;
-/** Of processor time, of the larger: 230 ms is the most that one took when this was written. */
+/** Shorter measurements are noise of the clock, garbage collector and compiler. */
+const NOISE_MS = 60;
+/** Limit of the larger one's CPU time; the most was 230 ms when this was written. */
 const BUDGET_MS = 2_000;
-/** In all, of this process, with all that it loads. */
+/** Limit of the resident memory of this process. */
 const MEMORY_KB = 900_000;
 
 const gray = { create: { width: 16, height: 16, channels: 3 as const, background: "gray" } };
@@ -33,7 +33,7 @@ const text = (value: string) => Buffer.from(value, "latin1");
 
 type Shape = (size: number) => Buffer | Promise<Buffer>;
 
-/** A JPEG's marker and its content. */
+/** A JPEG segment: marker, length and content. */
 function segment(code: number, content: string): Buffer {
   const head = Buffer.from([0xff, code, 0, 0]);
   head.writeUInt16BE(content.length + 2, 2);
@@ -48,11 +48,11 @@ async function jpeg(more: Buffer, behind = false): Promise<Buffer> {
 
 async function png(more: Buffer, behind = false): Promise<Buffer> {
   const file = await sharp(gray).png().toBuffer();
-  const at = behind ? file.indexOf("IEND") - 4 : 33; // 33: behind IHDR
+  const at = behind ? file.indexOf("IEND") - 4 : 33; // 33: after IHDR
   return Buffer.concat([file.subarray(0, at), more, file.subarray(at)]);
 }
 
-/** A chunk whose text unpacks to four megabytes. */
+/** Data that unpacks to four megabytes. */
 const BOMB = deflateSync(Buffer.alloc(4_000_000, 97));
 const packed = (kind: string, head: string, data = BOMB) =>
   chunk(kind, Buffer.concat([text(head), data]));
@@ -88,7 +88,7 @@ function box(name: string, content: Buffer): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** An AVIF with `more` in the box of its metadata, or before that. */
+/** An AVIF with `more` inside its metadata box, or before it. */
 async function avif(more: Buffer, inside: boolean): Promise<Buffer> {
   const file = await sharp({ create: { ...gray.create, width: 64, height: 64 } })
     .avif()
@@ -152,7 +152,7 @@ const TEXTS: Record<string, (size: number) => string> = {
   "no Latin": (size) => "\u0100".repeat(size),
 };
 
-/** Milliseconds of processor time that `work` takes; a refusal is an answer, too. */
+/** The CPU time of `work` in milliseconds; a refusal counts as an answer. */
 async function cost(work: () => unknown): Promise<number> {
   const before = process.cpuUsage();
   try {
@@ -165,16 +165,16 @@ async function cost(work: () => unknown): Promise<number> {
 }
 
 async function isLinear(small: () => unknown, large: () => unknown): Promise<void> {
-  await cost(small); // compiles, and loads
+  await cost(small); // warm-up
   const [once, fourfold] = [await cost(small), await cost(large)];
   assert.ok(fourfold < BUDGET_MS, `${fourfold} ms`);
-  const most = MOST_TIMES * Math.max(once, FLOOR_MS);
+  const most = MOST_TIMES * Math.max(once, NOISE_MS);
   assert.ok(fourfold <= most, `${once} ms, and ${fourfold} ms for four times as much`);
 }
 
-const simulated = new SimulatedRung(0.5);
+const simulated = new SimulatedFallback(0.5);
 const answer = (image: Buffer) =>
-  simulated.infer({ image, pipeline: "detect_faces", options: {}, givenUp: [] });
+  simulated.infer({ image, pipeline: "detect_faces", options: {}, signals: [] });
 
 for (const [name, shape] of Object.entries(PHOTOS)) {
   test(`photo: ${name}`, async () => {
@@ -205,7 +205,7 @@ for (const [name, shape] of Object.entries(TEXTS)) {
   });
 }
 
-test("none of them took much memory: what is packed beside pixels is not unpacked", () => {
+test("memory stays small: packed data other than pixels is not unpacked", () => {
   const { maxRSS } = process.resourceUsage();
   assert.ok(maxRSS < MEMORY_KB, `${maxRSS} kB`);
 });

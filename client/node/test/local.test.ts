@@ -1,10 +1,10 @@
-/** The local rung's own parts, where photos alone would not show a mistake. */
+/** Parts of the local fallback whose errors photos alone would not show. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import sharp from "sharp";
-import { align, cutForSecondLook, mapBack, similarity, TEMPLATE } from "../src/local/align.js";
+import { align, cutForRefiner, mapBack, similarity, TEMPLATE } from "../src/local/align.js";
 import { decode } from "../src/local/decode.js";
 import { type Candidate, selectFaces } from "../src/local/faces.js";
 import { fit, letterbox } from "../src/local/letterbox.js";
@@ -21,7 +21,7 @@ const decoded = (bytes: Buffer) =>
     maxJpegPixels: 5e7,
   });
 
-/** What OpenCV makes of raw RGB pixels; `code` gets `photo` and sets `result`. */
+/** The result of OpenCV for raw RGB pixels; `code` reads `photo` and sets `result`. */
 function opencv({ width, height, data }: Photo, code: string): Uint8Array {
   const script = `
 import sys, numpy as np, cv2
@@ -36,7 +36,7 @@ function largest(a: Uint8Array, b: Uint8Array): number {
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 }
 
-test("resizing is OpenCV's", async () => {
+test("resizing equals OpenCV's", async () => {
   const image = await decoded(photo);
   for (const [width, height] of [
     [320, 320],
@@ -64,7 +64,7 @@ test("resizing is OpenCV's", async () => {
   }
 });
 
-test("warping is OpenCV's, also beyond the border", async () => {
+test("warping equals OpenCV's, even beyond the border", async () => {
   const image = await decoded(photo);
   for (const matrix of [
     [0.8, 0.3, -40.3, -0.3, 0.8, 10.7],
@@ -77,7 +77,7 @@ test("warping is OpenCV's, also beyond the border", async () => {
   }
 });
 
-test("crops are the service's, large faces and degenerate ones too", async () => {
+test("crops equal the service's, for large and degenerate faces, too", async () => {
   const image = await decoded(photo);
   const cases: Candidate[] = [
     {
@@ -85,7 +85,7 @@ test("crops are the service's, large faces and degenerate ones too", async () =>
       landmarks: [202, 114, 247, 110, 225, 145, 206, 165, 247, 160],
       score: 1,
     },
-    // more than twice the crop's size, and reaching past the border
+    // more than twice the crop's size, and beyond the border
     {
       box: [-40, -40, 600, 600],
       landmarks: [90, 170, 420, 160, 260, 330, 120, 420, 400, 410],
@@ -111,16 +111,16 @@ result = ${call}`,
       );
     const crop = want("align(photo, boxes, points)[0]");
     assert.ok(largest(align(image, face).data, crop) <= 1, JSON.stringify(face.box));
-    const again = cutForSecondLook(image, face);
+    const again = cutForRefiner(image, face);
     const wanted = want("cut_for_second_look(photo, boxes, points)[0][0]");
     assert.ok(largest(again.crop.data, wanted) <= 1, JSON.stringify(face.box));
   }
 });
 
-test("points of a second look come back to where they are in the photo", () => {
+test("points of the refiner's crop map back to the photo", () => {
   const photo = { width: 1, height: 1, data: new Uint8Array(3) };
   const turned = [30, 120, 31, 85, 10, 101, -10, 117, -10, 89]; // onto its side
-  const { matrix } = cutForSecondLook(photo, { box: [0, 0, 9, 9], landmarks: turned, score: 1 });
+  const { matrix } = cutForRefiner(photo, { box: [0, 0, 9, 9], landmarks: turned, score: 1 });
   const [a, b, c, d, e, f] = matrix;
   const there = [a * 30 + b * 120 + c, d * 30 + e * 120 + f, 0, 0];
   const [x, y] = mapBack(there, matrix);
@@ -135,7 +135,7 @@ test("the similarity of the template is the identity", () => {
   assert.equal(similarity(Array(10).fill(3)), null);
 });
 
-test("a letterbox shrinks what is large, enlarges what is small, and pads right and below", () => {
+test("letterboxing shrinks large photos, enlarges small ones, and pads right and bottom", () => {
   const gray = (width: number, height: number): Photo => {
     return { width, height, data: new Uint8Array(width * height * 3).fill(200) };
   };
@@ -151,7 +151,7 @@ test("a letterbox shrinks what is large, enlarges what is small, and pads right 
   assert.deepEqual([padded.planes[32], padded.planes[33], padded.planes[64 * 20]], [200, 0, 0]);
 });
 
-test("NMS keeps the best of those that overlap; what is no number is no face", () => {
+test("NMS keeps the best of overlapping faces, and drops invalid numbers", () => {
   const at = (x: number, side: number, score: number): Candidate => ({
     box: [x, 0, side, side],
     landmarks: Array(10).fill(x),
@@ -160,9 +160,9 @@ test("NMS keeps the best of those that overlap; what is no number is no face", (
   const faces = selectFaces(
     [
       at(0, 100, 0.7),
-      at(10, 100, 0.9), // covers the first
+      at(10, 100, 0.9), // overlaps the first
       at(300, 200, 0.8), // larger
-      at(600, 50, 0.59), // too unsure
+      at(600, 50, 0.59), // too low a score
       at(700, 50, Number.NaN),
       { ...at(800, 50, 0.9), box: [800, 0, Number.POSITIVE_INFINITY, 50] },
       { ...at(900, 50, 0.9), box: [900, 0, 0, 50] },

@@ -1,26 +1,26 @@
-/** What the local rung decides of looks and faces, beside the service's own modules. */
+/** Detection passes and face selection of the local fallback, compared with the service's. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  bestReadings,
+  bestRotations,
   type Candidate,
-  type Found,
+  type DetectedFace,
+  guaranteed,
   isComplete,
   largestFirst,
-  promised,
+  type Rotation,
   selectFaces,
-  type Turn,
   withoutFragments,
 } from "../src/local/faces.js";
-import { look, Picture, turned } from "../src/local/look.js";
+import { look, Picture, rotate } from "../src/local/look.js";
 import { Looks } from "../src/local/looks.js";
 import type { Photo } from "../src/local/photo.js";
 import { plan, type View } from "../src/local/views.js";
-import type { Checked } from "../src/options.js";
+import type { CheckedOptions } from "../src/options.js";
 import { python } from "./support.js";
 
-/** What a script of Python's makes of `given`, both as JSON. */
+/** The result of a Python script for `given`, both as JSON. */
 function service<T>(script: string, given: unknown): T {
   const whole = `
 import json, sys, numpy as np
@@ -40,7 +40,7 @@ print(json.dumps(result))`;
   return JSON.parse(python(whole, JSON.stringify(given)).toString());
 }
 
-/** Even numbers from 0 to 1, the same each time (Lehmer 1951). */
+/** Reproducible uniform numbers from 0 to 1 (Lehmer 1951). */
 function numbers(seed: number): () => number {
   let state = seed;
   return () => {
@@ -49,10 +49,10 @@ function numbers(seed: number): () => number {
   };
 }
 
-/** Crowds of boxes of many sizes, whose landmarks scatter about where a face has them. */
-function crowd(count: number, seed: number): Found[] {
+/** Boxes of many sizes, with landmarks scattered around those of a face. */
+function crowd(count: number, seed: number): DetectedFace[] {
   const random = numbers(seed);
-  const turns: Turn[] = [0, 90, 180, 270];
+  const turns: Rotation[] = [0, 90, 180, 270];
   return Array.from({ length: count }, () => {
     const side = 20 * 2 ** (5 * random());
     const at = () => Math.fround(Math.floor(4 * random()) * 150 + 40 * random());
@@ -66,7 +66,7 @@ function crowd(count: number, seed: number): Found[] {
   });
 }
 
-function alike(got: Partial<Found>[], want: Found[]) {
+function alike(got: Partial<DetectedFace>[], want: DetectedFace[]) {
   assert.ok(want.length > 0);
   assert.equal(got.length, want.length);
   for (const [i, { box, landmarks, score }] of want.entries()) {
@@ -77,7 +77,7 @@ function alike(got: Partial<Found>[], want: Found[]) {
   }
 }
 
-test("the looks at photos of any shape are the service's", () => {
+test("the passes over photos of any shape equal the service's", () => {
   const sizes = [
     ...[1, 31, 200, 320, 512, 513, 641, 900, 1400, 1409, 3000, 8000].map((side) => [side, side]),
     ...[
@@ -104,29 +104,29 @@ for width, height, size, tiles in given:
     planned = views.plan((width, height), size, tiles)
     result.append([listed(planned), listed(planned.turned(90, 0.5)), listed(planned.turned(270, 1.0))])`;
   const want = service<unknown[]>(script, cases);
-  const view = ({ place: { left, top, right, bottom }, longSide, turn }: View) => {
-    return [left, top, right, bottom, longSide, turn];
+  const view = ({ place: { left, top, right, bottom }, longSide, rotation }: View) => {
+    return [left, top, right, bottom, longSide, rotation];
   };
   for (const [i, one] of cases.entries()) {
     const planned = plan(...one);
-    const got = [planned, planned.turned(90, 0.5), planned.turned(270, 1)].map(
+    const got = [planned, planned.rotated(90, 0.5), planned.rotated(270, 1)].map(
       ({ complete, levels, work }) => [complete, levels.map((level) => level.map(view)), work],
     );
     assert.deepEqual(got, want[i], String(one));
   }
 });
 
-test("faces, and their landmarks by vote, are the service's", () => {
+test("selected faces and their averaged landmarks equal the service's", () => {
   const candidates = crowd(400, 1).sort((a, b) => b.score - a.score);
   const script = `
 chosen = faces.select_faces(columns(given, faces.Candidates), np.array([0.5, 0.4], np.float32), 0.3, 0.3)
 result = rows(chosen)`;
   const scale = [0.5, 0.4].map(Math.fround) as [number, number];
-  const got = selectFaces(candidates, scale, 0.3, 0.3) as Found[];
+  const got = selectFaces(candidates, scale, 0.3, 0.3) as DetectedFace[];
   alike(largestFirst(got), service(script, candidates));
 });
 
-test("pieces of large faces, and readings of one face in several turns, go as the service's", () => {
+test("removal of fragments and of repeated faces in other rotations equals the service's", () => {
   const [fine, whole] = [crowd(200, 2), crowd(50, 3)];
   const fragments = `
 result = rows(faces.without_fragments(*(columns(part, faces.Faces) for part in given), 200))`;
@@ -135,25 +135,25 @@ result = rows(faces.without_fragments(*(columns(part, faces.Faces) for part in g
   alike(kept, service(fragments, [fine, whole]));
   const readings = `
 result = rows(faces.best_readings(columns(given, faces.Faces), 0.3))`;
-  const best = bestReadings(fine, 0.3);
+  const best = bestRotations(fine, 0.3);
   assert.ok(best.length < fine.length);
   alike(best, service(readings, fine));
 });
 
-test("a list is as long as it promises, and full where more may be left off", () => {
+test("a list has its guaranteed length, and is full if candidates may be missing", () => {
   const listed = (count: number, score: number): Candidate[] =>
     Array(count).fill({ box: [0, 0, 1, 1], landmarks: [], score });
-  assert.equal(promised(listed(1000, 0.05)).length, 256);
-  assert.equal(promised([...listed(300, 0.5), ...listed(9, 0.05)]).length, 301);
+  assert.equal(guaranteed(listed(1000, 0.05)).length, 256);
+  assert.equal(guaranteed([...listed(300, 0.5), ...listed(9, 0.05)]).length, 301);
   assert.equal(isComplete(listed(255, 0.9), 0.6), true);
   assert.equal(isComplete(listed(256, 0.9), 0.6), false);
   assert.equal(isComplete(listed(256, 0.5), 0.6), true);
 });
 
-test("a photo is turned clockwise, and what is seen in it is turned back", async () => {
+test("a photo is rotated clockwise, and its faces are rotated back", async () => {
   const photo = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => i / 3) };
   const reds = (image: Photo) => [...image.data].filter((_, i) => i % 3 === 0);
-  const shapes = ([90, 180, 270] as const).map((turn) => turned(photo, turn));
+  const shapes = ([90, 180, 270] as const).map((turn) => rotate(photo, turn));
   assert.deepEqual(shapes.map(reds), [
     [3, 0, 4, 1, 5, 2],
     [5, 4, 3, 2, 1, 0],
@@ -171,14 +171,14 @@ test("a photo is turned clockwise, and what is seen in it is turned back", async
     [180, [359, 259, 30, 40]],
     [270, [339, 10, 40, 30]],
   ] as const) {
-    const view = whole!.turned(turn, 1);
+    const view = whole!.rotated(turn, 1);
     const [found] = await look(new Picture(black), view, async () => [face], 0.5, 0.3);
     assert.deepEqual(found!.box, box);
     assert.equal(found!.rotation, turn);
   }
 });
 
-test("a face that a tile cuts is another tile's", async () => {
+test("a face cut by a tile is left to another tile", async () => {
   const black = { width: 1000, height: 500, data: new Uint8Array(1_500_000) };
   const tile = plan(1000, 500, 320, 2).levels[0]![0]!;
   assert.ok(tile.place.right < 1000);
@@ -194,8 +194,8 @@ test("a face that a tile cuts is another tile's", async () => {
   );
 });
 
-test("no photo costs more than its looks may, however little is in it", async () => {
-  const options: Checked = {
+test("no photo exceeds the limit of work, whatever it shows", async () => {
+  const options: CheckedOptions = {
     minConfidence: 0.6,
     maxFaces: 0,
     detectionSize: 640,
@@ -220,15 +220,15 @@ test("no photo costs more than its looks may, however little is in it", async ()
     },
     refine: async (crops: Photo[]) => crops.map(() => ({ landmarks: Array(10).fill(48), score })),
   };
-  const cost = async (changed: Partial<Checked>) => {
+  const cost = async (changed: Partial<CheckedOptions>) => {
     work = 0;
     await new Looks(black, { ...options, ...changed }, 0.3, graphs).faces();
     return work / 640 ** 2;
   };
-  const averaged = 0.3 ** 2; // where nothing is found
+  const averaged = 0.3 ** 2; // if no face is found
   assert.equal(await cost({ orientation: "exif" }), 1.25 + averaged);
-  assert.equal(await cost({}), 2 + averaged); // three turned looks at half the size
-  score = 0.8; // a face in every look, and none that is sure to be upright
+  assert.equal(await cost({}), 2 + averaged); // three rotated passes at half the size
+  score = 0.8; // a face in every pass, and none that is certainly upright
   assert.ok((await cost({})) <= 4);
   score = 0.95;
   assert.equal(await cost({}), 1.25);

@@ -1,9 +1,10 @@
-/** The package as it is published, the README's examples, and the example app. */
+/** The published package, the README's examples, and the example app. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -14,18 +15,19 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ASTRONAUT, PACKAGE, RedisServer, TritonServer } from "./support.js";
+import { ASTRONAUT, CHECKOUT, PACKAGE, RedisServer, TritonServer } from "./support.js";
 
-const EXAMPLES = [
-  ...readFileSync(join(PACKAGE, "README.md"), "utf8").matchAll(/<!-- run -->\n```js\n(.*?)```/gs),
-].map((match) => match[1]!);
+const REPOSITORY = "https://github.com/aurum-circle/aurum-face-serving";
+const README = readFileSync(join(PACKAGE, "README.md"), "utf8");
+const EXAMPLES = [...README.matchAll(/<!-- run -->\n```js\n(.*?)```/gs)].map((match) => match[1]!);
 
 let server: TritonServer;
 let redis: RedisServer;
 let folder: string;
 
 before(async () => {
-  [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
+  redis = await RedisServer.start(); // first, so that it is stopped even if the server fails
+  server = await TritonServer.start();
   folder = mkdtempSync(join(tmpdir(), "aurum-package-"));
 });
 after(async () => {
@@ -37,25 +39,59 @@ function npm(cwd: string, ...args: string[]): string {
   return execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-test("packed and installed into an empty project, both module systems share its classes", async () => {
+/** Pack the package into `folder`: the path of the tarball, and the paths of the files in it. */
+function pack(): { tarball: string; files: string[] } {
+  const flags = ["--ignore-scripts", "--json", "--pack-destination", folder];
+  const [packed] = JSON.parse(npm(PACKAGE, "pack", ...flags));
+  const files = packed.files.map(({ path }: { path: string }) => path);
+  return { tarball: join(folder, packed.filename), files };
+}
+
+test("the tarball has a license, no dead links in its README, and only built files", async () => {
+  const { tarball, files } = pack();
+  const built = /^dist\/.*\.m?(js|json|d\.ts|d\.mts)$/;
+  const others = files.filter((file) => !built.test(file)).sort();
+  assert.deepEqual(others, ["LICENSE", "README.md", "package.json"]);
+  assert.ok(files.includes("dist/local/quality/weights.json"), "the weights of the local fallback");
+  const license = readFileSync(join(PACKAGE, "LICENSE"), "utf8");
+  assert.equal(license, readFileSync(join(CHECKOUT, "LICENSE"), "utf8"));
+  assert.deepEqual(deadLinks(README, files), []);
+  const { publint } = await import("publint");
+  const bytes = new Uint8Array(readFileSync(tarball)).buffer;
+  assert.deepEqual((await publint({ pack: { tarball: bytes } })).messages, []);
+});
+
+/** Links of the README to files that are neither in the tarball nor in the repository. */
+function deadLinks(readme: string, files: string[]): string[] {
+  const targets = [...readme.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!);
+  assert.ok(targets.length > 5);
+  return targets.filter((target) => {
+    const path = target.split("#")[0]!;
+    if (path === "") return !readme.includes(`\n## ${target.slice(1)}`);
+    const inCheckout = new RegExp(`^${REPOSITORY}/(?:blob|tree)/main/(.*)$`).exec(path)?.[1];
+    if (inCheckout !== undefined) return !existsSync(join(CHECKOUT, inCheckout));
+    return !/^https:/.test(path) && !files.includes(path);
+  });
+}
+
+test("package.json describes the package", () => {
+  const manifest = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8"));
+  const lock = JSON.parse(readFileSync(join(PACKAGE, "package-lock.json"), "utf8"));
+  assert.equal(manifest.license, "Apache-2.0");
+  assert.ok(manifest.description.length > 20);
+  assert.deepEqual(manifest.repository, {
+    type: "git",
+    url: `git+${REPOSITORY}.git`,
+    directory: "client/node",
+  });
+  assert.deepEqual([lock.version, lock.packages[""].version], [manifest.version, manifest.version]);
+});
+
+test("installed into an empty project, both module systems share its classes", async () => {
   const project = join(folder, "empty");
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), '{"name":"empty","private":true}');
-  const [packed] = JSON.parse(
-    npm(PACKAGE, "pack", "--ignore-scripts", "--json", "--pack-destination", folder),
-  );
-  const names: string[] = packed.files.map((file: { path: string }) => file.path);
-  assert.ok(
-    names.every((name) =>
-      /^(dist\/.*\.m?(js|json|d\.ts|d\.mts)|README\.md|package\.json)$/.test(name),
-    ),
-    names.join(),
-  );
-  assert.ok(names.includes("dist/local/quality/quality.json"), "what the local rung judges by");
-  const { publint } = await import("publint");
-  const tarball = new Uint8Array(readFileSync(join(folder, packed.filename))).buffer;
-  assert.deepEqual((await publint({ pack: { tarball } })).messages, []);
-  npm(project, "install", "--ignore-scripts", "--no-audit", join(folder, packed.filename));
+  npm(project, "install", "--ignore-scripts", "--no-audit", pack().tarball);
   writeFileSync(
     join(project, "both.mjs"),
     `import { createRequire } from "node:module";
@@ -70,7 +106,7 @@ test("packed and installed into an empty project, both module systems share its 
   );
   const output = execFileSync(process.execPath, ["both.mjs"], { cwd: project, encoding: "utf8" });
   assert.equal(output.trim(), "1 triton true true function");
-  // Without its optional peers the rest must not be loaded, and say what is missing.
+  // Entries with optional peer dependencies fail with the name of the missing package.
   assert.throws(
     () =>
       execFileSync(process.execPath, ["-e", 'require("aurum-face-client/worker")'], {
@@ -83,7 +119,7 @@ test("packed and installed into an empty project, both module systems share its 
 
 test("the README has an example of each entry", () => assert.equal(EXAMPLES.length, 3));
 
-/** Run an example as it stands but for the ports. */
+/** Run an example unchanged except for its ports. */
 function run(example: string): string {
   const place = join(folder, "example");
   mkdirSync(place, { recursive: true });
@@ -91,7 +127,7 @@ function run(example: string): string {
   cpSync(ASTRONAUT, join(place, "other.jpg"));
   rmSync(join(place, "model_repository"), { force: true });
   symlinkSync(server.facts.models, join(place, "model_repository"));
-  // Inside the package, its own name is the package as built.
+  // Inside the package, its own name resolves to the built package.
   const file = join(PACKAGE, "build", `example-${process.pid}.mjs`);
   const text = example
     .replace("http://127.0.0.1:8000", server.facts.url)
@@ -109,7 +145,7 @@ function run(example: string): string {
   }
 }
 
-test("README: ask a server", () => {
+test("README: calls to a server", () => {
   const [face, comparison] = run(EXAMPLES[0]!)
     .trim()
     .split(/\n(?=[\d.]+ (?:match|uncalibrated) )/);
@@ -117,7 +153,7 @@ test("README: ask a server", () => {
   assert.match(comparison!, /^(1|0\.99\d+) (match|uncalibrated) null$/);
 });
 
-test("README: the ladder", () => {
+test("README: the fallback chain", () => {
   assert.match(run(EXAMPLES[1]!), /^triton \w+@[0-9a-f]{12} 1\ntriton \{/);
 });
 

@@ -1,4 +1,4 @@
-/** The same answers as the Python client's, over HTTP and from the local rung. */
+/** Parity with the Python client's answers, over HTTP and from the local fallback. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,13 +9,13 @@ import { type DetectOptions, FaceClient } from "../src/index.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { ASTRONAUT, photos, TritonServer } from "./support.js";
 
-test("every photo, as the Python client", async (t) => {
+test("every photo gets the Python client's answer", async (t) => {
   for (const row of await parityOf(photos())) {
     await t.test(`${row.photo}: ${row.source}`, () => {
       assert.ok(row.same);
       assert.ok(row.faces > 0);
       if (row.source === "triton") {
-        // The service itself differs by so much from batch to batch.
+        // The service itself varies by this much between batches.
         assert.ok(row.leastCosine > 0.9999 && row.pixels < 0.02 && row.scores < 1e-4);
         assert.ok(row.quality < 0.05);
       } else {
@@ -43,7 +43,7 @@ after(async () => {
   await server?.stop();
 });
 
-test("what is no face, sent as an aligned crop, is not recognizable on either rung", async () => {
+test("an aligned crop without a face is not recognizable in either source", async () => {
   const all = [remote, local].map((client) => client.embed(GRAY_PNG, { aligned: true }));
   for (const { face } of await Promise.all(all)) {
     assert.equal(face.score, 1);
@@ -52,28 +52,28 @@ test("what is no face, sent as an aligned crop, is not recognizable on either ru
   }
 });
 
-test("one face has one embedding, model and calibration on both rungs", async () => {
+test("a face has the same box, models and calibration in both sources", async () => {
   const [there, here] = await Promise.all([remote.embed(ASTRONAUT), local.embed(ASTRONAUT)]);
   assert.deepEqual(here.models, there.models);
   assert.deepEqual(here.calibration, there.calibration);
   const [mine, theirs] = await Promise.all([local.detect(ASTRONAUT), remote.detect(ASTRONAUT)]);
   assert.equal(mine.boxes.length, theirs.boxes.length);
   for (const [i, value] of mine.boxes.entries()) {
-    // The server may run kernels of our own, which round otherwise (docs/design/kernels.md).
+    // The server may run custom kernels, which round differently (docs/design/kernels.md).
     assert.ok(Math.abs(value - theirs.boxes[i]!) < 1e-3);
   }
 });
 
 const turned = (degrees: number) => sharp(ASTRONAUT).rotate(degrees).png().toBuffer();
 const sized = (side: number) => sharp(ASTRONAUT).resize(side).png().toBuffer();
-/** Her face alone, as large as from a hand's breadth. */
+/** The face alone, as large as in a photo taken from very near. */
 const close = () =>
   sharp(ASTRONAUT)
     .extract({ left: 130, top: 30, width: 180, height: 180 })
     .resize(1400, 1400)
     .png()
     .toBuffer();
-/** Photos beside and below one another, each in a cell of its own. */
+/** A grid of photos, one per cell. */
 async function sheet(cells: Buffer[], columns: number, side: number): Promise<Buffer> {
   const size = { width: columns * side, height: Math.ceil(cells.length / columns) * side };
   const at = (i: number) => ({ left: (i % columns) * side, top: Math.floor(i / columns) * side });
@@ -88,21 +88,27 @@ const band = () =>
     .png()
     .toBuffer();
 
-/** What both rungs must find: so many faces, that want these turns to be upright. */
+/** Photos with the number of faces that both sources must find, and their rotations. */
 const looks: [string, () => Promise<Buffer>, DetectOptions, faces: number, turns: number[]][] = [
   ["an upright photo", () => turned(0), {}, 1, [0]],
-  ["without a second look", () => turned(0), { refine: false }, 1, [0]],
-  ["turned by 90 degrees", () => turned(90), {}, 1, [270]],
-  ["turned by 180 degrees", () => turned(180), {}, 1, [180]],
-  ["turned by 270 degrees", () => turned(270), {}, 1, [90]],
-  ["turned, and said to be upright", () => turned(180), { orientation: "exif" }, 1, [0]],
-  ["two ways", async () => sheet([await turned(90), await turned(270)], 2, 512), {}, 2, [270, 90]],
+  ["without refinement", () => turned(0), { refine: false }, 1, [0]],
+  ["rotated by 90 degrees", () => turned(90), {}, 1, [270]],
+  ["rotated by 180 degrees", () => turned(180), {}, 1, [180]],
+  ["rotated by 270 degrees", () => turned(270), {}, 1, [90]],
+  ["rotated, and upright by its EXIF", () => turned(180), { orientation: "exif" }, 1, [0]],
+  [
+    "two rotations",
+    async () => sheet([await turned(90), await turned(270)], 2, 512),
+    {},
+    2,
+    [270, 90],
+  ],
   ["a close-up", close, {}, 1, [0]],
-  ["a close-up, looked at larger", close, { detectionSize: 1280 }, 1, [0]],
-  ["a close-up, looked at in parts", close, { detectionSize: 2560 }, 1, [0]],
+  ["a close-up at a larger size", close, { detectionSize: 1280 }, 1, [0]],
+  ["a close-up in parts", close, { detectionSize: 2560 }, 1, [0]],
   ["a small photo", () => sized(200), {}, 1, [0]],
   [
-    "a small photo, turned",
+    "a small photo, rotated",
     async () =>
       sharp(await sized(200))
         .rotate(90)
@@ -118,7 +124,7 @@ const looks: [string, () => Promise<Buffer>, DetectOptions, faces: number, turns
   ["a long photo", async () => sheet(Array(4).fill(await turned(0)), 4, 512), {}, 4, [0]],
 ];
 for (const [name, make, options, faces, turns] of looks) {
-  test(`both rungs see the same: ${name}`, async () => {
+  test(`both sources find the same: ${name}`, async () => {
     const photo = await make();
     const [here, there] = [
       await local.analyze(photo, options),
@@ -146,12 +152,12 @@ for (const [name, make, options, faces, turns] of looks) {
   });
 }
 
-test("where more may be, both say so: a list that is full, a photo too long for its tiles", async () => {
-  for (const rung of [remote, local]) {
-    assert.equal((await rung.detect(ASTRONAUT)).complete, true);
-    assert.equal((await rung.detect(await band())).complete, false);
-    // Simulated detectors have 64 candidates, which is all they have.
-    const full = await rung.detect(await crowd(), { minConfidence: 0 });
+test("both report incomplete results: a full list, a photo too long for its tiles", async () => {
+  for (const client of [remote, local]) {
+    assert.equal((await client.detect(ASTRONAUT)).complete, true);
+    assert.equal((await client.detect(await band())).complete, false);
+    // Simulated detectors have only 64 candidates, so their list is never full.
+    const full = await client.detect(await crowd(), { minConfidence: 0 });
     assert.equal(full.complete, server.facts.simulated);
   }
 });

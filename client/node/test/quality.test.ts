@@ -1,16 +1,17 @@
-/** What the local rung says of a face's quality, beside the service's own code. */
+/** Quality assessment of the local fallback, compared with the service's own code. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import sharp, { type Sharp } from "sharp";
+import { wireName } from "../src/contract.js";
 import { QUALITY_PARTS, type QualityPart, type QualityParts } from "../src/index.js";
 import { align } from "../src/local/align.js";
-import type { Candidate, Turn } from "../src/local/faces.js";
+import type { Candidate, Rotation } from "../src/local/faces.js";
 import type { Photo } from "../src/local/photo.js";
-import { gateOf, lowQuality, qualityOf } from "../src/local/quality/judge.js";
-import { CENTRE, EMBEDDER, wireName } from "../src/local/quality/learnt.js";
+import { gateOf, lowQuality, qualityOf } from "../src/local/quality/assess.js";
 import { partsOf } from "../src/local/quality/parts.js";
+import { CENTRE, EMBEDDER } from "../src/local/quality/weights.js";
 import { ASTRONAUT, python } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
@@ -23,7 +24,7 @@ const HER: Candidate = {
 interface Case {
   crop: Photo;
   face: Candidate;
-  rotation: Turn;
+  rotation: Rotation;
   embedding: Float32Array;
   norm: number;
   embedder: string;
@@ -35,7 +36,7 @@ async function pixels(image: Sharp): Promise<Photo> {
   return { width: info.width, height: info.height, data };
 }
 
-/** One number after the other, the same each time. */
+/** Reproducible numbers from 0 to 1. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {
@@ -132,15 +133,15 @@ async function cases(): Promise<Record<string, Case>> {
   return found;
 }
 
-interface Judged {
+interface Assessment {
   parts: number[];
   quality: number;
   gate: number[];
   weakest: number;
 }
 
-/** What the service says of each. */
-function service(all: Case[]): Judged[] {
+/** The service's assessment of each case. */
+function service(all: Case[]): Assessment[] {
   const script = `
 import base64, json, sys
 import numpy as np
@@ -170,7 +171,7 @@ for case in json.load(sys.stdin):
   return lines.map((line) => JSON.parse(line));
 }
 
-test("parts, quality and gate are the service's", async () => {
+test("parts, quality and gate equal the service's", async () => {
   const all = await cases();
   const wanted = service(Object.values(all));
   const gates = new Set<string>();
@@ -193,13 +194,13 @@ test("parts, quality and gate are the service's", async () => {
     const words = ` below min_quality=0.5; it is worst in ${wireName(weakest)} (`;
     assert.ok(message.includes(words), `${name}: ${message}, not ${weakest}`);
   }
-  // So many ways out of the ranges are seen here, and one within.
+  // The cases cover these defects, and a recognizable face.
   for (const gate of ["-1", "null", "sharpness", "resolution", "exposure", "recognizability"]) {
     assert.ok(gates.has(gate), `${gate} is not among ${[...gates]}`);
   }
 });
 
-test("a part's name on the wire is in small letters", () => {
+test("the wire name of a part is in snake case", () => {
   const all: QualityPart[] = ["borderCut", "norm"];
   assert.deepEqual(all.map(wireName), ["border_cut", "norm"]);
   const parts = Object.fromEntries(QUALITY_PARTS.map((name) => [name, 0])) as QualityParts;

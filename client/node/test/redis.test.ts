@@ -1,4 +1,4 @@
-/** The queue where Redis is full, locked or encrypted, and where jobs are none: no server is asked. */
+/** The queue with a Redis that is full, locked or encrypted, and with invalid jobs; no Triton. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -59,7 +59,7 @@ function work(options: Partial<QueueOptions> = {}): FaceWorker {
   return worker;
 }
 
-test("a worker that a full Redis refuses asks ever more seldom, and goes on when there is room", async () => {
+test("a worker backs off while Redis is full, and continues when there is room", async () => {
   const queue = open();
   await enqueue(queue, { image: photo, isBase64: true });
   const admin = new Redis(redis.connection);
@@ -78,7 +78,7 @@ test("a worker that a full Redis refuses asks ever more seldom, and goes on when
   await admin.quit();
 });
 
-test("the log has each reason now and then, however often it comes", () => {
+test("the log limits how often it repeats a reason", () => {
   const lines: string[] = [];
   const log = limitedLog((line) => lines.push(line));
   for (let i = 0; i < 10_000; i++) {
@@ -90,10 +90,10 @@ test("the log has each reason now and then, however often it comes", () => {
   assert.ok(lines.at(-1)!.length < 600);
 });
 
-test("a job that is none is refused before it is sent, and by the worker, without its photo", async () => {
+test("enqueue and worker refuse invalid jobs, without repeating the photo", async () => {
   const queue = open();
   const jobs: Record<string, object> = {
-    "it has no 'isbase64'": { image: photo, isbase64: true },
+    "unknown field 'isbase64'": { image: photo, isbase64: true },
     "at most 4096 are allowed (base64 needs isBase64: true)": { image: photo },
     "isBase64 is neither true nor false": { image: photo, isBase64: "true" },
     "there is no such file": { image: photo.slice(0, 200) },
@@ -102,9 +102,9 @@ test("a job that is none is refused before it is sent, and by the worker, withou
     "at most 10000000 are allowed as base64": { image: "A".repeat(14e6), isBase64: true },
     "at most 1000 are allowed (AURUM_MAX_IMAGE_BYTES)": { image: ASTRONAUT },
   };
-  const onlyThere = ["no such file", "of a file", "MAX_IMAGE_BYTES"]; // the worker's files
+  const workerOnly = ["no such file", "of a file", "MAX_IMAGE_BYTES"];
   for (const [message, job] of Object.entries(jobs)) {
-    if (onlyThere.some((there) => message.includes(there))) continue;
+    if (workerOnly.some((part) => message.includes(part))) continue;
     await assert.rejects(enqueue(queue, job as never), (error: Error) => {
       assert.ok(error.message.includes(message), error.message);
       return (error as { code?: string }).code === "invalid_image";
@@ -115,7 +115,7 @@ test("a job that is none is refused before it is sent, and by the worker, withou
   await until(async () => (await queue.getFailedCount()) === Object.keys(jobs).length);
   const reasons = (await deadLetters(queue)).map(({ reason }) => reason);
   for (const message of Object.keys(jobs)) {
-    if (message.includes("as base64")) continue; // the smaller limit is named
+    if (message.includes("as base64")) continue; // the worker names its smaller limit
     assert.ok(
       reasons.some((reason) => reason.includes(message)),
       `${message}: ${reasons}`,
@@ -127,12 +127,12 @@ test("a job that is none is refused before it is sent, and by the worker, withou
   }
 });
 
-test("ids that BullMQ has no place for are refused, and the rule said", async () => {
+test("job ids that BullMQ can't use are refused, with the rule", async () => {
   const queue = open();
   for (const jobId of ["", "7", "-1", "a:b", "a:b:c", "x".repeat(256), 7 as never]) {
     await assert.rejects(enqueue(queue, bad(0), { jobId }), (error) => {
       assert.ok(error instanceof RangeError);
-      assert.match(error.message, /1 to 255 characters without ':', and no whole number$/);
+      assert.match(error.message, /1 to 255 characters without ':', and not a whole number$/);
       return true;
     });
   }
@@ -141,14 +141,14 @@ test("ids that BullMQ has no place for are refused, and the rule said", async ()
   }
 });
 
-test("what keeps Redis from taking a job is an error of enqueue", async () => {
+test("enqueue rejects with the reason if Redis doesn't accept a job", async () => {
   const locked = await RedisServer.start({ requirepass: "right" });
   const put = (connection: object) => enqueue(open({ connection }), bad(0), { timeoutMs: 1000 });
   for (const [connection, why] of [
     [{ ...locked.connection, password: "wrong" }, /within 1000 ms: WRONGPASS/],
     [locked.connection, /within 1000 ms: NOAUTH/],
     [{ host: "127.0.0.1", port: await freePort() }, /ECONNREFUSED/],
-    [{ ...locked.connection, password: "right", tls: {} }, /did not take the job within 1000 ms/],
+    [{ ...locked.connection, password: "right", tls: {} }, /did not accept the job within 1000 ms/],
   ] as const) {
     await assert.rejects(put(connection), (error) => {
       assert.match((error as Error).message, why);
@@ -160,7 +160,7 @@ test("what keeps Redis from taking a job is an error of enqueue", async () => {
   await locked.stop();
 });
 
-test("photos go through a Redis with a password and TLS, and to no other", async () => {
+test("photos go through a Redis with a password and TLS, but not to an untrusted one", async () => {
   const folder = mkdtempSync(join(tmpdir(), "aurum-tls-"));
   const [key, certificate] = [join(folder, "key.pem"), join(folder, "cert.pem")];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
@@ -192,11 +192,14 @@ test("photos go through a Redis with a password and TLS, and to no other", async
   rmSync(folder, { recursive: true });
 });
 
-test("no more jobs wait than may", async () => {
+test("enqueue rejects beyond maxWaiting", async () => {
   const queue = open({ maxWaiting: 3 });
   for (let i = 0; i < 3; i++) await enqueue(queue, bad(i));
   await assert.rejects(enqueue(queue, bad(3)), (error) => {
-    assert.match((error as Error).message, /^3 jobs wait; at most 3 may \(maxWaiting\)$/);
+    assert.match(
+      (error as Error).message,
+      /^3 jobs are waiting; at most 3 are allowed \(maxWaiting\)$/,
+    );
     return error instanceof UnavailableError;
   });
   work();
@@ -204,7 +207,7 @@ test("no more jobs wait than may", async () => {
   await enqueue(queue, bad(3));
 });
 
-test("dead letters are as many, and as old, as they may be", async () => {
+test("dead letters are limited in number and age", async () => {
   const few = open({ deadLetters: { count: 2 } });
   for (let i = 0; i < 5; i++) await enqueue(few, bad(i));
   const worker = work();

@@ -1,9 +1,12 @@
-"""A tritonserver of its own for the Node tests, which tell it what to do on stdin.
+"""Run a throwaway tritonserver for the Node tests, controlled by commands on stdin.
 
-It prints one line of JSON when it is ready, and one after each command: `start` (again, on the same
-ports; a line when it was started, and one when it is ready), `analyze PATH` (what the Python client
-says of a photo), `load SECONDS CONCURRENCY PATH` (how many photos a second the Python client gets
-analyzed). It ends with its stdin.
+It prints one line of JSON when it is ready, and one after each command:
+
+- `start`: start again, on the same ports; one line when it was started, another when it is ready.
+- `analyze PATH`: analyze a photo with the Python client.
+- `load SECONDS CONCURRENCY PATH`: measure the Python client's throughput, in photos per second.
+
+It stops when stdin ends.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from aurum.settings import Settings
 
 
 def main() -> None:
-    """Serve the profile that the first argument names (default: the best)."""
+    """Serve the profile named by the first argument (default: that of the settings)."""
     profile = sys.argv[1] if len(sys.argv) > 1 else Settings.from_env().profile
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-node-")))
@@ -42,7 +45,7 @@ def main() -> None:
         for line in sys.stdin:
             command, _, argument = line.strip().partition(" ")
             if command == "start":
-                server.give_up()  # it was killed; this removes what it left
+                server.give_up()  # clean up after the killed process
                 server.start()
                 say({"pid": server.pid})
                 server.wait_ready()
@@ -57,7 +60,7 @@ def main() -> None:
 
 
 async def photos_a_second(url: str, seconds: float, concurrency: int, path: str) -> float:
-    """The rate of `concurrency` callers that each ask again once they are answered."""
+    """Measure the throughput of `concurrency` callers that send one request after the other."""
     photo = Path(path).read_bytes()
     async with AsyncFaceClient(url, timeout=60) as client:
         start = time.perf_counter()
@@ -74,12 +77,12 @@ async def photos_a_second(url: str, seconds: float, concurrency: int, path: str)
 
 
 def say(answer: dict[str, Any]) -> None:
-    """Print one line that the tests wait for."""
+    """Print one line, which the tests wait for."""
     print(json.dumps(answer), flush=True)
 
 
 def as_json(answer: Analysis) -> dict[str, Any]:
-    """An answer of the Python client, under the names that the Node client gives them."""
+    """Convert an answer of the Python client to the Node client's names."""
     return {
         "boxes": answer.boxes.ravel().tolist(),
         "landmarks": answer.landmarks.ravel().tolist(),

@@ -13,7 +13,7 @@ export const CHECKOUT = join(PACKAGE, "..", "..");
 export const ASTRONAUT = join(CHECKOUT, "aurum", "assets", "astronaut.jpg");
 const PYTHON = join(CHECKOUT, ".venv", "bin", "python");
 
-/** What a script of Python's writes to stdout; the service's own modules are there. */
+/** Run a Python script, which can import the service's modules, and return its stdout. */
 export function python(script: string, input: string | Uint8Array): Buffer {
   return execFileSync(PYTHON, ["-c", script], { input, cwd: CHECKOUT, maxBuffer: 1e9 });
 }
@@ -22,13 +22,13 @@ export interface Facts {
   url: string;
   /** Its model_repository. */
   models: string;
-  /** Whether there were no weights, so that simulated models are served. */
+  /** Whether it serves simulated models, because weights are missing. */
   simulated: boolean;
-  /** Of tritonserver, and of the group of its processes. */
+  /** The id of tritonserver's process and process group. */
   pid: number;
 }
 
-/** A tritonserver that test/serve.py runs; see there for the commands. */
+/** A tritonserver run by test/serve.py, which documents the commands. */
 export class TritonServer {
   private constructor(
     private readonly process: ChildProcess,
@@ -42,7 +42,7 @@ export class TritonServer {
     const child = spawn(PYTHON, profile ? [script, profile] : [script], {
       cwd: CHECKOUT,
       stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, GRPC_ENABLE_FORK_SUPPORT: "0" }, // or gRPC remarks on each restart
+      env: { ...process.env, GRPC_ENABLE_FORK_SUPPORT: "0" }, // otherwise gRPC logs each restart
     });
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     const first = await lines.next();
@@ -51,22 +51,22 @@ export class TritonServer {
     return new TritonServer(child, lines, facts, facts.pid);
   }
 
-  /** What the Python client says of a photo. */
+  /** Analyze a photo with the Python client. */
   analyze<T>(photo: string): Promise<T> {
     return this.tell(`analyze ${photo}`);
   }
 
-  /** How many photos a second the Python client gets analyzed by so many callers. */
+  /** Measure the Python client's throughput, in photos per second. */
   async load(seconds: number, concurrency: number, photo: string): Promise<number> {
     return (await this.tell<{ rate: number }>(`load ${seconds} ${concurrency} ${photo}`)).rate;
   }
 
-  /** SIGKILL ends it, SIGSTOP makes it hang, SIGCONT lets it go on; so for its Python stubs. */
+  /** Signal the server and its Python stubs: SIGSTOP makes it hang, SIGCONT resumes it. */
   signal(signal: NodeJS.Signals): void {
     process.kill(-this.pid, signal);
   }
 
-  /** After SIGKILL: start it again, on the same ports, and wait until it answers. */
+  /** Start it again after SIGKILL, on the same ports, and wait until it answers. */
   async restart(started: () => void = () => {}): Promise<void> {
     const { pid } = await this.tell<{ pid: number }>("start");
     this.pid = pid;
@@ -74,12 +74,12 @@ export class TritonServer {
     await this.answer();
   }
 
-  /** Start it anew, whatever became of it: one that was frozen may have died of it (docs/design/failures.md). */
+  /** Kill and restart it, even if it died: a frozen server may (docs/design/failures.md). */
   async replace(): Promise<void> {
     try {
       this.signal("SIGKILL");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // all of it is gone
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // else it is dead
     }
     await this.restart();
   }
@@ -102,7 +102,7 @@ export class TritonServer {
   }
 }
 
-/** The group photos, if this machine has them (docs/guides/contributing.md), and the astronaut. */
+/** The astronaut, and the group photos if this machine has them (docs/guides/contributing.md). */
 export function photos(): string[] {
   const folder = process.env.AURUM_TEST_PHOTOS || join(CHECKOUT, "..", "shared", "photos");
   const names = existsSync(folder) ? readdirSync(folder) : [];
@@ -110,7 +110,7 @@ export function photos(): string[] {
   return [ASTRONAUT, ...group.map((name) => join(folder, name))];
 }
 
-/** Wait until `condition` holds; fails after `seconds`, which no test should come near. */
+/** Wait until `condition` holds; fails after `seconds`, a limit that no test should approach. */
 export async function until(condition: () => boolean | Promise<boolean>, seconds = 180) {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {
@@ -119,7 +119,7 @@ export async function until(condition: () => boolean | Promise<boolean>, seconds
   }
 }
 
-/** A port that nobody uses. */
+/** Find an unused port. */
 export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
@@ -128,7 +128,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A Redis on a free loopback port with a folder of its own, that keeps what it has accepted. */
+/** A durable Redis on a free loopback port, with its own folder. */
 export class RedisServer {
   private child: ChildProcess | null = null;
 
@@ -182,7 +182,7 @@ function canConnect(port: number): Promise<boolean> {
   });
 }
 
-/** The same JPEG with a comment of its own, so that it is another file. */
+/** Add a comment to a JPEG, which makes it a different file with the same pixels. */
 export function withComment(jpeg: Buffer, comment: string): Buffer {
   const text = Buffer.from(comment);
   const segment = Buffer.from([0xff, 0xfe, 0, text.length + 2]); // COM and its length

@@ -1,4 +1,4 @@
-/** Photos that come as text, in the spellings that encoders and browsers have for them. */
+/** Photos sent as text, in the variants of base64 that encoders and browsers write. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const inLines = (width: number, end: string) =>
 const spellings: Record<string, string> = {
   "as it is": text,
   "in lines of 76": inLines(76, "\n"),
-  "in lines of 64, as mail has them": inLines(64, "\r\n"),
+  "in lines of 64, like in mail": inLines(64, "\r\n"),
   "with blanks around it": `\n\t ${text} \r\n`,
   "without padding": text.replace(/=+$/, ""),
   "in the alphabet of URLs": urlSafe,
@@ -33,15 +33,16 @@ for (const [name, spelling] of Object.entries(spellings)) {
   });
 }
 
-test("binary files are not looked at as text, nor is what stands for no image", () => {
+test("binary files, and text that is no encoded image, stay as they are", () => {
   for (const data of [photo, Buffer.from("BMAAAAAA"), Buffer.from("hello"), Buffer.alloc(9, " ")]) {
     assert.deepEqual(unwrapped(data), data);
   }
   const gif = Buffer.from("GIF89a, and what follows");
-  assert.deepEqual(unwrapped(Buffer.from(gif.toString("base64"))), gif); // to be refused by name
+  // Decoded, so that the refusal can name the format.
+  assert.deepEqual(unwrapped(Buffer.from(gif.toString("base64"))), gif);
 });
 
-test("damage is said to be damage", () => {
+test("damaged base64 is reported as such", () => {
   const other = /^the image is damaged base64 \(it has other characters\); accepted are/;
   for (const [spelling, message] of [
     [`${text.slice(0, 100)}%%${text.slice(100)}`, other],

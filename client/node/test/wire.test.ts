@@ -1,4 +1,4 @@
-/** The binary tensor extension, byte by byte, and the errors that answers turn into. */
+/** The binary tensor extension byte by byte, and the errors for broken responses. */
 
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
@@ -42,7 +42,7 @@ test("a request is a JSON header, a length and the photo", () => {
   assert.deepEqual(Buffer.from(body.subarray(headerLength + 4)), photo);
 });
 
-test("every option has its name on the wire, and must be of its kind", () => {
+test("every option has its request parameter and a type check", () => {
   assert.deepEqual(buildParameters({}), {});
   const options = {
     minConfidence: 0.5,
@@ -76,11 +76,11 @@ test("every option has its name on the wire, and must be of its kind", () => {
   }
 });
 
-test("tensors are read at any address", () => {
+test("tensors are read at any offset", () => {
   const addresses = new Set<number>();
   for (let pad = 0; pad < 4; pad++) {
     const { header, body } = answer(1);
-    // JSON may be followed by spaces, which move the tensors behind it.
+    // Spaces may follow the JSON and shift the tensors after it.
     const padded = Buffer.concat([header, Buffer.alloc(pad, " "), body.subarray(header.length)]);
     addresses.add((header.length + pad) % 4);
     const bytes = new Uint8Array(padded).buffer;
@@ -92,13 +92,13 @@ test("tensors are read at any address", () => {
   assert.equal(addresses.size, 4);
 });
 
-test("words are turned where the machine is big-endian", () => {
+test("words are swapped on big-endian machines", () => {
   const bytes = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
   assert.deepEqual(new Uint8Array(readWords(bytes, true)), Uint8Array.of(4, 3, 2, 1, 8, 7, 6, 5));
   assert.deepEqual(new Uint8Array(readWords(bytes, false)), bytes);
 });
 
-/** What servers of version 0.1.0 don't tell. */
+/** Add the outputs that servers of version 0.1.0 lack. */
 function turnedFaces(outputs: Record<string, unknown>[]): void {
   const turns = Buffer.alloc(8);
   turns.writeInt32LE(270, 4);
@@ -108,7 +108,7 @@ function turnedFaces(outputs: Record<string, unknown>[]): void {
   );
 }
 
-test("an answer tells how its faces are turned, and whether there may be more", async () => {
+test("an answer has rotations, and says whether faces may be missing", async () => {
   const client = new FaceClient({ urls: await answering(turnedFaces as never) });
   const analysis = await client.analyze(photo);
   assert.deepEqual(analysis.rotations, Int32Array.of(0, 270));
@@ -122,7 +122,7 @@ test("an answer tells how its faces are turned, and whether there may be more", 
   await client.close();
 });
 
-test("a server of version 0.1.0 tells neither: upright, and complete", async () => {
+test("without these outputs, as from version 0.1.0, faces are upright and complete", async () => {
   const { header, body } = answer(1);
   const url = await serve((_, response) => {
     response.setHeader("inference-header-content-length", header.length).end(body);
@@ -136,7 +136,7 @@ test("a server of version 0.1.0 tells neither: upright, and complete", async () 
   await client.close();
 });
 
-test("a whole answer in JSON is read as well", async () => {
+test("a response entirely in JSON is read as well", async () => {
   const { body, header } = answer(2, turnedFaces);
   const outputs = decodeResponse(new Uint8Array(body).buffer, header.length);
   const json = [...outputs].map(([name, { datatype, shape, data }]) => ({
@@ -149,7 +149,7 @@ test("a whole answer in JSON is read as well", async () => {
   assert.deepEqual(decodeResponse(bytes.buffer, undefined), outputs);
 });
 
-test("an answer becomes faces, and JSON", async () => {
+test("a response becomes faces, and JSON", async () => {
   const client = new FaceClient({ urls: await answering() });
   const analysis = await client.analyze(photo);
   assert.equal(analysis.length, 2);
@@ -185,30 +185,30 @@ const broken: Record<string, (outputs: { name: string; [key: string]: unknown }[
     const calibration = outputs.find(({ name }) => name === "calibration")!;
     Object.assign(calibration, { shape: [5], data: Buffer.alloc(20) });
   },
-  "has a turn for each of other faces": (outputs) => {
+  "has rotations for another number of faces": (outputs) => {
     outputs.push({ name: "rotations", datatype: "INT32", shape: [3], data: Buffer.alloc(12) });
   },
-  "has a gate for other faces": (outputs) => gated(-1, -1, -1)(outputs),
-  "has a gate that no part stands for": (outputs) => gated(-1, 16)(outputs),
-  "has numbers for a yes or no": (outputs) => {
+  "has a gate for another number of faces": (outputs) => gated(-1, -1, -1)(outputs),
+  "has a gate beyond the quality parts": (outputs) => gated(-1, 16)(outputs),
+  "has numbers instead of booleans": (outputs) => {
     outputs.push({ name: "complete", datatype: "INT32", shape: [1], data: Buffer.alloc(4) });
   },
   "has fewer bytes than its shape": (outputs) => {
     outputs[0]!.data = Buffer.alloc(8);
   },
-  "has a string that is cut off": (outputs) => {
+  "has a truncated string": (outputs) => {
     outputs[1]!.data = Buffer.from([9, 0, 0, 0, 1]);
   },
 };
 for (const [what, change] of Object.entries(broken)) {
-  test(`an answer breaks the contract where an output ${what}`, async () => {
+  test(`an answer breaks the contract if an output ${what}`, async () => {
     const client = new FaceClient({ urls: await answering(change as never), retries: 0 });
     await assert.rejects(client.analyze(photo), ProtocolError);
     await client.close();
   });
 }
 
-test("an answer that is cut off, no JSON, or no HTTP", async () => {
+test("an answer that is truncated, not JSON, or not HTTP", async () => {
   const { header, body } = answer(1);
   const length = { "inference-header-content-length": String(header.length) };
   const cases: [RequestListener, new (...args: never[]) => Error][] = [
@@ -268,7 +268,7 @@ for (const [status, message, Kind, code] of statuses) {
   });
 }
 
-test("503 and lost connections are tried again, other failures are not", async () => {
+test("503 and lost connections are retried, other failures are not", async () => {
   const { header, body } = answer(1);
   for (const [failure, calls] of [
     [503, 3],
@@ -284,7 +284,7 @@ test("503 and lost connections are tried again, other failures are not", async (
       } else if (failure) response.writeHead(failure).end('{"error":"no"}');
       else response.socket!.destroy();
     });
-    // The probe after a failure must not be counted: without a rung below, it comes at the end.
+    // Without a fallback, the probe after a failure comes at the end and doesn't count.
     const client = new FaceClient({ urls: url, retries: 2 });
     const answered = await client.analyze(photo).then(
       () => true,
@@ -296,7 +296,7 @@ test("503 and lost connections are tried again, other failures are not", async (
   }
 });
 
-test("headers go with every request; a prefix and a bare host are URLs", async () => {
+test("headers are sent with every request; a prefix and a bare host are valid URLs", async () => {
   const seen: string[] = [];
   const { header, body } = answer(1);
   const url = await serve((request, response) => {
@@ -312,7 +312,7 @@ test("headers go with every request; a prefix and a bare host are URLs", async (
   await client.close();
 });
 
-test("connections are kept", async () => {
+test("connections are reused", async () => {
   const sockets = new Set<unknown>();
   const { header, body } = answer(1);
   const url = await serve((request, response) => {
@@ -321,7 +321,7 @@ test("connections are kept", async () => {
   });
   const client = new FaceClient({ urls: url });
   for (let i = 0; i < 20; i++) await client.detect(photo);
-  // A connection is free again a moment after its answer is read, so a second one may be opened.
+  // A connection is free only shortly after its response is read, so a second one may open.
   assert.ok(sockets.size <= 2, `${sockets.size} connections`);
   await client.close();
 });

@@ -1,4 +1,4 @@
-/** Workers with a real Redis and a real tritonserver, each of which gets killed. */
+/** Workers with a real Redis and a real tritonserver, both of which get killed. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -26,10 +26,11 @@ let queue: FaceQueue;
 let workers: FaceWorker[] = [];
 
 before(async () => {
-  [server, redis] = await Promise.all([TritonServer.start(), RedisServer.start()]);
+  redis = await RedisServer.start(); // first, so that it is stopped even if the server fails
+  server = await TritonServer.start();
   client = new FaceClient({ urls: server.facts.url, breaker: { resetTimeoutMs: 200 } });
   queue = openQueue({ connection: redis.connection });
-  queue.on("error", () => {}); // Redis is killed below, and says so
+  queue.on("error", () => {}); // Redis is killed below, which causes errors
 });
 after(async () => {
   await queue?.close();
@@ -48,7 +49,7 @@ function work(options: Partial<WorkerOptions> = {}): FaceWorker {
   return worker;
 }
 
-test("a job's result has what the app knows", async () => {
+test("a job's result has the fields of FaceScore", async () => {
   work();
   const job = await enqueue(queue, base64(photo));
   await until(async () => job.isCompleted());
@@ -74,7 +75,7 @@ test("a job's result has what the app knows", async () => {
   assert.equal(score.defect, direct.faces[0]!.defect);
 });
 
-test("the same photo is one job, and one face: from base64 of all kinds and a path", async () => {
+test("the same photo has one faceId, as any base64 or as a path", async () => {
   work({ imageFolder: dirname(ASTRONAUT) });
   const dataUrl = `DATA:;base64,${photo.toString("base64")}`;
   const lines = photo.toString("base64url").replace(/.{76}/g, "$&\r\n");
@@ -91,7 +92,7 @@ test("the same photo is one job, and one face: from base64 of all kinds and a pa
   assert.equal(new Set(done.map((job) => job.returnvalue.faceId)).size, 1);
 });
 
-test("what can't be an image with a face fails at once, and says why", async () => {
+test("a photo that can't be scored fails at once, with the reason", async () => {
   work({ imageFolder: dirname(ASTRONAUT) });
   const bad = {
     "not an image": base64(Buffer.from("no image at all")),
@@ -113,7 +114,7 @@ test("what can't be an image with a face fails at once, and says why", async () 
   }
 });
 
-test("a dead letter that is put in again gets another chance", async () => {
+test("adding a dead letter again retries it", async () => {
   const worker = work();
   const job = await enqueue(queue, { image: "missing.jpg" }, { jobId: "again" });
   await until(() => job.isFailed());
@@ -136,7 +137,7 @@ test("while Triton is down jobs wait, and no attempt is counted", async () => {
   for (const job of await queue.getCompleted()) assert.ok(job.attemptsMade <= 1);
 });
 
-test("what Redis accepted is there after kill -9, and the worker goes on", async () => {
+test("jobs that Redis accepted survive kill -9, and the worker continues", async () => {
   work({ concurrency: 2 });
   const accepted = await Promise.all(
     Array.from({ length: 20 }, (_, i) => enqueue(queue, base64(withComment(photo, `redis ${i}`)))),

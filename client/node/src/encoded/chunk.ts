@@ -1,5 +1,4 @@
-/** The chunks that a PNG is made of. */
-
+/** Encode a chunk of a PNG file. */
 export function chunk(kind: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(kind, "latin1"), data]);
   const length = Buffer.alloc(4);
@@ -9,7 +8,7 @@ export function chunk(kind: string, data: Buffer): Buffer {
   return Buffer.concat([length, body, sum]);
 }
 
-/** CRC-32 as PNG wants it (ISO 3309); zlib.crc32 came after Node 20.9. */
+/** The CRC-32 of PNG (ISO 3309); Node 20.9 has no zlib.crc32 yet. */
 export function crc32(data: Uint8Array): number {
   let crc = ~0;
   for (const byte of data) {

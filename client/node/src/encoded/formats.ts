@@ -1,6 +1,6 @@
-/** Image formats by how their files begin, as aurum/imaging/decoding/formats.py. */
+/** Image formats by their magic bytes, like aurum/imaging/decoding/formats.py. */
 
-/** HEIF is the container of HEIC and AVIF. */
+/** An accepted format; HEIF is the container of HEIC and AVIF. */
 export type Format = "JPEG" | "PNG" | "WEBP" | "HEIF";
 
 type Magic<T> = [offset: number, bytes: string, name: T];
@@ -24,12 +24,13 @@ const REFUSED: Magic<string>[] = [
   [0, "<svg", "SVG"],
 ];
 
+/** The accepted format that `data` starts like. */
 export function acceptedFormat(data: Buffer): Format | null {
   const format = nameOf(data, ACCEPTED);
   return format === "WEBP" && !begins(data, 0, "RIFF") ? null : format;
 }
 
-/** The name of a format that is known and not accepted. */
+/** The name of a known format that is not accepted. */
 export function refusedFormat(data: Buffer): string | null {
   return nameOf(data, REFUSED);
 }

@@ -1,42 +1,40 @@
-/** Photos that come as text, as aurum/imaging/decoding/text.py: base64 in any spelling, and data URLs. */
+/** Photos sent as base64 or data URLs, like aurum/imaging/decoding/text.py. */
 
 import { acceptedFormat, refusedFormat } from "./formats.js";
 import { ACCEPTED, refused } from "./refusal.js";
 
-/** How many bytes a photo may have, and how many of it may come as base64. */
+/** The largest photo, in bytes, and the largest one sent as base64. */
 export interface ByteLimits {
   maxImageBytes: number;
   maxBase64Bytes: number;
 }
 
-/** The service's own defaults (aurum/settings.py). */
-export const BYTE_LIMITS: ByteLimits = { maxImageBytes: 25_000_000, maxBase64Bytes: 10_000_000 };
-const NONE: ByteLimits = { maxImageBytes: Infinity, maxBase64Bytes: Infinity };
-/** What base64 takes of text for each byte, with a line break (CR LF) after each 64 characters. */
+const NO_LIMITS: ByteLimits = { maxImageBytes: Infinity, maxBase64Bytes: Infinity };
+/** Characters of base64 per byte, with a line break (CR LF) after every 64 characters. */
 const CHARACTERS = (4 / 3) * (66 / 64);
-/** Beside that: the head of a data URL, and some blanks; as the gateway allows. */
+/** Allowance for the head of a data URL and some blanks, the same as the gateway's. */
 const MORE_CHARACTERS = 65_536;
 const BLANKS = " \t\r\n\v\f";
 const PADDING = "=".charCodeAt(0);
 const [BLANK, DIGIT] = [1, 2];
-/** What each byte is. */
+/** For each byte value: BLANK, DIGIT or, for all others, 0. */
 const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
   const character = String.fromCharCode(byte);
   if (BLANKS.includes(character)) return BLANK;
   return /[\w+/-]/.test(character) ? DIGIT : 0;
 });
-/** Characters that the part of a data URL before its comma may have. */
+/** The longest part of a data URL before its comma, in characters. */
 const MEDIA_TYPE = 2048;
-/** Characters in which any format shows by its magic bytes. */
+/** Characters that are enough to decode any format's magic bytes. */
 const BEGINNING = 64;
 
 /**
- * The file that `data` is or stands for. Taken for base64 is what has no format's magic bytes, but
- * stands for bytes that have.
+ * Decode the file if it is base64. It is base64 if it doesn't start with a format's magic bytes but
+ * decodes to bytes that do.
  *
- * @throws InvalidImageError: as `fromText`
+ * @throws InvalidImageError: see `fromText`
  */
-export function unwrapped(given: Uint8Array, limits: ByteLimits = NONE): Buffer {
+export function unwrapped(given: Uint8Array, limits: ByteLimits = NO_LIMITS): Buffer {
   const data = Buffer.from(given.buffer, given.byteOffset, given.byteLength);
   if (isKnown(data)) return data;
   const start = data.findIndex((byte) => KINDS[byte] !== BLANK);
@@ -48,12 +46,12 @@ export function unwrapped(given: Uint8Array, limits: ByteLimits = NONE): Buffer 
 }
 
 /**
- * The bytes of base64, or of a data URL with it: with blanks and line breaks anywhere, with or
- * without padding, in the usual alphabet or that of URLs (RFC 4648, RFC 2397).
+ * Decode base64, or a data URL that contains it: with blanks and line breaks anywhere, with or
+ * without padding, in the standard or the URL-safe alphabet (RFC 4648, RFC 2397).
  *
- * @throws InvalidImageError: damaged, or more bytes than are allowed
+ * @throws InvalidImageError: it is damaged, or has too many bytes
  */
-export function fromText(text: string, limits: ByteLimits = NONE): Buffer {
+export function fromText(text: string, limits: ByteLimits = NO_LIMITS): Buffer {
   checkLength(text, limits);
   const trimmed = text.trimStart();
   const digits = digitsOf(isDataUrl(trimmed) ? payload(trimmed) : text);
@@ -64,11 +62,11 @@ export function fromText(text: string, limits: ByteLimits = NONE): Buffer {
   return Buffer.from(digits.toString("latin1"), "base64"); // takes both alphabets
 }
 
-/** Before anything looks at the characters. @throws InvalidImageError */
+/** Reject text that is too long, without looking at its characters. @throws InvalidImageError */
 export function checkLength(text: string, limits: ByteLimits): void {
   const bytes = Math.min(limits.maxImageBytes, limits.maxBase64Bytes);
   const most = Math.ceil(bytes * CHARACTERS) + MORE_CHARACTERS;
-  if (text.length > most) throw tooMany(bytesOf(text.length), limits); // but for its line breaks
+  if (text.length > most) throw tooMany(bytesOf(text.length), limits); // counts line breaks, too
 }
 
 function bytesOf(characters: number): number {
@@ -83,7 +81,7 @@ function isDataUrl(text: string): boolean {
   return text.slice(0, 5).toLowerCase() === "data:";
 }
 
-/** What follows the comma of a data URL; its media type is free. */
+/** The part of a data URL after its comma; any media type is accepted. */
 function payload(url: string): string {
   const comma = url.slice(0, MEDIA_TYPE).indexOf(",");
   const encoding = url.slice(0, Math.max(comma, 0)).split(";").slice(1).at(-1);
@@ -94,11 +92,11 @@ function payload(url: string): string {
 }
 
 /**
- * Without blanks, and without padding. In one pass over bytes: a regular expression may look again
- * from each of many characters.
+ * Remove blanks and padding, in one pass over the bytes: a regular expression could backtrack from
+ * each of many characters.
  */
 function digitsOf(text: string): Buffer {
-  const digits = Buffer.from(text); // what is not ASCII takes bytes that are none of base64's
+  const digits = Buffer.from(text); // bytes of non-ASCII characters are never base64 digits
   let count = 0;
   for (const byte of digits) {
     if (KINDS[byte] !== BLANK) digits[count++] = byte;

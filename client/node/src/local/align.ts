@@ -1,41 +1,36 @@
-/** Faces to the aligned crops that embedders are trained on, as aurum/imaging/align.py. */
+/** Alignment of faces to the crops that embedders are trained on, like aurum/imaging/align.py. */
 
+import { ALIGNED_SIZE } from "../contract.js";
 import type { Candidate } from "./faces.js";
 import { cut, type Photo } from "./photo.js";
 import { type Affine, invert, resizeArea, warp } from "./resize.js";
 
-export const SIDE = 112;
-/** x, y of the landmarks in a 112x112 crop: InsightFace's `arcface_dst` (Deng et al., 2019). */
+/** The landmarks' x, y in an aligned crop: InsightFace's `arcface_dst` (Deng et al., 2019). */
 export const TEMPLATE = [
   38.2946, 51.6963, 73.5318, 51.5014, 56.0252, 71.7366, 41.5493, 92.3655, 70.7299, 92.2041,
 ].map(Math.fround);
-/**
- * What the detector looks at once more is this large, and the template's square spans this share
- * of it, in the middle.
- */
-export const SECOND_SIDE = 96;
-const SECOND_SHARE = 0.72;
-/** A similarity that maps landmarks closer together than this (pixels) would blow up noise. */
+/** The size of the refiner's input, in pixels. */
+export const REFINER_SIZE = 96;
+/** The share of the refiner's input that the template's square spans, in the middle. */
+const REFINER_SHARE = 0.72;
+/** Landmarks with less spread than this, in pixels, would only magnify noise. */
 const MIN_SPREAD = 0.5;
 
-/** Cut a face out, turned and scaled to the template; black beyond the photo's border. */
+/** Cut a face out, rotated and scaled to the template; black beyond the photo's border. */
 export function align(photo: Photo, face: Candidate): Photo {
-  return warpSquare(photo, matrixOf(face), SIDE);
+  return warpSquare(photo, matrixOf(face), ALIGNED_SIZE);
 }
 
-/**
- * Cut a face out with its surroundings, upright, for the detector to look once more; with the
- * matrix that takes the photo there.
- */
-export function cutForSecondLook(photo: Photo, face: Candidate): { crop: Photo; matrix: Affine } {
-  const scale = (SECOND_SHARE * SECOND_SIDE) / SIDE;
-  const shift = ((1 - SECOND_SHARE) / 2) * SECOND_SIDE;
+/** Cut a face out with its surroundings, upright, for the refiner; `matrix` maps photo to crop. */
+export function cutForRefiner(photo: Photo, face: Candidate): { crop: Photo; matrix: Affine } {
+  const scale = (REFINER_SHARE * REFINER_SIZE) / ALIGNED_SIZE;
+  const shift = ((1 - REFINER_SHARE) / 2) * REFINER_SIZE;
   const [a, b, c, d, e, f] = matrixOf(face).map((value) => value * scale) as Affine;
   const matrix: Affine = [a, b, c + shift, d, e, f + shift];
-  return { crop: warpSquare(photo, matrix, SECOND_SIDE), matrix };
+  return { crop: warpSquare(photo, matrix, REFINER_SIZE), matrix };
 }
 
-/** Points of a crop (x, y, x, y ...) in the photo's pixels, by the crop's matrix. */
+/** Map points of a crop (x, y, x, y ...) back to the photo by the crop's matrix. */
 export function mapBack(points: readonly number[], matrix: Affine): number[] {
   const [a, b, c, d, e, f] = invert(matrix);
   return points.flatMap((x, i) => {
@@ -49,8 +44,8 @@ function matrixOf(face: Candidate): Affine {
 }
 
 function warpSquare(photo: Photo, matrix: Affine, side: number): Photo {
-  // Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
-  // one is first shrunk by a whole factor with area averaging; only the face's part of the photo.
+  // Bilinear sampling alone would skip pixels of a face more than twice the crop's size. The part
+  // of the photo with such a face is first shrunk by a whole factor, with area averaging.
   const factor = Math.max(1, Math.trunc(1 / Math.hypot(matrix[0], matrix[3])));
   const [a, b, c, d, e, f] = invert(matrix);
   const xs = [c, a * side + c, b * side + c, (a + b) * side + c];
@@ -61,7 +56,7 @@ function warpSquare(photo: Photo, matrix: Affine, side: number): Photo {
   const width = Math.ceil(part.width / factor);
   const height = Math.ceil(part.height / factor);
   const small = factor > 1 ? resizeArea(part, width, height) : part;
-  // Pixel centres: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
+  // Pixel centers: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
   const ratioX = part.width / width;
   const ratioY = part.height / height;
   const shiftX = left + 0.5 * ratioX - 0.5;
@@ -79,8 +74,8 @@ function warpSquare(photo: Photo, matrix: Affine, side: number): Photo {
 }
 
 /**
- * The least-squares similarity from five landmarks to the template; null where they lie in one
- * point. Umeyama 1991, without reflection: rotation and scale are one complex factor.
+ * The least-squares similarity from five landmarks to the template; null if they coincide.
+ * Umeyama 1991, without reflection: rotation and scale are one complex factor.
  */
 export function similarity(landmarks: readonly number[]): Affine | null {
   const [sourceX, sourceY] = mean(landmarks);
@@ -108,14 +103,14 @@ function mean(points: readonly number[]): [number, number] {
   return [sum(0) / count, sum(1) / count];
 }
 
-/** The box's centre square, without rotation. */
+/** Map the square around the box's center to the crop, without rotation. */
 function fromBox([x, y, width, height]: Candidate["box"]): Affine {
-  const scale = SIDE / Math.max(width, height, 1);
-  const shift = (at: number, side: number) => SIDE / 2 - scale * (at + side / 2);
+  const scale = ALIGNED_SIZE / Math.max(width, height, 1);
+  const shift = (at: number, side: number) => ALIGNED_SIZE / 2 - scale * (at + side / 2);
   return [scale, 0, shift(x, width), 0, scale, shift(y, height)];
 }
 
-/** From where to where a face reaches, with a margin, within the photo and never empty. */
+/** The extent of a face on one axis, with a margin, within the photo and never empty. */
 function span(corners: number[], margin: number, side: number): [number, number] {
   const clip = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
   const start = clip(Math.floor(Math.min(...corners)) - margin, 0, side - 1);

@@ -1,11 +1,11 @@
-/** An encoded photo to upright RGB pixels, with the service's limits and refusals. */
+/** Decoding of photos to upright RGB pixels, with the service's limits and refusals. */
 
-import { acceptedFormat, type Format, refusedFormat } from "../encoded/formats.js";
-import { ACCEPTED, refused, unsupported } from "../encoded/refusal.js";
+import type { Format } from "../encoded/formats.js";
+import { ACCEPTED, formatOf, refused, unsupported } from "../encoded/refusal.js";
 import { type ByteLimits, tooManyBytes, unwrapped } from "../encoded/text.js";
 import { UnavailableError } from "../errors.js";
 import { checkOneImage, damagedHeader } from "./heif.js";
-import { END, frameOf, hasTooManyScans, mayLackItsEndAlone, withRowsBelow } from "./jpeg.js";
+import { END, frameOf, hasTooManyScans, lacksOnlyItsEnd, withRowsBelow } from "./jpeg.js";
 import type { Photo } from "./photo.js";
 import { readPng } from "./png.js";
 import { framesOf } from "./webp.js";
@@ -14,21 +14,24 @@ type Sharp = typeof import("sharp");
 type Metadata = import("sharp").Metadata;
 
 export interface ImageLimits extends ByteLimits {
-  /** Width x height. */
+  /** The most pixels of a photo that is not a JPEG. */
   maxImagePixels: number;
-  /** The same of a JPEG. */
+  /** The most pixels of a JPEG. */
   maxJpegPixels: number;
 }
 
 /**
- * @throws InvalidImageError: empty, too large, not an image, another format, animated, damaged.
- * @throws UnavailableError: a photo that the service decodes and libvips does not.
+ * Decode a photo and apply its EXIF orientation.
+ *
+ * @throws InvalidImageError: it is empty, too large, animated, damaged, or of another format.
+ * @throws UnavailableError: the service can decode it, but this libvips can't.
  */
 export async function decode(sharp: Sharp, given: Uint8Array, limits: ImageLimits): Promise<Photo> {
   if (given.byteLength === 0) throw refused(`the image is empty (0 bytes); ${ACCEPTED}`);
   const file = unwrapped(given, limits);
   if (file.length > limits.maxImageBytes) throw tooManyBytes(file.length, limits.maxImageBytes);
   const format = formatOf(file);
+  if (format === "JPEG") checkPrecision(file);
   const { data, frames } = unpacked(format, file);
   if (format === "WEBP") checkOneFrame(format, frames);
   const header = await opened(sharp, data)
@@ -46,16 +49,9 @@ export async function decode(sharp: Sharp, given: Uint8Array, limits: ImageLimit
 type Kind = Exclude<Format, "HEIF"> | "HEIC" | "AVIF";
 type FailOn = "error" | "warning";
 
-function formatOf(data: Buffer): Format {
-  const format = acceptedFormat(data);
-  if (format === null) {
-    const name = refusedFormat(data);
-    if (name !== null) throw unsupported(`${name} images`);
-    throw refused(`the bytes are not an image; ${ACCEPTED}`);
-  }
-  const precision = format === "JPEG" ? frameOf(data)?.precision : undefined;
+function checkPrecision(jpeg: Buffer): void {
+  const precision = frameOf(jpeg)?.precision;
   if (precision === 12 || precision === 16) throw unsupported(`${precision}-bit JPEG images`);
-  return format;
 }
 
 function codingOf({ compression }: Metadata): Kind {
@@ -64,7 +60,7 @@ function codingOf({ compression }: Metadata): Kind {
   throw unsupported(`HEIF images of '${compression}'`);
 }
 
-/** What libvips can't tell, or would read otherwise than the service. */
+/** Check and convert what libvips can't detect or reads differently from the service. */
 function unpacked(format: Format, file: Buffer): { data: Buffer; frames: number } {
   if (format === "HEIF") checkOneImage(file);
   if (format === "JPEG" && hasTooManyScans(file)) throw damaged(format);
@@ -98,23 +94,23 @@ async function pixelsOf(sharp: Sharp, kind: Kind, data: Buffer): Promise<Photo> 
   try {
     return kind === "JPEG" ? await jpegPixels(sharp, data) : await pixels(sharp, data, "error");
   } catch (error) {
-    // In other builds of libvips than sharp's own it may be.
+    // Other builds of libvips than sharp's own may have HEVC.
     if (kind === "HEIC" && messageOf(error).includes("has not been built in")) {
       throw new UnavailableError(
-        "HEIC photos can't be decoded here, as sharp's libvips has no HEVC; the service takes them",
+        "HEIC photos can't be decoded here: sharp's libvips has no HEVC; the service accepts them",
       );
     }
     throw damaged(kind);
   }
 }
 
-/** Warnings are damage, but for stray bytes, as cheap cameras leave them, and a missing end. */
+/** Treat warnings as damage, except for stray bytes, which cheap cameras add, and a missing end. */
 async function jpegPixels(sharp: Sharp, data: Buffer): Promise<Photo> {
   try {
     return await pixels(sharp, data, "warning");
   } catch (error) {
     const message = messageOf(error);
-    if (message.includes("premature end of JPEG image") && mayLackItsEndAlone(data)) {
+    if (message.includes("premature end of JPEG image") && lacksOnlyItsEnd(data)) {
       const ended = Buffer.concat([data, END]);
       const higher = withRowsBelow(ended);
       if (higher) await pixels(sharp, higher, "warning");
@@ -126,14 +122,14 @@ async function jpegPixels(sharp: Sharp, data: Buffer): Promise<Photo> {
   }
 }
 
-/** What a HEIF says of its turns libheif applies, and its EXIF, which only tells of them, nobody. */
+/** Decode and rotate. For HEIF, libheif applies the rotation and EXIF is ignored. */
 async function pixels(sharp: Sharp, data: Buffer, failOn: FailOn): Promise<Photo> {
   const image = opened(sharp, data, failOn).autoOrient().removeAlpha().toColourspace("srgb");
   const decoded = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
   return { width: decoded.info.width, height: decoded.info.height, data: decoded.data };
 }
 
-/** The service ignores colour profiles; our own limits apply. */
+/** Open with our own limits, and without color profiles, which the service ignores. */
 function opened(sharp: Sharp, data: Buffer, failOn: FailOn = "error") {
   return sharp(data, { failOn, ignoreIcc: true, limitInputPixels: false });
 }

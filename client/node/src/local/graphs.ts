@@ -1,9 +1,17 @@
-/** The served graphs in onnxruntime-node; their contract is in docs/reference/contract.md. */
+/** The served ONNX graphs in onnxruntime-node; docs/reference/contract.md describes them. */
 
 import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { CALIBRATED, EMBEDDING_SIZE, LANDMARKS } from "../contract.js";
-import { SECOND_SIDE, SIDE } from "./align.js";
+import {
+  ALIGNED_SIZE,
+  CALIBRATION_SIZE,
+  DETECTOR,
+  EMBEDDER,
+  EMBEDDING_SIZE,
+  LANDMARKER,
+  LANDMARKS,
+} from "../contract.js";
+import { REFINER_SIZE } from "./align.js";
 import type { Candidate } from "./faces.js";
 import type { Letterbox } from "./letterbox.js";
 import type { Photo } from "./photo.js";
@@ -13,21 +21,21 @@ type Runtime = typeof import("onnxruntime-node");
 /** The service's max_batch_size. */
 const CHUNK = 8;
 
-export interface Seen {
+export interface Detections {
   /** All candidates, best first, in pixels of the letterbox. */
   candidates: Candidate[];
   detector: string;
-  /** Where no face fits this well, the photo may be turned. 0: it reads turned faces rightly. */
+  /** If no face fits this well, the photo may be rotated; 0 for detectors that handle that. */
   upright: number;
 }
 
-export interface Embedded {
+export interface CropEmbeddings {
   /** [F,512] */
   embeddings: Float32Array;
-  /** [F]: their lengths before they were normalized. */
+  /** [F]: their lengths before normalization. */
   norms: Float32Array;
   embedder: string;
-  /** Six numbers, or none. */
+  /** CALIBRATION_SIZE numbers, or none. */
   calibration: Float32Array;
 }
 
@@ -39,24 +47,19 @@ export class Graphs {
     private readonly embedder: InferenceSession,
   ) {}
 
-  /** @param models a model_repository: NAME/1/model.onnx */
+  /** Load the graphs. @param models a model_repository: NAME/1/model.onnx */
   static async load(runtime: Runtime, models: string): Promise<Graphs> {
     const open = (name: string) =>
       runtime.InferenceSession.create(join(models, name, "1", "model.onnx"), {
         executionProviders: ["cpu"],
-        // One thread each: there are as many sessions as cores.
+        // One thread each: there is a session per core.
         intraOpNumThreads: 1,
         interOpNumThreads: 1,
       });
-    return new Graphs(
-      runtime,
-      await open("face_detection"),
-      await open("face_landmarks"),
-      await open("face_embedding"),
-    );
+    return new Graphs(runtime, await open(DETECTOR), await open(LANDMARKER), await open(EMBEDDER));
   }
 
-  async detect(input: Letterbox): Promise<Seen> {
+  async detect(input: Letterbox): Promise<Detections> {
     const { Tensor } = this.runtime;
     const images = new Tensor("uint8", input.planes, [1, 3, input.height, input.width]);
     const answer = await this.detector.run({ images });
@@ -70,34 +73,34 @@ export class Graphs {
   }
 
   /**
-   * Look once more at faces that are cut out: landmarks in the crop's pixels, and a score of 0
-   * where no face is seen in the middle.
+   * Run the refiner on crops: landmarks in the crop's pixels, and a score of 0 if no face is in the
+   * middle.
    */
   async refine(crops: Photo[]): Promise<Pick<Candidate, "landmarks" | "score">[]> {
     const seen = [];
-    for (const chunk of this.chunks(crops, SECOND_SIDE)) {
+    for (const chunk of this.chunks(crops, REFINER_SIZE)) {
       seen.push(...pointsOf(await this.refiner.run({ crops: chunk })));
     }
     return seen;
   }
 
   /** Embed at least one aligned crop. */
-  async embed(crops: Photo[]): Promise<Embedded> {
+  async embed(crops: Photo[]): Promise<CropEmbeddings> {
     const embeddings = new Float32Array(crops.length * EMBEDDING_SIZE);
     const norms = new Float32Array(crops.length);
     let filled = 0;
     let embedder = "";
     let calibration: Float32Array = new Float32Array();
-    for (const chunk of this.chunks(crops, SIDE)) {
+    for (const chunk of this.chunks(crops, ALIGNED_SIZE)) {
       const answer = await this.embedder.run({ crops: chunk });
       const vectors = floats(answer, "embedding");
       embeddings.set(vectors, filled * EMBEDDING_SIZE);
       norms.set(floats(answer, "norm"), filled);
       filled += vectors.length / EMBEDDING_SIZE;
       embedder = text(answer, "model");
-      calibration = floats(answer, "calibration").slice(0, CALIBRATED);
+      calibration = floats(answer, "calibration").slice(0, CALIBRATION_SIZE);
     }
-    // NaN: not calibrated.
+    // NaN stands for no calibration.
     const known = calibration.some(Number.isNaN) ? new Float32Array() : calibration;
     return { embeddings, norms, embedder, calibration: known };
   }
@@ -111,10 +114,10 @@ export class Graphs {
   }
 }
 
-type Answer = InferenceSession.OnnxValueMapType;
+type Tensors = InferenceSession.OnnxValueMapType;
 
-/** Landmarks and score of each thing seen. */
-function pointsOf(answer: Answer): Pick<Candidate, "landmarks" | "score">[] {
+/** The landmarks and score of each detection. */
+function pointsOf(answer: Tensors): Pick<Candidate, "landmarks" | "score">[] {
   const landmarks = floats(answer, "landmarks");
   return Array.from(floats(answer, "scores"), (score, i) => ({
     landmarks: Array.from(landmarks.subarray(2 * LANDMARKS * i, 2 * LANDMARKS * (i + 1))),
@@ -122,15 +125,15 @@ function pointsOf(answer: Answer): Pick<Candidate, "landmarks" | "score">[] {
   }));
 }
 
-function floats(answer: Answer, name: string): Float32Array {
+function floats(answer: Tensors, name: string): Float32Array {
   return output(answer, name).data as Float32Array;
 }
 
-function text(answer: Answer, name: string): string {
+function text(answer: Tensors, name: string): string {
   return (output(answer, name).data as string[])[0]!;
 }
 
-function output(answer: Answer, name: string): { data: unknown } {
+function output(answer: Tensors, name: string): { data: unknown } {
   const tensor = answer[name];
   if (!tensor) throw new Error(`a graph has no output '${name}': run aurum models build`);
   return tensor as { data: unknown };

@@ -1,16 +1,16 @@
-/** What the outermost boxes of a HEIC or AVIF say (ISO/IEC 14496-12), as aurum/imaging/decoding/heif.py. */
+/** The top-level boxes of HEIC and AVIF (ISO/IEC 14496-12), like aurum/imaging/decoding/heif.py. */
 
 import { ACCEPTED, refused, unsupported } from "../encoded/refusal.js";
 
 const MAX_BOXES = 5000;
 const MAX_BRANDS = 32;
-/** Files that hold a film of images (ISO/IEC 23008-12, 10; AV1 Image File Format, 6). */
+/** Brands of image sequences (ISO/IEC 23008-12, 10; AV1 Image File Format, 6). */
 const SEQUENCES = ["avis", "msf1", "hevc", "hevx", "hevm", "hevs"];
 const IMAGES = ["avif", "mif1", "heic", "heix", "heim", "heis"];
 
-/** @throws InvalidImageError: no image, or a film of them, or damaged. */
+/** @throws InvalidImageError: the file is no image, a sequence of images, or damaged. */
 export function checkOneImage(data: Buffer): void {
-  const boxes = outermost(data);
+  const boxes = topLevelBoxes(data);
   const brands = brandsOf(boxes.get("ftyp")!);
   if (!brands.some((brand) => IMAGES.includes(brand) || SEQUENCES.includes(brand))) {
     throw unsupported(`files of the kind '${brands[0]?.trim()}'`);
@@ -21,8 +21,8 @@ export function checkOneImage(data: Buffer): void {
   }
 }
 
-/** The contents of the first boxes of each name, up to those that an image needs. */
-function outermost(data: Buffer): Map<string, Buffer> {
+/** The first box of each name, up to those that an image needs. */
+function topLevelBoxes(data: Buffer): Map<string, Buffer> {
   const boxes = new Map<string, Buffer>();
   for (let at = 0, count = 0; !(boxes.has("meta") && boxes.has("mdat")); count++) {
     if (at === data.length) break;
@@ -41,7 +41,7 @@ function outermost(data: Buffer): Map<string, Buffer> {
 function brandsOf(ftyp: Buffer): string[] {
   const brands: string[] = [];
   for (let at = 0; at + 4 <= ftyp.length && brands.length < MAX_BRANDS; at += 4) {
-    if (at !== 4) brands.push(ftyp.toString("latin1", at, at + 4)); // 4: a version
+    if (at !== 4) brands.push(ftyp.toString("latin1", at, at + 4)); // 4: the minor version
   }
   return brands;
 }

@@ -1,11 +1,11 @@
-/** A JPEG's frame and scans (ITU-T T.81), read without decoding, as aurum/imaging/decoding/jpeg.py. */
+/** Frame and scans of a JPEG (ITU-T T.81), like aurum/imaging/decoding/jpeg.py; no decoding. */
 
 export const END = Buffer.from([0xff, 0xd9]);
 const MAX_SEGMENTS = 10_000;
-/** Progressive JPEGs have about ten; each costs a pass over all pixels, for some 40 bytes. */
+/** Progressive JPEGs have about ten scans. Each costs a pass over all pixels, for some 40 bytes. */
 const MAX_SCANS = 100;
 const SCAN = 0xda;
-/** Start of frame: baseline to arithmetic, without the tables that lie between (DHT, JPG, DAC). */
+/** Start of frame: baseline to arithmetic, without the markers in between (DHT, JPG, DAC). */
 const isFrame = (code: number) => code >= 0xc0 && code < 0xd0 && ![0xc4, 0xc8, 0xcc].includes(code);
 const PROGRESSIVE = [0xc2, 0xca];
 const HUFFMAN = [0xc0, 0xc1, 0xc2];
@@ -13,26 +13,26 @@ const COEFFICIENTS = 64;
 
 interface Segment {
   code: number;
-  /** Without its length. */
+  /** The bytes after the length field. */
   content: Buffer;
-  /** Whether all of it is there. */
+  /** Whether the segment is complete. */
   whole: boolean;
 }
 
 interface Frame {
-  /** The kind of coding. */
+  /** The marker, which tells the kind of coding. */
   code: number;
-  /** Bits a sample. */
+  /** Bits per sample. */
   precision: number;
   /** The ids of the components. */
   components: number[];
-  /** Rows of blocks that are coded at a time. */
+  /** Rows of blocks in each coded unit. */
   down: number;
-  /** Where its content begins in the file. */
+  /** Offset of its content in the file. */
   at: number;
 }
 
-/** Null where it can't be read, or comes after more segments than any encoder writes. */
+/** Read the frame header; null if it is damaged, or after more segments than any encoder writes. */
 export function frameOf(data: Buffer): Frame | null {
   let count = 0;
   for (const { code, content } of segments(data)) {
@@ -61,14 +61,14 @@ export function hasTooManyScans(data: Buffer): boolean {
 }
 
 /**
- * Whether a JPEG has no end marker, and yet each coefficient to its last bit. The bits of the last
- * scan are not looked at: a decoder that is given an end marker tells whether some are missing, of
- * Huffman codes. Arithmetic codes may lack their last bytes, so those need their end.
+ * Whether a JPEG lacks its end marker but may have all coefficients to the last bit. The data of
+ * the last scan is not read: with an end marker appended, a decoder notices missing Huffman codes.
+ * It wouldn't notice missing arithmetic codes, so arithmetic coding requires the end marker.
  */
-export function mayLackItsEndAlone(data: Buffer): boolean {
+export function lacksOnlyItsEnd(data: Buffer): boolean {
   const frame = frameOf(data);
   if (!frame || !HUFFMAN.includes(frame.code)) return false;
-  // For each component the lowest bit that is known of its coefficients; none yet.
+  // For each component, the lowest known bit of each coefficient; none yet.
   const known = new Map(frame.components.map((id) => [id, new Uint8Array(COEFFICIENTS).fill(255)]));
   for (const { code, content, whole } of segments(data)) {
     if (code === END[1] || !whole) return false;
@@ -78,9 +78,8 @@ export function mayLackItsEndAlone(data: Buffer): boolean {
 }
 
 /**
- * The same photo said to be eight rows higher, or null where it isn't needed: libvips looks for
- * damage before each eight rows that it reads, and so overlooks it in the last ones, unless those
- * were read ahead.
+ * Declare the photo eight rows higher; null if that isn't needed. libvips checks for damage before
+ * every eight rows that it reads, so it misses damage in the last rows unless it read them ahead.
  */
 export function withRowsBelow(data: Buffer): Buffer | null {
   const frame = frameOf(data);
@@ -90,7 +89,7 @@ export function withRowsBelow(data: Buffer): Buffer | null {
   return higher;
 }
 
-/** Note what a scan brings; false where its header makes no sense. */
+/** Record the bits that a scan adds; false if its header is invalid. */
 function addScan(known: Map<number, Uint8Array>, scan: Buffer, progressive: boolean): boolean {
   const components = scan[0] ?? 0;
   const at = 1 + 2 * components;
@@ -105,11 +104,11 @@ function addScan(known: Map<number, Uint8Array>, scan: Buffer, progressive: bool
   return true;
 }
 
-/** The segments up to the end marker, and that itself. */
+/** The segments up to and including the end marker. */
 function* segments(data: Buffer): Generator<Segment> {
   let at = data.indexOf(0xff, 2);
   for (; at >= 0; at = data.indexOf(0xff, at)) {
-    while (data[at] === 0xff) at++; // fill bytes may come before the code
+    while (data[at] === 0xff) at++; // optional fill bytes
     const code = data[at++];
     if (code === undefined) return;
     if (code <= 0x01 || (code >= 0xd0 && code <= 0xd8)) continue; // stuffing, restarts

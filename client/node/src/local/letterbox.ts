@@ -1,42 +1,41 @@
-/** A photo to the detector's input, as aurum/imaging/letterbox.py. */
+/** Scaling and padding to the detector's input, like aurum/imaging/letterbox.py. */
 
+import { DETECTION_STEP } from "../contract.js";
 import type { Photo } from "./photo.js";
 import { resizeArea, resizeLinear, roundHalfEven } from "./resize.js";
 
-/** The coarsest stride of the detectors. */
-export const CELL = 32;
-/** Smaller photos are enlarged to this: of faces a few cells high, more are found. */
+/** Smaller photos are enlarged to this, because detectors miss faces only a few cells high. */
 export const SMALLEST = 320;
 
 export interface Letterbox {
   width: number;
   height: number;
-  /** uint8 [3,height,width]: R, then G, then B. */
+  /** uint8 [3,height,width]: the planes R, G, B. */
   planes: Uint8Array;
 }
 
-/** How many pixels of the input a photo's longer side gets. */
+/** The length of a photo's longer side in the detector's input. */
 export function fitted(side: number, longSide: number): number {
   return Math.min(longSide, Math.max(side, SMALLEST));
 }
 
-/** `side` as a multiple of CELL, rounded up, but not for an error of rounding. */
+/** Round up to a multiple of DETECTION_STEP, ignoring floating-point noise. */
 export function wholeCells(side: number): number {
-  return Math.ceil(Math.ceil(side - 1e-6) / CELL) * CELL;
+  return Math.ceil(Math.ceil(side - 1e-6) / DETECTION_STEP) * DETECTION_STEP;
 }
 
-/** `photo` as large as the detector sees it within `longSide` pixels; never stretched. */
+/** Scale `photo` to `longSide` pixels, keeping its aspect ratio. */
 export function fit(photo: Photo, longSide: number): Photo {
   const side = Math.max(photo.width, photo.height);
   const factor = fitted(side, longSide) / side;
   if (factor === 1) return photo;
   const width = Math.max(1, roundHalfEven(photo.width * factor));
   const height = Math.max(1, roundHalfEven(photo.height * factor));
-  // Beyond a factor of two linear interpolation would skip pixels.
+  // Shrinking by more than two with linear interpolation would skip pixels.
   return factor >= 0.5 ? resizeLinear(photo, width, height) : resizeArea(photo, width, height);
 }
 
-/** Pad to whole cells; the rest, right and below, is black. */
+/** Pad to multiples of DETECTION_STEP, with black on the right and at the bottom. */
 export function letterbox(inner: Photo): Letterbox {
   const width = wholeCells(inner.width);
   const height = wholeCells(inner.height);

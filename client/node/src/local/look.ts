@@ -1,16 +1,16 @@
-/** One look of the detector at a part of a photo, as aurum/imaging/views.py. */
+/** One detection pass (a look) over a part of a photo, like aurum/imaging/views.py. */
 
-import { type Candidate, type Found, selectFaces, type Turn } from "./faces.js";
+import { type Candidate, type DetectedFace, type Rotation, selectFaces } from "./faces.js";
 import { fit, fitted, type Letterbox, letterbox } from "./letterbox.js";
 import { blank, cut, type Photo } from "./photo.js";
 import type { View } from "./views.js";
 
-/** How near, in pixels of the input, a box comes to the border that cuts its face. */
+/** A box this close to a tile's border, in pixels of the input, belongs to a cut face. */
 const CUT = 4;
 
 /**
- * A photo, and what looks at the whole of it have shrunk it to; the next smaller look starts from
- * that, as the service's does.
+ * A photo and its scaled copies. A smaller copy is made from the next larger one, because the
+ * service does the same.
  */
 export class Picture {
   private readonly whole: Photo[]; // smallest first
@@ -19,8 +19,8 @@ export class Picture {
     this.whole = [photo];
   }
 
-  /** The view's part as the detector sees it, neither turned nor padded. */
-  shrunk(view: View): Photo {
+  /** The view's part, scaled for the detector, before rotation and padding. */
+  scaled(view: View): Photo {
     const { photo, whole } = this;
     if (view.width !== photo.width || view.height !== photo.height) {
       return fit(
@@ -40,8 +40,8 @@ function longSide({ width, height }: Photo): number {
 }
 
 /**
- * The faces that one view shows, in the photo's pixels. A face that the view's border cuts is left
- * out where the photo goes on behind it.
+ * Detect the faces in one view, in pixels of the photo. Faces cut by the view's border are left
+ * out, unless it is the photo's border, too.
  */
 export async function look(
   picture: Picture,
@@ -49,24 +49,24 @@ export async function look(
   detect: (input: Letterbox) => Promise<Candidate[]>,
   minConfidence: number,
   nmsIou: number,
-): Promise<Found[]> {
+): Promise<DetectedFace[]> {
   const { left, top } = view.place;
-  const inner = picture.shrunk(view);
+  const inner = picture.scaled(view);
   const scale = [inner.width / view.width, inner.height / view.height].map(Math.fround);
-  const seen = await detect(letterbox(turned(inner, view.turn)));
-  const found = seen.map((candidate) => turnedBack(candidate, view.turn, inner));
+  const seen = await detect(letterbox(rotate(inner, view.rotation)));
+  const found = seen.map((candidate) => rotateBack(candidate, view.rotation, inner));
   return selectFaces(found, scale as [number, number], minConfidence, nmsIou)
     .map(({ box: [x, y, width, height], landmarks, score }) => ({
-      box: [x + left, y + top, width, height] as Found["box"],
+      box: [x + left, y + top, width, height] as DetectedFace["box"],
       landmarks: landmarks.map((at, i) => at + (i % 2 ? top : left)),
       score,
-      rotation: view.turn,
+      rotation: view.rotation,
       fit: score,
     }))
     .filter((face) => !isCut(face, view, picture.photo));
 }
 
-function isCut({ box: [x, y, width, height] }: Found, view: View, photo: Photo): boolean {
+function isCut({ box: [x, y, width, height] }: DetectedFace, view: View, photo: Photo): boolean {
   const { left, top, right, bottom } = view.place;
   const near = CUT / view.scale;
   return (
@@ -77,17 +77,17 @@ function isCut({ box: [x, y, width, height] }: Found, view: View, photo: Photo):
   );
 }
 
-/** The pixels, turned clockwise. */
-export function turned(photo: Photo, turn: Turn): Photo {
-  if (turn === 0) return photo;
+/** Rotate the pixels clockwise. */
+export function rotate(photo: Photo, rotation: Rotation): Photo {
+  if (rotation === 0) return photo;
   const { width, height } = photo;
-  const result = turn === 180 ? blank(width, height) : blank(height, width);
-  // Where the result's first pixel comes from, and the steps from it along its rows and columns.
+  const result = rotation === 180 ? blank(width, height) : blank(height, width);
+  // The source of the result's first pixel, and the steps from it along rows and columns.
   const [start, right, down] = {
     90: [(height - 1) * width, -width, 1] as const,
     180: [height * width - 1, -1, -width] as const,
     270: [width - 1, width, -1] as const,
-  }[turn];
+  }[rotation];
   for (let y = 0, out = 0; y < result.height; y++) {
     let at = 3 * (start + y * down);
     for (let x = 0; x < result.width; x++, at += 3 * right, out += 3) {
@@ -99,17 +99,17 @@ export function turned(photo: Photo, turn: Turn): Photo {
   return result;
 }
 
-/** From an image that was turned clockwise to the one before, of that width and height. */
-function turnedBack(
+/** Map a candidate back to the image of this size, before its clockwise rotation. */
+function rotateBack(
   candidate: Candidate,
-  turn: Turn,
+  rotation: Rotation,
   { width, height }: { width: number; height: number },
 ): Candidate {
-  if (turn === 0) return candidate;
-  // Pixel centres are whole numbers: 0 becomes width - 1.
+  if (rotation === 0) return candidate;
+  // Pixel centers are whole numbers: 0 becomes width - 1.
   const back = (x: number, y: number): [number, number] => {
-    if (turn === 90) return [y, height - 1 - x];
-    if (turn === 180) return [width - 1 - x, height - 1 - y];
+    if (rotation === 90) return [y, height - 1 - x];
+    if (rotation === 180) return [width - 1 - x, height - 1 - y];
     return [width - 1 - y, x];
   };
   const [x, y, across, down] = candidate.box;

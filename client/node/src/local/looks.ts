@@ -1,19 +1,19 @@
 /**
- * All looks of the detector at one photo: at several scales, at each face again, and turned, as
+ * All detection passes over one photo: at several scales, refined per face, and rotated, like
  * aurum/pipeline/look.py.
  */
 
-import type { Checked } from "../options.js";
-import { cutForSecondLook, mapBack } from "./align.js";
+import type { CheckedOptions } from "../options.js";
+import { cutForRefiner, mapBack } from "./align.js";
 import {
-  bestApart,
-  bestReadings,
+  bestRotations,
   type Candidate,
-  type Found,
+  type DetectedFace,
+  guaranteed,
   isComplete,
   largestFirst,
-  promised,
-  type Turn,
+  type Rotation,
+  suppressOverlaps,
   WHOLE,
   withoutFragments,
 } from "./faces.js";
@@ -23,25 +23,25 @@ import { look, Picture } from "./look.js";
 import type { Photo } from "./photo.js";
 import { type Plan, plan, workOf } from "./views.js";
 
-const TURNS: readonly Turn[] = [90, 180, 270];
-/** So many of a photo's largest faces are looked at once more. */
-const MAX_SECOND_LOOKS = 256;
-/** How high, in pixels of the detector's input, a face is looked at to learn which turn it has. */
-const TELLING = 64;
-/** What has fewer pixels in a coarser look's input, the finer one sees better. */
-const LEAST_COARSE = 24;
-/** Of the size: what noise hides is seen where it is averaged. */
-const AVERAGED = 0.3;
-/** All that a photo costs, in looks at the size that was asked for, whatever is in it. */
-const MOST_WORK = 4;
-/** What only a turned look sees is a face where it fits so well. */
-const TURNED_FIT = 0.75;
+const ROTATIONS: readonly Rotation[] = [90, 180, 270];
+/** The most faces of a photo that are refined, the largest first. */
+const MAX_REFINED = 256;
+/** The height of a face, in pixels of the detector's input, that shows its rotation. */
+const ROTATION_SIZE = 64;
+/** Faces with fewer pixels than this at a coarse scale are left to the finer one. */
+const MIN_COARSE = 24;
+/** The scale of a last pass if no face is found: averaging reveals faces hidden by noise. */
+const DENOISING_SCALE = 0.3;
+/** The most work per photo, in passes at the requested size. */
+const MAX_WORK = 4;
+/** The lowest fit of a face that only a rotated pass detects. */
+const MIN_ROTATED_FIT = 0.75;
 
-/** One photo, looked at as often as its faces need. */
+/** Face detection in one photo, with as many passes as its faces need. */
 export class Looks {
-  /** The detector's id, once it has looked. */
+  /** The detector's id; empty before the first pass. */
   detector = "";
-  /** False: a list of candidates filled up, or the photo's shape asks for more tiles. */
+  /** False: a list of candidates was full, or the photo's shape needs more tiles. */
   complete: boolean;
   private upright = 0;
   private workLeft: number;
@@ -51,48 +51,48 @@ export class Looks {
 
   constructor(
     private readonly photo: Photo,
-    private readonly options: Checked,
+    private readonly options: CheckedOptions,
     private readonly nmsIou: number,
     private readonly graphs: Pick<Graphs, "detect" | "refine">,
   ) {
     this.picture = new Picture(photo);
     this.plan = plan(photo.width, photo.height, options.detectionSize, options.tiles);
-    this.workLeft = MOST_WORK * workOf(this.plan.levels[0]!);
+    this.workLeft = MAX_WORK * workOf(this.plan.levels[0]!);
     this.complete = this.plan.complete;
-    this.minConfidence = Math.fround(options.minConfidence); // as scores are
+    this.minConfidence = Math.fround(options.minConfidence); // scores are float32
   }
 
-  /** The photo's faces, largest first, as many as the options want. */
-  async faces(): Promise<Found[]> {
+  /** Detect the photo's faces, largest first, up to `maxFaces`. */
+  async faces(): Promise<DetectedFace[]> {
     let found = await this.see(this.plan);
-    if (found.length === 0) found = await this.see(this.plan.turned(0, AVERAGED));
+    if (found.length === 0) found = await this.see(this.plan.rotated(0, DENOISING_SCALE));
     const faces = await this.refined(this.first(found));
     const best = bestFit(faces);
     const doubtful = faces.length === 0 || best < this.upright;
     if (this.options.orientation !== "auto" || !doubtful) return faces;
-    return this.first(await this.withTurned(faces, best));
+    return this.first(await this.withRotated(faces, best));
   }
 
-  private first(faces: Found[]): Found[] {
+  private first(faces: DetectedFace[]): DetectedFace[] {
     return faces.slice(0, this.options.maxFaces || faces.length);
   }
 
-  /** The faces of all levels, each once, largest first. */
-  private async see(planned: Plan): Promise<Found[]> {
+  /** Detect faces on all levels and merge them, largest first. */
+  private async see(planned: Plan): Promise<DetectedFace[]> {
     this.workLeft -= planned.work;
     const detect = (input: Letterbox) => this.detect(input);
-    let faces: Found[] = [];
-    let finer = Number.POSITIVE_INFINITY; // pixels, above which faces are torn apart
+    let faces: DetectedFace[] = [];
+    let finer = Number.POSITIVE_INFINITY; // pixels, above which faces may be split
     for (const views of planned.levels) {
-      let found: Found[] = [];
+      let found: DetectedFace[] = [];
       for (const view of views) {
         found.push(...(await look(this.picture, view, detect, this.minConfidence, this.nmsIou)));
       }
       if (views !== planned.levels[0]) {
         const { scale } = views[0]!;
-        found = found.filter(({ box }) => Math.max(box[2], box[3]) * scale >= LEAST_COARSE);
+        found = found.filter(({ box }) => Math.max(box[2], box[3]) * scale >= MIN_COARSE);
       }
-      faces = bestApart([...withoutFragments(faces, found, finer), ...found], this.nmsIou);
+      faces = suppressOverlaps([...withoutFragments(faces, found, finer), ...found], this.nmsIou);
       finer = WHOLE / views[0]!.scale;
     }
     return largestFirst(faces);
@@ -102,17 +102,17 @@ export class Looks {
     const { candidates: listed, detector, upright } = await this.graphs.detect(input);
     this.detector = detector;
     this.upright = upright;
-    const candidates = promised(listed);
+    const candidates = guaranteed(listed);
     this.complete &&= isComplete(candidates, this.minConfidence);
     return candidates;
   }
 
-  /** The largest faces' landmarks from a second look at each; fits tell how sure it is. */
-  private async refined(faces: Found[]): Promise<Found[]> {
+  /** Refine the landmarks of the largest faces, and average their fits. */
+  private async refined(faces: DetectedFace[]): Promise<DetectedFace[]> {
     if (!this.options.refine || faces.length === 0) return faces;
     const cuts = faces
-      .slice(0, MAX_SECOND_LOOKS)
-      .map((face) => ({ face, ...cutForSecondLook(this.photo, face) }));
+      .slice(0, MAX_REFINED)
+      .map((face) => ({ face, ...cutForRefiner(this.photo, face) }));
     const seen = await this.graphs.refine(cuts.map(({ crop }) => crop));
     const again = cuts.map(({ face, matrix }, i) => {
       const { landmarks, score } = seen[i]!;
@@ -122,46 +122,48 @@ export class Looks {
         fit: Math.fround((face.fit + score) / 2),
       };
     });
-    return [...again, ...faces.slice(MAX_SECOND_LOOKS)];
+    return [...again, ...faces.slice(MAX_REFINED)];
   }
 
-  /** What three turned looks see better, or see alone, beside the faces found so far. */
-  private async withTurned(faces: Found[], best: number): Promise<Found[]> {
-    const shrink = this.telling(faces);
-    const turns: { turn: Turn; seen: Found[] }[] = [];
-    for (const turn of TURNS) {
-      turns.push({
-        turn,
-        seen: await this.refined(await this.see(this.plan.turned(turn, shrink))),
+  /** Add faces from three rotated passes that fit better than `faces`, or that only these show. */
+  private async withRotated(faces: DetectedFace[], best: number): Promise<DetectedFace[]> {
+    const scale = this.rotatedScale(faces);
+    const passes: { rotation: Rotation; seen: DetectedFace[] }[] = [];
+    for (const rotation of ROTATIONS) {
+      passes.push({
+        rotation,
+        seen: await this.refined(await this.see(this.plan.rotated(rotation, scale))),
       });
     }
     const readings = [...faces];
-    for (const { turn, seen: coarse } of turns.sort((a, b) => bestFit(b.seen) - bestFit(a.seen))) {
-      if (bestFit(coarse) <= best || bestFit(coarse) < TURNED_FIT) break;
+    for (const { rotation, seen: coarse } of passes.sort(
+      (a, b) => bestFit(b.seen) - bestFit(a.seen),
+    )) {
+      if (bestFit(coarse) <= best || bestFit(coarse) < MIN_ROTATED_FIT) break;
       let seen = coarse;
-      const again = this.plan.turned(turn, 1);
-      if (shrink < 1 && again.work <= this.workLeft) {
-        const both = bestApart([...(await this.see(again)), ...coarse], this.nmsIou);
+      const again = this.plan.rotated(rotation, 1);
+      if (scale < 1 && again.work <= this.workLeft) {
+        const both = suppressOverlaps([...(await this.see(again)), ...coarse], this.nmsIou);
         seen = await this.refined(largestFirst(both));
       }
-      readings.push(...seen.filter(({ fit }) => fit >= TURNED_FIT));
+      readings.push(...seen.filter(({ fit }) => fit >= MIN_ROTATED_FIT));
     }
-    return largestFirst(bestReadings(readings, this.nmsIou));
+    return largestFirst(bestRotations(readings, this.nmsIou));
   }
 
-  /** At what share of the finest look's size the turned looks are enough. */
-  private telling(faces: Found[]): number {
+  /** The scale of the rotated passes, as a share of the finest pass. */
+  private rotatedScale(faces: DetectedFace[]): number {
     const { side, longSide, scale } = this.plan.finest;
     const least = Math.min(SMALLEST / fitted(side, longSide), 0.5);
     if (faces.length === 0) return least;
     const { box } = faces.reduce((best, face) => (face.fit > best.fit ? face : best));
-    const share = Math.min(Math.max(TELLING / (Math.max(box[2], box[3]) * scale), least), 1);
-    // Turned looks at full size still have to leave the photo within its work.
+    const share = Math.min(Math.max(ROTATION_SIZE / (Math.max(box[2], box[3]) * scale), least), 1);
+    // Even at full size, the rotated passes must not exceed the photo's work.
     const whole = workOf(this.plan.levels[0]!);
-    return Math.min(share, Math.sqrt(this.workLeft / (TURNS.length * whole)));
+    return Math.min(share, Math.sqrt(this.workLeft / (ROTATIONS.length * whole)));
   }
 }
 
-function bestFit(faces: Found[]): number {
+function bestFit(faces: DetectedFace[]): number {
   return Math.max(0, ...faces.map(({ fit }) => fit));
 }

@@ -1,4 +1,4 @@
-/** Pixels: R, G, B one after the other, row by row from the top left. */
+/** A decoded photo; `data` has R, G, B of each pixel, row by row from the top left. */
 export interface Photo {
   width: number;
   height: number;

@@ -1,30 +1,30 @@
-/** A PNG's chunks (PNG 3rd edition), as aurum/imaging/decoding/png.py: its EXIF and its frames. */
+/** EXIF and frames of a PNG (PNG 3rd edition), like aurum/imaging/decoding/png.py. */
 
 import { inflateSync } from "node:zlib";
 import { chunk, crc32 } from "../encoded/chunk.js";
 
 const MAX_CHUNKS = 100_000;
-/** EXIF fits into one segment of a JPEG; as hexadecimal digits it takes twice as much. */
+/** EXIF fits into one JPEG segment; hexadecimal digits double its size. */
 const MAX_EXIF = 65_535;
 const MAX_PROFILE = 3 * MAX_EXIF;
 const PROFILE = "Raw profile type exif\0";
-/** A chunk has its length and its name before its content, and a sum behind it. */
+/** A chunk has its length and name before its content, and a checksum after it. */
 const BEFORE = 8;
 const AROUND = 12;
 
-/** All that a decoder gets beside EXIF. The rest may unpack to gigabytes, and says nothing of pixels. */
+/** The chunks passed to the decoder. Others may unpack to gigabytes and don't affect the pixels. */
 const PIXELS = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
-/** How many chunks are looked into for EXIF: each may be some bytes that unpack to MAX_PROFILE. */
+/** The most chunks searched for EXIF: a few bytes may unpack to MAX_PROFILE. */
 const MAX_TRIES = 8;
 
 interface Png {
-  /** The same picture, with its EXIF before its pixels, which is where libpng reads it. */
+  /** The same image with its EXIF before its pixels, where libpng reads it. */
   data: Buffer;
-  /** 1 where it is not animated. */
+  /** 1 if it is not animated. */
   frames: number;
 }
 
-/** Null if a chunk does not end within the file, or there are too many of them. */
+/** Read the chunks; null if one exceeds the file, or if there are too many. */
 export function readPng(data: Buffer): Png | null {
   const kept = [data.subarray(0, BEFORE)];
   let exif: Buffer | null = null;
@@ -35,7 +35,7 @@ export function readPng(data: Buffer): Png | null {
     const name = data.toString("latin1", at + 4, at + BEFORE);
     if (name === "IEND") {
       kept.push(data.subarray(at));
-      if (exif) kept.splice(2, 0, chunk("eXIf", exif)); // behind IHDR, which comes first
+      if (exif) kept.splice(2, 0, chunk("eXIf", exif)); // after IHDR, the first chunk
       return { data: Buffer.concat(kept), frames };
     }
     const end = at + AROUND + data.readUInt32BE(at);
@@ -64,15 +64,15 @@ function exifIn(name: string, whole: Buffer): Buffer | null {
   return block?.length ? block : null;
 }
 
-/** What ImageMagick wrote before eXIf was part of PNG: a name, a length, hexadecimal digits. */
+/** EXIF as ImageMagick wrote it before PNG had eXIf: a name, a length, hexadecimal digits. */
 function profile(content: Buffer, unpack: (packed: Buffer) => Buffer): Buffer | null {
   if (content.toString("latin1", 0, PROFILE.length) !== PROFILE) return null;
   try {
     const words = unpack(content.subarray(PROFILE.length)).toString("latin1").trim().split(/\s+/);
     const block = Buffer.from(words.slice(2).join(""), "hex");
-    // A JPEG's EXIF begins so, a PNG's does not.
+    // EXIF in a JPEG starts with this marker; in a PNG it doesn't.
     return block.toString("latin1", 0, 6) === "Exif\0\0" ? block.subarray(6) : block;
   } catch {
-    return null; // damaged EXIF never makes a photo unusable
+    return null; // damaged EXIF doesn't make a photo unusable
   }
 }

@@ -1,18 +1,18 @@
 /**
- * Resizing and warping as OpenCV does them (modules/imgproc/src/resize.cpp, imgwarp.cpp), in its
- * fixed-point arithmetic: what the service sees of a face and what is seen here must not differ.
+ * Resizing and warping with OpenCV's fixed-point arithmetic (modules/imgproc/src/resize.cpp,
+ * imgwarp.cpp), so that models get the same pixels here as in the service.
  */
 
 import { blank, type Photo } from "./photo.js";
 
-/** What one pixel of the result takes from an axis: `taps` neighbours from `start`, weighted. */
+/** For each pixel of the result on one axis: `count` neighbors from `start`, and their weights. */
 interface Taps {
   start: Int32Array;
   count: Int32Array;
   weights: Float32Array[];
 }
 
-/** INTER_LINEAR: two neighbours on each axis; to no less than half. */
+/** INTER_LINEAR: two neighbors per axis; for results of at least half the size. */
 export function resizeLinear(photo: Photo, width: number, height: number): Photo {
   const result = blank(width, height);
   const across = linearTaps(photo.width, width, true);
@@ -34,14 +34,14 @@ export function resizeLinear(photo: Photo, width: number, height: number): Photo
   return result;
 }
 
-/** Where each pixel's first neighbour is, and the weights of both in 2048ths. */
+/** The position of each pixel's first neighbor, and the weights of both in 2048ths. */
 interface Pair {
   start: Int32Array;
   first: Int32Array;
   second: Int32Array;
 }
 
-/** @param inside whether what reaches past the border has one neighbour: in a row, not a column */
+/** @param inside whether pixels beyond the border have one neighbor: true for rows only */
 function linearTaps(from: number, to: number, inside: boolean): Pair {
   const taps = { start: new Int32Array(to), first: new Int32Array(to), second: new Int32Array(to) };
   const scale = from / to;
@@ -51,7 +51,7 @@ function linearTaps(from: number, to: number, inside: boolean): Pair {
     const single = inside && (whole < 0 || whole >= from - 1);
     const rest = single ? 0 : Math.fround(at - whole);
     taps.start[i] = inside ? Math.min(Math.max(whole, 0), from - 1) : whole;
-    // Each rounded by itself: their sum may be 2049.
+    // Rounded separately, so their sum may be 2049.
     taps.first[i] = roundHalfEven(Math.fround(1 - rest) * 2048);
     taps.second[i] = roundHalfEven(rest * 2048);
   }
@@ -70,24 +70,24 @@ function linearRow(photo: Photo, y: number, { start, first, second }: Pair, row:
   }
 }
 
-/** As OpenCV and Python round: 0.5 to the even neighbour. */
+/** Round like OpenCV and Python: 0.5 to the even neighbor. */
 export function roundHalfEven(value: number): number {
   const whole = Math.floor(value);
   const rest = value - whole;
   return rest > 0.5 || (rest === 0.5 && whole % 2 !== 0) ? whole + 1 : whole;
 }
 
-/** INTER_AREA: the mean over what a pixel of the result covers. */
+/** INTER_AREA: the mean over the area that each pixel of the result covers. */
 export function resizeArea(photo: Photo, width: number, height: number): Photo {
   const result = blank(width, height);
   const across = areaTaps(photo.width, width);
   const down = areaTaps(photo.height, height);
   const sums = new Float32Array(width * 3);
   const row = new Float32Array(width * 3);
-  // OpenCV has a shortcut for just a half, which rounds otherwise.
+  // OpenCV has a special case for exactly half, which rounds differently.
   const half = photo.width === 2 * width && photo.height === 2 * height;
   const round = half ? Math.round : roundHalfEven;
-  let known = -1; // the row of the photo that `row` was made of: two results may share one
+  let known = -1; // the source row of `row`, which two results may share
   for (let y = 0; y < height; y++) {
     sums.fill(0);
     for (let tap = 0; tap < down.count[y]!; tap++) {
@@ -109,7 +109,7 @@ function areaTaps(from: number, to: number): Taps {
   for (let i = 0; i < to; i++) {
     const left = i * scale;
     const right = Math.min(left + scale, from);
-    // A sliver of a thousandth is left out, as in OpenCV.
+    // Slivers below a thousandth are left out, like in OpenCV.
     const first = Math.ceil(left) - left > 1e-3 ? Math.floor(left) : Math.ceil(left);
     const last = right - Math.floor(right) > 1e-3 ? Math.floor(right) : Math.floor(right) - 1;
     const weights = new Float32Array(last - first + 1);
@@ -152,7 +152,7 @@ export function invert([a, b, c, d, e, f]: Affine): Affine {
   return [ia, ib, -ia * c - ib * f, id, ie, -id * c - ie * f];
 }
 
-/** warpAffine with INTER_LINEAR: `matrix` takes the photo to the result; black beyond the photo. */
+/** warpAffine with INTER_LINEAR: `matrix` maps photo to result; black beyond the photo. */
 export function warp(photo: Photo, matrix: Affine, width: number, height: number): Photo {
   const result = blank(width, height);
   const [a, b, c, d, e, f] = invert(matrix);

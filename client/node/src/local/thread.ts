@@ -1,22 +1,21 @@
-/** What a thread of the local rung does: a photo to the outputs of a pipeline. */
+/** The worker thread of the local fallback: from a photo to the outputs of a pipeline. */
 
 import { workerData } from "piscina";
-import { EMBEDDING_SIZE, LANDMARKS } from "../contract.js";
+import { ALIGNED_SIZE, EMBEDDING_SIZE, LANDMARKS, QUALITY_PARTS } from "../contract.js";
 import { InvalidRequestError, NoFaceError, UnavailableError } from "../errors.js";
-import { type Checked, checkOptions } from "../options.js";
-import { QUALITY_PARTS } from "../results.js";
-import type { Outputs, Tensor } from "../tensors.js";
-import { cutForSecondLook, SIDE, TEMPLATE } from "./align.js";
+import { type CheckedOptions, checkAligned, checkOptions } from "../options.js";
+import { floats, int32s, type Outputs } from "../tensors.js";
+import { cutForRefiner, TEMPLATE } from "./align.js";
 import { decode } from "./decode.js";
-import { allFit, type Embeddings, embed, fitOnes } from "./embed.js";
-import type { Found } from "./faces.js";
+import { type Embeddings, embed, filterByQuality, requireQuality } from "./embed.js";
+import type { DetectedFace } from "./faces.js";
+import type { LocalAnswer, LocalSettings, LocalTask } from "./fallback.js";
 import { Graphs } from "./graphs.js";
 import { Looks } from "./looks.js";
 import type { Photo } from "./photo.js";
-import type { LocalAnswer, LocalSettings, LocalTask } from "./rung.js";
 
-interface Finding {
-  faces: Found[];
+interface Detection {
+  faces: DetectedFace[];
   detector: string;
   complete: boolean;
 }
@@ -29,7 +28,7 @@ async function start() {
     import("sharp"),
     import("onnxruntime-node"),
   ]);
-  sharp.concurrency(1); // the photos are what runs in parallel
+  sharp.concurrency(1); // photos are processed in parallel instead
   return { sharp, graphs: await Graphs.load(runtime, settings.models) };
 }
 
@@ -48,24 +47,24 @@ async function work({ pipeline, image, options }: LocalTask): Promise<Outputs> {
   engine ??= start();
   const { sharp, graphs } = await engine;
   const single = pipeline === "embed_face";
-  const given = checkOptions(options, settings, pipeline);
+  const given = checkOptions(options, pipeline, settings);
   const checked = single ? { ...given, maxFaces: 1 } : given;
   const aligned = single && checked.aligned;
   const photo = await decode(sharp, image, settings);
-  const found = await (aligned ? whole : find)(graphs, photo, checked);
+  const found = await (aligned ? wholeCrop : find)(graphs, photo, checked);
   if (single && found.faces.length === 0) throw noFace(checked);
   if (pipeline === "detect_faces") return outputsOf(found, photo, "");
   const embedded = await embed(graphs, photo, found.faces, aligned);
   const kept = single
-    ? allFit(embedded, checked.minQuality)
-    : fitOnes(embedded, checked.minQuality);
+    ? requireQuality(embedded, checked.minQuality)
+    : filterByQuality(embedded, checked.minQuality);
   const faces = kept.faces.map(({ face }) => face);
   const outputs = outputsOf({ ...found, faces }, photo, kept.embedder);
   return new Map([...outputs, ...embeddedOutputs(kept)]);
 }
 
 function outputsOf(
-  { faces, detector, complete }: Finding,
+  { faces, detector, complete }: Detection,
   photo: Photo,
   embedder: string,
 ): Outputs {
@@ -93,44 +92,32 @@ function embeddedOutputs({ faces, calibration }: Embeddings): Outputs {
   ]);
 }
 
-async function find(graphs: Graphs, photo: Photo, options: Checked): Promise<Finding> {
+async function find(graphs: Graphs, photo: Photo, options: CheckedOptions): Promise<Detection> {
   const looks = new Looks(photo, options, settings.nmsIou, graphs);
   const faces = await looks.faces();
   return { faces, detector: looks.detector, complete: looks.complete };
 }
 
 /**
- * By the caller's word its landmarks lie at the template, and its score is 1. Only the fit is seen,
- * by a second look: where there is no face at all, it is 0.
+ * The face of an aligned crop: its landmarks are the template's and its score is 1. Only its fit
+ * comes from the refiner, and is 0 if the crop shows no face.
  */
-async function whole(graphs: Graphs, photo: Photo, { refine }: Checked): Promise<Finding> {
-  const { width, height } = photo;
-  if (width !== SIDE || height !== SIDE) {
-    throw new InvalidRequestError(
-      `the image is ${width}x${height}; with aligned=true it must be an aligned crop of ` +
-        `${SIDE}x${SIDE} pixels`,
-      { code: "not_aligned" },
-    );
-  }
-  const box: Found["box"] = [0, 0, SIDE, SIDE];
-  const face: Found = { box, landmarks: TEMPLATE, score: 1, rotation: 0, fit: 1 };
-  if (refine) face.fit = (await graphs.refine([cutForSecondLook(photo, face).crop]))[0]!.score;
+async function wholeCrop(
+  graphs: Graphs,
+  photo: Photo,
+  { refine }: CheckedOptions,
+): Promise<Detection> {
+  checkAligned(photo);
+  const box: DetectedFace["box"] = [0, 0, ALIGNED_SIZE, ALIGNED_SIZE];
+  const face: DetectedFace = { box, landmarks: TEMPLATE, score: 1, rotation: 0, fit: 1 };
+  if (refine) face.fit = (await graphs.refine([cutForRefiner(photo, face).crop]))[0]!.score;
   return { faces: [face], detector: "", complete: true };
 }
 
-function noFace({ minConfidence, detectionSize }: Checked): NoFaceError {
+function noFace({ minConfidence, detectionSize }: CheckedOptions): NoFaceError {
   return new NoFaceError(
     `no face was found with min_confidence=${minConfidence} and ` +
       `detection_size=${detectionSize}; embed_face needs a photo with a face`,
     { code: "no_face" },
   );
-}
-
-function floats(shape: number[], ...rows: ArrayLike<number>[]): Tensor {
-  const data = Float32Array.from(rows.flatMap((row) => Array.from(row)));
-  return { datatype: "FP32", shape, data };
-}
-
-function int32s(values: number[]): Tensor {
-  return { datatype: "INT32", shape: [values.length], data: Int32Array.from(values) };
 }

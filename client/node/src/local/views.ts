@@ -1,22 +1,22 @@
 /**
- * Which parts of a photo the detector looks at, how large, and turned by how much, as
+ * The detection passes over a photo: their parts, scales and rotations, like
  * aurum/imaging/views.py.
  */
 
-import { type Turn, WHOLE } from "./faces.js";
-import { CELL, fitted, SMALLEST, wholeCells } from "./letterbox.js";
+import { DETECTION_STEP, MAX_TILES } from "../contract.js";
+import { type Rotation, WHOLE } from "./faces.js";
+import { fitted, SMALLEST, wholeCells } from "./letterbox.js";
 import { roundHalfEven } from "./resize.js";
 
-const MAX_TILES = 16;
-/** A photo longer than this many times its width is looked at in tiles of twice its width. */
+/** A photo longer than this many times its width is split into tiles of twice its width. */
 const LONG = 2.5;
 /**
- * The detector's memory grows with its input. A finer look is made in parts of this many pixels,
- * which overlap by a fifth where it is the finest that is allowed.
+ * The largest detector input, in pixels, because the detector's memory grows with it. Larger views
+ * are split into parts that overlap by a fifth of this size.
  */
 const LARGEST = 1280;
 const OVERLAP = 256;
-/** Faces of this many pixels in the whole photo's look are found there: tiles overlap by as much. */
+/** Faces of this many pixels are found in the whole photo, so tiles overlap by as much. */
 const SEEN = 32;
 
 interface Rectangle {
@@ -26,14 +26,14 @@ interface Rectangle {
   bottom: number;
 }
 
-/** A part of the photo, and how the detector gets it. */
+/** A part of the photo, and its scale and rotation for the detector. */
 export class View {
   constructor(
     readonly place: Readonly<Rectangle>,
-    /** Pixels of the detector's input that its longer side gets, at most. */
+    /** The most pixels of its longer side in the detector's input. */
     readonly longSide: number,
-    /** Degrees, clockwise. */
-    readonly turn: Turn = 0,
+    /** Clockwise, in degrees. */
+    readonly rotation: Rotation = 0,
   ) {}
 
   get width(): number {
@@ -48,46 +48,47 @@ export class View {
     return Math.max(this.width, this.height);
   }
 
-  /** Pixels of the input for one of the photo's. */
+  /** Pixels of the input per pixel of the photo. */
   get scale(): number {
     return fitted(this.side, this.longSide) / this.side;
   }
 
-  /** Pixels that the detector gets. */
+  /** Pixels of the detector's input. */
   get work(): number {
     return wholeCells(this.width * this.scale) * wholeCells(this.height * this.scale);
   }
 
-  /** The same part, turned, at no more than `shrink` times the size. */
-  turned(turn: Turn, shrink: number): View {
-    if (shrink === 1) return new View(this.place, this.longSide, turn);
-    const side = Math.trunc(fitted(this.side, this.longSide) * shrink);
-    return new View(this.place, Math.max(CELL, side - (side % CELL)), turn);
+  /** The same part, rotated, at no more than `scale` times the size. */
+  rotated(rotation: Rotation, scale: number): View {
+    if (scale === 1) return new View(this.place, this.longSide, rotation);
+    const side = Math.trunc(fitted(this.side, this.longSide) * scale);
+    return new View(this.place, Math.max(DETECTION_STEP, side - (side % DETECTION_STEP)), rotation);
   }
 }
 
-/** The looks that a photo gets, for one turn of it. */
+/** The detection passes over a photo in one rotation. */
 export class Plan {
   constructor(
-    /** Views of one scale each, which together show the whole photo; the finest first. */
+    /** One list of views per scale, the finest first; each list covers the whole photo. */
     readonly levels: readonly (readonly View[])[],
-    /** False: the photo's shape asks for more than MAX_TILES tiles. */
+    /** False: the photo's shape needs more than MAX_TILES tiles. */
     readonly complete: boolean,
   ) {}
 
-  /** One of the finest views, which are alike. */
+  /** One of the finest views, which have the same scale. */
   get finest(): View {
     return this.levels[0]![0]!;
   }
 
-  /** Pixels that the detector gets. */
+  /** Pixels of the detector's input. */
   get work(): number {
     return workOf(this.levels.flat());
   }
 
-  /** The finest views, turned, at `shrink` times their size. */
-  turned(turn: Turn, shrink: number): Plan {
-    return new Plan([this.levels[0]!.map((view) => view.turned(turn, shrink))], this.complete);
+  /** The finest views, rotated, at `scale` times their size. */
+  rotated(rotation: Rotation, scale: number): Plan {
+    const views = this.levels[0]!.map((view) => view.rotated(rotation, scale));
+    return new Plan([views], this.complete);
   }
 }
 
@@ -96,9 +97,9 @@ export function workOf(views: readonly View[]): number {
 }
 
 /**
- * The looks at a photo that is not turned: the whole photo at `detectionSize`; if that is more
- * than WHOLE pixels, again at SMALLEST, for faces too large for the first; and as a finer level
- * `tiles` parts, each at `detectionSize`.
+ * Plan the passes over a photo without rotation: the whole photo at `detectionSize`; if that
+ * exceeds WHOLE pixels, again at SMALLEST, for faces too large for the first pass; and, as a finer
+ * level, `tiles` parts, each at `detectionSize`.
  */
 export function plan(width: number, height: number, detectionSize: number, tiles: number): Plan {
   const place = { left: 0, top: 0, right: width, bottom: height };
@@ -115,7 +116,7 @@ export function plan(width: number, height: number, detectionSize: number, tiles
   );
 }
 
-/** At most MAX_TILES tiles, none where they would show no more than the whole photo. */
+/** At most MAX_TILES tiles; none if they would add no detail. */
 function tilesOf(whole: View, wanted: number): { finer: View[]; complete: boolean } {
   const { width, height } = whole;
   const long = whole.side;
@@ -136,7 +137,7 @@ function tilesOf(whole: View, wanted: number): { finer: View[]; complete: boolea
   return { finer: cover(whole, columns, rows, shared), complete: count === needed };
 }
 
-/** Columns and rows, at most `count` in all, whose largest tile side is the smallest. */
+/** The grid of at most `count` tiles that minimizes the longest tile side. */
 function grid(width: number, height: number, count: number): [columns: number, rows: number] {
   const longest = ([columns, rows]: [number, number]) => Math.max(width / columns, height / rows);
   return Array.from({ length: count }, (_, i): [number, number] => [
@@ -164,7 +165,7 @@ function spans(
   overlap: number,
 ): [start: number, end: number][] {
   const length = end - start;
-  // Neighbours never overlap by more than a half: else there would be as little gained as lost.
+  // Neighbors never overlap by more than half, which would gain nothing.
   const shared = Math.min(overlap, Math.floor(length / (count + 1)));
   const span = Math.min(length, Math.ceil((length + shared * (count - 1)) / count));
   return Array.from({ length: count }, (_, index) => {
@@ -173,12 +174,12 @@ function spans(
   });
 }
 
-/** A view whose input would exceed LARGEST, in parts of the same scale. */
+/** Split a view whose input would exceed LARGEST into parts of the same scale. */
 function split(view: View): View[] {
   const { scale } = view;
   const parts = (side: number) =>
     side <= LARGEST ? 1 : Math.ceil((side - OVERLAP) / (LARGEST - OVERLAP));
-  // Rounded: 2900 * (1280 / 2900) is more than 1280.
+  // Rounded, because 2900 * (1280 / 2900) is more than 1280.
   const scaled = (side: number) => Number((side * scale).toFixed(6));
   const columns = parts(scaled(view.width));
   const rows = parts(scaled(view.height));

@@ -1,11 +1,11 @@
-/** The chunks of a WebP (RFC 9649): how many frames it has. */
+/** Frame count of a WebP, from its chunks (RFC 9649). */
 
 const HEADER = 12;
 const BEFORE = 8;
 
 /**
- * 1 where it is not animated. Counted here, as libwebp's own count takes time in proportion to the
- * square of the frames.
+ * Count the frames: 1 if it is not animated. Counted here because libwebp takes time proportional
+ * to the square of the number of frames.
  */
 export function framesOf(data: Buffer): number {
   let frames = 0;

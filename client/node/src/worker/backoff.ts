@@ -1,4 +1,4 @@
-/** A worker that Redis refuses waits before it asks again: BullMQ itself would ask at once, for ever. */
+/** Backoff of workers while Redis refuses commands; BullMQ alone would retry without a pause. */
 
 import type { Worker } from "bullmq";
 
@@ -6,8 +6,8 @@ const SHORTEST_MS = 250;
 const LONGEST_MS = 10_000;
 
 /**
- * Pause `worker` for ever longer while Redis answers with errors: it is full (OOM), can't write
- * (MISCONF), is a replica (READONLY). For lost connections BullMQ has a delay of its own.
+ * Pause `worker`, longer each time, while Redis answers with errors: it is full (OOM), can't write
+ * (MISCONF) or is a replica (READONLY). BullMQ itself waits after lost connections.
  */
 export function backOff(worker: Pick<Worker, "pause" | "resume" | "isPaused" | "on">): void {
   let wait = SHORTEST_MS;

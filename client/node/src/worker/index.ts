@@ -1,4 +1,4 @@
-/** Photos through a BullMQ queue in Redis; needs the packages bullmq and ioredis. */
+/** Scoring of photos from a BullMQ queue in Redis; needs the packages bullmq and ioredis. */
 
 export type { FaceJob } from "./job.js";
 export {

@@ -1,4 +1,4 @@
-/** What a job may be, checked where it is put in and again where it is worked on. */
+/** Validation of jobs, both when they are added and when they are processed. */
 
 import { constants, open } from "node:fs/promises";
 import { resolve, sep } from "node:path";
@@ -7,29 +7,29 @@ import { type ByteLimits, checkLength, fromText, tooManyBytes } from "../encoded
 import { InvalidImageError } from "../errors.js";
 
 export interface FaceJob {
-  /** A photo in base64 (a data URL, too), or the path of its file where the worker runs. */
+  /** A photo in base64 or as a data URL, or the path of its file on the worker's machine. */
   image: string;
-  /** Default: false, a path. */
+  /** Whether `image` is base64. Default: false, a path. */
   isBase64?: boolean | undefined;
 }
 
-/** Linux's PATH_MAX; a longer one is most often base64 without its mark. */
+/** Linux's PATH_MAX; a longer path is usually base64 without `isBase64`. */
 const LONGEST_PATH = 4096;
 const LONGEST_ID = 255;
 const FIELDS = ["image", "isBase64"];
 
 /**
- * Nothing of the image is repeated in a message: reasons are kept, and logged.
+ * Check a job. Messages never contain the image, because they are stored and logged.
  *
  * @throws InvalidImageError
  */
 export function checkJob(job: FaceJob, limits: ByteLimits): void {
   const what = "a job is { image, isBase64 }";
   if (typeof job?.image !== "string" || job.image === "") {
-    throw refused(`${what}: its image is missing, or no text`);
+    throw refused(`${what}: its image is missing or not a string`);
   }
   const other = Object.keys(job).find((name) => !FIELDS.includes(name));
-  if (other !== undefined) throw refused(`${what}: it has no '${other.slice(0, 40)}'`);
+  if (other !== undefined) throw refused(`${what}: unknown field '${other.slice(0, 40)}'`);
   if (job.isBase64 !== undefined && typeof job.isBase64 !== "boolean") {
     throw refused(`${what}: isBase64 is neither true nor false`);
   }
@@ -42,22 +42,22 @@ export function checkJob(job: FaceJob, limits: ByteLimits): void {
   }
 }
 
-/** @throws RangeError: a job id that BullMQ or its keys in Redis have no place for. */
+/** @throws RangeError: the job id is not valid for BullMQ or its keys in Redis. */
 export function checkId(id: unknown): void {
   const fits =
     typeof id === "string" && /^[^:]{1,255}$/s.test(id) && `${Number.parseInt(id, 10)}` !== id;
   if (fits) return;
   const shown = typeof id === "string" ? `'${id.slice(0, 40)}'` : String(id);
   throw new RangeError(
-    `the jobId ${shown}: it must be a text of 1 to ${LONGEST_ID} characters without ':', ` +
-      "and no whole number",
+    `the jobId ${shown} is not valid: it must be a string of 1 to ${LONGEST_ID} characters ` +
+      "without ':', and not a whole number",
   );
 }
 
 /**
- * The bytes of a job's photo.
+ * Read the bytes of a job's photo.
  *
- * @param folder where paths begin, and which they may not leave
+ * @param folder the base of relative paths, which no path may leave
  * @throws InvalidImageError
  */
 export async function imageOf(
@@ -74,9 +74,9 @@ export async function imageOf(
   return read(path, limits.maxImageBytes);
 }
 
-/** No more than is allowed, and nothing that would wait for a writer or never end. */
+/** Read a regular file of limited size; others might block or never end. */
 async function read(path: string, most: number): Promise<Buffer> {
-  // Without O_NONBLOCK, a named pipe would hold the worker's thread.
+  // Without O_NONBLOCK, a named pipe would block the worker's thread.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   const file = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
     throw unreadable(error);
@@ -93,7 +93,7 @@ async function read(path: string, most: number): Promise<Buffer> {
   }
 }
 
-/** The code alone: Node's message repeats the path, which may be a photo in base64. */
+/** Report only the code: Node's message has the path, which may be a photo in base64. */
 function unreadable(error: NodeJS.ErrnoException) {
   const why = error.code === "ENOENT" ? "there is no such file" : (error.code ?? "unknown error");
   return refused(`cannot read the image: ${why}`);

@@ -1,9 +1,9 @@
-/** The default log of what goes wrong with Redis: each reason now and then, however often it comes. */
+/** The default log of Redis errors, which limits how often it repeats each reason. */
 
 const EACH_MS = 30_000;
 const REASONS = 100;
 
-/** @param write is called at most once in 30 s for each reason, with how many were left out */
+/** @param write called at most once in 30 s per reason, with the number of omitted repeats */
 export function limitedLog(write: (line: string) => void = console.error): (error: Error) => void {
   const seen = new Map<string, { at: number; leftOut: number }>();
   return (error) => {

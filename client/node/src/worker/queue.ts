@@ -1,9 +1,10 @@
-/** The queue in Redis: photos are put in, results and dead letters are kept for a time. */
+/** The queue in Redis: adding photos, and retention of results and dead letters. */
 
 import { createHash } from "node:crypto";
 import { type ConnectionOptions, type Job, type JobsOptions, Queue } from "bullmq";
+import { DEFAULTS } from "../contract.js";
 import { withDeadline } from "../deadline.js";
-import { BYTE_LIMITS, type ByteLimits } from "../encoded/text.js";
+import type { ByteLimits } from "../encoded/text.js";
 import { ConnectionFailedError, RequestTimeoutError, UnavailableError } from "../errors.js";
 import { checkId, checkJob, type FaceJob } from "./job.js";
 import { limitedLog } from "./log.js";
@@ -18,31 +19,31 @@ const MAX_WAITING = 10_000;
 const TIMEOUT_MS = 10_000;
 const RESULTS: Keep = { age: 24 * HOUR, count: 100_000 };
 const DEAD_LETTERS: Keep = { age: 7 * 24 * HOUR, count: 1000 };
-/** How many expired ones are removed at a time. */
-const SWEPT = 1000;
+/** The most expired jobs removed at a time. */
+const SWEEP_SIZE = 1000;
 
-/** How long, in seconds, and how many. */
+/** How long to keep jobs, in seconds, and how many. */
 export interface Keep {
   age: number;
   count: number;
 }
 
 export interface QueueOptions {
-  /** As ioredis takes it: host, port, username, password, tls; or `{ url }`. */
+  /** Options of ioredis: host, port, username, password, tls; or `{ url }`. */
   connection: ConnectionOptions;
-  /** Default: faceScoring. */
+  /** The queue's name. Default: faceScoring. */
   name?: string | undefined;
-  /** Goes before BullMQ's, for several apps on one Redis. */
+  /** Replaces BullMQ's key prefix, for several apps on one Redis. */
   prefix?: string | undefined;
-  /** Jobs that may wait; beyond it `enqueue` rejects. Default: 10000. */
+  /** The most waiting jobs; further calls of `enqueue` reject. Default: 10000. */
   maxWaiting?: number | undefined;
-  /** How long, and how many, jobs that failed for good are kept. Default: 7 days, 1000. */
+  /** How long, and how many, permanently failed jobs are kept. Default: 7 days, 1000. */
   deadLetters?: Partial<Keep> | undefined;
-  /** Largest photo from a file, in bytes. Default: 25000000. */
+  /** The largest photo from a file, in bytes. Default: 25000000. */
   maxImageBytes?: number | undefined;
-  /** Largest photo in base64, in bytes. Default: 10000000. */
+  /** The largest photo in base64, in bytes. Default: 10000000. */
   maxBase64Bytes?: number | undefined;
-  /** Told of lost connections to Redis and the like. Default: console.error, now and then. */
+  /** Called with errors of Redis and its connection. Default: a rate-limited console.error. */
   onError?: ((error: Error) => void) | undefined;
 }
 
@@ -54,11 +55,11 @@ interface Facts {
 
 const facts = new WeakMap<object, Facts>();
 
-/** Open the queue, to put photos into it and to look after its dead letters. */
+/** Open the queue, to add photos and to inspect its dead letters. */
 export function openQueue(options: QueueOptions): FaceQueue {
   const { connection, name = QUEUE_NAME, prefix } = options;
   const jobOptions: JobsOptions = {
-    // Of failures that may be the photo's. While all servers are down, no attempt is counted.
+    // For failures that the photo may have caused. While all servers are down, none is counted.
     attempts: 5,
     backoff: { type: "exponential", delay: 500, jitter: 0.5 },
     removeOnComplete: RESULTS,
@@ -80,31 +81,31 @@ export function openQueue(options: QueueOptions): FaceQueue {
   return queue;
 }
 
-/** The limits of photos that a queue or a worker was given, with the service's defaults. */
+/** The photo limits of a queue or worker, with the service's defaults filled in. */
 export function limitsOf({ maxImageBytes, maxBase64Bytes }: QueueOptions): ByteLimits {
   return {
-    maxImageBytes: maxImageBytes ?? BYTE_LIMITS.maxImageBytes,
-    maxBase64Bytes: maxBase64Bytes ?? BYTE_LIMITS.maxBase64Bytes,
+    maxImageBytes: maxImageBytes ?? DEFAULTS.maxImageBytes,
+    maxBase64Bytes: maxBase64Bytes ?? DEFAULTS.maxBase64Bytes,
   };
 }
 
 export interface EnqueueOptions extends JobsOptions {
-  /** How long Redis may take, in milliseconds. Default: 10000. */
+  /** Milliseconds that Redis may take. Default: 10000. */
   timeoutMs?: number | undefined;
 }
 
 /**
- * Put a photo into the queue. When the promise resolves, Redis has it.
+ * Add a photo to the queue. When the promise resolves, Redis has accepted it.
  *
- * A photo in base64 is a job once: put in again, the same job is returned, finished or not, and a
- * dead letter gets another chance. Files may change, so each call with a path is a job of its own,
- * unless it gets a `jobId`.
+ * A photo in base64 becomes one job: adding it again returns the same job, finished or not, and
+ * retries a dead letter. Files may change, so each call with a path adds a new job, unless it has a
+ * `jobId`.
  *
- * @throws InvalidImageError: what the job's image can't be.
- * @throws RangeError: a jobId that can't be one.
- * @throws UnavailableError: as many jobs wait as may.
- * @throws ConnectionFailedError: Redis did not take it within `timeoutMs`; the message says why. It
- *     may take it later, where it is only slow.
+ * @throws InvalidImageError: the job is not valid.
+ * @throws RangeError: the jobId is not valid.
+ * @throws UnavailableError: `maxWaiting` jobs are waiting.
+ * @throws ConnectionFailedError: Redis did not accept the job within `timeoutMs`; the message says
+ *     why. A slow Redis may still accept it later.
  */
 export async function enqueue(
   queue: FaceQueue,
@@ -113,7 +114,7 @@ export async function enqueue(
 ): Promise<Job<FaceJob, FaceScore>> {
   const { timeoutMs = TIMEOUT_MS, ...jobOptions } = options;
   const fact = facts.get(queue);
-  checkJob(data, fact?.limits ?? BYTE_LIMITS);
+  checkJob(data, fact?.limits ?? DEFAULTS);
   if (jobOptions.jobId !== undefined) checkId(jobOptions.jobId);
   const jobId = jobOptions.jobId ?? (data.isBase64 ? digest(data.image) : undefined);
   const added = { ...jobOptions, ...(jobId ? { jobId } : {}) };
@@ -128,17 +129,19 @@ export async function enqueue(
   } catch (error) {
     if (!(error instanceof RequestTimeoutError)) throw error;
     const why = fact?.lastError?.message ?? "it does not answer";
-    throw new ConnectionFailedError(`Redis did not take the job within ${timeoutMs} ms: ${why}`, {
+    throw new ConnectionFailedError(`Redis did not accept the job within ${timeoutMs} ms: ${why}`, {
       cause: fact?.lastError ?? error,
     });
   }
 }
 
-/** Callers at the same moment each see the room that there was before. */
+/** Check `maxWaiting`; concurrent callers don't see each other's jobs. */
 async function checkRoom(queue: FaceQueue, most: number): Promise<void> {
   const waiting = await queue.getJobCountByTypes("wait", "delayed", "prioritized");
   if (waiting < most) return;
-  throw new UnavailableError(`${waiting} jobs wait; at most ${most} may (maxWaiting)`);
+  throw new UnavailableError(
+    `${waiting} jobs are waiting; at most ${most} are allowed (maxWaiting)`,
+  );
 }
 
 async function revive(job: Job): Promise<void> {
@@ -147,14 +150,14 @@ async function revive(job: Job): Promise<void> {
 
 export interface DeadLetter {
   jobId: string;
-  /** Why, such as "[no_face] there is no face in the photo". */
+  /** The failure, such as "[no_face] there is no face in the photo". */
   reason: string;
   attempts: number;
   failedAt: Date | null;
   data: FaceJob;
 }
 
-/** The jobs that failed for good, the latest first; `queue.getJob(jobId)` has the rest. */
+/** List permanently failed jobs, the latest first; `queue.getJob(jobId)` has the details. */
 export async function deadLetters(queue: FaceQueue, start = 0, end = 99): Promise<DeadLetter[]> {
   const jobs = await queue.getFailed(start, end);
   return jobs.map((job) => ({
@@ -167,12 +170,12 @@ export async function deadLetters(queue: FaceQueue, start = 0, end = 99): Promis
 }
 
 /**
- * Remove results and dead letters that are too old: BullMQ does so only when another job ends.
- * Photos and embeddings must not stay because nobody sends any more.
+ * Remove expired results and dead letters. BullMQ does so only when another job ends, but photos
+ * and embeddings must not stay longer because no new ones arrive.
  */
 export async function sweep(queue: FaceQueue, options: QueueOptions): Promise<void> {
-  await queue.clean(1000 * RESULTS.age, SWEPT, "completed");
-  await queue.clean(1000 * deadLettersOf(options).age, SWEPT, "failed");
+  await queue.clean(1000 * RESULTS.age, SWEEP_SIZE, "completed");
+  await queue.clean(1000 * deadLettersOf(options).age, SWEEP_SIZE, "failed");
 }
 
 function deadLettersOf({ deadLetters }: QueueOptions): Keep {

@@ -1,24 +1,24 @@
-/** From a job to the record of a face that the app knows. */
+/** Scoring of one job: the result that the app gets. */
 
 import { createHash } from "node:crypto";
 import type { FaceClient } from "../client.js";
-import type { Source } from "../contract.js";
-import { BYTE_LIMITS, type ByteLimits } from "../encoded/text.js";
+import { DEFAULTS, type QualityPart, type Source } from "../contract.js";
+import type { ByteLimits } from "../encoded/text.js";
 import { NoFaceError } from "../errors.js";
-import type { Box, QualityPart } from "../results.js";
+import type { Box } from "../results.js";
 import { type FaceJob, imageOf } from "./job.js";
 
-/** The largest face of the photo. */
+/** The result of a job: the largest face of the photo. */
 export interface FaceScore {
-  /** 512 numbers of length 1. */
+  /** A unit vector of 512 numbers. */
   embedding: number[];
-  /** How fit for recognition, 0 to 1. These are null unless the service answered. */
+  /** Suitability for recognition, 0 to 1; null in made-up answers. */
   quality: number | null;
-  /** Whether `quality` is a probability, not only an order; false where it is null. */
+  /** Whether `quality` is a probability, not only a ranking; false if it is null. */
   qualityCalibrated: boolean;
-  /** Whether comparisons with it mean something; null where that is not told, too. */
+  /** Whether comparisons of this face are meaningful; null if unknown. */
   recognizable: boolean | null;
-  /** The part of the quality that says why it is not recognizable; else null. */
+  /** The quality part that makes it unrecognizable; else null. */
   defect: QualityPart | null;
   /** 0 to 1. */
   frontality: number | null;
@@ -28,7 +28,7 @@ export interface FaceScore {
   resolution: number | null;
   /** The detector's score, 0 to 1. */
   confidence: number;
-  /** The same for the same photo and embedder, whoever answered: 32 hexadecimal digits. */
+  /** The same for the same photo and embedder, from any source: 32 hexadecimal digits. */
   faceId: string;
   detectionData: {
     bbox: Box;
@@ -38,11 +38,11 @@ export interface FaceScore {
   };
   source: Source;
   simulated: boolean;
-  /** The embedder: embeddings of two embedders can't be compared. */
+  /** The embedder's id: embeddings from different embedders can't be compared. */
   model: string;
 }
 
-/** @throws InvalidImageError, NoFaceError, and whatever the client throws. */
+/** Analyze a job's photo. @throws InvalidImageError, NoFaceError, and the client's errors. */
 export async function scoreFace(
   client: FaceClient,
   job: FaceJob,
@@ -52,7 +52,7 @@ export async function scoreFace(
     limits?: ByteLimits | undefined;
   } = {},
 ): Promise<FaceScore> {
-  const image = await imageOf(job, options.imageFolder, options.limits ?? BYTE_LIMITS);
+  const image = await imageOf(job, options.imageFolder, options.limits ?? DEFAULTS);
   const analysis = await client.analyze(image, { maxFaces: 1, requestId: options.requestId });
   const [face] = analysis.faces;
   const { embedder, detector } = analysis.models;
@@ -70,7 +70,7 @@ export async function scoreFace(
     symmetry: parts?.symmetry ?? null,
     resolution: parts?.resolution ?? null,
     confidence: face.score,
-    // Not of the embedding, which differs in its last digits from rung to rung.
+    // Not a hash of the embedding, whose last digits differ between sources.
     faceId: createHash("sha256").update(image).update(embedder).digest("hex").slice(0, 32),
     detectionData: {
       bbox: face.bbox,

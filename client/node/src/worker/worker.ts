@@ -1,4 +1,4 @@
-/** Who works on the queue: each job to the client's ladder, each failure to its verdict. */
+/** The queue worker: scores each job with a client, and decides how to handle failures. */
 
 import { DelayedError, type Job, UnrecoverableError, Worker } from "bullmq";
 import type { FaceClient } from "../client.js";
@@ -16,20 +16,20 @@ import { type FaceScore, scoreFace } from "./score.js";
 
 export type FaceWorker = Worker<FaceJob, FaceScore>;
 
-/** Postponed while no rung of the ladder can answer: at most this long, in milliseconds. */
-const LONGEST_WAIT_MS = 5_000;
+/** The longest delay of a job while no source can answer. */
+const MAX_DELAY_MS = 5_000;
 const SWEEP_MS = 3_600_000;
 
 export interface WorkerOptions extends QueueOptions {
-  /** Its ladder answers; it stays the caller's to close, after the worker. */
+  /** Answers the jobs. The caller must close it, after the worker. */
   client: FaceClient;
-  /** Photos at a time. Default: 8. */
+  /** Photos processed at the same time. Default: 8. */
   concurrency?: number | undefined;
-  /** Where paths of jobs begin, and which they may not leave. Default: any path. */
+  /** The folder that jobs' paths start from and may not leave. Default: any path is allowed. */
   imageFolder?: string | undefined;
 }
 
-/** Work on the queue until `close()`, which finishes what is under way. */
+/** Process the queue until `close()`, which finishes running jobs. */
 export function startWorker(options: WorkerOptions): FaceWorker {
   const { client, connection, prefix, concurrency = 8, imageFolder } = options;
   const limits = limitsOf(options);
@@ -41,17 +41,17 @@ export function startWorker(options: WorkerOptions): FaceWorker {
         const requestId = `job-${job.id}`;
         return await scoreFace(client, job.data, { imageFolder, requestId, limits });
       } catch (error) {
-        throw await verdict(error, job, token);
+        throw await jobError(error, job, token);
       }
     },
     {
       connection,
       ...(prefix === undefined ? {} : { prefix }),
       concurrency,
-      // A worker that is killed holds its jobs for this long, then others take them.
+      // Other workers take over the jobs of a killed worker after this time.
       lockDuration: 10_000,
       stalledInterval: 5_000,
-      maxStalledCount: 5, // a photo that kills its worker again and again is a dead letter
+      maxStalledCount: 5, // a photo that kills its workers becomes a dead letter
     },
   );
   worker.on("error", onError);
@@ -62,7 +62,7 @@ export function startWorker(options: WorkerOptions): FaceWorker {
 
 function sweepWhile(worker: FaceWorker, options: WorkerOptions): void {
   const queue = openQueue(options);
-  const clean = () => sweep(queue, options).catch(() => {}); // said by the queue, or tried again
+  const clean = () => sweep(queue, options).catch(() => {}); // the queue reports errors
   const timer = setInterval(clean, SWEEP_MS);
   worker.once("ready", clean);
   worker.once("closing", () => {
@@ -71,10 +71,10 @@ function sweepWhile(worker: FaceWorker, options: WorkerOptions): void {
   });
 }
 
-/** What BullMQ is to do about a failure. */
-async function verdict(error: unknown, job: Job, token: string | undefined): Promise<unknown> {
+/** Convert a failure to the error that tells BullMQ how to handle it. */
+async function jobError(error: unknown, job: Job, token: string | undefined): Promise<unknown> {
   if (error instanceof InvalidRequestError) {
-    // The photo will not get any better.
+    // The same photo would fail again.
     return new UnrecoverableError(error.code ? `[${error.code}] ${error.message}` : error.message);
   }
   const down =
@@ -82,7 +82,7 @@ async function verdict(error: unknown, job: Job, token: string | undefined): Pro
     error instanceof UnavailableError ||
     error instanceof ClientClosedError;
   if (!down) return error;
-  const longest = Math.min(LONGEST_WAIT_MS, 250 * 2 ** job.attemptsStarted);
+  const longest = Math.min(MAX_DELAY_MS, 250 * 2 ** job.attemptsStarted);
   await job.moveToDelayed(Date.now() + longest * (0.5 + 0.5 * Math.random()), token);
   return new DelayedError();
 }

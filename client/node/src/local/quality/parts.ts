@@ -1,40 +1,41 @@
-/** All parts of a face's quality, as aurum/quality/parts.py, which says what each is. */
+/** All parts of a face's quality, like aurum/quality/parts.py, which explains each. */
 
 import { dot } from "../../comparison.js";
+import { ALIGNED_SIZE } from "../../contract.js";
 import type { QualityParts } from "../../results.js";
-import { SIDE, TEMPLATE } from "../align.js";
+import { TEMPLATE } from "../align.js";
 import type { Candidate } from "../faces.js";
 import type { Photo } from "../photo.js";
-import { CENTRE, EMBEDDER } from "./learnt.js";
 import { contrast, exposure, grayOf, noise, sharpness } from "./pixels.js";
 import { anglesOf, residual, rotationOf } from "./pose.js";
 import { smallFace, symmetry, visibility } from "./small.js";
+import { CENTRE, EMBEDDER } from "./weights.js";
 
-/** Farther than any photo reaches. */
+/** Larger than any photo. */
 const FAR = 1e6;
 const EYES = distance(TEMPLATE);
 
-/** A face, its aligned crop, and what the embedder made of that. */
-export interface Seen {
+/** A face, its aligned crop, and the embedder's output for it. */
+export interface FaceFeatures {
   face: Pick<Candidate, "box" | "landmarks">;
   confidence: number;
   crop: Photo;
   embedding: Float32Array;
-  /** The embedding's length before it was normalized. */
+  /** The embedding's length before normalization. */
   norm: number;
 }
 
 /**
- * The parts of a face; always finite, and as exact as the wire has them.
+ * Compute the parts of a face; they are finite and rounded to float32, like on the wire.
  *
- * @param size of the upright photo
+ * @param size the size of the upright photo
  */
 export function partsOf(
-  { face, confidence, crop, embedding, norm }: Seen,
+  { face, confidence, crop, embedding, norm }: FaceFeatures,
   size: Pick<Photo, "width" | "height">,
   embedder: string,
 ): QualityParts {
-  // As exact as the service has them.
+  // The service computes with float32, too.
   const landmarks = face.landmarks.map((at) => bounded(Math.fround(at)));
   const box = face.box.map((at) => bounded(Math.fround(at))) as Candidate["box"];
   const gray = grayOf(crop);
@@ -54,7 +55,7 @@ export function partsOf(
     frontality: bounded(rotation[2][2], 0, 1),
     symmetry: symmetry(small),
     visibility: visibility(small),
-    misfit: Math.min((residual(landmarks) * EYES) / Math.max(resolution, 1e-3), SIDE),
+    misfit: Math.min((residual(landmarks) * EYES) / Math.max(resolution, 1e-3), ALIGNED_SIZE),
     borderCut: borderCut(box, size),
     confidence,
     norm,
@@ -64,7 +65,7 @@ export function partsOf(
   return Object.fromEntries(settled) as QualityParts;
 }
 
-/** Between the eyes. */
+/** The distance between the eyes. */
 function distance(landmarks: readonly number[]): number {
   return Math.hypot(landmarks[2]! - landmarks[0]!, landmarks[3]! - landmarks[1]!);
 }

@@ -1,16 +1,16 @@
-/** What the pixels of an aligned crop tell of a face, as aurum/quality/parts.py. */
+/** Quality parts that come from the pixels of an aligned crop, like aurum/quality/parts.py. */
 
-import { SIDE } from "../align.js";
+import { ALIGNED_SIZE } from "../../contract.js";
 import type { Photo } from "../photo.js";
 
-/** The face's inner part within a crop. */
+/** The inner part of the face within a crop. */
 const [TOP, BOTTOM, LEFT, RIGHT] = [24, 108, 24, 88];
 const AREA = (BOTTOM - TOP) * (RIGHT - LEFT);
 const BLUR = 9;
-/** Neither nearly black nor nearly white. */
+/** Gray levels outside this range are nearly black or nearly white. */
 const [DARKEST, BRIGHTEST] = [26, 246];
 
-/** Gray levels, as OpenCV has them: fixed point of 15 bits. */
+/** Convert to gray levels with OpenCV's fixed-point arithmetic of 15 bits. */
 export function grayOf({ data }: Photo): Uint8Array {
   return Uint8Array.from({ length: data.length / 3 }, (_, i) => {
     const [red, green, blue] = [data[3 * i]!, data[3 * i + 1]!, data[3 * i + 2]!];
@@ -20,16 +20,16 @@ export function grayOf({ data }: Photo): Uint8Array {
 
 /** 1 - the blur effect (Crete et al., 2007), 0..1. */
 export function sharpness(gray: Uint8Array): number {
-  return Math.min(kept(gray, SIDE), kept(gray, 1));
+  return Math.min(removedByBlur(gray, ALIGNED_SIZE), removedByBlur(gray, 1));
 }
 
-/** The share of the differences between neighbours that a mean over 9 pixels takes away. */
-function kept(gray: Uint8Array, step: number): number {
+/** The share of the differences between neighbors that a mean over 9 pixels removes. */
+function removedByBlur(gray: Uint8Array, step: number): number {
   let own = 0;
   let lost = 0;
   inner((at) => {
     const difference = BLUR * Math.abs(gray[at]! - gray[at - step]!);
-    // Two sums of nine neighbours, one step apart, differ by their ends alone.
+    // Two sums of nine neighbors, one step apart, differ only in their ends.
     const half = (BLUR >> 1) * step;
     const left = Math.abs(gray[at + half]! - gray[at - half - step]!);
     own += difference;
@@ -38,12 +38,12 @@ function kept(gray: Uint8Array, step: number): number {
   return lost / Math.max(own, 1);
 }
 
-/** The noise's standard deviation (Immerkaer, 1996), gray levels. */
+/** The standard deviation of the noise (Immerkaer, 1996), in gray levels. */
 export function noise(gray: Uint8Array): number {
   const across = (at: number) => gray[at - 1]! - 2 * gray[at]! + gray[at + 1]!;
   let sum = 0;
   inner((at) => {
-    sum += Math.abs(across(at - SIDE) - 2 * across(at) + across(at + SIDE));
+    sum += Math.abs(across(at - ALIGNED_SIZE) - 2 * across(at) + across(at + ALIGNED_SIZE));
   });
   return ((Math.sqrt(Math.PI / 2) / 6) * sum) / AREA;
 }
@@ -57,7 +57,7 @@ export function exposure(gray: Uint8Array): number {
   return good / AREA;
 }
 
-/** The brightness's standard deviation over 255 (Peli, 1990). */
+/** The standard deviation of the brightness, divided by 255 (Peli, 1990). */
 export function contrast(gray: Uint8Array): number {
   let sum = 0;
   let squares = 0;
@@ -70,6 +70,6 @@ export function contrast(gray: Uint8Array): number {
 
 function inner(visit: (at: number) => void): void {
   for (let y = TOP; y < BOTTOM; y++) {
-    for (let x = LEFT; x < RIGHT; x++) visit(y * SIDE + x);
+    for (let x = LEFT; x < RIGHT; x++) visit(y * ALIGNED_SIZE + x);
   }
 }

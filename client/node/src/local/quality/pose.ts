@@ -1,21 +1,21 @@
-/** How a head is turned, roughly, from its five landmarks, as aurum/quality/pose.py. */
+/** Approximate head pose from five landmarks, like aurum/quality/pose.py. */
 
 import { TEMPLATE } from "../align.js";
 
 type Row = [number, number, number];
-/** Its rows. */
-export type Rotation = [Row, Row, Row];
+/** A 3x3 matrix, by rows. */
+export type RotationMatrix = [Row, Row, Row];
 
 const POINTS = [0, 1, 2, 3, 4];
-/** Depths of the landmarks over the distance of the eyes, of OpenCV's generic head. */
+/** Depths of the landmarks in eye distances, from OpenCV's generic head. */
 const DEPTHS = [0, 0, 135, 10, 10].map((depth) => depth / 330);
-/** Each landmark's other side. */
+/** The mirror image of each landmark. */
 const MIRRORED = [1, 0, 2, 4, 3];
 
 const HEAD = headOf();
-/** What takes five landmarks to the least-squares affine map from the head to them. */
+/** Maps five landmarks to the least-squares affine map from the head to them. */
 const TO_MAP = pseudoInverse(HEAD);
-/** What is left of landmarks after that map and a shift. */
+/** Maps landmarks to their residuals after that map and a shift. */
 const REST = POINTS.map((i) =>
   POINTS.map((j) => (i === j ? 1 : 0) - 1 / 5 - dot(HEAD[i]!, TO_MAP[j]!)),
 );
@@ -32,10 +32,11 @@ export function residual(landmarks: readonly number[]): number {
 }
 
 /**
- * The head's rotation, x to the right, y down, z towards the camera: the two orthonormal rows
- * nearest to the affine map. Unturned where the landmarks lie in one point, or on one line.
+ * The head's rotation; x points right, y down and z toward the camera. Its first two rows are the
+ * orthonormal ones nearest to the affine map. The identity if the landmarks lie in one point or on
+ * one line.
  */
-export function rotationOf(landmarks: readonly number[]): Rotation {
+export function rotationOf(landmarks: readonly number[]): RotationMatrix {
   const across = mapRow(landmarks, 0);
   const down = mapRow(landmarks, 1);
   const [p, q, r] = [dot(across, across), dot(across, down), dot(down, down)];
@@ -63,7 +64,7 @@ export function rotationOf(landmarks: readonly number[]): Rotation {
 }
 
 /** Yaw, pitch and roll in degrees. */
-export function anglesOf([across, down, towards]: Rotation): Row {
+export function anglesOf([across, down, towards]: RotationMatrix): Row {
   const degrees = (radians: number) => (radians * 180) / Math.PI;
   return [
     degrees(Math.atan2(-towards[0], towards[2])),
@@ -78,7 +79,7 @@ function mapRow(landmarks: readonly number[], axis: 0 | 1): Row {
   return [sum(0), sum(1), sum(2)];
 }
 
-/** The template, made symmetrical, with depths; its mean is 0. */
+/** The template, made symmetric, with depths and a mean of 0. */
 function headOf(): Row[] {
   const x = (i: number) => TEMPLATE[2 * i]!;
   const y = (i: number) => TEMPLATE[2 * i + 1]!;
@@ -93,7 +94,7 @@ function headOf(): Row[] {
   return head.map(([u, v, w]) => [u - a, v - b, w - c]);
 }
 
-/** Rows of `points` times the inverse of their 3x3 products: its transpose inverts the points'. */
+/** The transposed pseudoinverse of `points`: points times the inverse of their 3x3 products. */
 function pseudoInverse(points: Row[]): Row[] {
   const product = (i: 0 | 1 | 2, j: 0 | 1 | 2) =>
     points.reduce((sum, row) => sum + row[i] * row[j], 0);
@@ -102,7 +103,7 @@ function pseudoInverse(points: Row[]): Row[] {
   const [A, B, C] = [e * i - f * f, c * f - b * i, b * f - c * e];
   const [E, F, I] = [a * i - c * c, b * c - a * f, a * e - b * b];
   const det = a * A + b * B + c * C;
-  const inverse: Rotation = [
+  const inverse: RotationMatrix = [
     [A, B, C],
     [B, E, F],
     [C, F, I],

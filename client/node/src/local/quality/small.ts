@@ -1,17 +1,17 @@
-/** What a face at a quarter of its crop's size tells, beside a mean one, as quality.py. */
+/** Quality parts from a face at a quarter of its crop's size, like aurum/quality/parts.py. */
 
-import { SIDE } from "../align.js";
+import { ALIGNED_SIZE } from "../../contract.js";
 import { roundHalfEven } from "../resize.js";
-import { MEAN_FACE } from "./learnt.js";
+import { MEAN_FACE } from "./weights.js";
 
-/** Of the crop, what is shrunk begins here. */
+/** The top left corner of the shrunk area in the crop. */
 const [TOP, LEFT] = [16, 8];
 const CELL = 4;
 const QUARTER = 24;
-/** A gray level of spread is nothing to see: below it, correlations fade to 0. */
+/** With less spread than this, in gray levels, correlations fade to 0. */
 const FAINT = 1;
 
-/** Rows and columns, from and up to. */
+/** A rectangle of rows and columns, with exclusive ends. */
 type Part = [top: number, bottom: number, left: number, right: number];
 
 const HALVES: Part = [2, 24, 2, 22];
@@ -21,13 +21,14 @@ const PATCHES: Part[] = [
   [15, 23, 5, 19], // mouth
 ];
 
-/** The means of cells of 4x4 pixels. */
+/** Shrink by averaging cells of 4x4 pixels. */
 export function smallFace(gray: Uint8Array): Uint8Array {
   return Uint8Array.from({ length: QUARTER ** 2 }, (_, i) => {
-    const start = (TOP + CELL * Math.floor(i / QUARTER)) * SIDE + LEFT + CELL * (i % QUARTER);
+    const start =
+      (TOP + CELL * Math.floor(i / QUARTER)) * ALIGNED_SIZE + LEFT + CELL * (i % QUARTER);
     let sum = 0;
     for (let y = 0; y < CELL; y++) {
-      for (let x = 0; x < CELL; x++) sum += gray[start + y * SIDE + x]!;
+      for (let x = 0; x < CELL; x++) sum += gray[start + y * ALIGNED_SIZE + x]!;
     }
     return roundHalfEven(sum / CELL ** 2);
   });
@@ -35,23 +36,23 @@ export function smallFace(gray: Uint8Array): Uint8Array {
 
 /** The correlation of the face with its mirror image, -1..1. */
 export function symmetry(small: Uint8Array): number {
-  const face = centred(small, HALVES);
+  const face = centered(small, HALVES);
   const width = HALVES[3] - HALVES[2];
   const mirrored = face.map((_, i) => face[i - (i % width) + width - 1 - (i % width)]!);
   return product(face, mirrored) / energy(face);
 }
 
-/** How much either eye and the mouth look like the mean face's, the least of the three, -1..1. */
+/** The lowest correlation of the eyes and the mouth with those of the mean face, -1..1. */
 export function visibility(small: Uint8Array): number {
   const likeness = PATCHES.map((patch) => {
-    const [own, mean] = [centred(small, patch), centred(MEAN_FACE, patch)];
+    const [own, mean] = [centered(small, patch), centered(MEAN_FACE, patch)];
     return product(own, mean) / Math.sqrt(energy(own) * energy(mean));
   });
   return Math.min(...likeness);
 }
 
-/** The pixels of a part, less their mean. */
-function centred(face: Uint8Array, [top, bottom, left, right]: Part): number[] {
+/** The pixels of a part minus their mean. */
+function centered(face: Uint8Array, [top, bottom, left, right]: Part): number[] {
   const pixels: number[] = [];
   for (let y = top; y < bottom; y++) {
     pixels.push(...face.subarray(y * QUARTER + left, y * QUARTER + right));

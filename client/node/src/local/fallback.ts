@@ -1,11 +1,10 @@
-/** The second rung: the graphs that the service serves, in threads of this process. */
+/** The first fallback: the service's graphs, in threads of this process. */
 
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Piscina } from "piscina";
-import { faceOptions } from "../contract.js";
+import { DEFAULTS, faceOptions } from "../contract.js";
 import { withDeadline } from "../deadline.js";
-import { BYTE_LIMITS } from "../encoded/text.js";
 import {
   type AurumError,
   InvalidImageError,
@@ -15,41 +14,41 @@ import {
   ServerError,
   UnavailableError,
 } from "../errors.js";
-import { LIMITS, type Limits } from "../options.js";
+import type { InferenceRequest, InferenceSource } from "../inference-source.js";
+import type { Limits } from "../options.js";
 import { parseModelIds } from "../parse.js";
 import { GRAY_PNG, grayPng } from "../probe.js";
 import type { Health, ModelIds } from "../results.js";
-import type { Ask, Rung } from "../rung.js";
 import type { Outputs } from "../tensors.js";
 import type { ImageLimits } from "./decode.js";
 
 export interface LocalOptions extends Partial<{ [K in keyof Limits]: Limits[K] | undefined }> {
   /** The service's `model_repository`, as `aurum models build` fills it. */
   models: string;
-  /** Threads, each with all graphs. Default: one a core, at most 4. */
+  /** Threads, each with its own copy of the graphs. Default: one per core, at most 4. */
   threads?: number | undefined;
-  /** Photos that may wait for a thread; beyond it a call fails. Default: 256. */
+  /** The most photos waiting for a thread; further calls fail. Default: 256. */
   maxQueue?: number | undefined;
   /** IoU above which the weaker of two boxes is dropped. Default: 0.3. */
   nmsIou?: number | undefined;
-  /** Largest encoded photo, in bytes. Default: 25000000. */
+  /** The largest encoded photo, in bytes. Default: 25000000. */
   maxImageBytes?: number | undefined;
-  /** Largest encoded photo that may come as base64, in bytes. Default: 10000000. */
+  /** The largest photo sent as base64, in bytes of the decoded file. Default: 10000000. */
   maxBase64Bytes?: number | undefined;
-  /** Largest photo but for JPEG, in pixels; read from its header. Default: 50000000. */
+  /** The largest photo except JPEGs, in pixels; read from its header. Default: 50000000. */
   maxImagePixels?: number | undefined;
-  /** Largest JPEG, in pixels. Default: 110000000. */
+  /** The largest JPEG, in pixels. Default: 110000000. */
   maxJpegPixels?: number | undefined;
 }
 
-/** What the threads are told: all of LocalOptions, with the service's defaults filled in. */
+/** The settings of the threads: LocalOptions with the service's defaults filled in. */
 export interface LocalSettings extends Limits, ImageLimits {
   models: string;
   nmsIou: number;
 }
 
-// Errors lose their class on the way between threads, so the threads send its name.
-const REFUSALS = {
+// Errors lose their class between threads, so the threads send its name.
+const ERRORS = {
   InvalidImageError,
   InvalidRequestError,
   LowQualityError,
@@ -59,29 +58,29 @@ const REFUSALS = {
 
 export type LocalAnswer =
   | { outputs: Outputs }
-  | { refused: keyof typeof REFUSALS; message: string; code: string | undefined };
+  | { refused: keyof typeof ERRORS; message: string; code: string | undefined };
 
 export interface LocalTask {
-  pipeline: Ask["pipeline"];
+  pipeline: InferenceRequest["pipeline"];
   image: Uint8Array;
-  options: Ask["options"];
+  options: InferenceRequest["options"];
 }
 
-export class LocalRung implements Rung {
+export class LocalFallback implements InferenceSource {
   readonly source = "local";
-  /** Settles when the graphs have answered for the first time, or can't. Never rejects. */
+  /** Settles when the graphs are ready or failed to load. Never rejects. */
   readonly loaded: Promise<void>;
   private pool: Piscina | null = null;
   private models: ModelIds | null = null;
   private failure: AurumError | null = null;
 
-  /** @param changed is called when it became usable, or never will be */
+  /** @param changed called once loading succeeded or failed */
   constructor(
     private readonly options: LocalOptions,
     private readonly timeoutMs: number,
     changed: () => void,
   ) {
-    // At once, not when it is needed: loading takes longer than a user should wait for a fallback.
+    // Load now, not on first use: loading takes longer than a user should wait for a fallback.
     this.loaded = this.load()
       .catch((error) => {
         this.failure = new UnavailableError(`no local inference: ${error.message}`, {
@@ -95,12 +94,13 @@ export class LocalRung implements Rung {
     return this.models !== null && this.failure === null;
   }
 
-  async infer(ask: Ask): Promise<Outputs> {
-    return withDeadline(ask.timeoutMs ?? this.timeoutMs, ask.givenUp, async (deadline) => {
+  async infer(request: InferenceRequest): Promise<Outputs> {
+    const timeoutMs = request.timeoutMs ?? this.timeoutMs;
+    return withDeadline(timeoutMs, request.signals, async (deadline) => {
       await deadline.race(this.loaded);
       if (this.failure) throw this.failure;
-      // What a thread has begun it finishes: ending it would cost its graphs.
-      return deadline.race(this.run(ask));
+      // A thread finishes what it started: ending it would lose its graphs.
+      return deadline.race(this.run(request));
     });
   }
 
@@ -111,8 +111,8 @@ export class LocalRung implements Rung {
   async close(): Promise<void> {
     this.failure ??= new UnavailableError("local inference was closed");
     await this.loaded;
-    // Photos that wait are dropped; those begun are finished, because onnxruntime-node takes the
-    // whole process down when a thread is ended in the midst of it.
+    // Waiting photos are dropped; running ones are finished, because onnxruntime-node aborts the
+    // process if a thread ends during an inference.
     await this.pool?.close({ force: true });
   }
 
@@ -125,15 +125,12 @@ export class LocalRung implements Rung {
     } = this.options;
     const settings: LocalSettings = {
       models,
-      ...LIMITS,
-      nmsIou: 0.3,
-      ...BYTE_LIMITS,
-      maxImagePixels: 50_000_000,
-      maxJpegPixels: 110_000_000,
+      ...DEFAULTS,
       ...defined(limits),
     };
-    // Or onnxruntime keeps a device id in the home folder and reports to its makers. Set before the
-    // threads start: what they change in their copies of the environment it does not see.
+    // Otherwise onnxruntime stores a device id in the home folder and sends telemetry to Microsoft.
+    // Set before the threads start, because onnxruntime doesn't see their copies of the
+    // environment.
     process.env.ORT_DISABLE_TELEMETRY = "1";
     const { Piscina } = await import("piscina");
     this.pool = new Piscina({
@@ -143,7 +140,7 @@ export class LocalRung implements Rung {
       maxThreads: threads,
       maxQueue,
     });
-    // Each thread, and at full size: the first run of a graph takes several times as long.
+    // Warm up each thread at full size: the first run of a graph takes several times as long.
     const side = settings.detectionSize;
     const large: LocalTask = { pipeline: "detect_faces", image: grayPng(side), options: {} };
     const crop: LocalTask = { pipeline: "embed_face", image: GRAY_PNG, options: { aligned: true } };
@@ -155,20 +152,20 @@ export class LocalRung implements Rung {
   }
 
   private async run({ pipeline, image, options }: LocalTask): Promise<Outputs> {
-    // Not the whole of `options`: signals can't go to a thread.
+    // Only the face options: signals can't be sent to a thread.
     const task: LocalTask = { pipeline, image, options: faceOptions(options) };
     let answer: LocalAnswer;
     try {
       answer = await this.pool!.run(task);
     } catch (error) {
-      const full = (error as Error).message.includes("queue is at limit");
-      if (full) throw new UnavailableError("too many photos wait for local inference");
+      const isFull = (error as Error).message.includes("queue is at limit");
+      if (isFull) throw new UnavailableError("too many photos wait for local inference");
       throw new ServerError(`local inference failed: ${(error as Error).message}`, {
         cause: error,
       });
     }
     if ("outputs" in answer) return answer.outputs;
-    throw new REFUSALS[answer.refused](answer.message, { code: answer.code });
+    throw new ERRORS[answer.refused](answer.message, { code: answer.code });
   }
 }
 

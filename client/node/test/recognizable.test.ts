@@ -1,4 +1,4 @@
-/** What answers say of whether faces can be recognized. */
+/** Whether faces are recognizable, as answers report it. */
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
@@ -8,13 +8,13 @@ import { answer, answering, closeServers, gated, serve } from "./answers.js";
 const photo = Buffer.from("a photo");
 afterEach(closeServers);
 
-test("an answer tells which faces are recognizable, and why others are not", async () => {
+test("an answer says which faces are recognizable, and why others are not", async () => {
   const client = new FaceClient({ urls: await answering(gated(-1, 1) as never) });
   const analysis = await client.analyze(photo);
   assert.equal(analysis.qualityCalibrated, true);
   assert.deepEqual(analysis.gate, Int32Array.of(-1, 1));
-  const judged = analysis.faces.map(({ recognizable, defect }) => [recognizable, defect]);
-  assert.deepEqual(judged, [
+  const assessed = analysis.faces.map(({ recognizable, defect }) => [recognizable, defect]);
+  assert.deepEqual(assessed, [
     [true, null],
     [false, "sharpness"],
   ]);
@@ -24,7 +24,7 @@ test("an answer tells which faces are recognizable, and why others are not", asy
   await client.close();
 });
 
-test("a gate of nothing is one that is not told: of another embedder, or of no faces", async () => {
+test("an empty gate means unknown: for other embedders, or without faces", async () => {
   const client = new FaceClient({ urls: await answering(gated() as never) });
   const analysis = await client.analyze(photo);
   assert.deepEqual([analysis.gate, analysis.qualityCalibrated], [null, false]);
@@ -33,7 +33,7 @@ test("a gate of nothing is one that is not told: of another embedder, or of no f
   await client.close();
 });
 
-test("embed and compare tell it, too", async () => {
+test("embed and compare report it, too", async () => {
   for (const [column, recognizable, defect, decision] of [
     [-1, true, null, "match"],
     [15, false, "recognizability", "not recognizable"],
@@ -54,7 +54,7 @@ test("embed and compare tell it, too", async () => {
   }
 });
 
-test("a server of version 0.1.0 judges no face that it embeds, and gates none", async () => {
+test("a server of version 0.1.0 has no quality and no gate in embed_face", async () => {
   const { header, body } = answer(1, (outputs) => {
     for (const name of ["quality", "quality_parts"]) {
       outputs.splice(

@@ -1,18 +1,18 @@
-/** From the parts of a face's quality to the total and the gate, as quality.py and gate.py. */
+/** Quality and gate of a face, like aurum/quality/parts.py and gate.py. */
 
-import { RECOGNIZABLE } from "../../contract.js";
+import { QUALITY_PARTS, type QualityPart, RECOGNIZABLE, wireName } from "../../contract.js";
 import { LowQualityError } from "../../errors.js";
-import { QUALITY_PARTS, type QualityPart, type QualityParts } from "../../results.js";
-import type { Turn } from "../faces.js";
-import { EMBEDDER, modelOf, rangeOf, wireName } from "./learnt.js";
+import type { QualityParts } from "../../results.js";
+import type { Rotation } from "../faces.js";
+import { EMBEDDER, modelOf, rangeOf } from "./weights.js";
 
 const LOGARITHMIC: readonly QualityPart[] = ["resolution", "noise", "contrast"];
 const SIGNED: readonly QualityPart[] = ["yaw", "pitch", "roll"];
-/** Of which more is worse; of the norm that can't be said, and of the others less is. */
+/** Parts where higher is worse. For the norm neither holds; for all others lower is worse. */
 const WORSE: readonly QualityPart[] = ["noise", "yaw", "pitch", "roll", "misfit", "borderCut"];
 
-/** How fit for recognition, 0..1: a logistic model of the standardized parts and their squares. */
-export function qualityOf(parts: QualityParts, rotation: Turn, embedder: string): number {
+/** Suitability for recognition, 0..1: a logistic model of standardized parts and their squares. */
+export function qualityOf(parts: QualityParts, rotation: Rotation, embedder: string): number {
   const { mean, spread, weights, bias } = modelOf(embedder);
   const values = featuresOf(asUpright(parts, rotation));
   const logit = mean.reduce((sum, middle, i) => {
@@ -23,8 +23,8 @@ export function qualityOf(parts: QualityParts, rotation: Turn, embedder: string)
 }
 
 /**
- * The column of the part that is farthest out of its range, in standard deviations, or
- * RECOGNIZABLE; null for an embedder of which no ranges are known.
+ * The column of the part that exceeds its range the most, in standard deviations, or RECOGNIZABLE;
+ * null for embedders without known ranges.
  */
 export function gateOf(parts: QualityParts, embedder: string): number | null {
   if (embedder !== EMBEDDER) return null;
@@ -38,11 +38,11 @@ export function gateOf(parts: QualityParts, embedder: string): number | null {
   return worst > 0 ? beyond.indexOf(worst) : RECOGNIZABLE;
 }
 
-/** That a face's quality is below the least, and the part in which it is worst of all faces. */
+/** The error for a face below the least quality; it names the face's worst part. */
 export function lowQuality(
   parts: QualityParts,
   quality: number,
-  rotation: Turn,
+  rotation: Rotation,
   embedder: string,
   least: number,
 ): LowQualityError {
@@ -62,8 +62,8 @@ export function lowQuality(
   );
 }
 
-/** As if the photo were turned by the face's rotation: only `roll` is of the photo. */
-function asUpright(parts: QualityParts, rotation: Turn): QualityParts {
+/** The parts after rotating the photo to make the face upright, which changes only `roll`. */
+function asUpright(parts: QualityParts, rotation: Rotation): QualityParts {
   if (rotation === 0) return parts;
   const turned = (parts.roll + rotation + 180) % 360;
   return { ...parts, roll: (turned < 0 ? turned + 360 : turned) - 180 };
@@ -77,7 +77,7 @@ function featuresOf(parts: QualityParts): number[] {
   return QUALITY_PARTS.map((name) => featureOf(name, parts[name]));
 }
 
-/** As the models want it: logarithms of ratios, no signs. */
+/** Transform a part for the models: logarithms of ratios, and no signs. */
 function featureOf(name: QualityPart, value: number): number {
   if (LOGARITHMIC.includes(name)) return Math.log(Math.max(value, 1e-3));
   return SIGNED.includes(name) ? Math.abs(value) : value;

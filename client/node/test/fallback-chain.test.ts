@@ -1,4 +1,4 @@
-/** The rungs with real servers that are killed, hang, come back, and serve other models. */
+/** The fallback chain with real servers that are killed, hang, recover, or serve other models. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -58,7 +58,7 @@ function open(options: FaceClientOptions): FaceClient {
 const local = () => ({ models: server.facts.models, threads: 1 });
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;
 
-/** A photo as a phone of Apple's keeps it. */
+/** A HEIC photo, like those of Apple's phones. */
 function heic(): Buffer {
   return python(
     `
@@ -69,12 +69,12 @@ pillow_heif.from_pillow(Image.new("RGB", (192, 128), "gray")).save(sys.stdout.bu
   );
 }
 
-/** The address of a server that answers so to some paths, and to others what ours answers. */
+/** The address of a proxy of our server that fails some paths with this status. */
 async function proxy(fails: (path: string) => boolean, status = 500): Promise<string> {
   return front((path) => (fails(path) ? status : 200));
 }
 
-/** The address of a server that answers what it is told: 200 is ours' answer, null none at all. */
+/** The address of a proxy of our server with these statuses: 200 forwards, null never answers. */
 async function front(statusOf: (path: string) => number | null): Promise<string> {
   const front = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -99,7 +99,7 @@ async function front(statusOf: (path: string) => number | null): Promise<string>
   return `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
 }
 
-test("down to the local rung when Triton is killed, and up again when it is back", async () => {
+test("falls back to the local graphs while Triton is down", async () => {
   const client = open({ local: local() });
   const registry = new Registry();
   instrument(client, registry);
@@ -135,7 +135,7 @@ test("down to the local rung when Triton is killed, and up again when it is back
   assert.match(metrics, /aurum_face_mode\{source="triton"\} 1/);
 });
 
-test("a server that hangs costs its share of the time, then nobody waits for it", async () => {
+test("a server that hangs costs its share of the time, then calls skip it", async () => {
   const client = open({ local: local(), timeoutMs: 3000 });
   await client.warmUp();
   server.signal("SIGSTOP");
@@ -151,14 +151,14 @@ test("a server that hangs costs its share of the time, then nobody waits for it"
   await until(() => client.mode === "triton");
 });
 
-test("a frozen server that dies of it is replaced, so that no other test meets it", async () => {
+test("a frozen server that dies is replaced, so that it doesn't affect other tests", async () => {
   server.signal("SIGSTOP");
-  server.signal("SIGKILL"); // as of the lock_exception that some die of when they go on
+  server.signal("SIGKILL"); // like the lock_exception that kills some when they resume
   await server.replace();
   assert.equal((await open({}).analyze(photo)).source, "triton");
 });
 
-test("the next server is asked where one is down", async () => {
+test("calls go to the next server if one is down", async () => {
   const client = open({ urls: [await nobody(), server.facts.url] });
   const answers = await client.analyzeMany(Array(8).fill(photo));
   assert.ok(answers.every((answer) => "source" in answer && answer.source === "triton"));
@@ -167,7 +167,7 @@ test("the next server is asked where one is down", async () => {
   assert.equal((await client.models()).length, 5);
 });
 
-test("client errors go to the caller, and open no breaker", async () => {
+test("errors of the request go to the caller, and don't open the breaker", async () => {
   const client = open({ local: local(), simulated: {} });
   for (let i = 0; i < 10; i++) {
     await assert.rejects(client.detect(Buffer.from("no image")), InvalidImageError);
@@ -180,7 +180,7 @@ test("client errors go to the caller, and open no breaker", async () => {
   assert.deepEqual(client.counters.fallbacks, {});
 });
 
-test("the local rung judges faces as the service does, and refuses in its words", async () => {
+test("the local fallback assesses and refuses faces like the service", async () => {
   const client = open({ urls: await nobody(), local: local() });
   const served = open({});
   await client.warmUp();
@@ -204,7 +204,7 @@ test("the local rung judges faces as the service does, and refuses in its words"
   await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
 });
 
-test("made-up faces are not judged, and none of any quality is made up", async () => {
+test("made-up faces have no quality, and calls with minQuality get none", async () => {
   const client = open({ urls: await nobody(), simulated: {} });
   const embedding = await client.embed(photo);
   assert.deepEqual([embedding.quality, embedding.recognizable], [null, null]);
@@ -224,33 +224,33 @@ test("made-up faces are not judged, and none of any quality is made up", async (
   await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
 });
 
-test("a HEIC that the local rung can't decode is not the photo's fault", async () => {
+test("a HEIC that the local fallback can't decode is not the photo's fault", async () => {
   const client = open({ urls: await nobody(), local: local(), simulated: {} });
   await client.warmUp();
   const lossy = heic();
-  const fallen = new Promise<Error>((resolve) =>
+  const fellBack = new Promise<Error>((resolve) =>
     client.events.on("fallback", ({ from, error }) => from === "local" && resolve(error)),
   );
   const { source, imageSize } = await client.detect(lossy);
   assert.deepEqual([source, ...imageSize], ["simulated", 192, 128]);
-  assert.match((await fallen).message, /HEIC photos can't be decoded here/);
-  assert.equal(client.mode, "local"); // others are answered there
+  assert.match((await fellBack).message, /HEIC photos can't be decoded here/);
+  assert.equal(client.mode, "local"); // other photos are answered there
 });
 
-test("one failure that is not the server's end is answered below, without a switch", async () => {
+test("a single failure uses the fallback once, without a switch", async () => {
   let fail = true;
   const url = await proxy((path) => fail && path.includes("analyze"));
   const client = open({ urls: url, local: local() });
   await client.warmUp();
   assert.equal((await client.analyze(photo)).source, "local");
   fail = false;
-  await new Promise((resolve) => setTimeout(resolve, 300)); // the probe has passed meanwhile
+  await new Promise((resolve) => setTimeout(resolve, 300)); // the probe passes meanwhile
   assert.equal((await client.analyze(photo)).source, "triton");
   assert.deepEqual(client.counters.fallbacks, { "triton>local": 1 });
   assert.deepEqual(client.counters.switches, {});
 });
 
-test("who is too fast waits, and is not sent down to made-up answers", async () => {
+test("rate-limited calls wait, and don't fall back to made-up answers", async () => {
   let refused = 0;
   const url = await proxy((path) => path.includes("analyze") && refused++ < 12, 429);
   const client = open({ urls: url, retries: 0, simulated: {} });
@@ -260,18 +260,18 @@ test("who is too fast waits, and is not sent down to made-up answers", async () 
   assert.equal((await client.health()).endpoints[0]!.breaker, "closed");
   assert.deepEqual(client.counters.switches, {});
   const hurried = open({ urls: await proxy(() => true, 429), timeoutMs: 300 });
-  await assert.rejects(hurried.analyze(photo), isTooFast);
+  await assert.rejects(hurried.analyze(photo), isRateLimited);
 });
 
-const isTooFast = (error: unknown) => error instanceof UnavailableError && error.status === 429;
+const isRateLimited = (error: unknown) => error instanceof UnavailableError && error.status === 429;
 
-test("what the server said is not lost where the time ends during another attempt", async () => {
+test("a timeout in a later attempt doesn't hide the server's first error", async () => {
   const once = (status: number) => {
     let calls = 0;
     return front(() => (calls++ === 0 ? status : null));
   };
   const tooFast = open({ urls: await once(429), timeoutMs: 300 });
-  await assert.rejects(tooFast.analyze(photo), isTooFast);
+  await assert.rejects(tooFast.analyze(photo), isRateLimited);
   const hangs = open({ urls: await once(503), timeoutMs: 300 });
   await assert.rejects(hangs.analyze(photo), (error) => {
     assert.ok(error instanceof RequestTimeoutError);
@@ -280,7 +280,7 @@ test("what the server said is not lost where the time ends during another attemp
   });
 });
 
-test("simulated answers only where they are allowed, and marked", async () => {
+test("simulated answers are opt-in, and marked", async () => {
   const urls = await nobody();
   await assert.rejects(open({ urls, retries: 0 }).analyze(photo));
   const client = open({ urls, simulated: { maxConfidence: 0.4 } });
@@ -299,7 +299,7 @@ test("simulated answers only where they are allowed, and marked", async () => {
   assert.ok(x >= 0 && y >= 0 && x + width <= 512 && y + height <= 512);
   assert.equal(one.quality, null);
   assert.equal((await client.detect(photo)).models.embedder, null);
-  // Who asks for confidence does not get it from made-up faces.
+  // Made-up faces don't reach the confidence that the caller asks for.
   assert.equal((await client.analyze(photo, { minConfidence: 0.6 })).length, 0);
   await assert.rejects(client.embed(photo, { minConfidence: 0.6 }), NoFaceError);
   await assert.rejects(client.analyze(Buffer.from("no image")), InvalidImageError);
@@ -312,7 +312,7 @@ test("simulated answers only where they are allowed, and marked", async () => {
   assert.ok(Math.abs(face.landmarks[4]![1] - 92.2) < 0.2, String(face.landmarks));
 });
 
-test("a simulated embedding does not compare with a real one", async () => {
+test("a simulated embedding can't be compared with a real one", async () => {
   const real = await open({}).embed(photo);
   const made = await open({ urls: await nobody(), simulated: {} }).embed(photo);
   assert.equal(Comparison.between(made, made).match, null);
@@ -322,7 +322,7 @@ test("a simulated embedding does not compare with a real one", async () => {
   assert.throws(() => Comparison.between(made, real), ModelMismatchError);
 });
 
-test("without real ML nobody is asked", async () => {
+test("without real ML no server is asked", async () => {
   assert.throws(() => new FaceClient({ useRealMl: false }), RangeError);
   const client = open({ useRealMl: false, simulated: {}, local: local() });
   assert.equal(client.mode, "simulated");
@@ -332,20 +332,20 @@ test("without real ML nobody is asked", async () => {
   await assert.rejects(client.models(), RangeError);
 });
 
-test("local graphs of another embedding space are not used for the service's", async (t) => {
+test("local graphs with another embedding space are not used", async (t) => {
   if (server.facts.simulated) return t.skip("both servers serve the same, simulated models");
   const client = open({ local: { models: simulated.facts.models, threads: 1 } });
   await client.warmUp();
   assert.equal((await client.analyze(photo)).source, "triton");
   server.signal("SIGKILL");
   await assert.rejects(client.embed(photo), (error) => {
-    assert.match((error as Error).message, /then local: .*other embedding spaces/);
+    assert.match((error as Error).message, /then local: .*different embedding spaces/);
     return true;
   });
   await server.restart();
 });
 
-test("local inference that can't be had says why, in health and in errors", async () => {
+test("a local fallback that fails to load says why, in health and in errors", async () => {
   const client = open({ urls: await nobody(), local: { models: "/nowhere", threads: 1 } });
   await client.warmUp();
   const { local: state } = await client.health();
@@ -355,7 +355,7 @@ test("local inference that can't be had says why, in health and in errors", asyn
   assert.equal(client.mode, null);
 });
 
-test("the local rung refuses more photos than may wait, and no others", async () => {
+test("the local fallback refuses photos beyond maxQueue, and no others", async () => {
   const client = open({ urls: await nobody(), local: { ...local(), threads: 1, maxQueue: 2 } });
   await client.warmUp();
   const answers = await client.analyzeMany(Array(12).fill(photo), { concurrency: 12 });
@@ -364,7 +364,7 @@ test("the local rung refuses more photos than may wait, and no others", async ()
   assert.match(refused[0]!.message, /too many photos wait/);
 });
 
-test("a server that passes probes and fails calls gets calls more and more seldom", async () => {
+test("a server that passes probes but fails calls gets calls less and less often", async () => {
   const url = await proxy((path) => path.includes("analyze"));
   const client = open({ urls: url, simulated: {} });
   const waits: number[] = [];
@@ -377,7 +377,7 @@ test("a server that passes probes and fails calls gets calls more and more seldo
     await client.analyze(photo);
     return waits.length === 3;
   });
-  // The first is resetTimeoutMs, each further one at least twice the last.
+  // The first wait is resetTimeoutMs, each further one at least twice the last.
   for (const [index, least] of [200, 400, 800].entries()) {
     assert.ok(waits[index]! >= least - 5, `${waits}`);
   }

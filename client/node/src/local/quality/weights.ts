@@ -1,14 +1,14 @@
-/** What the quality's formulas learnt from photos, as aurum/quality/weights.py. */
+/** The fitted weights of the quality formulas, like aurum/quality/weights.py. */
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { QualityPart } from "../../results.js";
+import { type QualityPart, wireName } from "../../contract.js";
 
 /** A logistic model of n standardized features and their squares. */
 export interface Model {
   mean: number[];
   spread: number[];
-  /** Of the features, then of their squares. */
+  /** Weights of the features, then of their squares. */
   weights: number[];
   bias: number;
 }
@@ -22,34 +22,30 @@ interface Content {
   gate: Record<string, [least: number | null, most: number | null]>;
 }
 
-/** The package has a copy (scripts/learnt.mjs); a checkout has the service's own. */
-const COPY = join(__dirname, "quality.json");
+/** The package has a copy (see scripts/weights.mjs); tests read the service's own file. */
+const COPY = join(__dirname, "weights.json");
 const OWN = join(__dirname, "../../../../../../aurum/quality/weights.json");
 
 const content = JSON.parse(readFileSync(existsSync(COPY) ? COPY : OWN, "utf8")) as Content;
 
-/** The id of the embedder that the gate and one of the models are of. */
+/** The id of the embedder that the gate and one of the models belong to. */
 export const EMBEDDER = content.embedder;
 /** The mean aligned face at a quarter of the crop's size, gray levels. */
 export const MEAN_FACE = Buffer.from(content.mean_face, "base64");
-/** The direction of the unrecognizable faces' embeddings. */
+/** The mean direction of embeddings of unrecognizable faces. */
 export const CENTRE = unit(halves(Buffer.from(content.centre, "base64")));
 
 export function modelOf(embedder: string): Model {
   return embedder === EMBEDDER ? content.of_embedder : content.of_any;
 }
 
-/** The least and the most of a part that a face may have to be recognized. */
+/** The range of a part within which a face is recognizable. */
 export function rangeOf(part: QualityPart): [least: number, most: number] {
   const [least, most] = content.gate[wireName(part)] ?? [null, null];
   return [least ?? Number.NEGATIVE_INFINITY, most ?? Number.POSITIVE_INFINITY];
 }
 
-export function wireName(part: QualityPart): string {
-  return part.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-/** Little-endian IEEE 754 numbers of 16 bits. */
+/** Decode little-endian IEEE 754 half-precision numbers. */
 function halves(data: Buffer): Float32Array {
   return Float32Array.from({ length: data.length / 2 }, (_, i) => {
     const bits = data.readUInt16LE(2 * i);
