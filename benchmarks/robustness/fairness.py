@@ -1,6 +1,6 @@
 """``python -m benchmarks fairness``: heavy photos of one key, and a selfie of another.
 
-Through the gateway, to the real service. The figures of docs/guides/security.md come from this
+Through the gateway, to the real service. The figures of docs/design/untrusted-input.md come from this
 command.
 """
 

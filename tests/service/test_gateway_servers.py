@@ -111,7 +111,7 @@ def test_one_is_stopped_without_a_word_to_the_gateway(pair, astronaut):
 
 
 def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
-    """The way for planned work, on both protocols: docs/guides/deployment.md."""
+    """The way for planned work, on both protocols: docs/guides/operations.md."""
     world, [out, stays] = pair
     settings = world.gateway.settings
     kept = f"127.0.0.1:{stays.settings.http_port}:{stays.settings.grpc_port}"

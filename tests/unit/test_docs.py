@@ -58,7 +58,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
 
 
-ROADMAP = CHECKOUT / "docs" / "reports" / "roadmap.md"
+ROADMAP = CHECKOUT / "docs" / "reports" / "acceptance.md"
 
 
 def test_the_files_that_the_roadmap_names_exist():
@@ -70,7 +70,7 @@ def test_the_files_that_the_roadmap_names_exist():
 
 
 def test_the_roadmaps_figures_are_in_their_sources():
-    text = ROADMAP.read_text(encoding="utf-8").partition("## The floor figures")[2]
+    text = ROADMAP.read_text(encoding="utf-8").partition("## Required figures")[2]
     rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "](" in line]
     checked = 0
     for row in (row for row in rows if len(row) > 3):
@@ -129,6 +129,8 @@ def check_command(words: list[str], *, whole: bool = True) -> None:
     shown = " ".join(words)
     program, *rest = Path(words[0]).name, *words[1:]
     line = ["python" if program == "python3" else program, *rest]
+    if line[:2] == ["aurum", "bench"]:  # hands everything on
+        line = ["python", "-m", "benchmarks", *line[2:]]
     for prefix, command in PROGRAMS.items():
         if tuple(line[: len(prefix)]) == prefix:
             check_arguments(command, line[len(prefix) :], shown, whole=whole)

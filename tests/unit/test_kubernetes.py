@@ -75,7 +75,7 @@ def test_kustomize_builds_the_folders(folder):
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     documents = list(yaml.safe_load_all(built))
     assert {item["kind"] for item in documents} == {item["kind"] for item in read(folder)}
-    assert "image: aurum/triton:0.1.0" in built
+    assert "image: aurum/triton:0.2.0" in built
 
 
 # --- KServe, whose schemas are in no package; the classes of its Python SDK are made from them ---

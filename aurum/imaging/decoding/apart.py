@@ -5,7 +5,7 @@ hundred bytes can ask for gigabytes, or for minutes. Others where decoding may t
 library's call can be ended. Where a decoder crashes that is an answer about one photo. The first
 such photo starts a process (decoder_process.py), which forks one for each. (The standard library's
 forkserver tells no processor time, and starts a second process.) What it costs:
-docs/guides/security.md.
+docs/design/untrusted-input.md.
 """
 
 from __future__ import annotations

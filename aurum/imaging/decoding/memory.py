@@ -1,7 +1,7 @@
 """How much memory decoding a photo takes, told from its header.
 
 Bytes at a time of the pixels in all their forms, as they were measured
-(docs/guides/security.md#memory); neither the file nor what is fixed is counted.
+(docs/design/untrusted-input.md#memory); neither the file nor what is fixed is counted.
 """
 
 from __future__ import annotations
