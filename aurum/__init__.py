@@ -19,6 +19,3 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.2.0"
-
-PIPELINES = ("detect_faces", "embed_face", "analyze_faces")
-"""The ensembles that clients call, and all that a public server answers but health."""

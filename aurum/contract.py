@@ -1,6 +1,121 @@
-"""The public contract in one place: names, shapes, error codes and limits.
+"""The public contract: names, datatypes, shapes, error codes and limits, each defined once.
 
-Tests hold the served configurations, the Node client and docs/reference/contract.md to it.
+Tests hold the served configurations, both clients and docs/reference/contract.md to it.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+# --- what Triton serves, by folder ---
+
+REPOSITORIES = ("model_repository", "python_backends", "ensembles")
+
+DETECTION = "face_detection"
+LANDMARKS = "face_landmarks"
+EMBEDDING = "face_embedding"
+MODELS = (DETECTION, LANDMARKS, EMBEDDING)
+
+DETECT_FACES = "detect_faces"
+EMBED_FACE = "embed_face"
+ANALYZE_FACES = "analyze_faces"
+PIPELINES = (DETECT_FACES, EMBED_FACE, ANALYZE_FACES)
+
+# --- dimensions ---
+
+LANDMARK_COUNT = 5
+EMBEDDING_SIZE = 512
+CALIBRATION_SIZE = 6  # thresholds at FAR 1e-2, 1e-3 and 1e-4; slope, intercept, prior
+CROP_SIDE = 112  # pixels, of an aligned crop
+SECOND_LOOK_SIDE = 96  # pixels, of the crops of face_landmarks
+STRIDE = 32  # pixels; sides of the detector's input are multiples of it
+MAX_SIDE = 4096  # pixels, of the detector's input
+MAX_TILES = 16
+QUALITY_PARTS = (
+    "resolution", "sharpness", "noise", "exposure", "contrast", "yaw", "pitch", "roll",
+    "frontality", "symmetry", "visibility", "misfit", "border_cut", "confidence", "norm",
+    "recognizability",
+)  # fmt: skip
+RECOGNIZABLE = -1  # in `gate`; other values are columns of `quality_parts`
+
+
+# --- tensors ---
+
+
+class Tensor(NamedTuple):
+    """A datatype of the KServe v2 protocol, and a shape: -1 is the number of faces or any size."""
+
+    datatype: str
+    shape: tuple[int, ...]
+
+
+INPUT = "image"
+_FACES = {
+    "boxes": Tensor("FP32", (-1, 4)),
+    "landmarks": Tensor("FP32", (-1, LANDMARK_COUNT, 2)),
+    "scores": Tensor("FP32", (-1,)),
+    "rotations": Tensor("INT32", (-1,)),
+    "complete": Tensor("BOOL", (1,)),
+    "image_size": Tensor("INT32", (2,)),
+    "models": Tensor("BYTES", (2,)),
+}
+_EMBEDDED = {
+    "embeddings": Tensor("FP32", (-1, EMBEDDING_SIZE)),
+    "quality": Tensor("FP32", (-1,)),
+    "quality_parts": Tensor("FP32", (-1, len(QUALITY_PARTS))),
+    "gate": Tensor("INT32", (-1,)),
+    "calibration": Tensor("FP32", (-1,)),
+}
+OUTPUTS = {
+    DETECT_FACES: _FACES,
+    EMBED_FACE: _FACES | _EMBEDDED,
+    ANALYZE_FACES: _FACES | _EMBEDDED,
+}
+# Without the batch's dimension.
+MODEL_INPUTS = {
+    DETECTION: {"images": Tensor("UINT8", (3, -1, -1))},
+    LANDMARKS: {"crops": Tensor("UINT8", (SECOND_LOOK_SIDE, SECOND_LOOK_SIDE, 3))},
+    EMBEDDING: {"crops": Tensor("UINT8", (CROP_SIDE, CROP_SIDE, 3))},
+}
+MODEL_OUTPUTS = {
+    DETECTION: {
+        "boxes": Tensor("FP32", (-1, 4)),
+        "landmarks": Tensor("FP32", (-1, LANDMARK_COUNT, 2)),
+        "scores": Tensor("FP32", (-1,)),
+        "upright": Tensor("FP32", (1,)),
+        "model": Tensor("BYTES", (1,)),
+    },
+    LANDMARKS: {
+        "landmarks": Tensor("FP32", (LANDMARK_COUNT, 2)),
+        "scores": Tensor("FP32", (1,)),
+        "model": Tensor("BYTES", (1,)),
+    },
+    EMBEDDING: {
+        "embedding": Tensor("FP32", (EMBEDDING_SIZE,)),
+        "norm": Tensor("FP32", (1,)),
+        "model": Tensor("BYTES", (1,)),
+        "calibration": Tensor("FP32", (CALIBRATION_SIZE,)),
+    },
+}
+
+# --- parameters ---
+
+PARAMETERS = (
+    "min_confidence", "max_faces", "detection_size", "aligned", "orientation", "refine", "tiles",
+    "min_quality",
+)  # fmt: skip
+ORIENTATIONS = ("auto", "exif")
+
+# --- how a request can end ---
+
+# By the sender's doing ...
+CLIENT_FAULTS = (
+    "invalid_image", "invalid_parameter", "no_face", "low_quality", "not_aligned", "cancelled",
+)  # fmt: skip
+# ... and by the service's: it stops, a model gave an error, a bug of ours.
+SERVER_FAULTS = ("unavailable", "model", "internal")
+# Why an image is invalid, for metrics and logs.
+INVALID_IMAGE_REASONS = (
+    "empty", "too_many_bytes", "too_many_pixels", "too_much_memory", "too_much_time",
+    "not_an_image", "other_format", "animated", "damaged", "bad_base64",
+)  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aurum.contract import MAX_SIDE, STRIDE
+
 
 def between(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
     """A whole number, or a number, from `low` to `high`."""
@@ -25,9 +27,9 @@ def between(kind: type[int] | type[float], low: float, high: float) -> Callable[
 
 def detection_side(text: str) -> int:
     """Pixels of the detector's input: a multiple of its coarsest stride."""
-    value: int = between(int, 32, 4096)(text)
-    if value % 32:
-        raise ValueError("must be a multiple of 32 from 32 to 4096")
+    value: int = between(int, STRIDE, MAX_SIDE)(text)
+    if value % STRIDE:
+        raise ValueError(f"must be a multiple of {STRIDE} from {STRIDE} to {MAX_SIDE}")
     return value
 
 

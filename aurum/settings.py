@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aurum import paths
+from aurum.contract import ORIENTATIONS
 from aurum.errors import OperatorError
 from aurum.setting_names import misspelt, renamed
 from aurum.setting_values import (
@@ -27,7 +28,6 @@ from aurum.setting_values import (
 )
 
 PREFIX = "AURUM_"
-ORIENTATIONS = ("auto", "exif")
 
 
 class SettingError(OperatorError, ValueError):

@@ -12,7 +12,8 @@ import typer
 
 from aurum.batch import SUFFIXES, answers, find
 from aurum.cli import FAILED, UNRECOGNIZABLE, USAGE, CommandError, draw, service, show
-from aurum.settings import ORIENTATIONS, Settings
+from aurum.contract import ORIENTATIONS
+from aurum.settings import Settings
 
 if TYPE_CHECKING:
     from aurum_client import Embedding, Faces

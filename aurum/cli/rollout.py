@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aurum import contract
 from aurum.cli import FAILED, USAGE, CommandError, complain, evaluation_packages
 from aurum.releases.active import FIRST
 from aurum.settings import Settings
@@ -136,7 +137,7 @@ def rollback() -> None:
     """Put the release before in force again."""
     back, left = _rollout().rollback()
     print(f"in force: {back}; no longer: {left}")
-    if back.ids["face_embedding"] != left.ids["face_embedding"]:
+    if back.ids[contract.EMBEDDING] != left.ids[contract.EMBEDDING]:
         print(
             f"embeddings made by {left.ids['face_embedding']} don't compare with those of "
             f"{back.ids['face_embedding']}"
@@ -148,9 +149,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """Show what is in force, what a rollback goes back to, what is staged, and the history."""
+    from aurum.contract import MODELS
     from aurum.releases.state import Store
     from aurum.server import served_copy
-    from aurum.server.runtime import MODELS
 
     settings = Settings.from_env()
     state = Store(settings.rollout).load()

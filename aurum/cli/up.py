@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aurum import PIPELINES
 from aurum.cli.prepare import Rows, prepare
+from aurum.contract import PIPELINES
 from aurum.playground.serve import Playground
 from aurum.server.server import Server
 from aurum.server.supervise import Supervisor

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from aurum import contract
 from aurum.doctor.checks import Result
 from aurum.settings import Settings
 
@@ -80,7 +81,7 @@ def _server(url: str) -> tuple[bool, str] | None:
 def served(models: list[ModelInfo], content: Manifest) -> str:
     """The profile whose models have the ids that the server states."""
     ids = {model.name: model.id or "" for model in models}
-    detector, embedder = ids.get("face_detection", ""), ids.get("face_embedding", "")
+    detector, embedder = ids.get(contract.DETECTION, ""), ids.get(contract.EMBEDDING, "")
     profile = content.profile_of(detector, embedder)
     if profile:
         simulated = profile.detector.family == profile.embedder.family == "simulated"

@@ -12,6 +12,7 @@ from pathlib import Path
 from aurum_client import FaceClient
 
 import aurum
+from aurum import contract
 from aurum.evaluation import ValidationError
 from aurum.server import ephemeral
 from aurum.settings import Settings
@@ -64,7 +65,7 @@ def serving(urls: Sequence[str], settings: Settings) -> Iterator[Target]:
 def _target(urls: tuple[str, ...], settings: Settings, pipeline: str) -> Target:
     with FaceClient(urls[0], timeout=TIMEOUT) as client:
         ids = {model.name: model.id for model in client.models()}
-    detector, embedder = ids.get("face_detection"), ids.get("face_embedding")
+    detector, embedder = ids.get(contract.DETECTION), ids.get(contract.EMBEDDING)
     if not detector or not embedder:
         raise ValidationError(f"{urls[0]}: the service does not say which models it has")
     for name in (detector, embedder):

@@ -10,7 +10,7 @@ import string
 from collections.abc import Iterable
 from pathlib import Path
 
-from aurum import PIPELINES
+from aurum.contract import PIPELINES
 from aurum.errors import OperatorError
 from aurum.gateway import errors
 from aurum.settings import Settings

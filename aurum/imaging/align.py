@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 112
+from aurum.contract import CROP_SIDE, SECOND_LOOK_SIDE
+
+SIDE = CROP_SIDE
 # Where the five landmarks lie in a 112x112 crop: InsightFace's `arcface_dst`, which ArcFace
 # (Deng et al., 2019) and its successors, EdgeFace among them, are trained with.
 TEMPLATE = np.array(
@@ -21,7 +23,7 @@ TEMPLATE = np.array(
 )
 # What the detector looks at once more is this large, and the template's square spans this share of
 # it, in the middle: measured on LFW (docs/reports/accuracy.md).
-SECOND_SIDE = 96
+SECOND_SIDE = SECOND_LOOK_SIDE
 _SECOND_SHARE = 0.72
 _SECOND_SCALE = _SECOND_SHARE * SECOND_SIDE / SIDE
 _SECOND_SHIFT = (1 - _SECOND_SHARE) / 2 * SECOND_SIDE

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CELL = 32  # the coarsest stride of the detectors
+from aurum.contract import STRIDE
+
+CELL = STRIDE  # the coarsest stride of the detectors
 # Smaller photos are enlarged to this: of faces a few cells high, more are found.
 SMALLEST = 320
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aurum.contract import MAX_TILES
 from aurum.imaging.faces import WHOLE, Candidates, Faces, select_faces
 from aurum.imaging.letterbox import CELL, SMALLEST, fit, fitted, pad, whole_cells
 
 TURNS = (90, 180, 270)
-MAX_TILES = 16
 # A photo longer than this many times its width is looked at in tiles of twice its width.
 LONG = 2.5
 # The detector's memory grows with its input. A finer look is made in parts of this many pixels,

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.imaging.align import SECOND_SIDE, cut_for_second_look, to_crops
 from aurum.imaging.faces import LISTED, LISTED_SCORE
 from aurum.imaging.letterbox import letterbox
@@ -45,7 +46,7 @@ def prove(
     """
     session = _session(served, library)
     original = _session(upstream)
-    if name == "face_landmarks":
+    if name == contract.LANDMARKS:
         _prove_landmarks(session, original, entry, _second_looks())
     elif entry.role == "detector":
         for images in (_noise((2, 96, 160, 3)), _photos(320), _photos(512)):

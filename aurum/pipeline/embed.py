@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DIMENSIONS = 512
+from aurum.contract import EMBEDDING_SIZE
+
 # face_embedding's max_batch_size: a school class takes several calls, an empty photo none.
 CHUNK = 8
 
@@ -23,7 +24,7 @@ class Embedded(NamedTuple):
 
 
 NOTHING = Embedded(
-    np.zeros((0, DIMENSIONS), np.float32), np.zeros(0, np.float32), b"", np.zeros(0, np.float32)
+    np.zeros((0, EMBEDDING_SIZE), np.float32), np.zeros(0, np.float32), b"", np.zeros(0, np.float32)
 )
 
 # At most CHUNK crops, uint8 RGB [n,112,112,3] -> their embeddings.

@@ -11,6 +11,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
@@ -45,7 +46,7 @@ def of_release(versions: Mapping[str, int], record: Record) -> Models:
 def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> Seen:
     """Call `face_detection` for one letterboxed image [H,W,3]; Triton batches it with others'."""
     outputs = _call(
-        "face_detection",
+        contract.DETECTION,
         versions,
         {"images": planar(image)[None]},
         ["boxes", "landmarks", "scores", "model", "upright"],
@@ -58,14 +59,17 @@ def refine(
     versions: Mapping[str, int], crops: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Call `face_landmarks` for at most its max_batch_size crops [n,96,96,3]."""
-    outputs = _call("face_landmarks", versions, {"crops": crops}, ["landmarks", "scores"])
+    outputs = _call(contract.LANDMARKS, versions, {"crops": crops}, ["landmarks", "scores"])
     return outputs["landmarks"], outputs["scores"][:, 0]
 
 
 def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embedded:
     """Call `face_embedding` for at most its max_batch_size crops [n,112,112,3]."""
     outputs = _call(
-        "face_embedding", versions, {"crops": crops}, ["embedding", "norm", "model", "calibration"]
+        contract.EMBEDDING,
+        versions,
+        {"crops": crops},
+        ["embedding", "norm", "model", "calibration"],
     )
     return from_graph(
         outputs["embedding"], outputs["norm"], _bytes(outputs["model"]), outputs["calibration"]

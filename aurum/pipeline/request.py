@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aurum.imaging.views import MAX_TILES
-from aurum.settings import ORIENTATIONS, Settings
+from aurum.contract import MAX_TILES, ORIENTATIONS, STRIDE
+from aurum.settings import Settings
 
 MAX_SHOWN = 500  # characters of the sender's in a message
 
@@ -35,7 +35,7 @@ class Options:
     max_faces: int
     detection_size: int
     aligned: bool
-    orientation: str  # one of settings.ORIENTATIONS
+    orientation: str  # one of contract.ORIENTATIONS
     refine: bool
     tiles: int
     min_quality: float
@@ -114,8 +114,10 @@ def _max_faces(value: Any) -> int:
 
 def _detection_size(value: Any, limit: int) -> int:
     number = _number(value)
-    if number is None or number % 32 or not 32 <= number <= limit:
-        raise ValueError(f"must be a multiple of 32 from 32 to {limit} (AURUM_MAX_DETECTION_SIZE)")
+    if number is None or number % STRIDE or not STRIDE <= number <= limit:
+        raise ValueError(
+            f"must be a multiple of {STRIDE} from {STRIDE} to {limit} (AURUM_MAX_DETECTION_SIZE)"
+        )
     return int(number)
 
 

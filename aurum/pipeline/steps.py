@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.pipeline import request
 from aurum.pipeline.assessment import Judged, judge, refusal
 from aurum.pipeline.call import Call
@@ -24,7 +25,7 @@ class EachFace(Step):
     """photo -> each of its faces."""
 
     find = staticmethod(find_faces)
-    pipelines: tuple[str, ...] = ("detect_faces", "analyze_faces")
+    pipelines: tuple[str, ...] = (contract.DETECT_FACES, contract.ANALYZE_FACES)
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings once. Triton calls this when it loads the model."""
@@ -87,7 +88,7 @@ class LargestFace(EachFace):
     """photo of one face, or an aligned crop -> the largest face."""
 
     find = staticmethod(find_face)
-    pipelines = ("embed_face", "embed_face")
+    pipelines = (contract.EMBED_FACE, contract.EMBED_FACE)
 
     def kept(self, found: Found, judged: Judged, embedder: bytes, least: float) -> NDArray[np.intp]:
         """The only face. Raises RequestError (``low_quality``) where it is not of that quality."""

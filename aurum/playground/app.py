@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aurum import PIPELINES
+from aurum.contract import PIPELINES
 from aurum.paths import PHOTO
 from aurum.playground import forward
 from aurum.settings import Settings

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 
 import httpx
 
-from aurum import PIPELINES
+from aurum import contract
+from aurum.contract import PIPELINES
 
 # What a step calls, in the order in which it does.
-MODELS = ("face_detection", "face_landmarks", "face_embedding")
+MODELS = (contract.DETECTION, contract.LANDMARKS, contract.EMBEDDING)
 # Triton counts a request just after its answer has left.
 _TRIES = 5
 _PAUSE = 0.004  # seconds

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aurum.contract import QUALITY_PARTS
 from aurum.imaging.align import SIDE, TEMPLATE
 from aurum.quality import pose
 from aurum.quality.weights import LEARNT, Model
@@ -22,11 +23,7 @@ from aurum.quality.weights import LEARNT, Model
 Column = NDArray[np.float64]
 
 # The columns of quality_parts, in this order.
-PARTS = (
-    "resolution", "sharpness", "noise", "exposure", "contrast", "yaw", "pitch", "roll",
-    "frontality", "symmetry", "visibility", "misfit", "border_cut", "confidence", "norm",
-    "recognizability",
-)  # fmt: skip
+PARTS = QUALITY_PARTS
 # The last of them are of one embedder, and mean nothing for another.
 OF_ANY = PARTS.index("norm")
 _ROLL = PARTS.index("roll")

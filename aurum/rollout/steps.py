@@ -16,7 +16,8 @@ import onnx
 from aurum_client import AurumError, FaceClient
 from google.protobuf.message import DecodeError
 
-from aurum import files, kernels
+from aurum import contract, files, kernels
+from aurum.contract import MODELS
 from aurum.errors import OperatorError
 from aurum.models import build, families, manifest, parity, pull
 from aurum.models.build import Prepared
@@ -25,7 +26,6 @@ from aurum.releases.active import FIRST
 from aurum.releases.state import Graph, Release, State, Store, Validation, now
 from aurum.rollout import validation
 from aurum.server import served_copy
-from aurum.server.runtime import MODELS
 from aurum.server.served_copy import LiveError, Running
 from aurum.settings import Settings
 
@@ -185,7 +185,9 @@ class Rollout:
             for name, path in graphs.items()
             for digest, own in [self.store.keep(path)]
         }
-        profile = manifest.load().profile_of(found["face_detection"].id, found["face_embedding"].id)
+        profile = manifest.load().profile_of(
+            found[contract.DETECTION].id, found[contract.EMBEDDING].id
+        )
         return Release(FIRST, profile.name if profile else "", found, now(), self._by)
 
     def _drop(self, running: list[Running], state: State, served: Release) -> None:
@@ -225,8 +227,8 @@ class Rollout:
             except AurumError as error:
                 raise LiveError(f"{server.url} gives no answer: {error}") from error
             # No embedder takes part where a model finds no face.
-            said = (found.detector, found.embedder or release.ids["face_embedding"])
-            if said != (release.ids["face_detection"], release.ids["face_embedding"]):
+            said = (found.detector, found.embedder or release.ids[contract.EMBEDDING])
+            if said != (release.ids[contract.DETECTION], release.ids[contract.EMBEDDING]):
                 raise LiveError(f"{server.url} answers as {said} instead of {release}")
 
     @contextmanager
@@ -276,7 +278,7 @@ def _candidate(state: State) -> Release:
 
 
 def _same_space(served: Release, candidate: Release) -> None:
-    old, new = served.ids["face_embedding"], candidate.ids["face_embedding"]
+    old, new = served.ids[contract.EMBEDDING], candidate.ids[contract.EMBEDDING]
     if old != new:
         raise RolloutError(
             f"{new} is another embedding space than {old}: no embedding that you have stored can "

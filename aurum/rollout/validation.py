@@ -16,6 +16,7 @@ import numpy as np
 from aurum_client import Analysis, AurumError, FaceClient, InvalidImageError
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.paths import PHOTO
 from aurum.releases.state import Check, Release, StateError, Store
 from aurum.server import ephemeral
@@ -112,9 +113,9 @@ def _need(condition: bool, message: str) -> None:
 def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
     """Shapes and types are for the client to check; the values are for us."""
     answer = http.analyze(PHOTO, min_confidence=0.0, max_faces=20)
-    said = {"face_detection": answer.models.detector}
+    said = {contract.DETECTION: answer.models.detector}
     if len(answer):
-        said["face_embedding"] = answer.models.embedder
+        said[contract.EMBEDDING] = answer.models.embedder
     for name, model in said.items():
         _need(model == ids[name], f"{name} answers as {model} instead of {ids[name]}")
     for name in ("boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts"):

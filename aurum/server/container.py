@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from aurum import drain, kernels
+from aurum import contract, drain, kernels
 from aurum.drain import Door
 from aurum.errors import OperatorError
 from aurum.server import preflight, runtime
@@ -86,7 +86,7 @@ def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choi
     """Our kernels, unless the flags name other configurations of the models, as for a GPU."""
     if any(flag.startswith("--model-config-name") for flag in arguments):
         return kernels.Choice("", reason="the flags name other configurations")
-    return kernels.choose(settings, settings.repositories / "model_repository", runtime.MODELS)
+    return kernels.choose(settings, settings.repositories / "model_repository", contract.MODELS)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aurum.contract import REPOSITORIES
 from aurum.models import build
 from aurum.models.build import Prepared
 from aurum.paths import DATA
 from aurum.server import installation
-from aurum.server.runtime import REPOSITORIES
 from aurum.server.server import Server
 from aurum.settings import Settings
 

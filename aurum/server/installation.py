@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aurum import files, native, paths
-from aurum.server.runtime import REPOSITORIES, onnxruntime_library
+from aurum.contract import REPOSITORIES
+from aurum.server.runtime import onnxruntime_library
 from aurum.settings import Settings
 
 

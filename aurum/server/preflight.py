@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aurum.contract import MODELS, REPOSITORIES
 from aurum.errors import OperatorError
-from aurum.server.runtime import MODELS, REPOSITORIES, SHARED_MEMORY
+from aurum.server.runtime import SHARED_MEMORY
 from aurum.settings import Settings
 
 # Bytes for each photo that a step has begun, and for the tensors that it hands to the models:

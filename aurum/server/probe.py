@@ -11,11 +11,12 @@ import json
 import threading
 from contextlib import suppress
 
+from aurum import contract
 from aurum.paths import PHOTO
 from aurum.settings import Settings
 
 # The pipeline by which each step is asked.
-STEPS = {"each_face": "analyze_faces", "largest_face": "embed_face"}
+STEPS = {"each_face": contract.ANALYZE_FACES, "largest_face": contract.EMBED_FACE}
 PERIOD = 2.0  # seconds between an answer and the next question
 # Seconds that one connection is kept for an answer; who judges the silence does so long before.
 TIMEOUT = 300.0

@@ -17,16 +17,12 @@ import sysconfig
 from collections.abc import Collection
 from pathlib import Path
 
+from aurum.contract import REPOSITORIES
 from aurum.errors import OperatorError
 from aurum.kernels import Choice
 from aurum.native import BACKEND, OPERATORS
 from aurum.paths import SETUP
 from aurum.settings import Settings
-
-# Side by side, as they are given to Triton here and on NVIDIA's container.
-REPOSITORIES = ("model_repository", "python_backends", "ensembles")
-# What the first of them serves.
-MODELS = ("face_detection", "face_landmarks", "face_embedding")
 
 # What no client of ours needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"

@@ -22,12 +22,12 @@ from pathlib import Path
 
 import httpx
 
-from aurum import files
+from aurum import contract, files
+from aurum.contract import MODELS, REPOSITORIES
 from aurum.errors import OperatorError
 from aurum.releases.state import Graph, Release, Store
 from aurum.server.claim import held, lock_of, place
 from aurum.server.preflight import check_graphs
-from aurum.server.runtime import MODELS, REPOSITORIES
 from aurum.settings import Settings
 
 POLL = 1  # seconds
@@ -35,9 +35,9 @@ FLAGS = ("--model-control-mode=poll", f"--repository-poll-secs={POLL}")
 
 # The smallest inputs that they take.
 _PROBES = {
-    "face_detection": ("images", (1, 3, 64, 64)),
-    "face_landmarks": ("crops", (1, 96, 96, 3)),
-    "face_embedding": ("crops", (1, 112, 112, 3)),
+    contract.DETECTION: ("images", (1, 3, 64, 64)),
+    contract.LANDMARKS: ("crops", (1, 96, 96, 3)),
+    contract.EMBEDDING: ("crops", (1, 112, 112, 3)),
 }
 
 

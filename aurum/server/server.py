@@ -15,7 +15,7 @@ from typing import IO
 
 from aurum_client import AurumError, FaceClient
 
-from aurum import drain, kernels
+from aurum import contract, drain, kernels
 from aurum.paths import PHOTO
 from aurum.server import preflight, runtime, served_copy
 from aurum.server.claim import Claim
@@ -119,7 +119,7 @@ class Server:
         runtime.assemble_backends(folder / "backends")
         self._live.open()
         self.kernels = kernels.choose(
-            self.settings, self._live.folder / "model_repository", runtime.MODELS
+            self.settings, self._live.folder / "model_repository", contract.MODELS
         )
         self._log.begin()
         with self.log.open(

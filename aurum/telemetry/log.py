@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from aurum.telemetry.record import SERVER_FAULTS, Record
+from aurum.contract import SERVER_FAULTS
+from aurum.telemetry.record import Record
 
 # Names and messages hold words of the sender's.
 MAX_ID = 128

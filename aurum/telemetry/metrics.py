@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Any
 
-from aurum.imaging.decoding.refusal import REASONS
-from aurum.telemetry.record import CLIENT_FAULTS, SERVER_FAULTS, Record
+from aurum.contract import ANALYZE_FACES, CLIENT_FAULTS, INVALID_IMAGE_REASONS, SERVER_FAULTS
+from aurum.telemetry.record import Record
 
 INTERVAL = 1.0  # seconds between two hand-overs
 
@@ -76,12 +76,12 @@ class Counts:
         for pipeline in pipelines:
             for code in ("ok", *CLIENT_FAULTS, *SERVER_FAULTS):
                 self._add("aurum_requests_total", pipeline, 0, code=code)
-            for reason in REASONS:
+            for reason in INVALID_IMAGE_REASONS:
                 self._add("aurum_invalid_images_total", pipeline, 0, reason=reason)
             self._add("aurum_faces_total", pipeline, 0)
             self._add("aurum_photos_without_face_total", pipeline, 0)
             for name, (_, bounds) in HISTOGRAMS.items():
-                if name != "aurum_face_quality" or pipeline == "analyze_faces":
+                if name != "aurum_face_quality" or pipeline == ANALYZE_FACES:
                     self._histograms[name, pipeline] = _Histogram(bounds)
 
     def add(self, record: Record) -> None:

@@ -5,13 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-# How a request ended. These are the sender's doing (docs/reference/contract.md) ...
-CLIENT_FAULTS = (
-    "invalid_image", "invalid_parameter", "no_face", "low_quality", "not_aligned", "cancelled",
-)  # fmt: skip
-# ... and these the service's: stopping, a model that gave an error, a bug of ours.
-SERVER_FAULTS = ("unavailable", "model", "internal")
-
 
 @dataclass
 class Record:
@@ -20,7 +13,7 @@ class Record:
     pipeline: str
     request_id: str = ""
     code: str = "ok"
-    reason: str = ""  # why an image was refused: one of aurum.imaging.decoding.refusal.REASONS
+    reason: str = ""  # why an image was refused: one of contract.INVALID_IMAGE_REASONS
     message: str = ""  # the error that the client got
     traceback: str = ""  # of a bug
     faces: int | None = None  # None: not known, as the photo was never looked at

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.models import build
@@ -52,20 +53,20 @@ class LocalService:
 
     def _detect(self, image: NDArray[np.uint8]) -> Seen:
         names = ["boxes", "landmarks", "scores", "model", "upright"]
-        boxes, landmarks, scores, model, upright = self._sessions["face_detection"].run(
+        boxes, landmarks, scores, model, upright = self._sessions[contract.DETECTION].run(
             names, {"images": planar(image)[None]}
         )
         candidates = Candidates(boxes[0], landmarks[0], scores[0])
         return Seen(candidates, str(model[0, 0]).encode(), float(upright[0, 0]))
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        landmarks, scores = self._sessions["face_landmarks"].run(
+        landmarks, scores = self._sessions[contract.LANDMARKS].run(
             ["landmarks", "scores"], {"crops": crops}
         )
         return landmarks, scores[:, 0]
 
     def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
-        embedding, norm, model, calibration = self._sessions["face_embedding"].run(
+        embedding, norm, model, calibration = self._sessions[contract.EMBEDDING].run(
             ["embedding", "norm", "model", "calibration"], {"crops": crops}
         )
         return from_graph(embedding, norm, str(model[0, 0]).encode(), calibration)

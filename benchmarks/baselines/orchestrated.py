@@ -13,6 +13,7 @@ import numpy as np
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.pipeline.embed import Embedded, from_graph
@@ -42,17 +43,17 @@ class Orchestrator:
     def _detect(self, image: NDArray[np.uint8]) -> Seen:
         names = ["boxes", "landmarks", "scores", "model", "upright"]
         boxes, landmarks, scores, model, upright = self._call(
-            "face_detection", "images", planar(image)[None], names
+            contract.DETECTION, "images", planar(image)[None], names
         )
         return Seen(Candidates(boxes[0], landmarks[0], scores[0]), model[0, 0], upright[0, 0])
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        landmarks, scores = self._call("face_landmarks", "crops", crops, ["landmarks", "scores"])
+        landmarks, scores = self._call(contract.LANDMARKS, "crops", crops, ["landmarks", "scores"])
         return landmarks, scores[:, 0]
 
     def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
         names = ["embedding", "norm", "model", "calibration"]
-        embedding, norm, model, calibration = self._call("face_embedding", "crops", crops, names)
+        embedding, norm, model, calibration = self._call(contract.EMBEDDING, "crops", crops, names)
         return from_graph(embedding, norm, model[0, 0], calibration)
 
     def _call(

@@ -17,6 +17,7 @@ import numpy as np
 from aurum_client import FaceClient
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.errors import OperatorError
 from aurum.imaging.align import align
 from aurum.imaging.decoding.decode import decode
@@ -26,7 +27,7 @@ from aurum.settings import Settings
 # Enough to differ from each other; more would only make the files longer.
 MAX_CROPS = 32
 # The models that a whole pipeline calls.
-CALLED = ("face_detection", "face_embedding")
+CALLED = (contract.DETECTION, contract.EMBEDDING)
 
 
 class NoFacesError(OperatorError):
@@ -84,8 +85,8 @@ def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) ->
         return Workload(name, name.removesuffix("_aligned"), path, calls, parameters)
 
     return [
-        workload("face_detection", [tensor("images", image) for image in letterboxed]),
-        workload("face_embedding", [tensor("crops", crop) for crop in crops]),
+        workload(contract.DETECTION, [tensor("images", image) for image in letterboxed]),
+        workload(contract.EMBEDDING, [tensor("crops", crop) for crop in crops]),
         workload("detect_faces", [text("image", data) for data in encoded], CALLED[:1]),
         workload("embed_face", [text("image", data) for data in with_face], CALLED),
         workload(

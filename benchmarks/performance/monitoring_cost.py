@@ -21,7 +21,7 @@ import numpy as np
 import tritonclient.grpc as triton_grpc
 from aurum_client import FaceClient
 
-from aurum import PIPELINES
+from aurum.contract import PIPELINES
 from aurum.paths import PHOTO
 from aurum.server import ephemeral, runtime
 from aurum.server.ephemeral import Service

@@ -9,6 +9,7 @@ import numpy as np
 import tritonclient.http as triton
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.models import build
 from aurum.paths import PHOTO
 from aurum.quality.parts import PARTS, as_upright
@@ -37,7 +38,7 @@ class Local(LocalService):
         if prepared.simulated:
             raise RuntimeError("the simulated models' embeddings say nothing about quality")
         super().__init__(prepared.graphs, settings, parameters)
-        self.embedder = prepared.ids["face_embedding"]
+        self.embedder = prepared.ids[contract.EMBEDDING]
         self.calibration = prepared.profile.embedder.calibration
 
     def __call__(self, image: bytes) -> Measured:

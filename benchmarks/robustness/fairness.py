@@ -1,7 +1,7 @@
 """``python -m benchmarks fairness``: heavy photos of one key, and a selfie of another.
 
-Through the gateway, to the real service. The figures of docs/design/untrusted-input.md come from this
-command.
+Through the gateway, to the real service. The figures of docs/design/untrusted-input.md come from
+this command.
 """
 
 from __future__ import annotations

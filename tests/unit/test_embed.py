@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from aurum.contract import EMBEDDING_SIZE
 from aurum.paths import CHECKOUT
-from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embedded, embed_crops, from_graph
+from aurum.pipeline.embed import CHUNK, Embedded, embed_crops, from_graph
 
 
 def crops(count):
@@ -20,7 +21,7 @@ class Embedder:
     def __call__(self, some):
         call = len(self.sizes)
         self.sizes.append(len(some))
-        embeddings = np.zeros((len(some), DIMENSIONS), np.float32)
+        embeddings = np.zeros((len(some), EMBEDDING_SIZE), np.float32)
         embeddings[:, 0] = some[:, 0, 0, 0]
         embeddings[:, 1] = call
         calibration = np.full(6, call, np.float32)
@@ -45,7 +46,7 @@ def test_crops_are_embedded_in_chunks_and_keep_their_order(count, sizes):
     embeddings, norms, model, calibration = embed_crops(crops(count), embed)
 
     assert embed.sizes == sizes
-    assert embeddings.shape == (count, DIMENSIONS)
+    assert embeddings.shape == (count, EMBEDDING_SIZE)
     assert embeddings.dtype == np.float32
     assert embeddings[:, 0].tolist() == list(range(count))
     assert norms.tolist() == list(range(count))
@@ -59,7 +60,7 @@ def test_no_crops_ask_no_embedder():
     embeddings, norms, model, calibration = embed_crops(crops(0), embed)
 
     assert embed.sizes == []
-    assert embeddings.shape == (0, DIMENSIONS)
+    assert embeddings.shape == (0, EMBEDDING_SIZE)
     assert embeddings.dtype == np.float32
     assert model == b""
     assert norms.shape == calibration.shape == (0,)
@@ -81,7 +82,7 @@ def test_an_error_of_the_embedder_is_passed_on():
 
 
 def test_an_embedder_without_a_calibration_says_so_by_nan():
-    vectors, norms = np.zeros((2, DIMENSIONS), np.float32), np.array([[3], [4]], np.float32)
+    vectors, norms = np.zeros((2, EMBEDDING_SIZE), np.float32), np.array([[3], [4]], np.float32)
     row = np.array([0.1, 0.2, 0.3, 20, -5, 0.5], np.float32)
 
     known = from_graph(vectors, norms, b"m@1", np.stack([row, row]))

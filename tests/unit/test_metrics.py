@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from aurum import PIPELINES
+from aurum.contract import CLIENT_FAULTS, PIPELINES, SERVER_FAULTS
+from aurum.contract import INVALID_IMAGE_REASONS as REASONS
 from aurum.imaging.decoding.decode import decode
-from aurum.imaging.decoding.refusal import REASONS, InvalidImageError
+from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.telemetry.log import MAX_ID, MAX_MESSAGE, RequestLog, line
 from aurum.telemetry.metrics import COUNTERS, HISTOGRAMS, Counts, Publisher
-from aurum.telemetry.record import CLIENT_FAULTS, SERVER_FAULTS, Record
+from aurum.telemetry.record import Record
 
 
 class Triton:

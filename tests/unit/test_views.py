@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aurum.contract import MAX_TILES
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import SMALLEST
-from aurum.imaging.views import LARGEST, MAX_TILES, Picture, View, look, plan
+from aurum.imaging.views import LARGEST, Picture, View, look, plan
 
 sides = st.integers(1, 20_000)
 

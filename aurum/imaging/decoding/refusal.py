@@ -4,25 +4,11 @@ from __future__ import annotations
 
 ACCEPTED = "accepted are JPEG, PNG, WebP, HEIC and AVIF photos, as they are or as base64"
 
-# The kinds of reasons, for those who count.
-REASONS = (
-    "empty",
-    "too_many_bytes",
-    "too_many_pixels",
-    "too_much_memory",
-    "too_much_time",
-    "not_an_image",
-    "other_format",
-    "animated",
-    "damaged",
-    "bad_base64",
-)
-
 
 class InvalidImageError(ValueError):
     """The bytes are no accepted photo; the message says what is wrong and what is allowed.
 
-    ``reason`` is one of REASONS.
+    ``reason`` is one of contract.INVALID_IMAGE_REASONS.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -7,18 +7,19 @@ below.
 
 from onnx import ModelProto
 
+from aurum import contract
 from aurum.models.families import arcface, detector, scrfd, simulated, yunet
 from aurum.models.manifest import Model
 
 # What each role serves, by name.
-SERVED = {"detector": ("face_detection", "face_landmarks"), "embedder": ("face_embedding",)}
+SERVED = {"detector": (contract.DETECTION, contract.LANDMARKS), "embedder": (contract.EMBEDDING,)}
 # From the upstream graph to a graph of candidates.
 _DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build}
 _EMBEDDERS = {"arcface": arcface.build}
 _SIMULATED = {
-    "face_detection": simulated.build_detector,
-    "face_landmarks": simulated.build_landmarks,
-    "face_embedding": simulated.build_embedder,
+    contract.DETECTION: simulated.build_detector,
+    contract.LANDMARKS: simulated.build_landmarks,
+    contract.EMBEDDING: simulated.build_embedder,
 }
 
 
@@ -33,6 +34,6 @@ def build(name: str, entry: Model, upstream: ModelProto | None) -> ModelProto:
     if entry.role == "embedder":
         return _EMBEDDERS[entry.family](upstream, entry, model_id)
     candidates = _DETECTORS[entry.family](upstream)
-    if name == "face_landmarks":
+    if name == contract.LANDMARKS:
         return detector.landmarks(candidates, model_id)
     return detector.finish(candidates, model_id, entry.upright_fit)

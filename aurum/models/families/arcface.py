@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
+from aurum import contract
 from aurum.models.families import graph, rewrite
 from aurum.models.manifest import Calibration, InputFacts, Model
 
@@ -45,7 +46,7 @@ def finish(model: ModelProto, model_id: str, calibration: Calibration | None = N
     """
     row = calibration.row if calibration else (float("nan"),) * CALIBRATED
     graph.add_constant(model, "calibration", numpy_helper.from_array(np.array(row, np.float32)))
-    return graph.finish(model, "face_embedding", model_id)
+    return graph.finish(model, contract.EMBEDDING, model_id)
 
 
 def _before(wanted: InputFacts, *, normalize: bool) -> ModelProto:

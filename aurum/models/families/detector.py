@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
+from aurum import contract
 from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE
 from aurum.models.families import graph
 
@@ -27,7 +28,7 @@ def finish(model: ModelProto, model_id: str, upright: float) -> ModelProto:
     `upright` is the manifest's `upright_fit`.
     """
     graph.add_constant(model, "upright", numpy_helper.from_array(np.array([upright], np.float32)))
-    return graph.finish(model, "face_detection", model_id)
+    return graph.finish(model, contract.DETECTION, model_id)
 
 
 def landmarks(candidates: ModelProto, model_id: str) -> ModelProto:
@@ -110,4 +111,4 @@ def landmarks(candidates: ModelProto, model_id: str) -> ModelProto:
     whole = graph.join(before, graph.prefixed(candidates), [("both", "look/images")])
     fed = [("look/landmarks", "points"), ("look/scores", "likely")]
     whole = graph.join(whole, after, fed, ["landmarks", "scores"])
-    return graph.finish(whole, "face_landmarks", model_id)
+    return graph.finish(whole, contract.LANDMARKS, model_id)

@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 from onnx import ModelProto
 
+from aurum import contract
 from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.models.families import arcface, candidates, detector, graph
 
@@ -109,7 +110,7 @@ def build_landmarks() -> ModelProto:
             "score": np.array([[0.9]], np.float32),
         },
     )
-    return graph.finish(model, "face_landmarks", _identity("simulated_detector", _candidates()))
+    return graph.finish(model, contract.LANDMARKS, _identity("simulated_detector", _candidates()))
 
 
 def build_embedder() -> ModelProto:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
+from aurum import contract
 from aurum.models.families import arcface, detector
 from aurum.models.kernels import edgeface, yunet
 from aurum.models.manifest import Model
@@ -19,7 +20,7 @@ def build(name: str, entry: Model, upstream: ModelProto) -> ModelProto | None:
     if entry.family == "yunet":
         if (candidates := yunet.build(upstream)) is None:
             return None
-        if name == "face_landmarks":
+        if name == contract.LANDMARKS:
             return detector.landmarks(candidates, str(entry.id))
         return detector.finish(candidates, str(entry.id), entry.upright_fit)
     if entry.family == "arcface" and entry.input and (net := edgeface.build(upstream, entry.input)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aurum import contract
 from benchmarks.common import triton_stats
 from benchmarks.common.rows import ModelStats
 from benchmarks.load import wrk
@@ -22,8 +23,8 @@ def measure(bench: Bench) -> None:
     image, crop = models.tensors(bench)
     bodies = {
         PIPELINE: wrk.Body(bench.photo.read_bytes()),
-        "face_detection": wrk.body({"images": image}),
-        "face_embedding": wrk.body({"crops": crop}),
+        contract.DETECTION: wrk.body({"images": image}),
+        contract.EMBEDDING: wrk.body({"crops": crop}),
     }
     steps = [
         (called, clients)

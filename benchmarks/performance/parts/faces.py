@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from aurum_client import FaceClient
 
+from aurum import contract
 from aurum.evaluation import photos
 from benchmarks.baselines import in_process
 from benchmarks.common import names
@@ -27,7 +28,7 @@ def measure(bench: Bench) -> None:
         if number != shown:
             bench.note(f"in the photo of {shown} faces the service finds {number}")
     crops = np.random.default_rng(0).integers(0, 256, (BATCH, 112, 112, 3), np.uint8)
-    graph = (bench.prepared.graphs["face_embedding"], "crops", crops)
+    graph = (bench.prepared.graphs[contract.EMBEDDING], "crops", crops)
     steps: list[int | None] = [None, *made]
     for index, count in bench.rounds("faces", steps):
         if count is None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aurum import contract
 from aurum.imaging.align import align
 from aurum.imaging.decoding.decode import decode
 from aurum.imaging.letterbox import letterbox, planar
@@ -51,7 +52,7 @@ def _steps(bench: Bench) -> list[Step]:
     png = cv2.imencode(".png", cv2.cvtColor(crop[0], cv2.COLOR_RGB2BGR))[1].tobytes()
     aligned = wrk.body({"image": np.array([png], np.object_)}, {"aligned": True})
 
-    config = triton_stats.config(bench.http, "face_embedding")
+    config = triton_stats.config(bench.http, contract.EMBEDDING)
     batch = max(1, int(config["max_batch_size"]))
     crops = np.repeat(crop, batch, axis=0)
     # As many cores for the graph in process as the service gives it.
@@ -61,7 +62,7 @@ def _steps(bench: Bench) -> list[Step]:
         return lambda: wrk.post(bench.infer(model), body, clients, seconds)
 
     def alone() -> Load:
-        arguments: tuple[Any, ...] = (bench.prepared.graphs["face_embedding"], "crops", crops)
+        arguments: tuple[Any, ...] = (bench.prepared.graphs[contract.EMBEDDING], "crops", crops)
         return in_process.run(in_process.graph, arguments, seconds, workers)
 
     def tensor(name: str, value: NDArray[np.uint8]) -> wrk.Body:
@@ -70,10 +71,10 @@ def _steps(bench: Bench) -> list[Step]:
     single, whole, image = tensor("crops", crop), tensor("crops", crops), tensor("images", boxed)
     return [
         (names.EMBEDDING_IN_PROCESS, workers, batch, alone),
-        (names.EMBEDDING, 2 * batch, 1, post("face_embedding", 2 * batch, single)),
-        (names.EMBEDDING, BUSY_BATCHES, batch, post("face_embedding", BUSY_BATCHES, whole)),
-        (names.DETECTION, 1, 1, post("face_detection", 1, image)),
-        (names.DETECTION, BUSY, 1, post("face_detection", BUSY, image)),
+        (names.EMBEDDING, 2 * batch, 1, post(contract.EMBEDDING, 2 * batch, single)),
+        (names.EMBEDDING, BUSY_BATCHES, batch, post(contract.EMBEDDING, BUSY_BATCHES, whole)),
+        (names.DETECTION, 1, 1, post(contract.DETECTION, 1, image)),
+        (names.DETECTION, BUSY, 1, post(contract.DETECTION, BUSY, image)),
         (names.ALIGNED, 1, 1, post("embed_face", 1, aligned)),
         (names.ALIGNED, BUSY, 1, post("embed_face", BUSY, aligned)),
     ]

@@ -15,7 +15,7 @@ from random import Random
 
 from tritonclient.grpc import service_pb2 as protocol
 
-from aurum import PIPELINES
+from aurum.contract import PIPELINES
 from benchmarks.robustness.hostile import bases, damage
 
 DTYPES = ("BYTES", "BOOL", "UINT8", "UINT64", "INT8", "INT64", "FP16", "FP32", "FP64", "BF16",

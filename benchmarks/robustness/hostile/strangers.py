@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from aurum import PIPELINES
+from aurum.contract import PIPELINES
 from benchmarks.robustness.hostile import bases, others
 from benchmarks.robustness.hostile.requests import Call, message
 

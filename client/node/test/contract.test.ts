@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as contract from "../src/contract.js";
 import { DEFAULTS, QUALITY_PARTS, wireName } from "../src/contract.js";
 import { python } from "./support.js";
 
@@ -11,6 +12,8 @@ function service<T>(imports: string, expression: string): T {
     python(`import json\n${imports}\nprint(json.dumps(${expression}))`, "").toString(),
   );
 }
+
+const CONTRACT = "from aurum import contract";
 
 test("the defaults equal the service's", () => {
   const names = Object.keys(DEFAULTS).map((name) =>
@@ -22,6 +25,43 @@ test("the defaults equal the service's", () => {
 });
 
 test("the quality parts equal the service's, in the same order", () => {
-  const want = service<string[]>("from aurum.quality.parts import PARTS", "PARTS");
+  const want = service<string[]>(CONTRACT, "contract.QUALITY_PARTS");
   assert.deepEqual(QUALITY_PARTS.map(wireName), want);
+});
+
+test("names, sizes and limits equal the service's", () => {
+  const want = service<Record<string, unknown>>(
+    CONTRACT,
+    "{name: value for name, value in vars(contract).items() if name.isupper() and name[0] != '_'}",
+  );
+  const models = [contract.DETECTOR, contract.LANDMARKER, contract.EMBEDDER];
+  assert.deepEqual(models, want["MODELS"]);
+  assert.deepEqual(contract.PIPELINES, want["PIPELINES"]);
+  assert.equal(contract.LANDMARKS, want["LANDMARK_COUNT"]);
+  assert.equal(contract.EMBEDDING_SIZE, want["EMBEDDING_SIZE"]);
+  assert.equal(contract.CALIBRATION_SIZE, want["CALIBRATION_SIZE"]);
+  assert.equal(contract.ALIGNED_SIZE, want["CROP_SIDE"]);
+  assert.equal(contract.RECOGNIZABLE, want["RECOGNIZABLE"]);
+  assert.equal(contract.MAX_TILES, want["MAX_TILES"]);
+  assert.equal(contract.DETECTION_STEP, want["STRIDE"]);
+  assert.deepEqual(contract.ORIENTATIONS, want["ORIENTATIONS"]);
+  const parameters: string[] = Object.values(contract.PARAMETERS);
+  assert.deepEqual(parameters.sort(), (want["PARAMETERS"] as string[]).sort());
+  const codes = [want["CLIENT_FAULTS"], want["SERVER_FAULTS"]].flat();
+  for (const code of contract.ERROR_CODES) assert.ok(codes.includes(code), code);
+});
+
+test("the outputs have the service's datatypes and shapes", () => {
+  const want = service<Record<string, [string, number[]]>>(
+    CONTRACT,
+    "contract.OUTPUTS[contract.ANALYZE_FACES]",
+  );
+  const found = Object.entries(contract.OUTPUTS).map(([name, [datatype, ...shape]]) => {
+    const sizes = shape.map((size, index) => {
+      if (size === "F") return -1;
+      return size ?? want[name]?.[1][index]; // null: any size
+    });
+    return [name, [datatype, sizes]];
+  });
+  assert.deepEqual(Object.fromEntries(found), want);
 });
