@@ -1,5 +1,5 @@
 """Pictures that show what the service sees and what it misses.
 
 ``scenes`` makes them from photos that anybody may publish, ``disguise`` draws masks and glasses,
-``judge`` asks the service and compares, ``__main__`` writes the page.
+``judge`` asks the service and compares, ``command`` writes the page.
 """

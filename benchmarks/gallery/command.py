@@ -138,7 +138,7 @@ def page(entries: Sequence[Entry], target: Target, rule: str, command: str) -> s
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, draw, write the page."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", action="append", default=[], help="a server that runs already")
     parser.add_argument("--photos", type=Path, help="a folder of your own photos")
     parser.add_argument("--counts", type=Path, help="CSV with the columns file and faces")

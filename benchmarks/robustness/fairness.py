@@ -111,7 +111,7 @@ def _ask(sender: Sender, pipeline: str, photo: bytes) -> float:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks fairness", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, default=31, help="heavy photos of one key")
     parser.add_argument("--side", type=int, default=7000, help="of a heavy photo, in pixels")
     parser.add_argument("--selfies", type=int, default=40, help="of the other key")

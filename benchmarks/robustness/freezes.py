@@ -112,7 +112,7 @@ def summary(rows: list[Freeze]) -> str:
 
 def main() -> None:
     """Read the command line, measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks freezes", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the file")
     parser.add_argument("--count", type=int, default=14, help="freezes of each kind")
     parser.add_argument(

@@ -47,7 +47,7 @@ def test_one_case_is_sent_again_by_its_number(simulated, tmp_path):
     number = next(n for n in range(100) if case(7, n).kind in IMAGES)
     flags = ["--seed", "7", "--case", str(number), "--out", str(tmp_path), "--url", *simulated.urls]
     shown = subprocess.run(
-        [sys.executable, "-m", "benchmarks.robustness.hostile", *flags],
+        [sys.executable, "-m", "benchmarks", "hostile", *flags],
         cwd=CHECKOUT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "hostile requests: 1," in shown.stdout

@@ -25,7 +25,7 @@ OUT = CHECKOUT / ".aurum" / "hostile"
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks hostile", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="how many cases")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", type=int, help="only this number, as a report names it")
