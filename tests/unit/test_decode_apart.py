@@ -265,7 +265,7 @@ def test_one_gets_no_more_time_than_the_photo_has_left(name, decoders, monkeypat
     real = decoders.ask
 
     def ask(order, *files):
-        asked.append(Order.read(order).seconds)
+        asked.append(Order.from_bytes(order).seconds)
         return real(order, *files)
 
     monkeypatch.setattr(decoders, "ask", ask)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aurum.paths import CHECKOUT
-from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embedded, embed_crops, from_graph
+from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embeddings, embed_crops, from_graph
 
 
 def crops(count):
@@ -24,7 +24,7 @@ class Embedder:
         embeddings[:, 0] = some[:, 0, 0, 0]
         embeddings[:, 1] = call
         calibration = np.full(6, call, np.float32)
-        return Embedded(
+        return Embeddings(
             embeddings, embeddings[:, 0], self.ids[min(call, len(self.ids) - 1)], calibration
         )
 

@@ -44,7 +44,7 @@ _ANSWER = 64  # bytes
 
 
 @cache
-def decodes_heic() -> bool:
+def heic_available() -> bool:
     """Whether the decoder of HEIC is installed; who can't have its licence may leave it out."""
     return find_spec("pi_heif") is not None
 
@@ -79,7 +79,7 @@ def decode(
         pixels.truncate(most)
         # Whatever becomes of a decoder, what we map stays there.
         fcntl.fcntl(pixels, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
-        done = _decoders.ask(order.written(), photo.fileno(), pixels.fileno())
+        done = _decoders.ask(order.to_bytes(), photo.fileno(), pixels.fileno())
         # What the kernel counts until it ends a process differs from what it tells by some ms.
         clock.add(seconds if done.status == -signal.SIGXCPU else done.seconds)
         if done.status:

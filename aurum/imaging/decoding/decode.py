@@ -45,30 +45,30 @@ class Photo(NamedTuple):
     # covers more than was left of the stored photo, is first in the upright one.
     start: tuple[int, int]
 
-    def here(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def from_full(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points [..., 2] of the full photo, in these pixels."""
         moved = points - np.array(self.start, np.float32)
         return np.asarray((moved + 0.5) / self.factor - 0.5, np.float32)
 
-    def there(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_full(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points [..., 2] of these pixels, in the full photo."""
         moved = (points + 0.5) * self.factor - 0.5
         return np.asarray(moved + np.array(self.start, np.float32), np.float32)
 
-    def matrices_here(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    def matrices_from_full(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Matrices [F,2,3] that map the full photo, for these pixels."""
         linear = matrices[:, :, :2]
         origin = (self.factor - 1) / 2 + np.array(self.start)
         return np.dstack([linear * self.factor, matrices[:, :, 2] + linear @ origin])
 
-    def matrices_there(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    def matrices_to_full(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Matrices [F,2,3] that map these pixels, for the full photo."""
         linear = matrices[:, :, :2] / self.factor
         origin = (1 - self.factor) / 2 - np.array(self.start)
         return np.dstack([linear, matrices[:, :, 2] + linear @ origin])
 
 
-class Encoded(NamedTuple):
+class EncodedPhoto(NamedTuple):
     """A photo that was accepted by its header, to be decoded as often as needed."""
 
     data: bytes  # the file, without what a decoder should not read
@@ -89,7 +89,7 @@ class Encoded(NamedTuple):
         return (height, width) if self.header.orientation > 4 else (width, height)
 
     @property
-    def room(self) -> int:
+    def memory_needed(self) -> int:
         """Bytes that this photo may take at a time, with its file and pixels of two sizes."""
         coarse = RGB * self.header.pixels // (2 * self.finest) ** 2 if self.header.frame else 0
         return len(self.data) + self.header.memory(self.finest) + coarse
@@ -149,14 +149,14 @@ class Encoded(NamedTuple):
 def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a photo in full, whatever memory that takes: uint8 RGB [height, width, 3], upright.
 
-    Other arguments and errors are those of `accept` and `Encoded.decode`.
+    Other arguments and errors are those of `accept` and `EncodedPhoto.decode`.
     """
     endless = 1 << 62
     limits = Limits(max_bytes, max_bytes, max_pixels, max_pixels, endless, endless, heic=True)
     return accept(data, limits).decode().pixels
 
 
-def accept(data: bytes, limits: Limits) -> Encoded:
+def accept(data: bytes, limits: Limits) -> EncodedPhoto:
     """Read a photo's header, and refuse what must not be decoded.
 
     Gray, palette, CMYK, alpha (dropped, not blended) and 10- to 16-bit photos (to 8) will become
@@ -186,7 +186,7 @@ def accept(data: bytes, limits: Limits) -> Encoded:
     clock.check(header.seconds if header.frame else 0)
     for finest in reversed(FACTORS if header.frame else (1,)):
         if header.memory(finest) <= limits.memory:
-            return Encoded(data, header, clock, limits.memory, finest)
+            return EncodedPhoto(data, header, clock, limits.memory, finest)
     raise _too_much_memory(header, limits.memory)
 
 

@@ -44,12 +44,12 @@ class Order(NamedTuple):
     space: int  # bytes of addresses that the process may take for all of it
     seconds: int  # of processor time, whole as the kernel counts them
 
-    def written(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """For the socket."""
         return " ".join(map(str, self)).encode()
 
     @classmethod
-    def read(cls, written: bytes) -> Order:
+    def from_bytes(cls, written: bytes) -> Order:
         """From the socket."""
         kind, *numbers = written.decode().split()
         return cls(kind, *map(int, numbers))
@@ -108,13 +108,13 @@ def main() -> None:
                     os.kill(child, signal.SIGKILL)
                 return
             photo, pixels, answer = files
-            for module in DECODERS[Order.read(order).kind][1]:
+            for module in DECODERS[Order.from_bytes(order).kind][1]:
                 import_module(module)
             child = os.fork()
             if not child:
                 for other in (0, ended.fileno(), wake.fileno(), answer, *working.values()):
                     os.close(other)
-                _child(Order.read(order), photo, pixels)
+                _child(Order.from_bytes(order), photo, pixels)
             working[child] = answer
             os.close(photo)
             os.close(pixels)

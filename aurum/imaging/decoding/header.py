@@ -74,7 +74,7 @@ def read(data: bytes, limits: Limits) -> tuple[Header, bytes]:
 
 def _heif(data: bytes, limits: Limits) -> tuple[Header, bytes]:
     found = heif.header(data)
-    if found.kind == "HEIC" and not (limits.heic and apart.decodes_heic()):
+    if found.kind == "HEIC" and not (limits.heic and apart.heic_available()):
         why = "the package pi-heif is not installed" if limits.heic else "AURUM_HEIC=0"
         raise InvalidImageError("other_format", f"HEIC images are not accepted here ({why})")
     _check_pixels(found.stored, limits.pixels, "AURUM_MAX_IMAGE_PIXELS")

@@ -142,7 +142,7 @@ def scans(data: bytes) -> int:
     return found
 
 
-def may_lack_its_end_alone(data: bytes) -> bool:
+def lacks_only_end_marker(data: bytes) -> bool:
     """Whether a JPEG has no end marker, and yet each coefficient to its last bit.
 
     The bits of the last scan are not looked at: a decoder that is given an end marker tells whether

@@ -47,7 +47,7 @@ def of_jpeg(
     """
     pixels, wrong = _turbojpeg(data, frame, factor)
     # Only the end marker is missing: libjpeg says so before it looks whether more is.
-    if "premature end of jpeg file" in wrong and jpeg.may_lack_its_end_alone(data):
+    if "premature end of jpeg file" in wrong and jpeg.lacks_only_end_marker(data):
         again()
         pixels, wrong = _turbojpeg(data + jpeg.END, frame, factor)
     # Cheap cameras leave stray bytes between segments; the picture is whole all the same.
