@@ -24,7 +24,7 @@ from benchmarks.robustness.hostile.image_bytes import many_scans, with_size
 
 LIMITS = Limits(10**7, 10**7, 10**8, 10**8, memory=500_000_000, seconds=5, heic=True)
 MESSAGE = (
-    "the image takes more than {} s of processor time, which is all that one photo may take "
+    "the image takes more than {} s of processor time, the limit for one photo "
     "(AURUM_MAX_PHOTO_SECONDS)"
 )
 GOOD = images.good()
