@@ -1,4 +1,4 @@
-"""Contract: config.pbtxt beside this folder. The work: aurum/pipeline/steps.py."""
+"""The step `largest_face`, implemented in aurum/pipeline/steps.py; see config.pbtxt for its contract."""
 
 from aurum.pipeline.steps import LargestFace as TritonPythonModel
 
