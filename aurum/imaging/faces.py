@@ -35,7 +35,7 @@ class Candidates(NamedTuple):
         """Select the candidates at `index`, in that order."""
         return Candidates(self.boxes[index], self.landmarks[index], self.scores[index])
 
-    def promised(self) -> Candidates:
+    def without_batch_padding(self) -> Candidates:
         """Drop the candidates that were only listed because another image in the batch has more."""
         count = int(np.count_nonzero(self.scores >= LISTED_SCORE)) + 1
         return self.take(slice(max(count, LISTED)))
@@ -105,7 +105,7 @@ def select_faces(
     likely = candidates.take(np.flatnonzero(candidates.scores >= min_confidence))
     likely = likely.take(np.flatnonzero(_plausible(likely)))
     kept = likely.take(non_max_suppression(likely.boxes, likely.scores, nms_iou))
-    landmarks = _voted(kept, likely)
+    landmarks = _averaged_landmarks(kept, likely)
     scaled = Candidates(kept.boxes / np.tile(scale, 2), landmarks / scale, kept.scores)
     return as_faces(scaled).largest_first()
 
@@ -174,7 +174,7 @@ def best_rotation_per_face(faces: Faces, iou: float) -> Faces:
     return faces.take(np.array(kept, np.intp))
 
 
-def _voted(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
+def _averaged_landmarks(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
     """The faces' landmarks, averaged over all candidates of the same face."""
     everyone = candidates.landmarks.reshape(-1, 10)
     weights = candidates.scores.astype(np.float64) ** _VOTE_POWER  # float32 would underflow

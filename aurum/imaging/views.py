@@ -27,9 +27,9 @@ LONG = 2.5
 LARGEST = 1280
 _OVERLAP = 256
 # Tiles overlap by the size of faces that the look at the whole photo finds, pixels of its input.
-_SEEN = 32
+_TILE_OVERLAP = 32
 # A face is cut by a view's border if its box comes this near to it, pixels of the input.
-_CUT = 4
+_CUT_MARGIN = 4
 
 _ROTATE: dict[int, Callable[[Any], Any]] = {
     0: lambda image: image,
@@ -189,7 +189,7 @@ def look(
 
 
 def _uncut(boxes: NDArray[np.float32], view: View, width: int, height: int) -> NDArray[np.bool_]:
-    near = _CUT / view.scale
+    near = _CUT_MARGIN / view.scale
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     cut = np.zeros(len(boxes), bool)
     if view.left > 0:
@@ -229,7 +229,7 @@ def _tiles(whole: View, wanted: int) -> tuple[list[View], bool]:
     long, short = max(width, height), min(width, height)
     if long <= whole.long_side:
         return [], True
-    overlap = max(1, round(_SEEN / whole.scale))
+    overlap = max(1, round(_TILE_OVERLAP / whole.scale))
     if wanted > 1:
         columns, rows = _grid(width, height, wanted)
         return list(_cover(whole, columns, rows, overlap)), True

@@ -51,20 +51,20 @@ def assess_quality(
 
 
 def low_quality_error(
-    assessment: QualityAssessment, rotation: int, embedder: bytes, least: float
+    assessment: QualityAssessment, rotation: int, embedder: bytes, min_quality: float
 ) -> RequestError:
-    """Make the ``low_quality`` error for a single face with a quality below `least`.
+    """Make the ``low_quality`` error for a single face with a quality below `min_quality`.
 
     Args:
         assessment: of that face alone.
         rotation: what makes the face upright, degrees clockwise.
         embedder: id of the embedder.
-        least: the lowest accepted quality, 0..1.
+        min_quality: the lowest accepted quality, 0..1.
     """
     upright = as_upright(assessment.parts, np.array([rotation], np.int32))
     part = int(weakest(upright, embedder.decode())[0])
     return RequestError(
         "low_quality",
-        f"the face's quality is {assessment.quality[0]:.2f}, below min_quality={least:g}; it is "
-        f"worst in {PARTS[part]} ({assessment.parts[0, part]:.3g})",
+        f"the face's quality is {assessment.quality[0]:.2f}, below min_quality={min_quality:g}; "
+        f"it is worst in {PARTS[part]} ({assessment.parts[0, part]:.3g})",
     )

@@ -79,23 +79,23 @@ class PhotoSource:
     `coarse` is the photo at the resolution that the detector needs.
     """
 
-    def __init__(self, decode: Callable[[int], Photo], factor: float, least: int = 1) -> None:
+    def __init__(self, decode: Callable[[int], Photo], factor: float, min_factor: int = 1) -> None:
         """Decode the photo for the detector.
 
         Args:
             decode: decodes at 1 / n of the photo's size, where n is one of FACTORS.
             factor: the detector needs the photo at 1 / `factor` of its size.
-            least: the smallest n that `decode` supports.
+            min_factor: the smallest n that `decode` supports.
         """
         self._decode = decode
-        self._least = least
+        self._min_factor = min_factor
         self.coarse = self._finest = decode(_decodable(factor))
 
     def at(self, factor: float) -> Photo:
         """Return the photo at 1 / `factor` of its size or larger, or as large as possible."""
         if factor >= self.coarse.factor:
             return self.coarse
-        if factor < self._finest.factor > self._least:
+        if factor < self._finest.factor > self._min_factor:
             self._finest = self._decode(_decodable(factor))
         return self._finest
 
@@ -139,20 +139,20 @@ class Looks:
 
     def faces(self) -> Faces:
         """Find the faces, in pixels of `source.coarse`, largest first, at most `max_faces`."""
-        faces = self._see(self._plan)
+        faces = self._find(self._plan)
         if not len(faces.fits):
-            faces = self._see(self._plan.turned(0, _DENOISING_SCALE))
-        faces = self._refined(self._first(faces))
+            faces = self._find(self._plan.turned(0, _DENOISING_SCALE))
+        faces = self._refined(self._limited(faces))
         if self._options.orientation == "auto":
             best = faces.fits.max(initial=0)
             if not len(faces.fits) or best < self._upright:
-                faces = self._first(self._with_turned(faces, float(best)))
+                faces = self._limited(self._with_rotated(faces, float(best)))
         return faces
 
-    def _first(self, faces: Faces) -> Faces:
+    def _limited(self, faces: Faces) -> Faces:
         return faces.take(slice(self._options.max_faces or None))
 
-    def _see(self, planned: Plan) -> Faces:
+    def _find(self, planned: Plan) -> Faces:
         """Find the faces in all levels of a plan, without duplicates, largest first."""
         self._work_left -= planned.work
         faces = self._level(planned.levels[0])
@@ -161,7 +161,7 @@ class Looks:
             long_sides = found.boxes[:, 2:].max(axis=1, initial=0) * level[0].scale
             found = found.take(long_sides >= _MIN_COARSE_SIDE)
             kept = without_fragments(faces, found, WHOLE / finer[0].scale)
-            faces = self._once([kept, found])
+            faces = self._merged([kept, found])
         return faces
 
     def _level(self, views: list[View]) -> Faces:
@@ -169,12 +169,12 @@ class Looks:
             look(self._pyramid, view, self._detect, self._options.min_confidence, self._nms_iou)
             for view in views
         ]
-        faces = parts[0] if len(parts) == 1 else self._once(parts)
+        faces = parts[0] if len(parts) == 1 else self._merged(parts)
         if self._shift:
             faces.landmarks[:] -= self._shift
         return faces
 
-    def _once(self, parts: list[Faces]) -> Faces:
+    def _merged(self, parts: list[Faces]) -> Faces:
         """Merge several looks: of duplicates keep the one with the best score; largest first."""
         faces = join(parts)
         return faces.take(
@@ -184,7 +184,7 @@ class Looks:
     def _detect(self, image: NDArray[np.uint8]) -> Candidates:
         seen = self._models.detect(image)
         self.detector, self._upright = seen.detector, seen.upright
-        candidates = seen.candidates.promised()
+        candidates = seen.candidates.without_batch_padding()
         self.complete &= candidates.complete(self._options.min_confidence)
         return candidates
 
@@ -212,12 +212,12 @@ class Looks:
         fits[:count] = (fits[:count] + scores) / 2
         return faces._replace(landmarks=landmarks, fits=fits)
 
-    def _with_turned(self, faces: Faces, best: float) -> Faces:
+    def _with_rotated(self, faces: Faces, best: float) -> Faces:
         """Add the faces that are only visible, or fit better, when the photo is rotated."""
         shrink = self._rotated_scale(faces)
         found: list[tuple[float, int, Faces]] = []
         for turn in TURNS:
-            seen = self._refined(self._see(self._plan.turned(turn, shrink)))
+            seen = self._refined(self._find(self._plan.turned(turn, shrink)))
             found.append((float(seen.fits.max(initial=0)), turn, seen))
         readings = [faces]
         for fit, turn, coarse in sorted(found, key=lambda item: -item[0]):
@@ -225,7 +225,7 @@ class Looks:
                 break
             seen, again = coarse, self._plan.turned(turn, 1.0)
             if shrink < 1 and again.work <= self._work_left:
-                seen = self._refined(self._once([self._see(again), coarse]))
+                seen = self._refined(self._merged([self._find(again), coarse]))
             readings.append(seen.take(seen.fits >= _MIN_ROTATED_FIT))
         return best_rotation_per_face(join(readings), self._nms_iou).largest_first()
 

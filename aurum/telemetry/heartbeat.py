@@ -20,7 +20,7 @@ import numpy as np
 from aurum.drain import FOLDER_VARIABLE, is_alive
 
 BEAT = 0.5  # seconds between two beats
-PREFIX = "pulse."  # of the files' names; the process id follows
+PREFIX = "heartbeat."  # of the files' names; the process id follows
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Heartbeat:
         self._path = Path(folder) / f"{PREFIX}{os.getpid()}" if folder else None
         if self._path:
             self._numbers = np.memmap(self._path, np.float64, "w+", shape=2)
-            threading.Thread(target=self._run, name="pulse", daemon=True).start()
+            threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     @contextmanager
     def work(self) -> Iterator[None]:

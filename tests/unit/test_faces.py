@@ -178,8 +178,8 @@ def test_what_only_another_image_of_the_batch_has_listed_is_dropped():
     scores = np.concatenate([np.linspace(0.9, 0.2, 300), np.linspace(0.09, 0.01, 300)])
     listed = faces([[x, 0, 9, 9] for x in range(600)], scores)
 
-    assert len(listed.promised().scores) == 301
-    assert listed.promised().scores[-1] == pytest.approx(0.09)
+    assert len(listed.without_batch_padding().scores) == 301
+    assert listed.without_batch_padding().scores[-1] == pytest.approx(0.09)
 
 
 # --- several looks ---

@@ -114,7 +114,9 @@ def test_a_list_is_the_same_whatever_is_in_the_batch(yunet):
     beside = answer(yunet[0], images=planes(np.stack([lone, crowd(400, 1280)])))
 
     lists = [
-        Candidates(*(found[key][0] for key in ("boxes", "landmarks", "scores"))).promised()
+        Candidates(
+            *(found[key][0] for key in ("boxes", "landmarks", "scores"))
+        ).without_batch_padding()
         for found in (alone, beside)
     ]
 

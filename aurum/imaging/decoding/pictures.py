@@ -51,14 +51,14 @@ def of_jpeg(
         The pixels, None if the file is damaged; and their factor, 0 if Pillow would exceed
         `max_memory` at every factor.
     """
-    pixels, wrong = _turbojpeg(data, frame, factor)
+    pixels, problem = _turbojpeg(data, frame, factor)
     # libjpeg reports a missing end marker before it checks whether anything else is missing.
-    if "premature end of jpeg file" in wrong and jpeg.lacks_only_end_marker(data):
+    if "premature end of jpeg file" in problem and jpeg.lacks_only_end_marker(data):
         before_retry()
-        pixels, wrong = _turbojpeg(data + jpeg.END, frame, factor)
+        pixels, problem = _turbojpeg(data + jpeg.END, frame, factor)
     # Cheap cameras leave stray bytes between segments, although the picture is intact.
-    stray = "extraneous bytes before marker" in wrong
-    if pixels is not None or (not stray and ("corrupt" in wrong or "premature" in wrong)):
+    stray = "extraneous bytes before marker" in problem
+    if pixels is not None or (not stray and ("corrupt" in problem or "premature" in problem)):
         return pixels, factor
     before_retry()
     for smaller in FACTORS[FACTORS.index(factor) :: -1]:

@@ -1,4 +1,4 @@
-"""The step `each_face`, implemented in aurum/pipeline/steps.py; see config.pbtxt for its contract."""
+"""The step `each_face`: its contract is in config.pbtxt, its code in aurum/pipeline/steps.py."""
 
 from aurum.pipeline.steps import EachFace as TritonPythonModel
 

@@ -1,4 +1,4 @@
-"""The step `largest_face`, implemented in aurum/pipeline/steps.py; see config.pbtxt for its contract."""
+"""The step `largest_face`: its contract is in config.pbtxt, its code in aurum/pipeline/steps.py."""
 
 from aurum.pipeline.steps import LargestFace as TritonPythonModel
 
