@@ -1,9 +1,9 @@
-"""How many requests are being worked on, and whether more are taken: numbers that the pipelines'
-processes and the server share.
+"""Shared counters for a graceful shutdown: requests in flight, and whether steps admit new ones.
 
-Triton 2.51 refuses the inner calls of requests that are already running once it has been asked to
-stop, and can't be told to take no more before that. So the steps refuse for it, and the server
-asks it to stop when nothing runs. Triton's own metrics don't tell.
+The pipelines' processes and the server share them through files. Triton 2.51 refuses the inner
+(BLS) calls of running requests as soon as it is asked to stop, and it cannot be asked to refuse
+only new requests. Therefore the steps refuse new requests themselves, and the server asks Triton to
+stop once nothing is in flight. Triton's own metrics don't show that number.
 """
 
 from __future__ import annotations
@@ -17,27 +17,31 @@ from pathlib import Path
 
 import numpy as np
 
-# So many requests may wait in Triton's queue before a step when the server is told to stop: what
-# the gateway lets through by default, over both protocols.
-WAITING = 128
+# The most requests that may wait in Triton's queue before a step when the server starts to drain:
+# the gateway's default limit, over both protocols.
+MAX_QUEUED = 128
 FOLDER_VARIABLE = "AURUM_RUN_DIR"  # set by the server for its processes, not a setting
 
 
-class Door(IntEnum):
-    """What the server has told the steps to do with requests that come."""
+class Admission(IntEnum):
+    """Whether the steps accept new requests; set by the server."""
 
-    OPEN = 0
-    CLOSING = 1  # answer as many as may have waited in the queue by now, refuse what comes then
-    CLOSED = 2  # refuse at once
+    OPEN = 0  # accept all
+    CLOSING = 1  # accept as many as may have been queued by now (MAX_QUEUED), refuse the rest
+    CLOSED = 2  # refuse all
 
 
 class InFlight:
-    """A counter and the door, in a file of two numbers; in memory alone, where nobody reads it."""
+    """One process's count of requests in flight, beside the admission state that the server sets.
+
+    Both are int64 numbers in a memory-mapped file in the folder FOLDER_VARIABLE. Without that
+    variable no server reads them, and they stay in memory. Thread-safe.
+    """
 
     def __init__(self) -> None:
         folder = os.environ.get(FOLDER_VARIABLE)
         self._lock = threading.Lock()
-        self._left = WAITING
+        self._left = MAX_QUEUED
         self._numbers = (
             np.memmap(Path(folder) / f"in_flight.{os.getpid()}", np.int64, "w+", shape=2)
             if folder
@@ -45,49 +49,56 @@ class InFlight:
         )
 
     def begin(self) -> bool:
-        """Count one request more; False, and nothing counted, where no more are taken."""
+        """Count a new request and return True, or return False if it must be refused."""
         with self._lock:
-            door = self._numbers[1]
-            if door == Door.CLOSED or (door == Door.CLOSING and self._left == 0):
+            admission = self._numbers[1]
+            if admission == Admission.CLOSED or (
+                admission == Admission.CLOSING and self._left == 0
+            ):
                 return False
-            self._left -= door == Door.CLOSING
+            self._left -= admission == Admission.CLOSING
             self._numbers[0] += 1
             return True
 
     def end(self) -> None:
-        """Count one request less."""
+        """Stop counting one request."""
         with self._lock:
             self._numbers[0] -= 1
 
 
-def drain(folder: Path, door: Door, timeout: float, alive: Callable[[], bool]) -> None:
-    """Take no more, and wait until nothing is in flight.
+def drain(folder: Path, admission: Admission, timeout: float, alive: Callable[[], bool]) -> None:
+    """Set the admission state, then wait until no request is in flight.
 
-    At most `timeout` seconds, and while the server is `alive`. Nothing means twice in a row, as a
-    photo may be between two steps.
+    The count must be 0 twice in a row, because a photo may be between two steps.
+
+    Args:
+        folder: where the processes keep their counters.
+        admission: CLOSING or CLOSED.
+        timeout: the longest wait, in seconds.
+        alive: whether the server still runs; the wait ends when it doesn't.
     """
     for path in folder.glob("in_flight.*"):
-        np.memmap(path, np.int64, "r+", shape=2)[1] = door
+        np.memmap(path, np.int64, "r+", shape=2)[1] = admission
     deadline = time.monotonic() + timeout
     idle = 0
     while idle < 2 and alive() and time.monotonic() < deadline:
-        idle = idle + 1 if total(folder) == 0 else 0
+        idle = idle + 1 if count_in_flight(folder) == 0 else 0
         time.sleep(0.05)
 
 
-def total(folder: Path) -> int:
-    """Requests in flight in all processes that count in `folder` and live."""
+def count_in_flight(folder: Path) -> int:
+    """Count the requests in flight in all living processes with counters in `folder`."""
     return sum(
         int(np.fromfile(path, np.int64)[0])
         for path in folder.glob("in_flight.*")
-        if lives(path.suffix[1:])
+        if is_alive(path.suffix[1:])
     )
 
 
-def lives(pid: str) -> bool:
-    """Whether a process is there and no zombie: what a dead one worked on never ends."""
+def is_alive(pid: str) -> bool:
+    """Whether the process exists and is not a zombie, whose requests would never end."""
     try:
         status = Path("/proc", pid, "stat").read_text()
     except OSError:
         return False
-    return status.rpartition(")")[2].split()[0] != "Z"  # proc(5): the state is behind the name
+    return status.rpartition(")")[2].split()[0] != "Z"  # proc(5): the state follows the name

@@ -1,5 +1,5 @@
-"""A photo's way in pure functions: decode, letterbox, (detector), faces, align, (embedder).
+"""Image processing in pure functions: decode, letterbox, select faces, align.
 
-Images are uint8 RGB arrays [height, width, 3]; coordinates are float32 pixels, origin top left,
-with the centre of the first pixel at (0, 0) as OpenCV has it.
+Images are uint8 RGB arrays [height, width, 3]. Coordinates are float32 pixels with the origin at
+the top left; as in OpenCV, the centre of the first pixel is (0, 0).
 """

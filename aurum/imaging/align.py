@@ -1,4 +1,4 @@
-"""Faces to the aligned crops that embedders are trained on."""
+"""Face alignment: cutting faces out in the pose and size that embedders are trained on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from aurum.contract import CROP_SIDE, SECOND_LOOK_SIDE
 
 SIDE = CROP_SIDE
-# Where the five landmarks lie in a 112x112 crop: InsightFace's `arcface_dst`, which ArcFace
-# (Deng et al., 2019) and its successors, EdgeFace among them, are trained with.
+# The positions of the five landmarks in an aligned crop, x and y: InsightFace's `arcface_dst`, with
+# which ArcFace (Deng et al., 2019) and its successors, such as EdgeFace, are trained.
 TEMPLATE = np.array(
     [
         [38.2946, 51.6963],
@@ -21,26 +21,30 @@ TEMPLATE = np.array(
     ],
     np.float32,
 )
-# What the detector looks at once more is this large, and the template's square spans this share of
-# it, in the middle: measured on LFW (docs/reports/accuracy.md).
+# The side of a crop for a second look, in pixels, and the share of it that the template's square
+# spans, in the middle. Chosen by measurements on LFW (docs/reports/accuracy.md).
 SECOND_SIDE = SECOND_LOOK_SIDE
 _SECOND_SHARE = 0.72
 _SECOND_SCALE = _SECOND_SHARE * SECOND_SIDE / SIDE
 _SECOND_SHIFT = (1 - _SECOND_SHARE) / 2 * SECOND_SIDE
-# Where a face's landmarks are expected in it, [5,2].
+# The expected landmarks in a crop for a second look, [5,2].
 SECOND_TEMPLATE = np.asarray(TEMPLATE * _SECOND_SCALE + _SECOND_SHIFT, np.float32)
-# A similarity that maps landmarks closer together than this (pixels) would blow up noise.
+# Landmarks with a smaller spread than this (pixels) are degenerate: enlarging them amplifies noise.
 _MIN_SPREAD = 0.5
 
 
 def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The least-squares similarity from landmarks [5,2] to the template, as a matrix [2,3].
+    """Fit the least-squares similarity transform from landmarks [5,2] to the template.
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns"
-    (1991), without reflection. In the plane rotation and scale are one complex factor, which makes
-    it a one-dimensional regression.
+    (1991), without reflection. In the plane, rotation and scale are one complex factor, so this is
+    a one-dimensional regression.
 
-    Raises ValueError where the landmarks lie in one point, which leaves the scale open.
+    Returns:
+        float64 [2,3].
+
+    Raises:
+        ValueError: the landmarks coincide, which leaves the scale undetermined.
     """
     source = landmarks.astype(np.float64) @ (1, 1j)
     target = TEMPLATE.astype(np.float64) @ (1, 1j)
@@ -56,12 +60,17 @@ def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     )
 
 
-def to_crops(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The matrices [F,2,3] that map a photo to its faces' aligned crops.
+def crop_matrices(
+    boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Compute the matrices that map a photo to its faces' aligned crops.
 
     Args:
         boxes: float32 [F,4], used where landmarks are degenerate.
         landmarks: float32 [F,5,2].
+
+    Returns:
+        float64 [F,2,3].
     """
     matrices = [_matrix(*face) for face in zip(boxes, landmarks, strict=True)]
     return np.array(matrices).reshape(-1, 2, 3)
@@ -70,7 +79,7 @@ def to_crops(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDAr
 def align(
     photo: NDArray[np.uint8], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Cut every face out, rotated and scaled to the template; black beyond the photo's border.
+    """Cut out every face, rotated and scaled to the template; black outside the photo.
 
     Args:
         photo: uint8 RGB [height, width, 3].
@@ -80,11 +89,11 @@ def align(
     Returns:
         uint8 RGB [F,112,112,3].
     """
-    return cut(photo, to_crops(boxes, landmarks))
+    return cut(photo, crop_matrices(boxes, landmarks))
 
 
 def cut(photo: NDArray[np.uint8], matrices: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """As `align`, by the matrices [F,2,3] of `to_crops`."""
+    """Cut out every face as `align` does, with the matrices [F,2,3] of `crop_matrices`."""
     crops = np.zeros((len(matrices), SIDE, SIDE, 3), np.uint8)
     for crop, matrix in zip(crops, matrices, strict=True):
         _warp(photo, matrix, crop)
@@ -94,14 +103,14 @@ def cut(photo: NDArray[np.uint8], matrices: NDArray[np.float64]) -> NDArray[np.u
 def cut_for_second_look(
     photo: NDArray[np.uint8], matrices: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut every face out with its surroundings, upright, for the detector to look once more.
+    """Cut out every face with its surroundings, upright, for a second look of the detector.
 
     Args:
         photo: uint8 RGB [height, width, 3].
-        matrices: [F,2,3] of `to_crops`.
+        matrices: [F,2,3] of `crop_matrices`.
 
     Returns:
-        uint8 RGB [F,96,96,3], and the matrices [F,2,3] that map the photo to them.
+        The crops, uint8 RGB [F,96,96,3], and the matrices [F,2,3] that map the photo to them.
     """
     crops = np.zeros((len(matrices), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
     matrices = matrices * _SECOND_SCALE
@@ -112,18 +121,18 @@ def cut_for_second_look(
 
 
 def map_back(points: NDArray[np.float32], matrices: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Points [F,n,2] of crops in the photo's pixels, by the matrices [F,2,3] of the crops."""
+    """Map points [F,n,2] from crops to the photo, by inverting the crops' matrices [F,2,3]."""
     inverse = np.linalg.inv(matrices[:, :, :2]).transpose(0, 2, 1)
     return np.asarray((points - matrices[:, None, :, 2]) @ inverse, np.float32)
 
 
 def pixels_per_crop_pixel(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many of the photo's pixels one of the crop's spans, per side, float64 [F]."""
+    """Compute how many of the photo's pixels one pixel of a crop spans, per side, float64 [F]."""
     return np.asarray(1 / np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]))
 
 
 def pixels_per_second_look_pixel(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As `pixels_per_crop_pixel`, of what `cut_for_second_look` cuts."""
+    """Compute the same as `pixels_per_crop_pixel` for the crops of `cut_for_second_look`."""
     return pixels_per_crop_pixel(matrices) / _SECOND_SCALE
 
 
@@ -135,7 +144,7 @@ def _matrix(box: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np
 
 
 def _from_box(box: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The box's centre square, without rotation."""
+    """The matrix [2,3] of the square around the box's centre, without rotation."""
     x, y, width, height = box.astype(np.float64)
     scale = SIDE / max(width, height, 1.0)
     return np.array(
@@ -147,11 +156,11 @@ def _from_box(box: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[np.uint8]) -> None:
-    """Warp by `matrix` (photo -> crop) into a square `crop`, averaging what is shrunk a lot.
+    """Warp by `matrix` (photo -> crop) into a square `crop`, without aliasing.
 
-    Bilinear sampling alone would skip pixels of a face more than twice the crop's size, so that
-    one is first shrunk by a whole factor with area averaging. Only the face's own part of the photo
-    is looked at, also because OpenCV warps nothing with a side of 32767 pixels or more.
+    Bilinear sampling alone would skip pixels of a face more than twice the crop's size. Such a face
+    is first shrunk by a whole factor with area averaging. Only the face's part of the photo is
+    read, also because OpenCV can't warp images with a side of 32767 pixels or more.
     """
     factor = max(1, int(1 / np.hypot(matrix[0, 0], matrix[1, 0])))
     inverse = cv2.invertAffineTransform(matrix)

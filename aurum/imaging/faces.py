@@ -1,4 +1,4 @@
-"""A detector's candidates to the faces of a photo."""
+"""Selection of faces among a detector's candidates: NMS, merging, plausibility."""
 
 from __future__ import annotations
 
@@ -9,77 +9,78 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_FAR = 1e6  # pixels: beyond any photo
-# What every detection graph promises of its list: all candidates of at least this score, and the
-# LISTED best in any case. A tenth is far below any face, and leaves a lone face a short list.
+_FAR = 1e6  # pixels: larger than any photo
+# Every detection graph outputs all candidates with at least this score, and at least the LISTED
+# best ones. A score of 0.1 is far below any face's; a photo of a single face has a short list.
 LISTED_SCORE = 0.1
 LISTED = 256
-# Candidates whose landmarks are this near to a face's, in shares of its box's side, tell of the
-# same face. The weight is steep: of two the surer one decides.
+# Candidates belong to the same face if their landmarks are this near to the face's, as a fraction
+# of its box's longer side. Their weight is score ** _VOTE_POWER, so the best of them dominate.
 _NEAR = 0.25
 _VOTE_POWER = 8
-_CROWD = 64  # candidates
-# A look of this many pixels holds any face that fits into it; a larger look tears larger faces
-# apart. Measured: none is torn below 700.
+_CROWD = 64  # the number of candidates above which they are filtered before they are compared
+# The longest side of a detector's input, in pixels, in which faces of any size are found whole. In
+# a larger input, large faces break into fragments (none below 700 pixels, as measured).
 WHOLE = 512
 
 
 class Candidates(NamedTuple):
-    """What a detector says of one image, best first, in the image's pixels."""
+    """A detector's candidates for faces in one image, best first, in the image's pixels."""
 
     boxes: NDArray[np.float32]  # [K, 4] x, y, width, height
     landmarks: NDArray[np.float32]  # [K, 5, 2] eyes, nose, mouth corners; image-left first
     scores: NDArray[np.float32]  # [K] 0..1
 
     def take(self, index: NDArray[np.intp] | slice) -> Candidates:
-        """The candidates at `index`, in that order."""
+        """Select the candidates at `index`, in that order."""
         return Candidates(self.boxes[index], self.landmarks[index], self.scores[index])
 
-    def promised(self) -> Candidates:
-        """Without those that are only there because of another image in the same batch."""
+    def without_batch_padding(self) -> Candidates:
+        """Drop the candidates that were only listed because another image in the batch has more."""
         count = int(np.count_nonzero(self.scores >= LISTED_SCORE)) + 1
         return self.take(slice(max(count, LISTED)))
 
     def complete(self, min_confidence: float) -> bool:
-        """Whether no candidate of that score can have been left off the list."""
+        """Whether the list has all candidates with at least this score."""
         return len(self.scores) < LISTED or bool(self.scores[-1] < min_confidence)
 
 
 class Faces(NamedTuple):
     """F faces, largest first, in pixels.
 
-    Boxes may reach past the photo's border where it cuts a face.
+    The box of a face at the photo's border may extend beyond it.
     """
 
     boxes: NDArray[np.float32]  # [F, 4] x, y, width, height
-    # [F, 5, 2] eyes, nose, mouth corners; image-left first where the face is upright
+    # [F, 5, 2] eyes, nose, mouth corners; image-left first if the face is upright
     landmarks: NDArray[np.float32]
     scores: NDArray[np.float32]  # [F] 0..1
-    rotations: NDArray[np.int32]  # [F] 0, 90, 180, 270: clockwise, what makes the face upright
-    # [F] 0..1: how sure the landmarks are, the mean score of the looks that a face has had
+    # [F] 0, 90, 180 or 270: the clockwise rotation in degrees that makes the face upright
+    rotations: NDArray[np.int32]
+    # [F] 0..1: the landmarks' reliability, which is the mean score of all looks at the face
     fits: NDArray[np.float32]
 
     @property
     def areas(self) -> NDArray[np.float32]:
-        """The boxes' areas [F]."""
+        """The boxes' areas, float32 [F]."""
         return np.asarray(self.boxes[:, 2] * self.boxes[:, 3])
 
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Faces:
-        """The faces at `index`, in that order."""
+        """Select the faces at `index`, in that order."""
         return Faces(*(column[index] for column in self))  # type: ignore[arg-type]
 
     def largest_first(self) -> Faces:
-        """Sorted by the boxes' areas."""
+        """Sort the faces by their boxes' areas, largest first."""
         return self.take(np.argsort(-self.areas, kind="stable"))
 
 
 def as_faces(found: Candidates) -> Faces:
-    """Candidates that were chosen, as upright faces that one look has seen."""
+    """Convert selected candidates to upright faces with one look each."""
     return Faces(*found, np.zeros(len(found.scores), np.int32), found.scores)
 
 
 def join(parts: Sequence[Faces]) -> Faces:
-    """All faces of several looks, as they come."""
+    """Concatenate the faces of several looks."""
     return Faces(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -89,44 +90,54 @@ def select_faces(
     min_confidence: float,
     nms_iou: float,
 ) -> Faces:
-    """Keep the candidates that are faces, in the photo's pixels, largest first.
+    """Select the faces among candidates, and convert them to the photo's pixels, largest first.
 
-    Each face's landmarks are the mean of all its candidates' (as weighted boxes fusion does with
-    boxes: Solovyev et al., 2021), which moves half as much with the photo's pixels as the best
-    one's.
+    Each face's landmarks are the weighted mean of all its candidates' landmarks (as in weighted
+    boxes fusion: Solovyev et al., 2021). When the photo's pixels change, the mean moves half as
+    much as the best candidate's landmarks.
 
     Args:
         candidates: best first, in pixels of the detector's input.
-        scale: float32 [2], pixels of that input for one of the photo's, x and y.
+        scale: float32 [2], pixels of that input per pixel of the photo, x and y.
         min_confidence: the lowest score of a face, 0..1.
         nms_iou: IoU above which the weaker of two boxes is dropped (greedy NMS).
     """
     likely = candidates.take(np.flatnonzero(candidates.scores >= min_confidence))
     likely = likely.take(np.flatnonzero(_plausible(likely)))
-    kept = likely.take(best_apart(likely.boxes, likely.scores, nms_iou))
-    landmarks = _voted(kept, likely)
+    kept = likely.take(non_max_suppression(likely.boxes, likely.scores, nms_iou))
+    landmarks = _averaged_landmarks(kept, likely)
     scaled = Candidates(kept.boxes / np.tile(scale, 2), landmarks / scale, kept.scores)
     return as_faces(scaled).largest_first()
 
 
-def best_apart(
+def non_max_suppression(
     boxes: NDArray[np.float32], keys: NDArray[np.float32], iou: float
 ) -> NDArray[np.intp]:
-    """Greedy NMS: indices of boxes [F,4], best key [F] first, that overlap no better one more."""
+    """Run greedy NMS on boxes [F,4] with sort keys [F].
+
+    Returns:
+        The indices of the boxes that overlap no better one by more than `iou`, best key first.
+    """
     if not len(keys):
         return np.zeros(0, np.intp)
-    # Its own threshold is exclusive: a score of 0 is no face even where min_confidence is 0.
+    # OpenCV's score threshold is exclusive: a score of 0 is never a face, even if min_confidence
+    # is 0.
     best = cv2.dnn.NMSBoxes(boxes, keys, 0.0, iou)  # type: ignore[arg-type]
     return np.asarray(best, np.intp).reshape(-1)
 
 
 def without_fragments(fine: Faces, whole: Faces, limit: float) -> Faces:
-    """Leave out the pieces that a fine look makes of faces too large for it.
+    """Drop the fragments that a fine look finds of faces that are too large for it.
 
-    A piece lies inside a face of `whole`, from a coarser look, that is surer and longer than
-    `limit` pixels: its middle is within the ellipse that the face's box bounds. It has 0.26 to 0.75
-    of the face's length, as measured: a longer one is another reading of the face itself, where NMS
-    chooses, and a shorter one may be a face before it.
+    A fragment's centre lies within the ellipse inscribed in the box of a face of `whole` that is
+    longer than `limit` pixels and has a better score. Fragments measured 0.26 to 0.75 of the face's
+    length. A longer detection is a duplicate of the face, left to NMS; a shorter one may be another
+    face in front of it.
+
+    Args:
+        fine: faces of the fine look.
+        whole: faces of a coarser look.
+        limit: the longest side of a face that the fine look finds whole, pixels of the photo.
     """
     large = whole.take(whole.boxes[:, 2:].max(axis=1, initial=0) > limit)
     if not len(large.scores) or not len(fine.scores):
@@ -140,11 +151,11 @@ def without_fragments(fine: Faces, whole: Faces, limit: float) -> Faces:
     return fine.take(~piece.any(axis=1))
 
 
-def best_readings(faces: Faces, iou: float) -> Faces:
-    """Of readings of one face in several turns the one that fits best.
+def best_rotation_per_face(faces: Faces, iou: float) -> Faces:
+    """Of the same face found at several rotations of the photo, keep the one with the best fit.
 
-    Two readings are of one face where their boxes overlap by more than `iou`, or the middle of one
-    lies in the other.
+    Two detections at different rotations are the same face if their boxes overlap with more than
+    `iou`, or if the centre of the weaker one lies in the other's box.
     """
     order = np.argsort(-faces.fits, kind="stable")
     start, size = faces.boxes[:, :2], faces.boxes[:, 2:]
@@ -163,16 +174,16 @@ def best_readings(faces: Faces, iou: float) -> Faces:
     return faces.take(np.array(kept, np.intp))
 
 
-def _voted(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
-    """The faces' landmarks, averaged over the candidates that tell of the same face."""
+def _averaged_landmarks(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
+    """The faces' landmarks, averaged over all candidates of the same face."""
     everyone = candidates.landmarks.reshape(-1, 10)
-    weights = candidates.scores.astype(np.float64) ** _VOTE_POWER  # of tiny scores, too
+    weights = candidates.scores.astype(np.float64) ** _VOTE_POWER  # float32 would underflow
     landmarks = np.empty((len(faces.scores), 10), np.float32)
     sides = faces.boxes[:, 2:].max(axis=1, initial=0)
     for index, best in enumerate(faces.landmarks.reshape(-1, 10)):
         reach = _NEAR * sides[index]
         points, weight = everyone, weights
-        if len(points) > _CROWD:  # one coordinate sorts out nearly all other faces
+        if len(points) > _CROWD:  # one coordinate rules out nearly all other faces
             around = np.flatnonzero(np.abs(points[:, 0] - best[0]) < reach)
             points, weight = points[around], weights[around]
         weight = weight * (np.abs(points - best).max(axis=1) < reach)
@@ -181,7 +192,7 @@ def _voted(faces: Candidates, candidates: Candidates) -> NDArray[np.float32]:
 
 
 def _plausible(found: Candidates) -> NDArray[np.bool_]:
-    """Which have an area, and no number that is NaN or absurd, as a detector's exp() makes it."""
+    """Which have an area and finite, realistic numbers; a detector's exp() may overflow."""
     size = (found.boxes[:, 2:] > 0).all(axis=1)
     box = (np.abs(found.boxes) < _FAR).all(axis=1)
     points = (np.abs(found.landmarks) < _FAR).all(axis=(1, 2))

@@ -1,7 +1,8 @@
-"""Which parts of a photo the detector looks at, how large, and turned by how much.
+"""The detector's views of a photo: which parts, at what scale, and at what rotation.
 
-One look at the whole photo holds faces from some 10 to some 700 pixels of the detector's input.
-What is larger needs a coarser look, what is smaller a finer one, in parts.
+A "look" is one pass of the detector over one view. A look at the whole photo finds faces from about
+10 to about 700 pixels of the detector's input. Larger faces need a coarser look, smaller ones a
+finer look at parts of the photo.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from aurum.contract import MAX_TILES
 from aurum.imaging.faces import WHOLE, Candidates, Faces, select_faces
 from aurum.imaging.letterbox import CELL, SMALLEST, fit, fitted, pad, whole_cells
 
-TURNS = (90, 180, 270)
-# A photo longer than this many times its width is looked at in tiles of twice its width.
+TURNS = (90, 180, 270)  # degrees clockwise
+# A photo whose long side is more than this many times its short side is divided into tiles, twice
+# as long as the short side.
 LONG = 2.5
-# The detector's memory grows with its input. A finer look is made in parts of this many pixels,
-# which overlap by a fifth where it is the finest that is allowed.
+# Upper limit of the input's longer side, pixels, as the detector's memory grows with its input. A
+# larger view is split into parts that overlap by _OVERLAP pixels.
 LARGEST = 1280
 _OVERLAP = 256
-# Faces of this many pixels in the whole photo's look are found there, so tiles overlap by as much.
-_SEEN = 32
-# How near, in pixels of the input, a box comes to the border that cuts its face.
-_CUT = 4
+# Tiles overlap by the size of faces that the look at the whole photo finds, pixels of its input.
+_TILE_OVERLAP = 32
+# A face is cut by a view's border if its box comes this near to it, pixels of the input.
+_CUT_MARGIN = 4
 
 _ROTATE: dict[int, Callable[[Any], Any]] = {
     0: lambda image: image,
@@ -38,38 +40,38 @@ _ROTATE: dict[int, Callable[[Any], Any]] = {
 
 
 class View(NamedTuple):
-    """A part of the photo, and how the detector gets it."""
+    """A part of the photo, and its scale and rotation in the detector's input."""
 
-    left: int
+    left: int  # pixels of the photo; right and bottom are exclusive
     top: int
     right: int
     bottom: int
-    long_side: int  # pixels of the detector's input that its longer side gets, at most
-    turn: int = 0  # degrees, clockwise
+    long_side: int  # upper limit of the input's longer side, pixels
+    turn: int = 0  # clockwise rotation, degrees
 
     @property
     def side(self) -> int:
-        """The longer side, pixels of the photo."""
+        """The longer side in pixels of the photo."""
         return max(self.right - self.left, self.bottom - self.top)
 
     @property
     def input_side(self) -> int:
-        """The longer side, pixels of the detector's input."""
+        """The longer side in pixels of the detector's input."""
         return fitted(self.side, self.long_side)
 
     @property
     def scale(self) -> float:
-        """Pixels of the input for one of the photo's."""
+        """Pixels of the input per pixel of the photo."""
         return self.input_side / self.side
 
     @property
     def work(self) -> float:
-        """Pixels that the detector gets."""
+        """Number of pixels in the detector's input."""
         width, height = self.right - self.left, self.bottom - self.top
         return whole_cells(width * self.scale) * whole_cells(height * self.scale)
 
     def turned(self, turn: int, shrink: float) -> View:
-        """The same part, turned, at no more than `shrink` times the size."""
+        """Return the same part, rotated by `turn` degrees, at most `shrink` times as large."""
         if shrink == 1:
             return self._replace(turn=turn)
         long_side = int(self.input_side * shrink) // CELL * CELL
@@ -77,32 +79,38 @@ class View(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The looks that a photo gets, for one turn of it."""
+    """The views of a photo, for one rotation of it."""
 
-    # Views of one scale each, which together show the whole photo; the finest first.
+    # A level's views have one scale and together cover the photo. The finest level comes first.
     levels: list[list[View]]
-    complete: bool  # False: the photo's shape asks for more tiles than MAX_TILES
+    complete: bool  # False: the photo's shape needs more tiles than MAX_TILES
 
     @property
     def finest(self) -> View:
-        """One of the finest views, which are alike."""
+        """One of the finest views, which all have the same size."""
         return self.levels[0][0]
 
     @property
     def work(self) -> float:
-        """Pixels that the detector gets."""
+        """Number of pixels in all of the detector's inputs."""
         return sum(view.work for level in self.levels for view in level)
 
     def turned(self, turn: int, shrink: float) -> Plan:
-        """The finest views, turned, at `shrink` times their size."""
+        """Return a plan of the finest views, rotated by `turn` degrees, `shrink` times as large."""
         return Plan([[view.turned(turn, shrink) for view in self.levels[0]]], self.complete)
 
 
 def plan(size: tuple[int, int], detection_size: int, tiles: int) -> Plan:
-    """The looks at a photo of `size` (width, height) that is not turned.
+    """Plan the views of an unrotated photo.
 
-    The whole photo at `detection_size`; if that is more than WHOLE pixels, again at SMALLEST, for
-    faces too large for the first; and as a finer level `tiles` parts, each at `detection_size`.
+    They are the whole photo at `detection_size`; if that is more than WHOLE pixels, again at
+    SMALLEST, for faces that are too large for the first view; and, as a finer level, the tiles,
+    each at `detection_size`.
+
+    Args:
+        size: width and height of the photo, pixels.
+        detection_size: upper limit of the longer side of a view's input, pixels.
+        tiles: number of tiles; 0: as many as the photo's shape needs, 1: none.
     """
     width, height = size
     whole = View(0, 0, width, height, detection_size)
@@ -118,11 +126,11 @@ def plan(size: tuple[int, int], detection_size: int, tiles: int) -> Plan:
     return Plan([[part for view in level for part in _split(view)] for level in levels], complete)
 
 
-class Picture:
-    """A decoded photo, and what looks at the whole of it have shrunk it to.
+class ImagePyramid:
+    """A decoded photo and copies of it in the smaller sizes that were needed so far.
 
-    The next smaller look starts from that: shrinking a photo of a million pixels by a factor that
-    is no whole number takes as long as a small look itself.
+    A smaller look starts from the nearest copy, because shrinking a photo of a million pixels by a
+    fractional factor takes as long as a small look itself.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
@@ -130,8 +138,8 @@ class Picture:
         self.pixels = pixels
         self._whole = [pixels]  # smallest first
 
-    def shrunk(self, view: View) -> NDArray[np.uint8]:
-        """The view's part as the detector sees it, neither turned nor padded."""
+    def resized(self, view: View) -> NDArray[np.uint8]:
+        """Return the view's part at the view's scale, uint8 RGB, neither rotated nor padded."""
         part = self.pixels[view.top : view.bottom, view.left : view.right]
         if part.shape != self.pixels.shape:
             return fit(part, view.long_side)
@@ -144,17 +152,24 @@ class Picture:
 
 
 def look(
-    picture: Picture,
+    pyramid: ImagePyramid,
     view: View,
     detect: Callable[[NDArray[np.uint8]], Candidates],
     min_confidence: float,
     nms_iou: float,
 ) -> Faces:
-    """The faces that one view shows, largest first, in the photo's pixels.
+    """Find the faces in one view, in the photo's pixels, largest first.
 
-    A face that the view's border cuts is left out where the photo goes on behind it.
+    Faces that are cut by a border of the view inside the photo are left out.
+
+    Args:
+        pyramid: the photo.
+        view: the part of it to look at.
+        detect: the detector, which takes a letterboxed image uint8 RGB [H,W,3].
+        min_confidence: the lowest score of a face, 0..1.
+        nms_iou: IoU above which the weaker of two boxes is dropped.
     """
-    inner = picture.shrunk(view)
+    inner = pyramid.resized(view)
     height, width = inner.shape[:2]
     seen = inner if view.turn == 0 else _ROTATE[view.turn](inner)
     found = detect(pad(seen))
@@ -165,7 +180,7 @@ def look(
     faces = select_faces(found, scale, min_confidence, nms_iou)
     if view.turn:
         faces.rotations[:] = view.turn
-    high, wide = picture.pixels.shape[:2]
+    high, wide = pyramid.pixels.shape[:2]
     if (across, down) == (wide, high):
         return faces
     faces.boxes[:, :2] += (view.left, view.top)
@@ -174,7 +189,7 @@ def look(
 
 
 def _uncut(boxes: NDArray[np.float32], view: View, width: int, height: int) -> NDArray[np.bool_]:
-    near = _CUT / view.scale
+    near = _CUT_MARGIN / view.scale
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     cut = np.zeros(len(boxes), bool)
     if view.left > 0:
@@ -189,8 +204,8 @@ def _uncut(boxes: NDArray[np.float32], view: View, width: int, height: int) -> N
 
 
 def _turn_back(found: Candidates, turn: int, width: int, height: int) -> Candidates:
-    """From an image that was turned clockwise to the one before, of `width` and `height`."""
-    # Pixel centres are whole numbers: 0 becomes width - 1.
+    """Map candidates from an image rotated clockwise back to the original of that size."""
+    # Pixel centres are whole numbers, so 0 is mapped to width - 1.
     matrix, shift = {
         90: ([[0, -1], [1, 0]], (0, height - 1)),
         180: ([[-1, 0], [0, -1]], (width - 1, height - 1)),
@@ -206,12 +221,15 @@ def _turn_back(found: Candidates, turn: int, width: int, height: int) -> Candida
 
 
 def _tiles(whole: View, wanted: int) -> tuple[list[View], bool]:
-    """At most MAX_TILES tiles, none where they would show no more than the whole photo."""
+    """The tiles, at most MAX_TILES, and whether these are enough.
+
+    There are none if they would show no more detail than the whole photo does.
+    """
     width, height = whole.right, whole.bottom
     long, short = max(width, height), min(width, height)
     if long <= whole.long_side:
         return [], True
-    overlap = max(1, round(_SEEN / whole.scale))
+    overlap = max(1, round(_TILE_OVERLAP / whole.scale))
     if wanted > 1:
         columns, rows = _grid(width, height, wanted)
         return list(_cover(whole, columns, rows, overlap)), True
@@ -226,7 +244,7 @@ def _tiles(whole: View, wanted: int) -> tuple[list[View], bool]:
 
 
 def _grid(width: int, height: int, count: int) -> tuple[int, int]:
-    """Columns and rows, at most `count` in all, whose largest tile side is the smallest."""
+    """Columns and rows of at most `count` tiles that minimize the tiles' longer side."""
     grids = [(columns, count // columns) for columns in range(1, count + 1)]
     return min(grids, key=lambda grid: (max(width / grid[0], height / grid[1]), grid[0] * grid[1]))
 
@@ -240,7 +258,7 @@ def _cover(view: View, columns: int, rows: int, overlap: int) -> Iterator[View]:
 def _spans(start: int, end: int, count: int, overlap: int) -> Iterator[tuple[int, int]]:
     """`count` spans of equal length from `start` to `end`, each overlapping the next."""
     length = end - start
-    # Neighbours never overlap by more than a half: else there would be as little gained as lost.
+    # Neighbours overlap by at most half, as more tiles would then show little more detail.
     span = min(length, -(-(length + min(overlap, length // (count + 1)) * (count - 1)) // count))
     for index in range(count):
         at = start + (length - span) * index // max(count - 1, 1)
@@ -248,9 +266,9 @@ def _spans(start: int, end: int, count: int, overlap: int) -> Iterator[tuple[int
 
 
 def _split(view: View) -> Iterator[View]:
-    """A view whose input would exceed LARGEST, in parts of the same scale."""
+    """Split a view whose input would exceed LARGEST into parts of the same scale."""
     scale = view.scale
-    # Rounded: 2900 * (1280 / 2900) is more than 1280.
+    # Rounded, because 2900 * (1280 / 2900) is more than 1280 in floating point.
     sides = [round(side * scale, 6) for side in (view.right - view.left, view.bottom - view.top)]
     columns, rows = (
         1 if side <= LARGEST else int(np.ceil((side - _OVERLAP) / (LARGEST - _OVERLAP)))

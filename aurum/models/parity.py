@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from aurum import contract
-from aurum.imaging.align import SECOND_SIDE, cut_for_second_look, to_crops
+from aurum.imaging.align import SECOND_SIDE, crop_matrices, cut_for_second_look
 from aurum.imaging.faces import LISTED, LISTED_SCORE
 from aurum.imaging.letterbox import letterbox
 from aurum.models.families import reference
@@ -159,8 +159,8 @@ def _second_looks() -> NDArray[np.uint8]:
     photo, side = _photo(), SECOND_SIDE
     points = np.array([[[200, 108], [244, 104], [228, 130], [208, 152], [244, 150]]], np.float32)
     nowhere = np.zeros((1, 4), np.float32)
-    face = cut_for_second_look(photo, to_crops(nowhere, points))[0]
-    moved = cut_for_second_look(photo, to_crops(nowhere, points + 5))[0]
+    face = cut_for_second_look(photo, crop_matrices(nowhere, points))[0]
+    moved = cut_for_second_look(photo, crop_matrices(nowhere, points + 5))[0]
     return np.concatenate([face, moved, face[:, ::-1], np.zeros((1, side, side, 3), np.uint8)])
 
 

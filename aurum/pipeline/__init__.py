@@ -1,1 +1,1 @@
-"""What the Python backends do inside Triton; their ``model.py`` files only wire this up."""
+"""The steps that run in Triton's Python backend; ``python_backends`` only imports them."""

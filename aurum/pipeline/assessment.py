@@ -1,4 +1,4 @@
-"""From faces and their embeddings to how fit for recognition each is."""
+"""Quality assessment of detected faces: parts, total and gate for each face."""
 
 from __future__ import annotations
 
@@ -7,26 +7,34 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.pipeline.embed import Embedded
-from aurum.pipeline.find import Found
+from aurum.pipeline.embed import Embeddings
+from aurum.pipeline.find import DetectedFaces
 from aurum.pipeline.request import RequestError
 from aurum.quality.gate import gate
 from aurum.quality.parts import PARTS, as_upright, quality, quality_parts, weakest
 
 
-class Judged(NamedTuple):
-    """What is said of F faces."""
+class QualityAssessment(NamedTuple):
+    """The quality of F faces."""
 
     quality: NDArray[np.float32]  # [F], 0..1
     parts: NDArray[np.float32]  # [F,16], columns as in aurum.quality.parts.PARTS
-    gate: NDArray[np.int32]  # [F], or [0] where the embedder has none; as aurum.quality.gate
+    gate: NDArray[np.int32]  # as aurum.quality.gate.gate returns it: [F], or [0] without ranges
 
 
-def judge(found: Found, crops: NDArray[np.uint8], embedded: Embedded) -> Judged:
-    """Judge the faces of `found`, of which are `crops` and `embedded`."""
+def assess_quality(
+    found: DetectedFaces, crops: NDArray[np.uint8], embedded: Embeddings
+) -> QualityAssessment:
+    """Assess the quality of all faces in `found`.
+
+    Args:
+        found: F faces of one photo.
+        crops: their aligned crops, uint8 RGB [F,112,112,3].
+        embedded: their embeddings.
+    """
     embedder = embedded.embedder.decode()
     boxes, landmarks, scores, rotations, fits = found.faces
-    # The score of an aligned crop is the sender's word.
+    # The score of an aligned crop is only the sender's claim, so its fit is used instead.
     confidence = scores if found.detector else fits
     parts = quality_parts(
         found.image_size,
@@ -39,15 +47,24 @@ def judge(found: Found, crops: NDArray[np.uint8], embedded: Embedded) -> Judged:
         embedder,
     )
     total = quality(as_upright(parts, rotations), embedder)
-    return Judged(total, parts, gate(parts, embedder))
+    return QualityAssessment(total, parts, gate(parts, embedder))
 
 
-def refusal(judged: Judged, rotation: int, embedder: bytes, least: float) -> RequestError:
-    """``low_quality``: the only face's quality is below `least`; its `rotation` is in degrees."""
-    upright = as_upright(judged.parts, np.array([rotation], np.int32))
+def low_quality_error(
+    assessment: QualityAssessment, rotation: int, embedder: bytes, min_quality: float
+) -> RequestError:
+    """Make the ``low_quality`` error for a single face with a quality below `min_quality`.
+
+    Args:
+        assessment: of that face alone.
+        rotation: what makes the face upright, degrees clockwise.
+        embedder: id of the embedder.
+        min_quality: the lowest accepted quality, 0..1.
+    """
+    upright = as_upright(assessment.parts, np.array([rotation], np.int32))
     part = int(weakest(upright, embedder.decode())[0])
     return RequestError(
         "low_quality",
-        f"the face's quality is {judged.quality[0]:.2f}, below min_quality={least:g}; it is "
-        f"worst in {PARTS[part]} ({judged.parts[0, part]:.3g})",
+        f"the face's quality is {assessment.quality[0]:.2f}, below min_quality={min_quality:g}; "
+        f"it is worst in {PARTS[part]} ({assessment.parts[0, part]:.3g})",
     )

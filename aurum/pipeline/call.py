@@ -1,4 +1,4 @@
-"""One request to a step, and its answer. Only importable inside Triton."""
+"""One request to a step and its response. Only importable inside Triton."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import triton_python_backend_utils as pb_utils
 
 from aurum.pipeline.request import RequestError
 
-# The gateway's headers that Triton passes on as parameters (runtime.FORWARDED): when the sender
-# stops waiting, and whose photo it is.
+# Headers that the gateway sets and Triton passes on as parameters (runtime.FORWARDED): the Unix
+# time at which the sender stops waiting, and the name of its API key.
 DEADLINE = "x-aurum-deadline"
 KEY = "x-aurum-key"
 
 
 class CancelledError(Exception):
-    """Nobody waits for the answer any more."""
+    """The sender no longer waits for the answer."""
 
 
 class Call:
-    """A request, copied out of the memory shared with Triton, and the way to answer it."""
+    """A request, copied out of the memory shared with Triton, and its response sender."""
 
     def __init__(self, request: Any) -> None:
         value = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
         self.image = bytes(value.reshape(-1)[0])  # the encoded photo
-        self.wanted: list[str] = list(request.requested_output_names())
+        self.requested: list[str] = list(request.requested_output_names())
         self._sender = request.get_response_sender()
-        # What is no UTF-8 is an error where it is asked for.
+        # Text that isn't UTF-8 is reported later, when the parameters are read.
         self._id = ""
         with suppress(UnicodeDecodeError):
             self._id = str(request.request_id())
@@ -40,39 +40,42 @@ class Call:
 
     @property
     def parameters(self) -> str:
-        """The parameters as JSON; RequestError (``invalid_parameter``) if they are not text."""
+        """The parameters as JSON.
+
+        Raises RequestError (``invalid_parameter``) if they aren't UTF-8.
+        """
         if self._parameters is None:
             raise RequestError(
                 "invalid_parameter", "parameters and the header X-Request-Id must be UTF-8"
             )
         return self._parameters
 
-    def header(self, wanted: str) -> str:
-        """What Triton hands on of a header as a parameter; empty where there is none."""
-        for name, value in json.loads(self._parameters or "{}").items():
-            if name.lower() == wanted:
+    def header(self, name: str) -> str:
+        """Return a header that Triton passed on as a parameter (name in lower case), or ""."""
+        for given, value in json.loads(self._parameters or "{}").items():
+            if given.lower() == name:
                 return str(value)
         return ""
 
     @property
     def id(self) -> str:
-        """The gateway's (header X-Request-Id), else the client's."""
+        """The request id: the gateway's (header X-Request-Id), or else the client's."""
         return self.header("x-request-id") or self._id
 
-    def check_wanted(self) -> None:
-        """Raise CancelledError if whoever sent it has gone, or its deadline has passed."""
+    def check_not_cancelled(self) -> None:
+        """Raise CancelledError if the request was cancelled or its deadline has passed."""
         if self._sender.is_cancelled():
             raise CancelledError("the request was cancelled")
-        # By the gateway's clock, as a Unix time. What is no number is nobody's deadline.
+        # A Unix time by the gateway's clock. A value that isn't a number is ignored.
         with suppress(ValueError):
             if time.time() > float(self.header(DEADLINE) or "inf"):
                 raise CancelledError("the request's deadline passed before its turn came")
 
-    def admitted(self, admit: Callable[[int], None], need: int) -> None:
-        """Wait for memory to decode the photo in; CancelledError if by then nobody waits for it."""
+    def wait_for_memory(self, admit: Callable[[int], None], need: int) -> None:
+        """Wait for `need` bytes of memory; CancelledError if the sender has meanwhile given up."""
         admit(need)
-        self.check_wanted()
+        self.check_not_cancelled()
 
     def send(self, response: Any) -> None:
-        """Answer it."""
+        """Send the response; it is the only one."""
         self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)

@@ -1,9 +1,9 @@
 """Fair queuing of photos between API keys, within one process of a step.
 
-Start-time fair queuing (Goyal, Vin, Cheng 1996) over threads: of all keys that have photos
-waiting, the one whose photos have taken least time is next. No photo is interrupted, so one more
-thread than a single key may have stands by: another key's photo begins at once, however long those
-in work take.
+Start-time fair queuing (Goyal, Vin, Cheng 1996) over threads: of all keys with waiting photos, the
+next is the one whose photos have used the least time. No photo is interrupted. Therefore one thread
+more is available than a single key may use, so that another key's photo starts at once, however
+long the running ones take.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-SPARE = 1  # threads beyond those that one key may have
-PATIENCE = 0.2  # seconds; photos in work for longer don't end soon
+SPARE = 1  # threads beyond those that one key may use
+PATIENCE = 0.2  # seconds; a photo that has taken longer is not expected to end soon
 
 Job = TypeVar("Job")
 
@@ -26,19 +26,21 @@ Job = TypeVar("Job")
 class _Key(Generic[Job]):
     """The photos of one key."""
 
-    used: float  # seconds of threads, counted on from what others had when its first photo came
-    waiting: deque[tuple[Job, int]] = field(default_factory=deque)  # with their sizes
+    used: (
+        float  # seconds of threads, starting at the queue's virtual time when its first photo came
+    )
+    waiting: deque[tuple[Job, int]] = field(default_factory=deque)  # jobs with their sizes
     running: int = 0
 
 
 class FairQueue(Generic[Job]):
-    """Runs jobs in threads, so that no key's keep another's waiting for long.
+    """Runs jobs in threads, and shares the threads fairly between keys.
 
     Args:
-        work: what to do with a job; must not raise.
-        threads: that a single key may have.
-        most_waiting: jobs of one key that may wait; of no key (""), as many as come.
-        most_bytes: of all jobs that wait. Where that is reached, `put` returns only when less wait.
+        work: called with each job; must not raise.
+        threads: how many a single key may use at a time.
+        max_waiting: how many jobs of one key may wait; jobs without a key ("") are not limited.
+        max_bytes: total size of waiting jobs above which `wait` blocks.
     """
 
     def __init__(
@@ -46,57 +48,58 @@ class FairQueue(Generic[Job]):
         work: Callable[[Job], object],
         *,
         threads: int,
-        most_waiting: int,
-        most_bytes: int,
+        max_waiting: int,
+        max_bytes: int,
     ) -> None:
         self._work = work
         self._threads = threads
-        self._most_waiting = most_waiting
-        self._most_bytes = most_bytes
+        self._max_waiting = max_waiting
+        self._max_bytes = max_bytes
         self._pool = ThreadPoolExecutor(threads + SPARE, thread_name_prefix="photo")
         self._changed = threading.Condition()
         self._keys: dict[str, _Key[Job]] = {}
         self._begun: list[float] = []  # when each running job began
-        self._bytes = 0  # of the waiting
-        self._virtual = 0.0  # the `used` of the key that was last chosen
+        self._bytes = 0  # total size of the waiting jobs
+        self._virtual = 0.0  # virtual time: `used` of the key that was chosen last
 
     def put(self, key: str, job: Job, size: int) -> Job | None:
-        """Run `job`, of `size` bytes, when its turn comes; give the job that left for it, if any.
+        """Queue `job`, of `size` bytes; return the job that was dropped for it, if any.
 
-        That is the key's oldest, where it had as many waiting as it may.
+        When a key's jobs reach `max_waiting`, the oldest of them is dropped.
         """
         with self._changed:
             entry = self._keys.setdefault(key, _Key(self._virtual))
-            left = None
-            if key and len(entry.waiting) >= self._most_waiting:
-                left, its_size = entry.waiting.popleft()
+            dropped = None
+            if key and len(entry.waiting) >= self._max_waiting:
+                dropped, its_size = entry.waiting.popleft()
                 self._bytes -= its_size
             entry.waiting.append((job, size))
             self._bytes += size
             self._start()
-            return left
+            return dropped
 
     def wait(self) -> None:
-        """Return when it is time for the next `put`.
+        """Block until this process should take another request.
 
-        That is when no job waits; else when none of those in work is about to end. What stays in
-        front of the queue may be taken by another process, so nothing is taken before that.
+        That is when no job waits, or when no running job is expected to end soon (PATIENCE) and
+        the waiting ones are within `max_bytes`. Until then requests stay in Triton's queue, where
+        another process may take them.
         """
         with self._changed:
-            while self._bytes > self._most_bytes or any(key.waiting for key in self._keys.values()):
+            while self._bytes > self._max_bytes or any(key.waiting for key in self._keys.values()):
                 slow_in = max(self._begun) + PATIENCE - time.monotonic()
-                if self._bytes <= self._most_bytes and slow_in <= 0:
+                if self._bytes <= self._max_bytes and slow_in <= 0:
                     return
                 self._changed.wait(slow_in if slow_in > 0 else None)
 
     def close(self) -> None:
-        """Wait until every job has been done."""
+        """Wait until all jobs are done."""
         with self._changed:
             self._changed.wait_for(lambda: not self._keys)
         self._pool.shutdown(wait=True)
 
     def _start(self) -> None:
-        """Begin as many jobs as there are threads for."""
+        """Start as many jobs as there are threads for."""
         while len(self._begun) < self._threads + SPARE:
             ready = [
                 (key.used, name)

@@ -1,4 +1,4 @@
-"""From an encoded photo to its faces and their aligned crops."""
+"""Face detection in an encoded photo, and the aligned crops of the faces."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 from aurum.imaging.align import (
     SIDE,
     TEMPLATE,
+    crop_matrices,
     cut,
     cut_for_second_look,
     pixels_per_crop_pixel,
-    to_crops,
 )
-from aurum.imaging.decoding.decode import Encoded, Photo, accept
+from aurum.imaging.decoding.decode import EncodedPhoto, Photo, accept
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.faces import Candidates, Faces, as_faces
 from aurum.imaging.views import plan
-from aurum.pipeline.look import Looks, Models, Seen, Sight
+from aurum.pipeline.look import DetectorOutput, Looks, Models, PhotoSource
 from aurum.pipeline.request import Options, RequestError
 from aurum.pipeline.room import Admit
 from aurum.settings import Settings
 
 
-class Found(NamedTuple):
-    """What a photo holds, in pixels of the full photo; `detector` is empty if none ran."""
+class DetectedFaces(NamedTuple):
+    """The faces of one photo, and the photo they were found in."""
 
-    encoded: Encoded
-    sight: Sight
-    faces: Faces
-    detector: bytes
-    complete: bool  # False: more faces may be there, see docs/reference/contract.md
+    encoded: EncodedPhoto
+    source: PhotoSource
+    faces: Faces  # in pixels of the full photo
+    detector: bytes  # the detector's id; empty if no detector ran, as for an aligned crop
+    complete: bool  # False: there may be more faces, see docs/reference/contract.md
 
     @property
     def photo(self) -> Photo:
-        """The pixels as the detector needed them."""
-        return self.sight.coarse
+        """The photo at the resolution that the detector needed."""
+        return self.source.coarse
 
     @property
     def image_size(self) -> NDArray[np.int32]:
@@ -47,61 +47,70 @@ class Found(NamedTuple):
         return np.array(self.encoded.size, np.int32)
 
     def crops(self) -> NDArray[np.uint8]:
-        """The aligned crops, uint8 RGB [F,112,112,3].
+        """Cut the aligned crops, uint8 RGB [F,112,112,3].
 
-        Where `photo` has fewer pixels than a crop wants, the file is decoded once more, larger.
+        Decodes the file once more, larger, if `photo` has too few pixels for one of the crops.
         """
-        matrices = to_crops(self.faces.boxes, self.faces.landmarks)
+        matrices = crop_matrices(self.faces.boxes, self.faces.landmarks)
         photo = self.photo
         if photo.factor > 1:
             wanted = pixels_per_crop_pixel(matrices).min(initial=photo.factor)
-            photo = self.sight.at(float(wanted))
-            matrices = photo.matrices_here(matrices)
+            photo = self.source.at(float(wanted))
+            matrices = photo.matrices_from_full(matrices)
         return cut(photo.pixels, matrices)
 
 
 def _always(need: int) -> None:
-    """Admit any photo at once."""
+    """Admit any photo immediately."""
 
 
 def find_faces(
     image: bytes, options: Options, settings: Settings, models: Models, admit: Admit = _always
-) -> Found:
-    """All faces of an encoded photo, largest first, at most `options.max_faces` of them (0: all).
+) -> DetectedFaces:
+    """Find all faces of an encoded photo, largest first.
 
-    `admit` is told how many bytes decoding will take, and returns when it may begin.
+    Args:
+        image: the encoded file (JPEG, PNG, WebP, HEIC or AVIF), in binary or base64.
+        options: of the request; at most `options.max_faces` faces are returned (0: all).
+        settings: the service's limits.
+        models: the models to call.
+        admit: called with the number of bytes that decoding will take; returns when it may begin.
 
-    Raises InvalidImageError for a photo that can't be decoded, or takes more time than it may.
+    Raises:
+        InvalidImageError: the photo can't be decoded, or exceeds a limit.
     """
     encoded = accept(image, _limits(settings))
-    admit(encoded.room)
+    admit(encoded.memory_needed)
     models = models._replace(detect=partial(_in_time, encoded, models))
     planned = plan(encoded.size, options.detection_size, options.tiles)
     finest = planned.finest
-    # More pixels than the detector looks at: letterboxing shrinks a photo of twice its size so
-    # cheaply that decoding once more for the crops would cost more than it saves.
+    # Decode to somewhat more pixels than the detector needs. Letterboxing shrinks a photo of twice
+    # that size so cheaply that decoding again for the crops would cost more than it saves.
     factor = (finest.side - 1) / finest.long_side
-    sight = Sight(encoded.decode, factor, encoded.finest)
-    photo = sight.coarse
+    source = PhotoSource(encoded.decode, factor, encoded.finest)
+    photo = source.coarse
     if photo.factor > 1:
         height, width = photo.pixels.shape[:2]
         planned = plan((width, height), options.detection_size, options.tiles)
-    looks = Looks(sight, planned, options, settings.nms_iou, models)
+    looks = Looks(source, planned, options, settings.nms_iou, models)
     faces = looks.faces()
     if photo.factor > 1:
         faces.boxes[:] *= photo.factor
         faces.boxes[:, :2] += photo.start
-        faces = faces._replace(landmarks=photo.there(faces.landmarks))
-    return Found(encoded, sight, faces, looks.detector, looks.complete)
+        faces = faces._replace(landmarks=photo.to_full(faces.landmarks))
+    return DetectedFaces(encoded, source, faces, looks.detector, looks.complete)
 
 
 def find_face(
     image: bytes, options: Options, settings: Settings, models: Models, admit: Admit = _always
-) -> Found:
-    """The largest face of a photo; or, with `options.aligned`, the photo as the crop it is.
+) -> DetectedFaces:
+    """Find a photo's largest face, or take the photo as an aligned crop (`options.aligned`).
 
-    Raises InvalidImageError; and RequestError: ``no_face``, or ``not_aligned`` for a photo that is
-    said to be an aligned crop but isn't 112x112.
+    The arguments are those of `find_faces`.
+
+    Raises:
+        InvalidImageError: the photo can't be decoded, or exceeds a limit.
+        RequestError: ``no_face``; or ``not_aligned`` for an aligned crop that isn't 112x112.
     """
     if options.aligned:
         return _aligned(accept(image, _limits(settings)), options, models, admit)
@@ -115,10 +124,13 @@ def find_face(
     return found
 
 
-def _aligned(encoded: Encoded, options: Options, models: Models, admit: Admit) -> Found:
-    """By the sender's word its landmarks lie at the template, and its score is 1.
+def _aligned(
+    encoded: EncodedPhoto, options: Options, models: Models, admit: Admit
+) -> DetectedFaces:
+    """Take the photo as an aligned crop: landmarks at the template, score 1.
 
-    Only the fit is seen, by a second look: where there is no face at all, it is 0.
+    These are the sender's claims. Only the fit is measured, by a second look; it is 0 if there is
+    no face.
     """
     width, height = encoded.size
     if (height, width) != (SIDE, SIDE):
@@ -127,15 +139,15 @@ def _aligned(encoded: Encoded, options: Options, models: Models, admit: Admit) -
             f"the image is {width}x{height}; with aligned=true it must be an aligned crop of "
             f"{SIDE}x{SIDE} pixels",
         )
-    admit(encoded.room)
-    sight = Sight(encoded.decode, 1)
+    admit(encoded.memory_needed)
+    source = PhotoSource(encoded.decode, 1)
     whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
     face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
     if options.refine:
-        matrices = to_crops(face.boxes, face.landmarks)
-        crops, _ = cut_for_second_look(sight.coarse.pixels, matrices)
+        matrices = crop_matrices(face.boxes, face.landmarks)
+        crops, _ = cut_for_second_look(source.coarse.pixels, matrices)
         face = face._replace(fits=models.refine(crops)[1])
-    return Found(encoded, sight, face, b"", True)
+    return DetectedFaces(encoded, source, face, b"", True)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -150,7 +162,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _in_time(encoded: Encoded, models: Models, image: NDArray[np.uint8]) -> Seen:
-    """Look once more, if the photo has time left."""
+def _in_time(encoded: EncodedPhoto, models: Models, image: NDArray[np.uint8]) -> DetectorOutput:
+    """Run the detector once, if the photo has processor time left."""
     encoded.clock.check()
     return models.detect(image)

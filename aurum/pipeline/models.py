@@ -1,4 +1,7 @@
-"""Calls from a step to the models, by Triton's BLS. Only importable inside Triton."""
+"""Calls of the models through Triton's business logic scripting (BLS).
+
+Only importable inside Triton.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +17,42 @@ from numpy.typing import NDArray
 from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
-from aurum.pipeline.embed import Embedded, from_graph
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.embed import Embeddings, from_graph
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.releases.active import FIRST
 from aurum.telemetry.record import Record
 
-# Where a model is to compute what we call it for (backends/onnxruntime): a photo that stays on its
-# cores never waits behind another's while they idle.
+# The parameter that makes the ONNX Runtime backend (backends/onnxruntime) compute a call on this
+# process's cores. A photo that stays on its cores never waits for another one's while they idle.
 CORES = sorted(os.sched_getaffinity(0))
 HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 
 
-class UpstreamError(RuntimeError):
-    """A model that a step called gave an error; it keeps Triton's code."""
+class ModelError(RuntimeError):
+    """A model that a step called returned an error; `error` is Triton's, with its code."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error.message())
         self.error = error
 
 
-def of_release(versions: Mapping[str, int], record: Record) -> Models:
-    """The models in these versions, as functions; `record` gets the detector's input sizes."""
+def models_of_release(versions: Mapping[str, int], record: Record) -> Models:
+    """Return the models in these versions as functions.
 
-    def detect_and_note(image: NDArray[np.uint8]) -> Seen:
+    Args:
+        versions: by model name.
+        record: receives the long side of each of the detector's inputs.
+    """
+
+    def detect_and_note(image: NDArray[np.uint8]) -> DetectorOutput:
         record.sides.append(max(image.shape[:2]))
         return detect(versions, image)
 
     return Models(detect_and_note, partial(refine, versions), partial(embed, versions))
 
 
-def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> Seen:
-    """Call `face_detection` for one letterboxed image [H,W,3]; Triton batches it with others'."""
+def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> DetectorOutput:
+    """Call `face_detection` for one letterboxed image, uint8 RGB [H,W,3]."""
     outputs = _call(
         contract.DETECTION,
         versions,
@@ -52,19 +60,23 @@ def detect(versions: Mapping[str, int], image: NDArray[np.uint8]) -> Seen:
         ["boxes", "landmarks", "scores", "model", "upright"],
     )
     candidates = Candidates(outputs["boxes"][0], outputs["landmarks"][0], outputs["scores"][0])
-    return Seen(candidates, _bytes(outputs["model"]), float(outputs["upright"][0, 0]))
+    return DetectorOutput(candidates, _bytes(outputs["model"]), float(outputs["upright"][0, 0]))
 
 
 def refine(
     versions: Mapping[str, int], crops: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Call `face_landmarks` for at most its max_batch_size crops [n,96,96,3]."""
+    """Call `face_landmarks` for uint8 RGB crops [n,96,96,3], at most its max_batch_size.
+
+    Returns:
+        landmarks float32 [n,5,2] in the crops' pixels, and scores float32 [n].
+    """
     outputs = _call(contract.LANDMARKS, versions, {"crops": crops}, ["landmarks", "scores"])
     return outputs["landmarks"], outputs["scores"][:, 0]
 
 
-def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embedded:
-    """Call `face_embedding` for at most its max_batch_size crops [n,112,112,3]."""
+def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embeddings:
+    """Call `face_embedding` for uint8 RGB crops [n,112,112,3], at most its max_batch_size."""
     outputs = _call(
         contract.EMBEDDING,
         versions,
@@ -92,7 +104,7 @@ def _call(
     )
     response = request.exec()
     if response.has_error():
-        raise UpstreamError(response.error())
+        raise ModelError(response.error())
     tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
     return {name: tensors[name] for name in outputs}
 

@@ -1,4 +1,4 @@
-"""A pipeline request: its photo and its checked parameters."""
+"""Parsing and validation of a request's parameters, and the errors that answer bad requests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from aurum.contract import MAX_TILES, ORIENTATIONS, STRIDE
 from aurum.settings import Settings
 
-MAX_SHOWN = 500  # characters of the sender's in a message
+MAX_SHOWN = 500  # characters of the sender's text that an error message may contain
 
 
 class RequestError(ValueError):
-    """A request that can't be answered, through the fault of whoever sent it.
+    """A request that can't be answered because of what the sender sent.
 
-    ``code`` is stable and machine-readable; clients tell errors apart by it. ``reason`` is a finer
-    one, for metrics and logs.
+    ``code`` is stable and machine-readable, for clients. ``reason`` is more specific, for metrics
+    and logs.
     """
 
     def __init__(self, code: str, message: str, reason: str = "") -> None:
@@ -29,28 +29,36 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of one request, checked, with the service's defaults filled in."""
+    """The validated parameters of one request, with the service's defaults filled in.
 
-    min_confidence: float
-    max_faces: int
-    detection_size: int
-    aligned: bool
+    docs/reference/contract.md describes each.
+    """
+
+    min_confidence: float  # lowest detection score of a face, 0..1
+    max_faces: int  # 0: all
+    detection_size: int  # longest side of the detector's input, pixels; a multiple of 32
+    aligned: bool  # the image is an aligned crop already
     orientation: str  # one of contract.ORIENTATIONS
-    refine: bool
-    tiles: int
-    min_quality: float
+    refine: bool  # whether each face gets a second look
+    tiles: int  # 0: chosen by the photo's shape
+    min_quality: float  # 0..1
 
 
-def parse_options(parameters: str, settings: Settings, *, judged: bool = True) -> Options:
-    """Read Triton's request parameters (a JSON object).
+def parse_options(parameters: str, settings: Settings, *, with_quality: bool = True) -> Options:
+    """Parse and validate Triton's request parameters.
 
-    Numbers may also come as text, because Triton's gRPC parameters have no floats in every client.
-    Names that Triton or a proxy adds (``triton_...``, ``x-...``) are left alone; any other name
-    that we don't know is an error, since a misspelt option must not be ignored in silence. Where no
-    face will be `judged`, none can be chosen by its quality.
+    Numbers may be sent as text, because not every client can send floats as gRPC parameters. Names
+    that Triton or a proxy adds (``triton_...``, ``x-...``) are ignored. Any other unknown name is
+    an error, so that a misspelled option is never ignored silently.
 
-    Raises RequestError (``invalid_parameter``) that names the parameter, its value and what is
-    allowed.
+    Args:
+        parameters: a JSON object, or "".
+        settings: the service's defaults and limits.
+        with_quality: whether the pipeline assesses quality; without it `min_quality` is an error.
+
+    Raises:
+        RequestError: ``invalid_parameter``; the message has the parameter, its value and what is
+            allowed.
     """
     given: Mapping[str, Any] = json.loads(parameters) if parameters else {}
     known: dict[str, Callable[[Any], Any]] = {
@@ -61,7 +69,7 @@ def parse_options(parameters: str, settings: Settings, *, judged: bool = True) -
         "orientation": _orientation,
         "refine": _boolean,
         "tiles": _tiles,
-        "min_quality": _share if judged else _not_judged,
+        "min_quality": _share if with_quality else _no_quality,
     }
     values: dict[str, Any] = {
         "min_confidence": settings.min_confidence,
@@ -90,7 +98,7 @@ def parse_options(parameters: str, settings: Settings, *, judged: bool = True) -
 
 
 def shortened(text: str) -> str:
-    """What a sender wrote, short enough for gRPC, whose errors are headers of 8 KiB at most."""
+    """Truncate a sender's text for an error message; gRPC's messages are headers, at most 8 KiB."""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
@@ -101,8 +109,8 @@ def _share(value: Any) -> float:
     return number
 
 
-def _not_judged(value: Any) -> float:
-    raise ValueError("detect_faces tells no quality; ask analyze_faces or embed_face")
+def _no_quality(value: Any) -> float:
+    raise ValueError("detect_faces returns no quality; use analyze_faces or embed_face")
 
 
 def _max_faces(value: Any) -> int:

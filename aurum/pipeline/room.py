@@ -1,4 +1,4 @@
-"""Room in memory for the photos of one process: who finds none left waits for it."""
+"""A memory budget for decoding photos, shared by the threads of one process."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Admit = Callable[[int], None]
+Admit = Callable[[int], None]  # blocks until so many bytes are available, and reserves them
 
-SMALL = 16  # a photo that needs this share of the room or less never waits for larger ones
+SMALL = 16  # a photo that needs 1 / SMALL of the budget or less never waits for larger ones
 
 
-class Room:
-    """So many bytes, and a sixteenth more in which only small photos find a place.
+class MemoryBudget:
+    """A budget of `size` bytes, plus 1 / SMALL of it that is reserved for small photos.
 
-    Each is given in the order in which it is asked for: no large photo waits for ever. Each photo
-    takes what it needs at once, so that nobody who waits holds what others wait for.
+    Requests are served in order, so no large photo starves. A photo reserves all that it needs at
+    once, so there can be no deadlock.
     """
 
     def __init__(self, size: int) -> None:
         self._large, self._small = _Part(size), _Part(size // SMALL)
 
     @contextmanager
-    def visit(self) -> Iterator[Admit]:
-        """Give a function that takes bytes, at most once; all are given back at the end."""
-        part, taken = self._large, 0
+    def reserve(self) -> Iterator[Admit]:
+        """Yield a function that reserves bytes and may be called once; release them at the end.
+
+        The function blocks until the bytes are available. A photo that needs more than the whole
+        budget waits for all of it.
+        """
+        part, reserved = self._large, 0
 
         def admit(need: int) -> None:
-            nonlocal part, taken
+            nonlocal part, reserved
             part = self._small if need <= self._small.size else self._large
-            taken = min(need, part.size)
-            part.take(taken)
+            reserved = min(need, part.size)
+            part.acquire(reserved)
 
         try:
             yield admit
         finally:
-            part.give(taken)
+            part.release(reserved)
 
 
 class _Part:
@@ -45,7 +49,7 @@ class _Part:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
 
-    def take(self, need: int) -> None:
+    def acquire(self, need: int) -> None:
         turn = object()
         with self._changed:
             self._waiting.append(turn)
@@ -54,7 +58,7 @@ class _Part:
             self._free -= need
             self._changed.notify_all()
 
-    def give(self, taken: int) -> None:
+    def release(self, reserved: int) -> None:
         with self._changed:
-            self._free += taken
+            self._free += reserved
             self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""How fit for recognition a face is: parts, a total, and a gate."""
+"""Face image quality: 16 parts, a total, and a gate that rejects unrecognizable faces."""

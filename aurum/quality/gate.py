@@ -1,8 +1,9 @@
-"""Whether a face can be recognized at all, or would match strangers that are spoilt like it.
+"""The gate: rejects faces so degraded that they would match similarly degraded strangers.
 
-An embedder places faces of which it sees too little near each other: two strangers blurred alike
-are as similar as one person's two photos. So each part of the quality has a range in which false
-matches are as rare as the calibration says; docs/design/quality.md has how the ranges were found.
+An embedder places faces of which it sees too little near each other: two strangers with the same
+blur are as similar as two photos of one person. The gate therefore has a range for each quality
+part, within which false matches are as rare as the calibration says. docs/design/quality.md
+describes how the ranges were found.
 """
 
 from __future__ import annotations
@@ -11,23 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurum.quality.parts import PARTS, Column, features
-from aurum.quality.weights import LEARNT
+from aurum.quality.weights import FITTED
 
 PASSES = -1
 
 
 def gate(parts: NDArray[np.float32], embedder: str) -> NDArray[np.int32]:
-    """What keeps each of F faces from being recognized.
+    """Decide for each of F faces whether it is fit for recognition, and if not, why.
 
     Args:
-        parts: [F,16], columns as in PARTS.
-        embedder: the id of the one that `parts` are of.
+        parts: float32 [F,16], columns as in PARTS.
+        embedder: id of the embedder that the last parts were computed with.
 
     Returns:
-        int32 [F]: the column of the part that is farthest out of its range, in standard deviations
-        of the fitted photos, or PASSES. [0] for an embedder of which no ranges are known.
+        int32 [F]: PASSES, or the column of the part that is farthest outside its range, measured in
+        standard deviations of the photos that the weights were fitted on. int32 [0] for an embedder
+        without known ranges.
     """
-    if embedder != LEARNT.embedder:
+    if embedder != FITTED.embedder:
         return np.zeros(0, np.int32)
     values = features(parts)
     beyond = np.maximum(_LEAST - values, values - _MOST) / _SPREAD
@@ -37,11 +39,11 @@ def gate(parts: NDArray[np.float32], embedder: str) -> NDArray[np.int32]:
 
 
 def _bounds(side: int, free: float) -> Column:
-    """The ranges' least (0) or most (1) of every part, as features [16]; `free` where none is."""
-    given = [LEARNT.gate.get(name, (None, None))[side] for name in PARTS]
+    """Lower (side 0) or upper (1) bounds of all parts as features [16]; `free` where none is."""
+    given = [FITTED.gate.get(name, (None, None))[side] for name in PARTS]
     numbers = features(np.array([[1 if bound is None else bound for bound in given]], np.float32))
     return np.where([bound is None for bound in given], free, numbers[0])
 
 
 _LEAST, _MOST = _bounds(0, -np.inf), _bounds(1, np.inf)
-_SPREAD = np.array(LEARNT.of_embedder.spread)
+_SPREAD = np.array(FITTED.of_embedder.spread)

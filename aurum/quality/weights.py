@@ -1,6 +1,8 @@
-"""What the quality's formulas learnt from photos: a mean face, unrecognizable faces, and weights.
+"""Parameters of the quality measures that were fitted to photos, and the file that holds them.
 
-`benchmarks/quality` writes the file that is read here; docs/design/quality.md says how.
+They are a mean face, the mean embedding of unrecognizable faces, the weights of two models and the
+gate's ranges. `benchmarks/quality` fits them and writes the file; docs/design/quality.md describes
+how.
 """
 
 from __future__ import annotations
@@ -18,37 +20,37 @@ class Model(NamedTuple):
 
     mean: list[float]  # [n]
     spread: list[float]  # [n] standard deviations
-    weights: list[float]  # [2n]: of the features, then of their squares
+    weights: list[float]  # [2n]: for the features, then for their squares
     bias: float
 
 
-class Learnt(NamedTuple):
-    """The file's content."""
+class FittedWeights(NamedTuple):
+    """The content of the weights file."""
 
     mean_face: str  # base64 of uint8 [24,24]: the mean aligned face at a quarter of the crop's size
-    embedder: str  # id of the one that `centre` and `of_embedder` are of
-    centre: str  # base64 of little-endian float16 [512]: the mean of unrecognizable faces
-    of_embedder: Model  # of all parts
-    of_any: Model  # of those that are of any embedder
-    # By part, the least and the most that a face of that embedder may have to be recognized.
+    embedder: str  # id of the embedder that `centre`, `of_embedder` and `gate` are valid for
+    centre: str  # base64 of little-endian float16 [512]: mean embedding of unrecognizable faces
+    of_embedder: Model  # uses all parts, for `embedder` only
+    of_any: Model  # uses the first COMMON_PARTS parts, for any embedder
+    # By part: the lowest and the highest value of a face that is fit for recognition.
     gate: dict[str, tuple[float | None, float | None]]
 
 
-def load(path: Path = FILE) -> Learnt:
-    """Read the file."""
+def load(path: Path = FILE) -> FittedWeights:
+    """Read a weights file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     for name in MODELS:
         content[name] = Model(**content[name])
     content["gate"] = {name: tuple(bounds) for name, bounds in content["gate"].items()}
-    return Learnt(**content)
+    return FittedWeights(**content)
 
 
-def save(learnt: Learnt, path: Path = FILE) -> None:
-    """Write the file, so that the same content makes the same bytes."""
-    content = learnt._asdict()
+def save(weights: FittedWeights, path: Path = FILE) -> None:
+    """Write a weights file; equal content gives equal bytes."""
+    content = weights._asdict()
     for name in MODELS:
         content[name] = content[name]._asdict()
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-LEARNT = load()
+FITTED = load()

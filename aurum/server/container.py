@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from aurum import contract, drain, kernels
-from aurum.drain import Door
+from aurum.drain import Admission
 from aurum.errors import OperatorError
 from aurum.server import preflight, runtime
 from aurum.server.hang import Watchdog
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str]) -> int:
             process_group=0,  # to end its Python processes with it
         )
 
-        def finish(door: Door, seconds: float) -> None:
-            drain.drain(Path(folder), door, seconds, lambda: server.poll() is None)
+        def finish(admission: Admission, seconds: float) -> None:
+            drain.drain(Path(folder), admission, seconds, lambda: server.poll() is None)
 
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
@@ -70,13 +70,13 @@ def main(arguments: Sequence[str]) -> int:
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
-            finish(Door.CLOSED, RESCUE)
+            finish(Admission.CLOSED, RESCUE)
             # A dead process's requests would outlast any patience.
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
         if server.poll() is None:
-            finish(Door.CLOSING, settings.drain_timeout)
+            finish(Admission.CLOSING, settings.drain_timeout)
             server.terminate()
         status = server.wait()
         return 0 if stopping.is_set() else status

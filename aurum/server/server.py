@@ -59,7 +59,7 @@ class Server:
     @property
     def busy(self) -> int:
         """Photos that the pipelines are working on."""
-        return drain.total(Path(self._folder.name)) if self._folder else 0
+        return drain.count_in_flight(Path(self._folder.name)) if self._folder else 0
 
     @property
     def died_by_chance(self) -> bool:
@@ -155,7 +155,7 @@ class Server:
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
         if self._folder is not None:  # else it was not started, or has been stopped already
-            self._drain(drain.Door.CLOSING, self.settings.drain_timeout)
+            self._drain(drain.Admission.CLOSING, self.settings.drain_timeout)
             if self._process is not None and self.running:
                 self._process.terminate()
                 with suppress(subprocess.TimeoutExpired):
@@ -166,12 +166,12 @@ class Server:
     def give_up(self) -> None:
         """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
         if self._folder is not None:
-            self._drain(drain.Door.CLOSED, RESCUE)
+            self._drain(drain.Admission.CLOSED, RESCUE)
             self._clear()
 
-    def _drain(self, door: drain.Door, timeout: float) -> None:
+    def _drain(self, admission: drain.Admission, timeout: float) -> None:
         assert self._folder is not None
-        drain.drain(Path(self._folder.name), door, timeout, lambda: self.running)
+        drain.drain(Path(self._folder.name), admission, timeout, lambda: self.running)
 
     def _clear(self) -> None:
         """End what is left, and remove what it leaves."""

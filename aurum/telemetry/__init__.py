@@ -1,1 +1,1 @@
-"""What is counted, logged and signalled about requests."""
+"""Telemetry of requests: metrics, the request log and heartbeats."""

@@ -1,7 +1,8 @@
-"""Signs of life of a step's process, which the server's supervisor reads from a file.
+"""Heartbeats of the steps' processes, which the server's supervisor reads from files.
 
-A process that is stopped, or whose threads wait for one that keeps Python's lock, no longer counts
-on. A photo that is never finished shows by its CPU time, which no load by others adds to.
+The beat count of a process stands still when the process is stopped, or when its threads wait for
+one that holds the GIL. A photo that never finishes shows in its CPU time, which, unlike wall time,
+doesn't grow because other processes keep the machine busy.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ from pathlib import Path
 
 import numpy as np
 
-from aurum.drain import FOLDER_VARIABLE, lives
+from aurum.drain import FOLDER_VARIABLE, is_alive
 
-BEAT = 0.5  # seconds
-PREFIX = "pulse."
+BEAT = 0.5  # seconds between two beats
+PREFIX = "heartbeat."  # of the files' names; the process id follows
 
 
 @dataclass(frozen=True)
-class Signs:
-    """What a process has said of itself last."""
+class Reading:
+    """The last heartbeat of one process."""
 
-    beats: int
-    longest: float  # CPU seconds that the longest photo in work has taken
+    beats: int  # since the process started
+    longest: float  # CPU seconds spent so far on the slowest photo in progress; 0 without one
 
 
-class Pulse:
-    """Counts beats in a thread of its own; does nothing where no supervisor reads it."""
+class Heartbeat:
+    """Writes this process's heartbeat from a thread of its own.
+
+    Does nothing without FOLDER_VARIABLE, as no supervisor would read it.
+    """
 
     def __init__(self) -> None:
         self._working: dict[int, float] = {}  # by thread: its CPU time when its photo began
@@ -40,11 +44,11 @@ class Pulse:
         self._path = Path(folder) / f"{PREFIX}{os.getpid()}" if folder else None
         if self._path:
             self._numbers = np.memmap(self._path, np.float64, "w+", shape=2)
-            threading.Thread(target=self._run, name="pulse", daemon=True).start()
+            threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """One photo is worked on by this thread."""
+        """Mark the calling thread as working on a photo."""
         thread = threading.get_ident()
         self._working[thread] = time.thread_time()
         try:
@@ -53,7 +57,7 @@ class Pulse:
             del self._working[thread]
 
     def close(self) -> None:
-        """Say no more: the process is asked to end."""
+        """Stop the heartbeat and remove its file, because the process was asked to end."""
         self._closing.set()
         if self._path:
             self._path.unlink(missing_ok=True)
@@ -67,19 +71,19 @@ class Pulse:
         try:
             now = time.clock_gettime(time.pthread_getcpuclockid(thread))
             return now - self._working[thread]
-        except (KeyError, OSError):  # its photo has ended meanwhile
+        except (KeyError, OSError):  # the photo has just been finished
             return 0.0
 
 
-def read(folder: Path) -> dict[int, Signs]:
-    """The signs of all living processes that count in `folder`, by process id."""
-    found = {}
+def read(folder: Path) -> dict[int, Reading]:
+    """Read the last heartbeats of all living processes in `folder`, by process id."""
+    readings = {}
     for path in folder.glob(f"{PREFIX}*"):
         pid = path.suffix[1:]
         try:
             numbers = np.fromfile(path, np.float64, 2)
         except OSError:
-            continue  # removed meanwhile
-        if len(numbers) == 2 and lives(pid):
-            found[int(pid)] = Signs(int(numbers[0]), float(numbers[1]))
-    return found
+            continue  # just removed
+        if len(numbers) == 2 and is_alive(pid):
+            readings[int(pid)] = Reading(int(numbers[0]), float(numbers[1]))
+    return readings

@@ -1,4 +1,4 @@
-"""One JSON line a request, on stderr, which goes where Triton's own log goes."""
+"""The request log: one JSON line per request on stderr, beside Triton's own log."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from aurum.contract import SERVER_FAULTS
 from aurum.telemetry.record import Record
 
-# Names and messages hold words of the sender's.
+# Ids and messages contain text from the sender, so their length (characters) is limited.
 MAX_ID = 128
 MAX_MESSAGE = 500
 STDERR = 2
 
 
 def _to_stderr(text: str) -> None:
-    """In one write, so that lines of several threads and processes stay whole."""
+    """Write `text` in one call, so that lines of several threads and processes don't mix."""
     os.write(STDERR, text.encode())
 
 
 class RequestLog:
-    """Writes of which requests `level` (AURUM_REQUEST_LOG) says: off, failures or all.
+    """Logs the requests that `level` (AURUM_REQUEST_LOG) selects: off, failures or all.
 
-    A bug of ours is written whatever it says.
+    Requests that failed because of a bug in the service are always logged.
     """
 
     def __init__(self, level: str, write: Callable[[str], None] = _to_stderr) -> None:
@@ -33,14 +33,14 @@ class RequestLog:
         self._write = write
 
     def add(self, record: Record) -> None:
-        """Write the line of one request that has ended."""
+        """Log one finished request, if the level selects it."""
         failed = record.code != "ok"
         if self._level == "all" or (failed and self._level == "failures") or record.traceback:
             self._write(line(record) + "\n")
 
 
 def line(record: Record) -> str:
-    """One request as JSON without line breaks; what is not known or empty is left out."""
+    """Format one request as JSON without line breaks; unknown and empty fields are left out."""
     level = "info"
     if record.code != "ok":
         level = "error" if record.code in SERVER_FAULTS else "warning"

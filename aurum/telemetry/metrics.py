@@ -1,12 +1,13 @@
-"""The service's own metrics: counted here in memory, handed to Triton once a second.
+"""The service's own metrics, counted in memory and passed to Triton once a second.
 
-Each change of a metric in Triton is a call to another process, so a photo only adds to numbers of
-this process, and a thread passes on those that have changed. Triton then shows them beside its own,
-on its metrics port. A process that is killed takes the last second's counts with it.
+Each change of a metric in Triton is a call to another process. Requests therefore only change
+numbers in this process, and a thread passes on those that have changed. Triton publishes them
+beside its own metrics, on its metrics port. When a process is killed, up to one second of counts is
+lost.
 
-Histograms are counters named as Prometheus names the parts of one (``_bucket`` with ``le``,
-``_sum``, ``_count``), since Triton's own kind takes each observation by itself. What each metric
-means: docs/guides/monitoring.md.
+Histograms are sets of counters with Prometheus's names (``_bucket`` with ``le``, ``_sum``,
+``_count``), because Triton's own histograms need one call per observation. For the meaning of each
+metric see docs/guides/monitoring.md.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from aurum.contract import ANALYZE_FACES, CLIENT_FAULTS, INVALID_IMAGE_REASONS, SERVER_FAULTS
 from aurum.telemetry.record import Record
 
-INTERVAL = 1.0  # seconds between two hand-overs
+INTERVAL = 1.0  # seconds between two updates of Triton's metrics
 
 COUNTERS = {
     "aurum_requests_total": "Requests by how they ended",
@@ -50,7 +51,7 @@ MakeFamily = Callable[[str, str], Any]
 
 
 class _Histogram:
-    """How many observations fell at or below each bound, and their sum."""
+    """Numbers of observations between the bounds, and the sum of all observations."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -63,10 +64,10 @@ class _Histogram:
 
 
 class Counts:
-    """What was counted so far. Safe for threads.
+    """The current values of all metrics of `pipelines`. Thread-safe.
 
-    Every series of `pipelines` is there from the start, at 0: Prometheus sees no increase in a
-    series that begins at 1.
+    Every series exists from the start, at 0, because Prometheus sees no increase in a series that
+    begins at 1.
     """
 
     def __init__(self, pipelines: Iterable[str]) -> None:
@@ -85,7 +86,7 @@ class Counts:
                     self._histograms[name, pipeline] = _Histogram(bounds)
 
     def add(self, record: Record) -> None:
-        """Count one request that has ended."""
+        """Count one finished request."""
         pipeline = record.pipeline
         with self._lock:
             self._add("aurum_requests_total", pipeline, 1, code=record.code)
@@ -105,7 +106,7 @@ class Counts:
         self._counters[key] = self._counters.get(key, 0) + value
 
     def series(self) -> dict[tuple[str, Labels], float]:
-        """All series as they stand."""
+        """Return the current value of every series, by metric name and labels."""
         with self._lock:
             series = dict(self._counters)
             for (name, pipeline), histogram in self._histograms.items():
@@ -119,7 +120,7 @@ class Counts:
 
 
 class Publisher:
-    """Hands what has changed in `counts` to Triton, in a thread of its own."""
+    """Passes changes in `counts` to Triton, from a thread of its own."""
 
     def __init__(self, counts: Counts, make_family: MakeFamily) -> None:
         self._counts = counts
@@ -127,17 +128,17 @@ class Publisher:
         for name, (text, _) in HISTOGRAMS.items():
             for part in ("_bucket", "_count", "_sum"):
                 families[name + part] = make_family(name + part, text)
-        # Kept, since a family that is freed takes its metrics with it.
+        # Keep a reference: Triton removes the metrics of a family that is freed.
         self._families = families
         self._metrics: dict[tuple[str, Labels], Any] = {}
         self._sent: dict[tuple[str, Labels], float] = {}
-        self._hand_over()
+        self._publish()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Hand over the last counts and end the thread."""
+        """Pass on the last changes and end the thread."""
         self._closing.set()
         self._thread.join()
 
@@ -146,11 +147,11 @@ class Publisher:
         while not closing:
             closing = self._closing.wait(INTERVAL)
             try:
-                self._hand_over()
-            except Exception:  # Triton's: what was not handed over is tried again
+                self._publish()
+            except Exception:  # from Triton; the next round sends what is missing
                 traceback.print_exc()
 
-    def _hand_over(self) -> None:
+    def _publish(self) -> None:
         for key, value in self._counts.series().items():
             if key not in self._metrics:
                 name, labels = key

@@ -55,15 +55,15 @@ def _service() -> local.LocalService | PlainService:
 
 
 def _answer(image: bytes) -> bytes:
-    faces, embeddings, judged = _service().analyze(image)
+    faces, embeddings, assessment = _service().analyze(image)
     return orjson.dumps(
         {
             "boxes": faces.boxes,
             "landmarks": faces.landmarks,
             "scores": faces.scores,
             "embeddings": embeddings,
-            "quality": judged.quality,
-            "quality_parts": judged.parts,
+            "quality": assessment.quality,
+            "quality_parts": assessment.parts,
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )

@@ -13,9 +13,9 @@ from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
 from aurum.models import build
-from aurum.pipeline.embed import Embedded, from_graph
-from aurum.pipeline.find import Found, find_faces
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.embed import Embeddings, from_graph
+from aurum.pipeline.find import DetectedFaces, find_faces
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 from benchmarks.baselines import plain
@@ -47,17 +47,17 @@ class LocalService:
         """The faces of an encoded photo, their embeddings and their quality."""
         return plain.analyze(image, self._options, self._settings, self.models)
 
-    def find(self, image: bytes) -> Found:
+    def find(self, image: bytes) -> DetectedFaces:
         """The faces of an encoded photo, which can cut their crops."""
         return find_faces(image, self._options, self._settings, self.models)
 
-    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+    def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
         names = ["boxes", "landmarks", "scores", "model", "upright"]
         boxes, landmarks, scores, model, upright = self._sessions[contract.DETECTION].run(
             names, {"images": planar(image)[None]}
         )
         candidates = Candidates(boxes[0], landmarks[0], scores[0])
-        return Seen(candidates, str(model[0, 0]).encode(), float(upright[0, 0]))
+        return DetectorOutput(candidates, str(model[0, 0]).encode(), float(upright[0, 0]))
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         landmarks, scores = self._sessions[contract.LANDMARKS].run(
@@ -65,7 +65,7 @@ class LocalService:
         )
         return landmarks, scores[:, 0]
 
-    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+    def _embed(self, crops: NDArray[np.uint8]) -> Embeddings:
         embedding, norm, model, calibration = self._sessions[contract.EMBEDDING].run(
             ["embedding", "norm", "model", "calibration"], {"crops": crops}
         )

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from aurum import contract
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import planar
-from aurum.pipeline.embed import Embedded, from_graph
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.embed import Embeddings, from_graph
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 from benchmarks.baselines import in_process, plain
@@ -40,18 +40,20 @@ class Orchestrator:
         """The faces of an encoded photo, their embeddings and their quality."""
         return plain.analyze(image, self._options, self._settings, self._models)
 
-    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+    def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
         names = ["boxes", "landmarks", "scores", "model", "upright"]
         boxes, landmarks, scores, model, upright = self._call(
             contract.DETECTION, "images", planar(image)[None], names
         )
-        return Seen(Candidates(boxes[0], landmarks[0], scores[0]), model[0, 0], upright[0, 0])
+        return DetectorOutput(
+            Candidates(boxes[0], landmarks[0], scores[0]), model[0, 0], upright[0, 0]
+        )
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         landmarks, scores = self._call(contract.LANDMARKS, "crops", crops, ["landmarks", "scores"])
         return landmarks, scores[:, 0]
 
-    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+    def _embed(self, crops: NDArray[np.uint8]) -> Embeddings:
         names = ["embedding", "norm", "model", "calibration"]
         embedding, norm, model, calibration = self._call(contract.EMBEDDING, "crops", crops, names)
         return from_graph(embedding, norm, model[0, 0], calibration)

@@ -20,10 +20,10 @@ from aurum.imaging.faces import Candidates, Faces
 from aurum.models import manifest, pull
 from aurum.models.families import detector
 from aurum.models.manifest import Profile
-from aurum.pipeline.assessment import Judged, judge
-from aurum.pipeline.embed import Embedded, embed_crops
+from aurum.pipeline.assessment import QualityAssessment, assess_quality
+from aurum.pipeline.embed import Embeddings, embed_crops
 from aurum.pipeline.find import find_faces
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import Options, parse_options
 from aurum.settings import Settings
 
@@ -35,7 +35,7 @@ class Analysis(NamedTuple):
 
     faces: Faces
     embeddings: NDArray[np.float32]  # [F,512]
-    judged: Judged
+    assessment: QualityAssessment
 
 
 class PlainService:
@@ -60,12 +60,12 @@ class PlainService:
         """The faces of an encoded photo, their embeddings and their quality."""
         return analyze(image, self._options, self._settings, self._models)
 
-    def _detect(self, image: NDArray[np.uint8]) -> Seen:
+    def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
         blob = cv2.dnn.blobFromImage(image, swapRB=True)
         least = self._options.min_confidence
         candidates = self._candidates(blob, image.shape[1], least)[0]
         best = np.argsort(-candidates.scores, kind="stable")
-        return Seen(candidates.take(best), self._detector_id, self._upright)
+        return DetectorOutput(candidates.take(best), self._detector_id, self._upright)
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As the graph face_landmarks: crop and mirror image, the mean of the sure candidates."""
@@ -103,14 +103,14 @@ class PlainService:
             found.append(Candidates(*(np.concatenate(part) for part in zip(*levels, strict=True))))
         return found
 
-    def _embed(self, crops: NDArray[np.uint8]) -> Embedded:
+    def _embed(self, crops: NDArray[np.uint8]) -> Embeddings:
         facts = self._input
         blob = cv2.dnn.blobFromImages(
             list(crops), 1 / facts.std, (112, 112), (facts.mean,) * 3, swapRB=facts.color == "BGR"
         )
         (raw,) = self._embedder.run(None, {self._embedder.get_inputs()[0].name: blob})
         norms = np.linalg.norm(raw, axis=1)
-        return Embedded(raw / norms[:, None], norms, self._embedder_id, np.zeros(0, np.float32))
+        return Embeddings(raw / norms[:, None], norms, self._embedder_id, np.zeros(0, np.float32))
 
 
 def analyze(image: bytes, options: Options, settings: Settings, models: Models) -> Analysis:
@@ -118,7 +118,7 @@ def analyze(image: bytes, options: Options, settings: Settings, models: Models) 
     found = find_faces(image, options, settings, models)
     crops = found.crops()
     embedded = embed_crops(crops, models.embed)
-    return Analysis(found.faces, embedded.embeddings, judge(found, crops, embedded))
+    return Analysis(found.faces, embedded.embeddings, assess_quality(found, crops, embedded))
 
 
 def decode_yunet(

@@ -31,7 +31,7 @@ from aurum.imaging.decoding.decode import FACTORS
 from aurum.models import build
 from aurum.paths import PHOTO
 from aurum.pipeline import find, look
-from aurum.pipeline.assessment import judge
+from aurum.pipeline.assessment import assess_quality
 from aurum.pipeline.embed import embed_crops
 from aurum.quality.parts import PARTS
 from aurum.settings import Settings
@@ -69,7 +69,9 @@ def _noise(shape: tuple[int, ...], seed: int, spread: int) -> NDArray[np.int16]:
     return noise
 
 
-def find_and_cut(service: LocalService, data: bytes, limit: int) -> tuple[find.Found, Pixels]:
+def find_and_cut(
+    service: LocalService, data: bytes, limit: int
+) -> tuple[find.DetectedFaces, Pixels]:
     """The faces and their crops, with no larger a factor than `limit`."""
     with mock.patch.object(look, "FACTORS", [f for f in (*LIMITS[::-1], FULL) if f <= limit]):
         found = service.find(data)
@@ -80,7 +82,7 @@ def analyze(service: LocalService, data: bytes, limit: int) -> tuple[Analysis, i
     """The answer, and the factor that the detector's photo had."""
     found, crops = find_and_cut(service, data, limit)
     embedded = embed_crops(crops, service.models.embed)
-    answer = Analysis(found.faces, embedded.embeddings, judge(found, crops, embedded))
+    answer = Analysis(found.faces, embedded.embeddings, assess_quality(found, crops, embedded))
     return answer, found.photo.factor
 
 
@@ -90,7 +92,7 @@ def compare(one: Analysis, other: Analysis, scale: float = 1) -> Iterator[Row]:
     yield from ({"face": "missed"} for _ in pairs.missed)
     yield from ({"face": "extra"} for _ in pairs.extra)
     for (a, b), overlap in zip(pairs.pairs, pairs.overlaps, strict=True):
-        here, there = one.judged, other.judged
+        here, there = one.assessment, other.assessment
         parts = dict(zip(PARTS, there.parts[b] - here.parts[a], strict=True))
         cosine = one.embeddings[a] @ other.embeddings[b]
         row = {"face": "same", "iou": overlap, "cosine": cosine}

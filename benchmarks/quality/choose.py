@@ -11,7 +11,7 @@ import cv2
 
 from aurum.evaluation import lfw
 from aurum.evaluation.lfw import halves
-from aurum.quality.parts import OF_ANY, PARTS
+from aurum.quality.parts import COMMON_PARTS, PARTS
 from aurum.settings import Settings
 from benchmarks.quality.evaluate import ratio
 from benchmarks.quality.measure import Table, measure, options
@@ -24,7 +24,7 @@ VARIANTS = {
     "all parts": (),
     "without `recognizability`": ("recognizability",),
     "without `norm`": ("norm",),
-    "without both": PARTS[OF_ANY:],
+    "without both": PARTS[COMMON_PARTS:],
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from aurum.imaging.align import SIDE, TEMPLATE
 from aurum.quality.parts import quality, quality_parts
-from aurum.quality.weights import LEARNT
+from aurum.quality.weights import FITTED
 
 FACES = (1, 8, 32)
 TURNS = 500
@@ -32,9 +32,9 @@ def cost(faces: int) -> float:
     for _ in range(TURNS):
         start = time.thread_time()
         parts = quality_parts(
-            (SIDE, SIDE), crops, boxes, landmarks, ones, ones, embeddings, LEARNT.embedder
+            (SIDE, SIDE), crops, boxes, landmarks, ones, ones, embeddings, FITTED.embedder
         )
-        quality(parts, LEARNT.embedder)
+        quality(parts, FITTED.embedder)
         taken.append(time.thread_time() - start)
     return float(np.median(taken)) * 1e3 / faces
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from aurum.evaluation import lfw, plots
 from aurum.evaluation.lfw import halves
 from aurum.quality.parts import CENTRE, PARTS, quality, total
-from aurum.quality.weights import LEARNT
+from aurum.quality.weights import FITTED
 from aurum.settings import Settings
 from benchmarks.quality.measure import Table, measure, options
 from benchmarks.quality.model import recognized
@@ -43,7 +43,7 @@ def measures(table: Table, embedder: str) -> dict[str, NDArray[np.float32]]:
     column = {name: table.parts[:, index] for index, name in enumerate(PARTS)}
     return {
         "total": quality(table.parts, embedder),
-        "total of any embedder": total(table.parts, LEARNT.of_any),
+        "total of any embedder": total(table.parts, FITTED.of_any),
         "recognizability": column["recognizability"],
         "detection score": column["confidence"],
         "sharpness": column["sharpness"],

@@ -14,8 +14,8 @@ import cv2
 
 from aurum.evaluation import lfw
 from aurum.evaluation.lfw import halves
-from aurum.quality.parts import OF_ANY, PARTS
-from aurum.quality.weights import LEARNT, save
+from aurum.quality.parts import COMMON_PARTS, PARTS
+from aurum.quality.weights import FITTED, save
 from aurum.settings import Settings
 from benchmarks.quality.measure import measure, options
 from benchmarks.quality.model import calibrated, centre, fit, recognized
@@ -31,10 +31,10 @@ def main() -> None:
     table = measure(arguments.images, names, source, arguments.cache)
     middle = centre(table)
     save(
-        LEARNT._replace(
+        FITTED._replace(
             embedder=source.embedder,
             centre=base64.b64encode(middle.astype("<f2").tobytes()).decode(),
             of_embedder=calibrated(fit(recognized(table, middle), len(PARTS)), table),
-            of_any=fit(table, OF_ANY),
+            of_any=fit(table, COMMON_PARTS),
         )
     )

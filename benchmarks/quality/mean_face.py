@@ -20,7 +20,7 @@ from aurum.evaluation import lfw
 from aurum.evaluation.lfw import halves
 from aurum.models import build
 from aurum.quality.parts import MEAN_FACE, small_faces
-from aurum.quality.weights import LEARNT, save
+from aurum.quality.weights import FITTED, save
 from aurum.settings import Settings
 from benchmarks.baselines.local import LocalService
 from benchmarks.quality.samples import sample
@@ -57,4 +57,4 @@ def main() -> None:
                 yield found.crops()[np.linalg.norm(centres - item.centre, axis=1).argmin()]
 
     face = base64.b64encode(mean_face(crops()).tobytes()).decode()
-    save(LEARNT._replace(mean_face=face))
+    save(FITTED._replace(mean_face=face))

@@ -30,7 +30,7 @@ from aurum.evaluation.roc import wilson
 from aurum.evaluation.strangers import rates
 from aurum.models import manifest
 from aurum.quality.parts import PARTS
-from aurum.quality.weights import LEARNT, save
+from aurum.quality.weights import FITTED, save
 from aurum.settings import Settings
 from benchmarks.quality.source import Local, Source
 
@@ -133,11 +133,11 @@ def main() -> None:
     settings = Settings.from_env()
     usual = Local(settings)
     unsure = Local(settings, f'{{"min_confidence": {kinds.UNSURE}}}')
-    if usual.embedder != LEARNT.embedder or not usual.calibration:
+    if usual.embedder != FITTED.embedder or not usual.calibration:
         raise SystemExit(f"fit the weights of {usual.embedder} first, and calibrate it")
     by_far = dict(zip(map(float, manifest.FARS), usual.calibration.thresholds, strict=True))
     thresholds = [by_far[far] for far in FARS]
     ranges = choose(measure(folder, lfw.firsts(names), usual, unsure), thresholds)
     for name, (least, most) in ranges.items():
         print(f"{name}: {'' if least is None else least} .. {'' if most is None else most}")
-    save(LEARNT._replace(gate=ranges))
+    save(FITTED._replace(gate=ranges))

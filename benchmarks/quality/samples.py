@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aurum.evaluation import degrade
 from aurum.evaluation.lfw import SEED
 from aurum.quality import parts, pose
-from aurum.quality.weights import LEARNT
+from aurum.quality.weights import FITTED
 
 VERSIONS = 4  # of each photo: untouched, and three times spoilt
 TWO_KINDS = 0.25  # the share of spoilt photos with two kinds of degradation instead of one
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 def digest(jobs: Sequence[tuple[str, int]]) -> str:
     """Names photos and versions as this very code spoils and measures them."""
-    text = repr((SEED, list(jobs), LEARNT.mean_face)).encode()
+    text = repr((SEED, list(jobs), FITTED.mean_face)).encode()
     for source in (__file__, degrade.__file__, parts.__file__, pose.__file__):
         text += Path(source).read_bytes()
     return hashlib.sha256(text).hexdigest()[:16]

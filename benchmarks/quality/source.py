@@ -43,9 +43,9 @@ class Local(LocalService):
 
     def __call__(self, image: bytes) -> Measured:
         """Measure one photo."""
-        faces, embeddings, judged = self.analyze(image)
-        parts = as_upright(judged.parts, faces.rotations)
-        return Measured(faces.boxes, parts, embeddings, judged.quality)
+        faces, embeddings, assessment = self.analyze(image)
+        parts = as_upright(assessment.parts, faces.rotations)
+        return Measured(faces.boxes, parts, embeddings, assessment.quality)
 
 
 def service(url: str) -> tuple[Source, str]:

@@ -14,7 +14,7 @@ from aurum_client import Comparison, FaceClient, ModelMismatchError, NoFaceError
 from aurum.models import build
 from aurum.models.pull import PullError
 from aurum.quality.parts import PARTS
-from aurum.quality.weights import LEARNT
+from aurum.quality.weights import FITTED
 from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
@@ -83,7 +83,7 @@ def test_outputs_have_their_names_types_and_shapes(service, transport, pipeline,
     if "gate" in got:
         # The simulated embedder and the smaller EdgeFace have none.
         assert got["gate"]["datatype"] == "INT32"
-        gated = service.prepared.ids["face_embedding"] == LEARNT.embedder
+        gated = service.prepared.ids["face_embedding"] == FITTED.embedder
         assert result.as_numpy("gate").tolist() == ([-1] if gated else [])
     assert got["image_size"]["datatype"] == "INT32"
     assert result.as_numpy("image_size").tolist() == [512, 512]
@@ -322,6 +322,6 @@ def test_a_least_quality_leaves_out_or_refuses(real, astronaut):
     assert caught.value.status() == "400"
     told = f"[low_quality] the face's quality is {sharp:.2f}, below min_quality=0.9999; it is worst"
     assert told in str(caught.value)
-    with pytest.raises(triton_grpc.InferenceServerException, match="tells no quality") as refused:
+    with pytest.raises(triton_grpc.InferenceServerException, match="returns no quality") as refused:
         infer(real, "grpc", "detect_faces", astronaut, min_quality="0")
     assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"

@@ -6,7 +6,7 @@ import pytest
 from aurum_client import FaceClient
 
 from aurum.evaluation.boxes import match
-from aurum.imaging.align import pixels_per_crop_pixel, to_crops
+from aurum.imaging.align import crop_matrices, pixels_per_crop_pixel
 from aurum.quality.parts import PARTS
 from benchmarks.baselines.local import LocalService
 from benchmarks.gallery import scenes
@@ -72,7 +72,9 @@ def test_a_group(client, real, portraits, columns, enough):
 
     assert len(answer) == columns * (columns * 3 // 4)
     assert (
-        enough <= pixels_per_crop_pixel(to_crops(answer.boxes, answer.landmarks)).min() < 2 * enough
+        enough
+        <= pixels_per_crop_pixel(crop_matrices(answer.boxes, answer.landmarks)).min()
+        < 2 * enough
     )
     assert len(client.detect(data)) == len(answer)
     check(answer, full)
@@ -104,14 +106,14 @@ def check(answer, full):
     theirs, ours = pairs.pairs.T
     moved = np.abs(answer.landmarks[ours] - full.faces.landmarks[theirs]).max(axis=(1, 2))
     likeness = (answer.embeddings[ours] * full.embeddings[theirs]).sum(axis=1)
-    worse = np.abs(answer.quality[ours] - full.judged.quality[theirs])
+    worse = np.abs(answer.quality[ours] - full.assessment.quality[theirs])
     assert np.abs(answer.boxes[ours] - full.faces.boxes[theirs]).max() < 2 * SHRUNK
     # A pixel or two of the detector's input, or of the crop of the second look.
-    distance = full.judged.parts[theirs, PARTS.index("resolution")]
+    distance = full.assessment.parts[theirs, PARTS.index("resolution")]
     assert np.quantile(moved / np.maximum(2 * SHRUNK, 0.04 * distance), 0.95) < 1
     assert np.quantile(likeness, 0.05) > 0.95
     assert np.median(likeness) > 0.98
     assert np.quantile(worse, 0.95) < 0.1
     eyes = PARTS.index("resolution")  # in pixels of the full photo
-    ratio = answer.quality_parts[ours, eyes] / full.judged.parts[theirs, eyes]
+    ratio = answer.quality_parts[ours, eyes] / full.assessment.parts[theirs, eyes]
     assert np.abs(ratio - 1).max() < 0.25

@@ -6,7 +6,7 @@ import numpy as np
 from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.imaging.faces import Candidates
 from aurum.pipeline.find import find_faces
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import Options
 from aurum.settings import Settings
 
@@ -56,7 +56,7 @@ class Detector:
 
     def __call__(self, image):
         self.seen.append(image.copy())
-        return Seen(self.looks.pop(0), f"detector{len(self.seen)}".encode(), self.upright)
+        return DetectorOutput(self.looks.pop(0), f"detector{len(self.seen)}".encode(), self.upright)
 
     def refine(self, crops):
         self.crops += len(crops)

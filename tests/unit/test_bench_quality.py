@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime
 
 from aurum.evaluation import degrade, lfw
 from aurum.quality.parts import PARTS
-from aurum.quality.weights import LEARNT, load, save
+from aurum.quality.weights import FITTED, load, save
 from benchmarks.quality import cross, evaluate, mean_face, model, samples
 from benchmarks.quality.measure import Table, measure
 from benchmarks.quality.pairs import error_versus_reject, failures, pairs
@@ -328,9 +328,9 @@ def test_the_mean_face_is_symmetrical_and_of_any_light():
 
 
 def test_what_was_learnt_is_kept_as_it_is(tmp_path):
-    save(LEARNT, tmp_path / "kept.json")
+    save(FITTED, tmp_path / "kept.json")
 
-    assert load(tmp_path / "kept.json") == LEARNT
+    assert load(tmp_path / "kept.json") == FITTED
 
 
 def test_the_report_has_what_was_counted(tmp_path):

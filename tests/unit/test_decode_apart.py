@@ -170,7 +170,7 @@ def test_one_that_dies_at_work_costs_no_photo(fake, tmp_path):
 def test_one_that_dies_again_and_again_is_no_fault_of_the_photo(fake):
     fake("os.kill(os.getppid(), signal.SIGKILL)\n    os._exit(0)")
 
-    with pytest.raises(RuntimeError, match="ended again and again"):
+    with pytest.raises(RuntimeError, match="ended repeatedly"):
         accept(HEIC, LIMITS).decode()
 
 
@@ -221,7 +221,7 @@ def test_what_people_send_starts_no_process(decoders):
 def test_apart_and_here_are_the_same(name):
     encoded = accept(GOOD[name][0], LIMITS)
     for factor in FACTORS if encoded.kind == "JPEG" else (1,):
-        here, there = encoded._here(factor), encoded._apart(factor)
+        here, there = encoded._in_process(factor), encoded._in_child(factor)
         assert there[1] == here[1]
         assert np.array_equal(here[0], there[0])
 
@@ -229,7 +229,7 @@ def test_apart_and_here_are_the_same(name):
 def test_what_only_pillow_reads_comes_smaller_there_too():
     odd = blank_jpeg(1600, 1200, (0x31, 0x11, 0x11))
 
-    pixels, factor = accept(odd, LIMITS._replace(memory=1600 * 1200 * 3))._apart(1)
+    pixels, factor = accept(odd, LIMITS._replace(memory=1600 * 1200 * 3))._in_child(1)
 
     assert (pixels.shape, factor) == ((600, 800, 3), 2)
 
@@ -251,7 +251,7 @@ def test_where_our_figures_are_wrong_the_kernel_ends_it(decoders, monkeypatch):
 
     assert error.reason == "too_much_time"
     assert str(error) == (
-        "the image takes more than 1 s of processor time, which is all that one photo may take "
+        "the image takes more than 1 s of processor time, the limit for one photo "
         "(AURUM_MAX_PHOTO_SECONDS)"
     )
     spent = psutil.Process(decoders._process.pid).cpu_times()
@@ -265,7 +265,7 @@ def test_one_gets_no_more_time_than_the_photo_has_left(name, decoders, monkeypat
     real = decoders.ask
 
     def ask(order, *files):
-        asked.append(Order.read(order).seconds)
+        asked.append(Order.from_bytes(order).seconds)
         return real(order, *files)
 
     monkeypatch.setattr(decoders, "ask", ask)

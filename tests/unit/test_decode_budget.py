@@ -16,15 +16,15 @@ from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates
 from aurum.pipeline.find import find_face, find_faces
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import parse_options
-from aurum.pipeline.room import Room
+from aurum.pipeline.room import MemoryBudget
 from aurum.settings import SettingError, Settings
 from benchmarks.robustness.hostile.image_bytes import many_scans, with_size
 
 LIMITS = Limits(10**7, 10**7, 10**8, 10**8, memory=500_000_000, seconds=5, heic=True)
 MESSAGE = (
-    "the image takes more than {} s of processor time, which is all that one photo may take "
+    "the image takes more than {} s of processor time, the limit for one photo "
     "(AURUM_MAX_PHOTO_SECONDS)"
 )
 GOOD = images.good()
@@ -38,7 +38,7 @@ def burn(seconds):
 
 def nothing(_):
     empty = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
-    return Seen(Candidates(*empty), b"", 0.9)
+    return DetectorOutput(Candidates(*empty), b"", 0.9)
 
 
 # --- time ---
@@ -101,51 +101,51 @@ def test_a_photo_that_has_no_time_left_is_not_looked_at_again():
 
 def test_room_is_told_all_that_a_photo_may_take():
     data, (width, height) = GOOD["png"]
-    assert accept(data, LIMITS).room == len(data) + int(width * height * 6.25)
+    assert accept(data, LIMITS).memory_needed == len(data) + int(width * height * 6.25)
     jpeg = images.jpeg(4000, 3000)
-    assert accept(jpeg, LIMITS).room == len(jpeg) + 12_000_000 * 3 + 3_000_000 * 3
+    assert accept(jpeg, LIMITS).memory_needed == len(jpeg) + 12_000_000 * 3 + 3_000_000 * 3
 
 
 def test_a_photo_waits_until_there_is_room_for_it_and_in_turn():
-    room = Room(100)
+    budget = MemoryBudget(100)
     order, inside = [], threading.Event()
     leave = threading.Event()
 
-    def visit(name, need):
-        with room.visit() as admit:
+    def reserve(name, need):
+        with budget.reserve() as admit:
             admit(need)
             order.append(name)
             inside.set()
             leave.wait(30)
 
     with ThreadPoolExecutor(4) as pool:
-        done = [pool.submit(visit, "first", 60)]
+        done = [pool.submit(reserve, "first", 60)]
         inside.wait(30)
-        done.append(pool.submit(visit, "large", 90))
-        eventually(lambda: len(room._large._waiting) == 1)
-        done.append(pool.submit(visit, "next", 10))  # would fit, but has to wait for its turn
-        eventually(lambda: len(room._large._waiting) == 2)
+        done.append(pool.submit(reserve, "large", 90))
+        eventually(lambda: len(budget._large._waiting) == 1)
+        done.append(pool.submit(reserve, "next", 10))  # would fit, but has to wait for its turn
+        eventually(lambda: len(budget._large._waiting) == 2)
         assert order == ["first"]
         leave.set()
         for one in done:
             one.result()
     assert order == ["first", "large", "next"]
-    with room.visit() as admit:
+    with budget.reserve() as admit:
         admit(1000)  # all there is
 
 
 def test_a_small_photo_waits_for_no_large_one():
-    room = Room(160)
-    with room.visit() as large, room.visit() as small:
+    budget = MemoryBudget(160)
+    with budget.reserve() as large, budget.reserve() as small:
         large(160)
         small(10)
 
 
 def test_room_is_given_back_after_an_error():
-    room = Room(100)
+    budget = MemoryBudget(100)
 
     def fail(*need):
-        with room.visit() as admit:
+        with budget.reserve() as admit:
             for some in need:
                 admit(some)
             raise KeyError
@@ -153,7 +153,7 @@ def test_room_is_given_back_after_an_error():
     for need in ((100,), (100,), ()):
         with pytest.raises(KeyError):
             fail(*need)
-    with room.visit() as admit:
+    with budget.reserve() as admit:
         admit(100)
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_decoded_before_it_is_admitted(name):
     for find, parameters in ((find_faces, ""), (find_face, "")):
         with pytest.raises(ClosedError):
             find(GOOD[name][0], parse_options(parameters, settings), settings, models, admit)
-    assert needs == [accept(GOOD[name][0], LIMITS).room] * 2
+    assert needs == [accept(GOOD[name][0], LIMITS).memory_needed] * 2
 
 
 def test_one_photo_may_not_have_more_memory_than_all():

@@ -77,7 +77,7 @@ def test_heic_can_be_left_out():
 
 
 def test_without_its_decoder_heic_is_another_format(monkeypatch):
-    monkeypatch.setattr(apart, "decodes_heic", lambda: False)
+    monkeypatch.setattr(apart, "heic_available", lambda: False)
 
     assert "pi-heif is not installed" in str(refusal(GOOD["heic"][0]))
 

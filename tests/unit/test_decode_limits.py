@@ -94,8 +94,8 @@ def test_more_than_the_end_is_missing_if_nothing_is_there():
     data = GOOD["jpeg"][0]
 
     assert refusal(data[: images.entropy(data)]).reason == "damaged"
-    assert not jpeg.may_lack_its_end_alone(data)
-    assert not jpeg.may_lack_its_end_alone(b"\xff\xd8\xff")
+    assert not jpeg.lacks_only_end_marker(data)
+    assert not jpeg.lacks_only_end_marker(b"\xff\xd8\xff")
 
 
 # --- PNG ---

@@ -3,7 +3,7 @@ import pytest
 
 from aurum.contract import EMBEDDING_SIZE
 from aurum.paths import CHECKOUT
-from aurum.pipeline.embed import CHUNK, Embedded, embed_crops, from_graph
+from aurum.pipeline.embed import CHUNK, Embeddings, embed_crops, from_graph
 
 
 def crops(count):
@@ -25,7 +25,7 @@ class Embedder:
         embeddings[:, 0] = some[:, 0, 0, 0]
         embeddings[:, 1] = call
         calibration = np.full(6, call, np.float32)
-        return Embedded(
+        return Embeddings(
             embeddings, embeddings[:, 0], self.ids[min(call, len(self.ids) - 1)], calibration
         )
 

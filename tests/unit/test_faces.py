@@ -7,7 +7,7 @@ from aurum.imaging.faces import (
     LISTED,
     Candidates,
     as_faces,
-    best_apart,
+    non_max_suppression,
     select_faces,
     without_fragments,
 )
@@ -178,8 +178,8 @@ def test_what_only_another_image_of_the_batch_has_listed_is_dropped():
     scores = np.concatenate([np.linspace(0.9, 0.2, 300), np.linspace(0.09, 0.01, 300)])
     listed = faces([[x, 0, 9, 9] for x in range(600)], scores)
 
-    assert len(listed.promised().scores) == 301
-    assert listed.promised().scores[-1] == pytest.approx(0.09)
+    assert len(listed.without_batch_padding().scores) == 301
+    assert listed.without_batch_padding().scores[-1] == pytest.approx(0.09)
 
 
 # --- several looks ---
@@ -217,5 +217,5 @@ def test_what_may_be_a_face_of_its_own_stays(piece, score, limit, why):
 def test_best_apart_goes_by_the_keys():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [50, 0, 10, 10]], np.float32)
 
-    assert best_apart(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.3).tolist() == [1, 2]
-    assert best_apart(boxes[:0], np.zeros(0, np.float32), 0.3).tolist() == []
+    assert non_max_suppression(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.3).tolist() == [1, 2]
+    assert non_max_suppression(boxes[:0], np.zeros(0, np.float32), 0.3).tolist() == []

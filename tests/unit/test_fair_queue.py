@@ -28,8 +28,8 @@ class Jobs:
 
 
 @contextmanager
-def queue(jobs, *, threads=1, most_waiting=100, most_bytes=1000) -> Iterator[FairQueue[str]]:
-    made = FairQueue(jobs, threads=threads, most_waiting=most_waiting, most_bytes=most_bytes)
+def queue(jobs, *, threads=1, max_waiting=100, max_bytes=1000) -> Iterator[FairQueue[str]]:
+    made = FairQueue(jobs, threads=threads, max_waiting=max_waiting, max_bytes=max_bytes)
     given: list[str] = []
     put = made.put
 
@@ -105,7 +105,7 @@ def test_time_without_photos_is_no_credit(jobs, monkeypatch):
 
 
 def test_of_too_many_photos_of_a_key_the_oldest_is_given_up(jobs):
-    with queue(jobs, most_waiting=2) as fair:
+    with queue(jobs, max_waiting=2) as fair:
         assert [fair.put("a", f"a{number}") for number in range(3)] == [None] * 3
         assert fair.put("a", "a3") == "a1"
         assert fair.put("b", "b0") is None
@@ -137,7 +137,7 @@ def test_more_is_taken_while_those_in_work_take_long(jobs, monkeypatch):
 
 def test_but_not_beyond_the_bytes_that_may_wait(jobs, monkeypatch):
     monkeypatch.setattr(fair_queue, "PATIENCE", 0.01)
-    with queue(jobs, most_bytes=100) as fair:
+    with queue(jobs, max_bytes=100) as fair:
         for number in range(4):
             fair.put("a", f"a{number}", 50)
         taking = threading.Thread(target=fair.wait)

@@ -9,9 +9,9 @@ from graphs import FLOAT, STRING, UINT8, answer, built, session, textured, weigh
 from aurum.imaging.align import (
     SECOND_SIDE,
     SECOND_TEMPLATE,
+    crop_matrices,
     cut_for_second_look,
     map_back,
-    to_crops,
 )
 from aurum.imaging.faces import LISTED, LISTED_SCORE, Candidates, select_faces
 from aurum.imaging.letterbox import letterbox
@@ -114,7 +114,9 @@ def test_a_list_is_the_same_whatever_is_in_the_batch(yunet):
     beside = answer(yunet[0], images=planes(np.stack([lone, crowd(400, 1280)])))
 
     lists = [
-        Candidates(*(found[key][0] for key in ("boxes", "landmarks", "scores"))).promised()
+        Candidates(
+            *(found[key][0] for key in ("boxes", "landmarks", "scores"))
+        ).without_batch_padding()
         for found in (alone, beside)
     ]
 
@@ -158,7 +160,7 @@ def test_a_second_look_brings_moved_landmarks_back(astronaut):
     seen = []
     for move in ((0, 0), (0.1, -0.1), (-0.15, 0.05)):
         moved = face.landmarks + np.array(move, np.float32) * eyes
-        crops, matrices = cut_for_second_look(photo, to_crops(face.boxes, moved))
+        crops, matrices = cut_for_second_look(photo, crop_matrices(face.boxes, moved))
         found = answer(served, crops=crops)
         assert found["scores"].min() > 0.85
         seen.append(map_back(found["landmarks"], matrices)[0])
@@ -169,7 +171,7 @@ def test_a_second_look_brings_moved_landmarks_back(astronaut):
 def test_a_second_look_at_a_mirror_image_is_the_mirror_image(astronaut):
     photo, face = astronaut
     served, _, _ = built("yunet_s_dynamic", "face_landmarks")
-    crop = cut_for_second_look(photo, to_crops(face.boxes, face.landmarks))[0][0]
+    crop = cut_for_second_look(photo, crop_matrices(face.boxes, face.landmarks))[0][0]
 
     found = answer(served, crops=np.stack([crop, crop[:, ::-1]]))
 

@@ -6,7 +6,7 @@ import pytest
 from seen import SETTINGS, Detector, faces, file, find, options
 
 from aurum.imaging.align import TEMPLATE, align
-from aurum.imaging.decoding.decode import Encoded, decode
+from aurum.imaging.decoding.decode import EncodedPhoto, decode
 from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import LISTED
 from aurum.pipeline.find import find_face, find_faces
@@ -164,7 +164,7 @@ def test_the_limits_of_the_settings_apply():
 
 def test_crops_of_a_photo_that_is_large_for_its_memory_come_as_fine_as_fits(monkeypatch):
     decoded = []
-    monkeypatch.setattr(Encoded, "decode", recorded(decoded, Encoded.decode))
+    monkeypatch.setattr(EncodedPhoto, "decode", recorded(decoded, EncodedPhoto.decode))
     small = faces([100, 100, 12, 12])
     settings = Settings(max_photo_memory=1600 * 1200 * 3)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aurum.quality.gate import PASSES, gate
-from aurum.quality.parts import OF_ANY, PARTS, weakest
-from aurum.quality.weights import LEARNT
+from aurum.quality.parts import COMMON_PARTS, PARTS, weakest
+from aurum.quality.weights import FITTED
 
 # Whatever the ranges are fitted to be, such a face is one to recognize.
 GOOD = {
@@ -21,7 +21,7 @@ def rows(*changes):
 
 
 def told(*changes):
-    columns = gate(rows(*changes), LEARNT.embedder)
+    columns = gate(rows(*changes), FITTED.embedder)
     assert columns.dtype == np.int32
     return [None if column == PASSES else PARTS[column] for column in columns]
 
@@ -30,10 +30,10 @@ def test_a_good_face_passes():
     assert told({}) == [None]
 
 
-@pytest.mark.parametrize("name", LEARNT.gate)
+@pytest.mark.parametrize("name", FITTED.gate)
 def test_each_range_has_ends(name):
     """At the bound a face passes, a little beyond it does not."""
-    least, most = LEARNT.gate[name]
+    least, most = FITTED.gate[name]
     bound = np.float32(least if most is None else most)
     beyond = np.nextafter(bound, np.float32(-np.inf if most is None else np.inf)) - (
         0.001 * abs(bound) * (1 if most is None else -1)
@@ -51,14 +51,14 @@ def test_of_other_embedders_no_ranges_are_known():
 
 
 def test_no_faces_make_an_empty_answer():
-    assert gate(np.zeros((0, len(PARTS)), np.float32), LEARNT.embedder).shape == (0,)
+    assert gate(np.zeros((0, len(PARTS)), np.float32), FITTED.embedder).shape == (0,)
 
 
 def test_what_a_face_is_worst_in():
     changes = {"confidence": 0.6}, {"exposure": 0.1}, {"yaw": -70}, {"noise": 20}, {"misfit": 3}
-    for embedder in (LEARNT.embedder, ""):
+    for embedder in (FITTED.embedder, ""):
         found = [PARTS[column] for column in weakest(rows(*changes), embedder)]
         assert found == ["confidence", "exposure", "yaw", "noise", "misfit"]
     lost = rows({"recognizability": 0.4, "norm": 0.1})
-    assert PARTS[weakest(lost, LEARNT.embedder)[0]] == "recognizability"
-    assert PARTS[weakest(lost)[0]] not in PARTS[OF_ANY:]
+    assert PARTS[weakest(lost, FITTED.embedder)[0]] == "recognizability"
+    assert PARTS[weakest(lost)[0]] not in PARTS[COMMON_PARTS:]

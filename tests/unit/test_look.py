@@ -7,7 +7,7 @@ from seen import ONE, SETTINGS, Detector, faces, file, find, options
 from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.imaging.faces import Candidates
 from aurum.pipeline.find import find_faces
-from aurum.pipeline.look import MAX_SECOND_LOOKS, Models, Seen
+from aurum.pipeline.look import MAX_SECOND_LOOKS, DetectorOutput, Models
 
 # --- several scales ---
 
@@ -186,7 +186,7 @@ def test_no_photo_costs_more_than_four_looks(size, score):
         pixels.append(image.shape[0] * image.shape[1])
         # Each turned look sees something better than those before it.
         best = min(score + 0.02 * len(pixels), 1)
-        return Seen(faces([10, 10, 30, 30], scores=[best]), b"detector", 1.0)
+        return DetectorOutput(faces([10, 10, 30, 30], scores=[best]), b"detector", 1.0)
 
     def second(crops):
         return np.stack([SECOND_TEMPLATE] * len(crops)), np.full(len(crops), 0.99, np.float32)

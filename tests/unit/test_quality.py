@@ -12,7 +12,7 @@ from skimage.measure import blur_effect
 from aurum.imaging.align import SIDE, TEMPLATE, align
 from aurum.quality import parts
 from aurum.quality.parts import PARTS, quality_parts
-from aurum.quality.weights import LEARNT, Model
+from aurum.quality.weights import FITTED, Model
 
 # --- against values worked out by hand ---
 
@@ -90,12 +90,12 @@ def test_the_mean_face_is_wholly_visible():
 
 def test_misfit_is_in_pixels_of_the_crop():
     moved = TEMPLATE.astype(float)[None].copy()
-    exact = parts.misfit(moved)[0]
+    exact = parts.landmark_residual(moved)[0]
     assert exact < 0.3
     moved[0, 4, 1] += 12
-    bent = parts.misfit(moved)[0]
+    bent = parts.landmark_residual(moved)[0]
     assert bent > 2
-    assert parts.misfit(7 * moved + 300)[0] == pytest.approx(bent)
+    assert parts.landmark_residual(7 * moved + 300)[0] == pytest.approx(bent)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_recognizability_is_the_distance_from_unrecognizable_faces():
 def test_recognizability_is_known_of_one_embedder():
     own = parts.CENTRE[None]
     for sign, value in ((1, 0), (-1, 2)):
-        found = measured(embeddings=sign * own, embedder=LEARNT.embedder)
+        found = measured(embeddings=sign * own, embedder=FITTED.embedder)
         assert found["recognizability"] == pytest.approx(value, abs=1e-6)
     assert measured(embeddings=-own, embedder="another@0")["recognizability"] == 0
     assert measured(embeddings=-own)["recognizability"] == 0
-    assert measured(embedder=LEARNT.embedder)["recognizability"] == 0
+    assert measured(embedder=FITTED.embedder)["recognizability"] == 0
 
 
 # --- all of it ---
@@ -177,7 +177,7 @@ def test_many_faces_are_measured_as_each_alone():
     boxes = random.uniform(-50, 200, (7, 4)).astype(np.float32)
     scores, norms = random.random((2, 7)).astype(np.float32)
     embeddings = random.normal(size=(7, 512)).astype(np.float32)
-    embedder = LEARNT.embedder
+    embedder = FITTED.embedder
     given = (crops, boxes, landmarks, scores, norms, embeddings)
     together = quality_parts(SIZE, *given, embedder)
     for index in range(7):
@@ -211,10 +211,10 @@ def test_whatever_comes_the_answer_is_finite(crop, points, box, norm, embedding)
         np.array([0.5], np.float32),
         np.array([norm], np.float32),
         np.full((1, 512), embedding, np.float32),
-        LEARNT.embedder,
+        FITTED.embedder,
     )
     assert np.isfinite(found).all()
-    for embedder in ("", LEARNT.embedder):
+    for embedder in ("", FITTED.embedder):
         value = parts.quality(found, embedder)
         assert (value >= 0).all()
         assert (value <= 1).all()
@@ -239,14 +239,14 @@ def test_the_total_is_the_logistic_function_of_what_it_is_given():
     assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
 
-@pytest.mark.parametrize("part", PARTS[parts.OF_ANY :])
+@pytest.mark.parametrize("part", PARTS[parts.COMMON_PARTS :])
 def test_what_is_of_an_embedder_counts_only_for_it(part):
     row = np.array(list(measured(norms=np.array([2.0], np.float32)).values()), np.float32)
     rows = np.array([row, row])
-    rows[:, PARTS.index(part)] = LEARNT.of_embedder.mean[PARTS.index(part)] * np.array([0.9, 1.1])
+    rows[:, PARTS.index(part)] = FITTED.of_embedder.mean[PARTS.index(part)] * np.array([0.9, 1.1])
     low, high = parts.quality(rows, "another@0")
     assert low == high
-    low, high = parts.quality(rows, LEARNT.embedder)
+    low, high = parts.quality(rows, FITTED.embedder)
     assert low != high
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aurum.imaging.align import TEMPLATE, align, pixels_per_crop_pixel, to_crops
-from aurum.imaging.decoding.decode import FACTORS, Encoded, accept
+from aurum.imaging.align import TEMPLATE, align, crop_matrices, pixels_per_crop_pixel
+from aurum.imaging.decoding.decode import FACTORS, EncodedPhoto, accept
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates
 from aurum.pipeline import find
-from aurum.pipeline.look import Models, Seen
+from aurum.pipeline.look import DetectorOutput, Models
 from aurum.pipeline.request import parse_options
 from aurum.settings import Settings
 
@@ -111,7 +111,7 @@ def test_points_of_the_full_photo_are_found_in_the_reduced_one(orientation, size
         weight = np.maximum(photo.pixels[..., 0].astype(float) - 20, 0)
         down, right = np.indices(weight.shape)
         seen = np.array([(right * weight).sum(), (down * weight).sum()]) / weight.sum()
-        told = photo.here(np.array([x, y], np.float32))
+        told = photo.from_full(np.array([x, y], np.float32))
         assert np.abs(seen - told).max() < 0.1
 
 
@@ -120,10 +120,10 @@ def test_how_many_pixels_a_crops_pixel_spans():
     landmarks = np.stack([TEMPLATE, 2.5 * TEMPLATE + 30, 7 * TEMPLATE @ turn, 0 * TEMPLATE + 50])
     boxes = np.array([[0, 0, 112, 112]] * 3 + [[20, 30, 336, 224]], np.float32)
 
-    spans = pixels_per_crop_pixel(to_crops(boxes, landmarks.astype(np.float32)))
+    spans = pixels_per_crop_pixel(crop_matrices(boxes, landmarks.astype(np.float32)))
 
     assert spans == pytest.approx([1, 2.5, 7, 3], rel=1e-5)
-    assert pixels_per_crop_pixel(to_crops(boxes[:0], TEMPLATE[None][:0])).shape == (0,)
+    assert pixels_per_crop_pixel(crop_matrices(boxes[:0], TEMPLATE[None][:0])).shape == (0,)
 
 
 class Detector:
@@ -136,12 +136,12 @@ class Detector:
         self.seen.append(image.copy())
         if len(self.seen) <= self.blind:
             none = Candidates(np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0))
-            return Seen(none, b"detector", 0.0)
+            return DetectorOutput(none, b"detector", 0.0)
         points = np.stack(self.landmarks).astype(np.float32) * min(1, LOOK / max(self.size))
         low, high = points.min(axis=1), points.max(axis=1)
         boxes = np.concatenate([low, high - low], axis=1).astype(np.float32)
         scores = np.full(len(points), 0.9, np.float32)
-        return Seen(Candidates(boxes, points, scores), b"detector", 0.0)
+        return DetectorOutput(Candidates(boxes, points, scores), b"detector", 0.0)
 
 
 LOOK = 320
@@ -155,8 +155,8 @@ def look(data, detect, monkeypatch, *, detection_size=LOOK):
         factors.append(factor)
         return real(encoded, factor)
 
-    real = Encoded.decode
-    monkeypatch.setattr(Encoded, "decode", decode)
+    real = EncodedPhoto.decode
+    monkeypatch.setattr(EncodedPhoto, "decode", decode)
     parameters = {"detection_size": detection_size, "orientation": "exif", "refine": False}
     options = parse_options(json.dumps(parameters), Settings())
     return find.find_faces(data, options, Settings(), Models(detect, None, None)), factors

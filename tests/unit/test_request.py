@@ -168,8 +168,8 @@ def test_the_error_carries_its_code():
 
 
 def test_where_nothing_is_judged_no_quality_can_be_asked_for():
-    with pytest.raises(RequestError, match="detect_faces tells no quality") as caught:
-        parse_options('{"min_quality": 0}', SETTINGS, judged=False)
+    with pytest.raises(RequestError, match="detect_faces returns no quality") as caught:
+        parse_options('{"min_quality": 0}', SETTINGS, with_quality=False)
 
     assert caught.value.code == "invalid_parameter"
 

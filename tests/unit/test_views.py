@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aurum.contract import MAX_TILES
 from aurum.imaging.faces import Candidates
 from aurum.imaging.letterbox import SMALLEST
-from aurum.imaging.views import LARGEST, Picture, View, look, plan
+from aurum.imaging.views import LARGEST, ImagePyramid, View, look, plan
 
 sides = st.integers(1, 20_000)
 
@@ -36,7 +36,7 @@ def marked(width, height, *squares):
 def test_what_a_turned_look_sees_lies_where_it_is_in_the_photo(turn, long_side):
     photo = marked(400, 340, (40, 100, 60), (300, 20, 40))
 
-    faces = look(Picture(photo), View(0, 0, 400, 340, long_side, turn), marks, 0.5, 0.3)
+    faces = look(ImagePyramid(photo), View(0, 0, 400, 340, long_side, turn), marks, 0.5, 0.3)
 
     near = 1 if long_side == 400 else 3
     assert np.abs(faces.boxes - [[40, 100, 60, 60], [300, 20, 40, 40]]).max() <= near
@@ -49,7 +49,7 @@ def test_what_a_turned_look_sees_lies_where_it_is_in_the_photo(turn, long_side):
 def test_a_part_sees_its_own_faces_and_none_that_its_border_cuts():
     photo = marked(1000, 400, (480, 100, 60), (700, 50, 30), (970, 200, 30))
 
-    faces = look(Picture(photo), View(500, 0, 1000, 400, 512), marks, 0.5, 0.3)
+    faces = look(ImagePyramid(photo), View(500, 0, 1000, 400, 512), marks, 0.5, 0.3)
 
     # The first is cut by the part's border, the last by the photo's own.
     assert faces.boxes[:, :2].tolist() == [[700, 50], [970, 200]]
@@ -94,10 +94,10 @@ def test_tiles_are_as_square_as_their_number_allows(size, tiles, grid):
 
 
 def test_a_smaller_look_starts_from_the_one_before():
-    picture = Picture(marked(1300, 900, (400, 300, 200)))
+    pyramid = ImagePyramid(marked(1300, 900, (400, 300, 200)))
 
-    large, small = (picture.shrunk(View(0, 0, 1300, 900, side)) for side in (640, 320))
+    large, small = (pyramid.resized(View(0, 0, 1300, 900, side)) for side in (640, 320))
 
     assert large.shape == (443, 640, 3)
     assert np.array_equal(small, cv2.resize(large, (320, 222), interpolation=cv2.INTER_LINEAR))
-    assert picture.shrunk(View(0, 0, 1300, 900, 640)).shape == large.shape
+    assert pyramid.resized(View(0, 0, 1300, 900, 640)).shape == large.shape

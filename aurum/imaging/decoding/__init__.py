@@ -1,1 +1,1 @@
-"""From a sent file to pixels: what it is, whether it is allowed, and then its decoder."""
+"""Decoding of untrusted image files: format detection, limits, then the decoder."""

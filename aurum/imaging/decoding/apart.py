@@ -1,11 +1,11 @@
-"""Photos that are decoded in processes of their own, which the kernel ends at their limits.
+"""Decoding in child processes with limits on memory and processor time that the kernel enforces.
 
-HEIC and AVIF always: what their headers promise does not bind their coded pictures, and a few
-hundred bytes can ask for gigabytes, or for minutes. Others where decoding may take long, as no
-library's call can be ended. Where a decoder crashes that is an answer about one photo. The first
-such photo starts a process (decoder_process.py), which forks one for each. (The standard library's
-forkserver tells no processor time, and starts a second process.) What it costs:
-docs/design/untrusted-input.md.
+HEIC and AVIF are always decoded in a child: their coded pictures need not match their headers, and
+a few hundred bytes can require gigabytes or minutes. Other formats are if decoding may take long,
+because a call of a decoder library can't be interrupted. A crash of a decoder then affects only one
+photo. The first such photo starts a process (decoder_process.py), which forks a child for each
+photo. (The standard library's forkserver doesn't report processor time, and starts a second
+process.) The costs are in docs/design/untrusted-input.md.
 """
 
 from __future__ import annotations
@@ -35,36 +35,41 @@ from aurum.imaging.decoding.decoder_process import HEAD, Order
 from aurum.imaging.decoding.memory import RGB
 from aurum.imaging.decoding.refusal import InvalidImageError, damaged
 
-# Processor time that a HEIC or AVIF may take: 0.05 s a megapixel were measured, of noise.
+# Processor time allowed for a HEIC or AVIF: a fixed part, and a part by its size. Noise, the worst
+# case, took 0.05 s per megapixel.
 _SECONDS = 2
 _PIXELS_A_SECOND = 4_000_000
-_FIXED = 32 << 20  # bytes of memory that a decoder takes for the smallest photo
-_TRIES = 3  # processes that may end before they have said what became of a photo
-_ANSWER = 64  # bytes
+_FIXED = 32 << 20  # bytes of memory that a decoder needs for the smallest photo
+_TRIES = 3  # how often a photo is tried if the decoder process ends without an answer
+_ANSWER = 64  # bytes: the maximum size of an answer
 
 
 @cache
-def decodes_heic() -> bool:
-    """Whether the decoder of HEIC is installed; who can't have its licence may leave it out."""
+def heic_available() -> bool:
+    """Whether the HEIC decoder is installed; it is optional because of its licence."""
     return find_spec("pi_heif") is not None
 
 
 def decode(
     kind: str, data: bytes, size: tuple[int, int], factor: int, memory: int, clock: Clock
 ) -> tuple[NDArray[np.uint8], int]:
-    """The pixels, RGB [height, width, 3], and 1 / n of the photo's size that they have.
-
-    As stored, but a HEIC turned as it says; of a JPEG no larger than asked for.
+    """Decode a photo in a child process.
 
     Args:
         kind: JPEG, PNG, WEBP, HEIC or AVIF.
         data: the file.
-        size: width and height that its header promises.
-        factor: 1 / n of the size is wanted; of anything but a JPEG: 1.
-        memory: bytes that decoding may take, without the pixels that come of it.
-        clock: of the photo, which is told the processor time that this takes.
+        size: width and height as its header states them, pixels.
+        factor: n of the wanted size, which is 1 / n of the photo's; 1 for anything but a JPEG.
+        memory: bytes that decoding may take, apart from the resulting pixels.
+        clock: the photo's; the child's processor time is added to it.
 
-    Raises InvalidImageError: damaged, of another size than its header says, or beyond the limits.
+    Returns:
+        The pixels, uint8 RGB [height, width, 3], and n of their size. Only a HEIC is rotated as
+        its file says. A JPEG may be smaller than requested.
+
+    Raises:
+        InvalidImageError: the file is damaged, has another size than its header states, or exceeds
+            the limits.
     """
     seconds = ceil(clock.left)
     if kind in ("HEIC", "AVIF"):
@@ -77,10 +82,10 @@ def decode(
     ):
         photo.write(data)
         pixels.truncate(most)
-        # Whatever becomes of a decoder, what we map stays there.
+        # Sealed, so that a faulty decoder can't shrink the file while it is mapped here.
         fcntl.fcntl(pixels, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
-        done = _decoders.ask(order.written(), photo.fileno(), pixels.fileno())
-        # What the kernel counts until it ends a process differs from what it tells by some ms.
+        done = _decoders.ask(order.to_bytes(), photo.fileno(), pixels.fileno())
+        # At SIGXCPU the kernel's count differs from the time that it reports by some milliseconds.
         clock.add(seconds if done.status == -signal.SIGXCPU else done.seconds)
         if done.status:
             raise _refusal(order, done.status, clock)
@@ -98,40 +103,46 @@ def _pixels(file: mmap.mmap, order: Order, size: tuple[int, int]) -> tuple[NDArr
 
 def _refusal(order: Order, status: int, clock: Clock) -> InvalidImageError:
     kind = order.kind
-    if status in (decoder_process.NO_MEMORY, -signal.SIGKILL):  # the kernel's own way, that is
+    if status in (decoder_process.NO_MEMORY, -signal.SIGKILL):  # SIGKILL: by the kernel
         return InvalidImageError(
             "too_much_memory",
-            f"the {kind} image takes more memory to be decoded than its header lets expect; for "
-            f"{kind} of its size and depth at most {order.memory} bytes are allowed",
+            f"the {kind} image takes more memory to be decoded than its header suggests; for "
+            f"{kind} images of its size and depth at most {order.memory} bytes are allowed",
         )
     if status == -signal.SIGXCPU:
         clock.check()
         return InvalidImageError(
             "too_much_time",
-            f"the {kind} image takes longer to be decoded than its header lets expect; for its "
+            f"the {kind} image takes longer to be decoded than its header suggests; for its "
             f"size at most {order.seconds} s of processor time are allowed "
             "(AURUM_MAX_PHOTO_SECONDS)",
         )
     return damaged(kind)
 
 
-class _Done(NamedTuple):
-    """What became of a photo."""
+class _Result(NamedTuple):
+    """The outcome of decoding one photo in a child process."""
 
-    status: int  # of the process that decoded it: its exit's, or a signal below 0
-    seconds: float  # of processor time
+    status: int  # the child's exit status, or the negative number of the signal that ended it
+    seconds: float  # processor time
 
 
 class _Decoders:
-    """The process that has photos decoded: started when it is first needed, or has ended."""
+    """The decoder process: started on first use, and again if it has ended. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
 
-    def ask(self, order: bytes, photo: int, pixels: int) -> _Done:
-        """Have a photo decoded; any number of threads may ask at a time."""
+    def ask(self, order: bytes, photo: int, pixels: int) -> _Result:
+        """Let a child process decode a photo.
+
+        Args:
+            order: what to decode, from `Order.to_bytes`.
+            photo: file descriptor of the encoded file.
+            pixels: file descriptor for the result.
+        """
         for _ in range(_TRIES):
             orders = self._running()
             answer, theirs = os.pipe()
@@ -141,9 +152,9 @@ class _Decoders:
                 said = answers.read(_ANSWER)
             if said:
                 status, seconds = said.split()
-                return _Done(int(status), float(seconds))
+                return _Result(int(status), float(seconds))
             self._end(orders)
-        raise RuntimeError("the process that decodes photos ended again and again")
+        raise RuntimeError("the process that decodes photos ended repeatedly")
 
     def _running(self) -> socket.socket:
         with self._lock:
@@ -161,9 +172,9 @@ class _Decoders:
             return self._orders
 
     def _end(self, orders: socket.socket) -> None:
-        """Bury the process, unless another thread has done so and there is a new one."""
+        """Kill and reap the process, unless another thread has already replaced it."""
         with self._lock:
-            # Not closed: others may be about to send.
+            # The socket stays open, because other threads may be about to send.
             if orders is self._orders and self._process is not None:
                 self._process.kill()
                 self._process.wait()
@@ -175,21 +186,21 @@ _decoders = _Decoders()
 
 @cache
 def _python() -> str:
-    """The interpreter. Inside Triton's stub, which is none, it is the PATH's (runtime.py)."""
+    """The Python interpreter. Triton's stub isn't one; there it is the one on PATH (runtime.py)."""
     if Path(sys.executable or "").name.startswith("python"):
         return sys.executable
     found = shutil.which("python3")
     if found is None:
-        raise RuntimeError("no python3 on the PATH to decode HEIC and AVIF with")
+        raise RuntimeError("no python3 on PATH, which is needed to decode photos")
     return found
 
 
 @cache
 def _environment() -> dict[str, str]:
-    """What finds Python's libraries.
+    """The decoder process's environment: library paths, one heap arena and one thread.
 
-    One heap, and one thread: more would count as memory that is not used, and a process with
-    threads can't be forked.
+    More arenas and threads would count as memory without being used, and a process with threads
+    can't be forked safely.
     """
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     one = ("OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "MALLOC_ARENA_MAX")

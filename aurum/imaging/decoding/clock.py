@@ -1,4 +1,4 @@
-"""The processor time that one photo may take."""
+"""The budget of processor time for one photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from aurum.imaging.decoding.refusal import InvalidImageError
 
 
 class Clock:
-    """Counts one photo's processor time: that of the thread that made it, and what it is told."""
+    """Counts one photo's processor time against its budget.
+
+    It counts the time of the thread that created it, plus what `add` reports.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._allowed = seconds
@@ -17,18 +20,18 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds; none left: 0."""
+        """Remaining seconds, at least 0."""
         return max(self._allowed - self._elsewhere - (time.thread_time() - self._start), 0)
 
     def add(self, seconds: float) -> None:
-        """Count what another process took for the photo."""
+        """Add the processor time that another process spent on the photo."""
         self._elsewhere += seconds
 
     def check(self, ahead: float = 0) -> None:
-        """Refuse the photo if it has no time left for what will take `ahead` seconds."""
+        """Raise InvalidImageError unless more than `ahead` seconds are left."""
         if self.left <= ahead:
             raise InvalidImageError(
                 "too_much_time",
-                f"the image takes more than {self._allowed:g} s of processor time, which is all "
-                "that one photo may take (AURUM_MAX_PHOTO_SECONDS)",
+                f"the image takes more than {self._allowed:g} s of processor time, the limit for "
+                "one photo (AURUM_MAX_PHOTO_SECONDS)",
             )

@@ -1,4 +1,4 @@
-"""An encoded photo to upright RGB pixels, refusing what can't be trusted before decoding it."""
+"""Decoding of photos to upright RGB pixels, with decompression-bomb guards before decoding."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.memory import RGB
 from aurum.imaging.decoding.pictures import Pixels
 from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
-from aurum.imaging.decoding.text import unwrapped
+from aurum.imaging.decoding.text import unwrap
 
-# EXIF orientation -> what makes the photo upright (EXIF 2.32, tag 0x0112).
+# EXIF orientation -> the operation that makes the photo upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda photo: cv2.flip(photo, 1),
     3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
@@ -28,54 +28,55 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
     8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-# The orientations whose upright left side, and upright top, is stored right or below.
-_STORED_LAST = ((2, 3, 6, 7), (3, 4, 7, 8))
+# The orientations that flip x, and those that flip y.
+_FLIPPED = ((2, 3, 6, 7), (3, 4, 7, 8))
 FACTORS = pictures.FACTORS
-# What may take this part of the time that its photo has left is decoded apart, where it can be
-# ended: so much slower than the one on which header.py's figures were measured may a machine be.
+# A photo whose expected time exceeds 1 / _MARGIN of the time left is decoded in a child process,
+# which can be ended. This machine may be so many times slower than the one that header.py's figures
+# were measured on.
 _MARGIN = 5
 
 
 class Photo(NamedTuple):
-    """A decoded photo, upright; a pixel stands for `factor` x `factor` of the full photo's."""
+    """A decoded, upright photo; each pixel covers `factor` x `factor` pixels of the full photo."""
 
     pixels: NDArray[np.uint8]  # RGB [height, width, 3]
     factor: int
-    # Where the first pixel begins in the full photo, x and y. Below 0 where a last block, which
-    # covers more than was left of the stored photo, is first in the upright one.
+    # Where the first pixel begins in the full photo, x and y. Negative if the orientation moves the
+    # stored photo's last block, which may extend beyond its border, to the front.
     start: tuple[int, int]
 
-    def here(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points [..., 2] of the full photo, in these pixels."""
+    def from_full(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert points [..., 2] from the full photo's pixels to this one's."""
         moved = points - np.array(self.start, np.float32)
         return np.asarray((moved + 0.5) / self.factor - 0.5, np.float32)
 
-    def there(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points [..., 2] of these pixels, in the full photo."""
+    def to_full(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert points [..., 2] from this photo's pixels to the full one's."""
         moved = (points + 0.5) * self.factor - 0.5
         return np.asarray(moved + np.array(self.start, np.float32), np.float32)
 
-    def matrices_here(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Matrices [F,2,3] that map the full photo, for these pixels."""
+    def matrices_from_full(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert matrices [F,2,3] that map the full photo to ones that map this photo."""
         linear = matrices[:, :, :2]
         origin = (self.factor - 1) / 2 + np.array(self.start)
         return np.dstack([linear * self.factor, matrices[:, :, 2] + linear @ origin])
 
-    def matrices_there(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Matrices [F,2,3] that map these pixels, for the full photo."""
+    def matrices_to_full(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert matrices [F,2,3] that map this photo to ones that map the full photo."""
         linear = matrices[:, :, :2] / self.factor
         origin = (1 - self.factor) / 2 - np.array(self.start)
         return np.dstack([linear, matrices[:, :, 2] + linear @ origin])
 
 
-class Encoded(NamedTuple):
-    """A photo that was accepted by its header, to be decoded as often as needed."""
+class EncodedPhoto(NamedTuple):
+    """A photo whose header was accepted; it can be decoded several times, at different sizes."""
 
-    data: bytes  # the file, without what a decoder should not read
+    data: bytes  # the file, without the parts that a decoder should not read
     header: Header
-    clock: Clock  # of the thread that accepted it, which has to decode it, too
+    clock: Clock  # counts the thread that accepted the photo, which must also decode it
     memory: int  # bytes that decoding may take at a time
-    finest: int  # the least of FACTORS whose pixels fit into them
+    finest: int  # the smallest of FACTORS at which decoding stays within `memory`
 
     @property
     def kind(self) -> str:
@@ -84,28 +85,29 @@ class Encoded(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the full photo, upright."""
+        """Width and height of the full upright photo, pixels."""
         width, height = self.header.stored
         return (height, width) if self.header.orientation > 4 else (width, height)
 
     @property
-    def room(self) -> int:
-        """Bytes that this photo may take at a time, with its file and pixels of two sizes."""
+    def memory_needed(self) -> int:
+        """Peak memory in bytes: the file, decoding, and the pixels at a second, coarser size."""
         coarse = RGB * self.header.pixels // (2 * self.finest) ** 2 if self.header.frame else 0
         return len(self.data) + self.header.memory(self.finest) + coarse
 
     def decode(self, factor: int = 1) -> Photo:
-        """The pixels; of a JPEG at 1 / `factor` of its size, one of FACTORS, rounded up.
+        """Decode the photo; a JPEG at 1 / `factor` of its size (one of FACTORS), rounded up.
 
-        A JPEG whose pixels would take more than `memory` comes smaller, at 1 / `finest`. What can't
-        be decoded so (all but JPEG) comes in full, with a factor of 1. The whole file is read and
-        checked at any factor.
+        A JPEG that would exceed `memory` is decoded smaller, at 1 / `finest`. Other formats are
+        always decoded in full, with a factor of 1. At any factor the whole file is read and
+        checked.
 
-        Raises InvalidImageError: corrupt or truncated; no processor time left for it.
+        Raises:
+            InvalidImageError: the file is corrupt or truncated, or exceeds a limit.
         """
         header = self.header
         self.clock.check()
-        decode = self._here if header.seconds * _MARGIN < self.clock.left else self._apart
+        decode = self._in_process if header.seconds * _MARGIN < self.clock.left else self._in_child
         pixels, factor = decode(max(factor, self.finest) if header.frame else 1)
         if not factor:
             raise _too_much_memory(header, self.memory)
@@ -117,64 +119,73 @@ class Encoded(NamedTuple):
         if turn is not None:
             pixels = turn(pixels)
         x, y = (
-            (full - side * factor) * (header.orientation in last)
-            for full, side, last in zip(self.size, pixels.shape[1::-1], _STORED_LAST, strict=True)
+            (full - side * factor) * (header.orientation in flipped)
+            for full, side, flipped in zip(self.size, pixels.shape[1::-1], _FLIPPED, strict=True)
         )
         return Photo(pixels, factor, (x, y))
 
-    def _apart(self, factor: int) -> tuple[Pixels, int]:
-        """The pixels and their factor, by a process that the kernel ends when its limits are."""
+    def _in_child(self, factor: int) -> tuple[Pixels, int]:
+        """Decode in a child process with limits; return the pixels and their factor."""
         header = self.header
-        most = self.memory  # of a JPEG: what is not TurboJPEG's can't be told before
+        most = self.memory  # for a JPEG, because Pillow's need isn't known in advance
         if header.kind in ("HEIC", "AVIF"):
             expected = memory.of_heif_process(header.kind, header.samples, header.pixels)
-            # Half as much again for alpha, and no more: a header that promises little gets little.
+            # Half as much again for alpha, but no more: a header that states little gets little.
             most = min(expected * 3 // 2, most - RGB * header.pixels)
         elif header.frame is None:
             most = header.memory(factor)
         return apart.decode(header.kind, self.data, header.stored, factor, most, self.clock)
 
-    def _here(self, factor: int) -> tuple[Pixels | None, int]:
-        """The pixels, None of a damaged photo, and their factor."""
+    def _in_process(self, factor: int) -> tuple[Pixels | None, int]:
+        """Decode in this process; return the pixels (None if damaged) and their factor."""
         header = self.header
         if header.frame is None:
             return pictures.png_or_webp(self.data), 1
 
-        def again() -> None:
+        def check_time() -> None:
             self.clock.check(header.seconds)
 
-        return pictures.of_jpeg(self.data, header.frame, factor, self.memory, again)
+        return pictures.of_jpeg(self.data, header.frame, factor, self.memory, check_time)
 
 
 def decode(data: bytes, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode a photo in full, whatever memory that takes: uint8 RGB [height, width, 3], upright.
+    """Decode a photo in full, without limits on memory and time.
 
-    Other arguments and errors are those of `accept` and `Encoded.decode`.
+    Args:
+        data: the encoded file, in binary or base64, as for `accept`.
+        max_bytes: the largest accepted file.
+        max_pixels: the largest accepted width x height.
+
+    Returns:
+        uint8 RGB [height, width, 3], upright.
+
+    Raises:
+        InvalidImageError: as `accept` and `EncodedPhoto.decode` do.
     """
     endless = 1 << 62
     limits = Limits(max_bytes, max_bytes, max_pixels, max_pixels, endless, endless, heic=True)
     return accept(data, limits).decode().pixels
 
 
-def accept(data: bytes, limits: Limits) -> Encoded:
-    """Read a photo's header, and refuse what must not be decoded.
+def accept(data: bytes, limits: Limits) -> EncodedPhoto:
+    """Read a photo's header, and refuse the photo if it must not be decoded.
 
-    Gray, palette, CMYK, alpha (dropped, not blended) and 10- to 16-bit photos (to 8) will become
-    RGB, and upright.
+    Gray, palette and CMYK photos will be converted to RGB, alpha will be dropped (not blended), 10-
+    to 16-bit samples will be reduced to 8 bits, and the photo will be made upright.
 
     Args:
-        data: the encoded file (JPEG, PNG, WebP, HEIC or AVIF), as it is, as base64 or as a base64
+        data: the encoded file (JPEG, PNG, WebP, HEIC or AVIF), in binary, as base64 or as a base64
             data URL.
-        limits: what it may have and take.
+        limits: the limits on its size, memory and time.
 
     Raises:
-        InvalidImageError: empty, too large, not an image, another format, animated, or corrupt or
-            truncated in a way that shows before decoding.
+        InvalidImageError: the file is empty, too large, not an image, of another format, animated,
+            or visibly corrupt or truncated before decoding.
     """
     if not data:
         raise InvalidImageError("empty", f"the image is empty (0 bytes); {ACCEPTED}")
     clock = Clock(limits.seconds)
-    data = unwrapped(data, limits)
+    data = unwrap(data, limits)
     if len(data) > limits.bytes:
         raise InvalidImageError(
             "too_many_bytes",
@@ -182,11 +193,11 @@ def accept(data: bytes, limits: Limits) -> Encoded:
             "(AURUM_MAX_IMAGE_BYTES)",
         )
     header, data = read(data, limits)
-    # The passes over a JPEG's blocks are made whatever they hold; what else is told is the worst.
+    # A JPEG's passes over its blocks always take this time; other formats' time is a worst case.
     clock.check(header.seconds if header.frame else 0)
     for finest in reversed(FACTORS if header.frame else (1,)):
         if header.memory(finest) <= limits.memory:
-            return Encoded(data, header, clock, limits.memory, finest)
+            return EncodedPhoto(data, header, clock, limits.memory, finest)
     raise _too_much_memory(header, limits.memory)
 
 

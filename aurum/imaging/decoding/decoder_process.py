@@ -1,8 +1,9 @@
-"""A process that decodes photos for a step: started by apart.py, as a script.
+"""The process that decodes photos for a step; apart.py starts it as a script.
 
-Standard input is a socket of orders, each with three files: the photo, where its pixels go, and
-where to say what became of it. For each a child is forked, which has the libraries from the start,
-and limits that the kernel holds before it reads the first byte. When the step ends, so do all.
+Standard input is a socket that receives orders. Each comes with three file descriptors: the encoded
+photo, the file for its pixels, and a pipe for the outcome. For each order the process forks a child
+that already has the libraries, and sets its limits before it reads the first byte. All of them end
+when the step ends.
 """
 
 from __future__ import annotations
@@ -22,36 +23,36 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-DAMAGED, NO_MEMORY = 3, 4
-NICE = 5  # who sends what takes a process of its own waits, rather than others
-# What the file of pixels begins with: width, height, and 1 / n of the photo's size.
+DAMAGED, NO_MEMORY = 3, 4  # exit statuses of a child
+NICE = 5  # photos that need a process of their own give way to others
+# The header of the file of pixels: width, height, and n of their size, 1 / n of the photo's.
 HEAD = struct.Struct("<3I4x")
-_ORDER = 1024  # bytes that an order may have
+_ORDER = 1024  # bytes: the maximum size of an order
 _FILES = 3
 _HEIF = "aurum.imaging.decoding.heif_pictures"
 _PICTURES = "aurum.imaging.decoding.pictures"
 
-# Width and height, 1 / n of the photo's size, and rows of RGB.
+# Width and height, n of the size 1 / n of the photo's, and buffers of consecutive RGB rows.
 Decoded = tuple[tuple[int, int], int, Iterable[Any]]
 
 
 class Order(NamedTuple):
-    """One photo."""
+    """An order to decode one photo, and its limits."""
 
     kind: str  # JPEG, PNG, WEBP, HEIC or AVIF
-    factor: int  # of a JPEG: 1 / n of its size is wanted
-    memory: int  # bytes of pixels that decoding may have
-    space: int  # bytes of addresses that the process may take for all of it
-    seconds: int  # of processor time, whole as the kernel counts them
+    factor: int  # of a JPEG: n of the wanted size, 1 / n of the photo's
+    memory: int  # bytes that decoding may take
+    space: int  # bytes of address space that the child may add
+    seconds: int  # of processor time; whole, as the kernel's limit
 
-    def written(self) -> bytes:
-        """For the socket."""
+    def to_bytes(self) -> bytes:
+        """Encode the order for the socket."""
         return " ".join(map(str, self)).encode()
 
     @classmethod
-    def read(cls, written: bytes) -> Order:
-        """From the socket."""
-        kind, *numbers = written.decode().split()
+    def from_bytes(cls, encoded: bytes) -> Order:
+        """Decode an order from the socket."""
+        kind, *numbers = encoded.decode().split()
         return cls(kind, *map(int, numbers))
 
 
@@ -61,7 +62,7 @@ def _heif(name: str, _: Order, data: bytes) -> Decoded:
 
 
 def _opencv(_: Order, data: bytes) -> Decoded:
-    return _whole(import_module(_PICTURES).png_or_webp(data), 1)
+    return _all_rows(import_module(_PICTURES).png_or_webp(data), 1)
 
 
 def _jpeg(order: Order, data: bytes) -> Decoded:
@@ -70,14 +71,14 @@ def _jpeg(order: Order, data: bytes) -> Decoded:
     pixels, factor = pictures.of_jpeg(data, found.frame, order.factor, order.memory, lambda: None)
     if not factor:
         raise MemoryError
-    return _whole(pixels, factor)
+    return _all_rows(pixels, factor)
 
 
-def _whole(pixels: Any, factor: int) -> Decoded:
+def _all_rows(pixels: Any, factor: int) -> Decoded:
     return pixels.shape[1::-1], factor, [pixels.data]
 
 
-# How each kind is decoded, and what is worth importing only once.
+# By format: its decoder, and the modules to import before the fork.
 DECODERS: dict[str, tuple[Callable[[Order, bytes], Decoded], tuple[str, ...]]] = {
     "HEIC": (partial(_heif, "heic"), (_HEIF, "pi_heif")),
     "AVIF": (partial(_heif, "avif"), (_HEIF,)),
@@ -88,19 +89,19 @@ DECODERS: dict[str, tuple[Callable[[Order, bytes], Decoded], tuple[str, ...]]] =
 
 
 def main() -> None:
-    """Take orders until the step has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which the step answers
+    """Serve orders until the step has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the step to handle
     orders = socket.socket(fileno=0)
     ended, wake = socket.socketpair()
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    working: dict[int, int] = {}  # by process: where to say what became of it
+    working: dict[int, int] = {}  # by process id: the pipe for its outcome
     while True:
         for ready in select.select([orders, ended], [], [])[0]:
             if ready is ended:
                 ended.recv(_ORDER)
-                _tell(working)
+                _report(working)
                 continue
             order, files, _, _ = socket.recv_fds(orders, _ORDER, _FILES)
             if not order:
@@ -108,33 +109,33 @@ def main() -> None:
                     os.kill(child, signal.SIGKILL)
                 return
             photo, pixels, answer = files
-            for module in DECODERS[Order.read(order).kind][1]:
+            for module in DECODERS[Order.from_bytes(order).kind][1]:
                 import_module(module)
             child = os.fork()
             if not child:
                 for other in (0, ended.fileno(), wake.fileno(), answer, *working.values()):
                     os.close(other)
-                _child(Order.read(order), photo, pixels)
+                _child(Order.from_bytes(order), photo, pixels)
             working[child] = answer
             os.close(photo)
             os.close(pixels)
 
 
-def _tell(working: dict[int, int]) -> None:
-    """Say what became of the children that have ended: exit status, and processor time."""
+def _report(working: dict[int, int]) -> None:
+    """Report the outcome of the children that have ended: exit status and processor time."""
     while working:
         child, status, used = os.wait4(-1, os.WNOHANG)
         if not child:
             return
         answer = working.pop(child)
-        said = f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime}"
-        with suppress(OSError):  # nobody waits for it any more
-            os.write(answer, said.encode())
+        outcome = f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime}"
+        with suppress(OSError):  # the step no longer waits for it
+            os.write(answer, outcome.encode())
         os.close(answer)
 
 
 def _child(order: Order, photo: int, pixels: int) -> None:
-    """Decode one photo, and end."""
+    """Decode one photo, then exit."""
     status = DAMAGED
     try:
         signal.set_wakeup_fd(-1)
@@ -145,7 +146,7 @@ def _child(order: Order, photo: int, pixels: int) -> None:
         status = 0
     except MemoryError:
         status = NO_MEMORY
-    except Exception:  # noqa: S110 - damage surfaces as many of the libraries' exception classes
+    except Exception:  # noqa: S110 - the libraries raise many exception classes for damage
         pass
     finally:
         os._exit(status)
@@ -153,18 +154,23 @@ def _child(order: Order, photo: int, pixels: int) -> None:
 
 def _decode(order: Order, photo: int, pixels: int) -> None:
     with open(photo, "rb") as file:
-        file.seek(0)  # a process that ended may have read it
+        file.seek(0)  # a child of an earlier try may have read it
         size, factor, rows = DECODERS[order.kind][0](order, file.read())
     with mmap.mmap(pixels, 0) as target:
         target.write(HEAD.pack(*size, factor))
         for part in rows:
             target.write(part)
         if target.tell() != HEAD.size + 3 * size[0] * size[1]:
-            raise ValueError("a part is missing")
+            raise ValueError("the decoder returned too few or too many rows")
 
 
 def limit(space: int, seconds: int) -> None:
-    """No more memory or time than that; nothing written, nor a dump of somebody's photo."""
+    """Limit this process's memory and time, and forbid it to write files and core dumps.
+
+    Args:
+        space: bytes of address space that it may add.
+        seconds: of processor time.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limits = {
         resource.RLIMIT_AS: pages * resource.getpagesize() + space,
@@ -173,7 +179,8 @@ def limit(space: int, seconds: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for which, most in limits.items():
-        # At the hard limit of time the kernel kills without saying why.
+        # The soft limit of time causes SIGXCPU. At the hard limit the kernel sends SIGKILL, which
+        # doesn't tell the reason.
         resource.setrlimit(which, (most, most + (which == resource.RLIMIT_CPU)))
 
 

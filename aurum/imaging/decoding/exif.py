@@ -1,23 +1,27 @@
-"""The orientation that an EXIF block states (EXIF 2.32, TIFF 6.0), read in bounded steps.
+"""The orientation in an EXIF block (EXIF 2.32, TIFF 6.0), read in bounded time and memory.
 
-Not by Pillow: it copies what each entry points to, which a few kilobytes can make gigabytes.
+Pillow isn't used, because it copies the data that each entry points to: a few kilobytes of EXIF can
+make that gigabytes.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-# It fits into one segment of a JPEG, from which it mostly came.
+# The size of a JPEG segment, as EXIF was made for JPEG.
 MAX_BYTES = 65_535
-PREFIX = b"Exif\0\0"  # before it in a JPEG; some writers leave it there elsewhere, too
+PREFIX = b"Exif\0\0"  # precedes EXIF in a JPEG; some writers add it in other formats, too
 _ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 _TAG = 0x0112
-_ENTRY = 12  # bytes: tag, type, count, and the value where it has at most four
+_ENTRY = 12  # bytes: tag, type, count, and the value if it has at most four
 _SIZES = {1: 1, 3: 2, 4: 4}  # BYTE, SHORT, LONG
 
 
 def orientation(block: bytes) -> int:
-    """1..8; anything unreadable is upright, as browsers have it. MAX_BYTES are looked at."""
+    """Read the orientation, 1..8, from the first MAX_BYTES of an EXIF block.
+
+    Returns 1 (upright) if it is missing or invalid, as browsers do.
+    """
     block = block[: MAX_BYTES + len(PREFIX)].removeprefix(PREFIX)
     order = _ORDERS.get(block[:4])
     if order is None:

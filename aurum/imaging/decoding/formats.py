@@ -1,8 +1,8 @@
-"""Image formats by how their files begin."""
+"""Detection of image formats by magic bytes."""
 
 from __future__ import annotations
 
-# Formats of which nothing is read but their names: (offset, magic bytes, name).
+# Formats that are recognized only to name them in an error: (offset, magic bytes, name).
 _REFUSED = (
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
@@ -18,7 +18,7 @@ _REFUSED = (
 
 
 def accepted(data: bytes) -> str | None:
-    """JPEG, PNG or WEBP; HEIF for the container of HEIC and AVIF; None for anything else."""
+    """Detect an accepted format: JPEG, PNG, WEBP, or HEIF, the container of HEIC and AVIF."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -31,7 +31,7 @@ def accepted(data: bytes) -> str | None:
 
 
 def refused(data: bytes) -> str | None:
-    """The name of a format that is known and not accepted."""
+    """Detect a known format that isn't accepted, and return its name."""
     for offset, magic, name in _REFUSED:
         if data[offset : offset + len(magic)] == magic:
             return name

@@ -1,4 +1,4 @@
-"""What a photo's file says of itself, and whether that is allowed; nothing is decoded."""
+"""Reading a photo's header, and checking it against the limits, without decoding."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aurum.imaging.decoding import apart, exif, formats, heif, jpeg, memory, png
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
 
-# A pass over a block in which no bit is coded: 25 ns were measured at most (libjpeg-turbo 3.1).
+# One pass over one JPEG block without coded bits: at most 25 ns, as measured (libjpeg-turbo 3.1).
 _BLOCK_SECONDS = 25e-9
-# A pixel at worst: a PNG of RGBA with 16 bits and the slowest filter, a lossless WebP. The header
-# of a HEIC or AVIF doesn't bind what is coded in it.
+# The worst case per pixel: 16-bit RGBA with the slowest filter for PNG, lossless for WebP. The
+# header of a HEIC or AVIF says nothing reliable about its coded pictures.
 _PIXEL_SECONDS = {"PNG": 40e-9, "WEBP": 15e-9, "HEIC": math.inf, "AVIF": math.inf}
 
 
@@ -20,11 +20,11 @@ class Header(NamedTuple):
     """The header of an accepted photo."""
 
     kind: str  # JPEG, PNG, WEBP, HEIC or AVIF
-    stored: tuple[int, int]  # width and height as the decoder gives them
-    orientation: int  # EXIF's, 1..8, that is left to apply
+    stored: tuple[int, int]  # width and height as the decoder returns them, pixels
+    orientation: int  # EXIF orientation, 1..8, that the decoder doesn't apply
     frame: jpeg.Frame | None = None  # of a JPEG
-    scans: int = 0  # of a JPEG, at most
-    samples: float = 0.0  # of a HEIC or AVIF: bytes of a decoded pixel, before it becomes RGB
+    scans: int = 0  # of a JPEG: upper limit of their number
+    samples: float = 0.0  # of a HEIC or AVIF: bytes per decoded pixel, before conversion to RGB
 
     @property
     def pixels(self) -> int:
@@ -32,7 +32,7 @@ class Header(NamedTuple):
         return self.stored[0] * self.stored[1]
 
     def memory(self, factor: int) -> int:
-        """Bytes that decoding takes at a time; of a JPEG at 1 / `factor` of its size."""
+        """Estimate the peak memory of decoding in bytes; of a JPEG at 1 / `factor` of its size."""
         if self.frame is not None:
             return memory.of_jpeg(self.frame, factor, turned=self.orientation > 1)
         if self.kind in ("HEIC", "AVIF"):
@@ -41,10 +41,10 @@ class Header(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Processor time that decoding may take; endless where the header doesn't tell.
+        """Processor time that decoding may take; infinite if the header doesn't limit it.
 
-        Of a JPEG that of passes over the pixels in which nothing need be coded; what is coded costs
-        by the bytes of its file.
+        For a JPEG this is the time of all passes over its blocks, which take time even if they
+        contain no coded bits; the time for coded bits is limited by the file's size.
         """
         if self.frame:
             return self.frame.blocks * self.scans * _BLOCK_SECONDS
@@ -52,12 +52,15 @@ class Header(NamedTuple):
 
 
 def read(data: bytes, limits: Limits) -> tuple[Header, bytes]:
-    """Read the header of a file in any accepted format; with what of it a decoder should get.
+    """Read the header of a file in any accepted format.
 
-    That is the picture alone, where a decoder would read, unpack or keep what lies beside it.
+    Returns:
+        The header, and the part of the file that a decoder should read. Metadata that a decoder
+        would read, unpack or keep is removed.
 
-    Raises InvalidImageError: not an image, another format, too many pixels, animated, or corrupt or
-    truncated in a way that shows.
+    Raises:
+        InvalidImageError: the file is not an image, of another format, animated, visibly corrupt
+            or truncated, or has too many pixels.
     """
     kind = formats.accepted(data)
     if kind == "HEIF":
@@ -74,11 +77,11 @@ def read(data: bytes, limits: Limits) -> tuple[Header, bytes]:
 
 def _heif(data: bytes, limits: Limits) -> tuple[Header, bytes]:
     found = heif.header(data)
-    if found.kind == "HEIC" and not (limits.heic and apart.decodes_heic()):
+    if found.kind == "HEIC" and not (limits.heic and apart.heic_available()):
         why = "the package pi-heif is not installed" if limits.heic else "AURUM_HEIC=0"
         raise InvalidImageError("other_format", f"HEIC images are not accepted here ({why})")
     _check_pixels(found.stored, limits.pixels, "AURUM_MAX_IMAGE_PIXELS")
-    # libheif crops and turns by itself, Pillow does not. Their EXIF only says what was done.
+    # libheif crops and rotates, Pillow doesn't. EXIF in these files repeats what the header says.
     if found.kind == "HEIC":
         return Header("HEIC", found.size, 1, samples=found.samples), data
     return Header("AVIF", found.stored, found.orientation, samples=found.samples), data
@@ -97,13 +100,13 @@ def _jpeg(data: bytes, limits: Limits) -> tuple[Header, bytes]:
     scans = jpeg.scans(found.picture)
     if not all(frame.size) or scans > jpeg.MAX_SCANS:
         raise damaged("JPEG")
-    # A phone's JPEG may hold further pictures (MPO); its first is the photo, so it isn't animated.
+    # A phone's JPEG may contain more pictures (MPO); the first is the photo, so it isn't animated.
     header = Header("JPEG", frame.size, exif.orientation(found.exif), frame, scans)
     return header, found.picture
 
 
 def _png_or_webp(kind: str, data: bytes, limits: Limits) -> tuple[Header, bytes]:
-    if kind == "PNG":  # a file too large is one, also where its end is missing
+    if kind == "PNG":  # report a size beyond the limit even if the file is truncated
         _check_pixels(png.size(data), limits.pixels, "AURUM_MAX_IMAGE_PIXELS")
     found = png.read(data) if kind == "PNG" else webp.read(data)
     if found is None or not all(found.size):

@@ -1,7 +1,7 @@
-"""The header of HEIC and AVIF (ISO/IEC 23008-12 on ISO/IEC 14496-12), read without decoding.
+"""Headers of HEIC and AVIF files (ISO/IEC 23008-12 on ISO/IEC 14496-12), read without decoding.
 
-Only what describes the primary image is read: its size, its kind of coding, how it is turned. All
-else is left to the decoders, which run on their own (apart.py).
+Only the description of the primary image is read: its size, coding and rotation. Everything else
+is left to the decoders, which run in child processes (apart.py).
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ from typing import NamedTuple
 
 from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError
 
-# Bytes of the box that holds all metadata: some 60 KB for a grid of 48 megapixels.
+# Maximum size of the box that contains all metadata, bytes: a grid of 48 megapixels has some 60 KB.
 _MAX_META = 1 << 20
-_MAX_BOXES = 5000  # beside each other: libheif takes files of 1000 items
+_MAX_BOXES = 5000  # in one container: libheif accepts files of 1000 items
 _MAX_BRANDS = 32
-# Files that hold a film of images (ISO/IEC 23008-12, 10; AV1 Image File Format, 6).
+# Brands of image sequences (ISO/IEC 23008-12, 10; AV1 Image File Format, 6).
 _SEQUENCES = {b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"}
 _IMAGES = {b"avif", b"mif1", b"heic", b"heix", b"heim", b"heis"}
 _CODINGS = {b"hvc1": ("HEIC", b"hvcC"), b"av01": ("AVIF", b"av1C")}
-# EXIF orientation by quarter turns anticlockwise, and whether left and right change sides before.
+# EXIF orientation by anticlockwise quarter turns, and whether the image is mirrored before.
 _ORIENTATIONS = {
     (0, False): 1, (1, False): 8, (2, False): 3, (3, False): 6,
     (0, True): 2, (1, True): 5, (2, True): 4, (3, True): 7,
 }  # fmt: skip
-# Samples a pixel by chroma_format_idc (ISO/IEC 23008-2, 6.2).
+# Samples per pixel by chroma_format_idc (ISO/IEC 23008-2, 6.2).
 _SAMPLES = (1.0, 1.5, 2.0, 3.0)
 
 _Properties = list[tuple[bytes, memoryview]]
 
 
 class Header(NamedTuple):
-    """What a file says of its primary image."""
+    """The header of a file's primary image."""
 
     kind: str  # HEIC or AVIF
-    stored: tuple[int, int]  # width and height as they are coded
-    size: tuple[int, int]  # and after cropping and turning
-    orientation: int  # how it is turned, as EXIF has it: 1..8
-    samples: float  # bytes of a decoded pixel, before it becomes RGB
+    stored: tuple[int, int]  # width and height as coded, pixels
+    size: tuple[int, int]  # width and height after cropping and rotation
+    orientation: int  # its rotation as an EXIF orientation, 1..8
+    samples: float  # bytes per decoded pixel, before conversion to RGB
 
 
 class _BrokenError(ValueError):
-    """A box that isn't as the standards have it."""
+    """A box violates the standards."""
 
 
 def header(data: bytes) -> Header:
     """Read the header of a file that begins with an `ftyp` box.
 
-    Raises InvalidImageError: a sequence (``animated``), another kind of file or coding
-    (``other_format``), or a header that makes no sense (``damaged``).
+    Raises:
+        InvalidImageError: ``animated`` for a sequence, ``other_format`` for another kind of file or
+            coding, ``damaged`` for an invalid header.
     """
     try:
         return _header(memoryview(data))
@@ -65,7 +66,7 @@ def _header(data: memoryview) -> Header:
         if b"meta" in top and b"mdat" in top:
             break
     brands = [bytes(top[b"ftyp"][at : at + 4]) for at in range(0, 4 * _MAX_BRANDS, 4)]
-    del brands[1]  # a version
+    del brands[1]  # the version number
     if not (_IMAGES | _SEQUENCES).intersection(brands):
         raise _unsupported(f"files of the kind {brands[0].decode('latin-1').strip()!r}")
     if brands[0] in _SEQUENCES or b"moov" in top:
@@ -97,7 +98,7 @@ def _primary(meta: dict[bytes, memoryview]) -> Header:
 
 
 def _kinds(iinf: memoryview) -> dict[int, bytes]:
-    """Each item's type."""
+    """The items' types, by item id."""
     kinds = {}
     for name, entry in _boxes(iinf[6 if iinf[0] == 0 else 8 :]):
         if name == b"infe" and entry[0] >= 2:
@@ -107,7 +108,7 @@ def _kinds(iinf: memoryview) -> dict[int, bytes]:
 
 
 def _first_part(iref: memoryview, item: int) -> int:
-    """The first tile of a grid."""
+    """The id of a grid's first tile."""
     size = 2 if iref[0] == 0 else 4
     for name, reference in _boxes(iref[4:]):
         if name == b"dimg" and _number(reference, 0, size) == item:
@@ -116,7 +117,7 @@ def _first_part(iref: memoryview, item: int) -> int:
 
 
 def _properties(iprp: memoryview, items: set[int]) -> dict[int, _Properties]:
-    """Names and contents of the items' properties, in the order in which they apply."""
+    """Names and contents of the items' properties by item id, in the order of application."""
     known: _Properties = []
     found: dict[int, _Properties] = {item: [] for item in items}
     for name, content in _boxes(iprp):
@@ -142,7 +143,7 @@ def _associations(ipma: memoryview) -> Iterator[tuple[int, list[int]]]:
 
 
 def _turned(size: tuple[int, int], properties: _Properties) -> tuple[tuple[int, int], int]:
-    """The size after all transformations, and the turn as EXIF's orientation."""
+    """The size after all transformations, and the rotation as an EXIF orientation."""
     width, height = size
     turns, mirrored = 0, False
     for name, content in properties:
@@ -156,7 +157,7 @@ def _turned(size: tuple[int, int], properties: _Properties) -> tuple[tuple[int, 
             turns += angle
             width, height = (height, width) if angle % 2 else (width, height)
         elif name == b"imir":
-            # 1: left and right change sides; 0: top and bottom, which is half a turn more.
+            # 1: swaps left and right. 0: swaps top and bottom, which is half a turn more.
             turns, mirrored = (0 if content[0] & 1 else 2) - turns, not mirrored
     if not (width and height):
         raise _BrokenError
@@ -178,7 +179,7 @@ def _unsupported(what: str) -> InvalidImageError:
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Names and contents of the boxes beside each other."""
+    """Names and contents of consecutive boxes."""
     at = 0
     for _ in range(_MAX_BOXES):
         if at == len(data):

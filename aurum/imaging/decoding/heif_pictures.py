@@ -1,6 +1,6 @@
-"""HEIC and AVIF to pixels, a part of their rows at a time, RGB. Runs in processes of its own alone.
+"""Decoding of HEIC and AVIF to RGB, some rows at a time; only for the decoder's child processes.
 
-No NumPy: that would be most of what such a process takes (decoder_process.py).
+NumPy isn't used, because it would take most of such a process's memory (decoder_process.py).
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import Any, NamedTuple
 from PIL import AvifImagePlugin, Image
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-Image.MAX_IMAGE_PIXELS = None  # whoever started us has looked at the header
+Image.MAX_IMAGE_PIXELS = None  # the step has already checked the header
 Image.preinit()
-_ROWS = 256  # that are converted at a time
-# Bytes a pixel of libheif's modes, as Pillow names them.
+_ROWS = 256  # number of rows that are converted at a time
+# Bytes per pixel of libheif's modes, by Pillow's names.
 _DEPTHS = {"RGB": 3, "RGBA": 4, "RGBa": 4, "L": 1, "I;16": 2}
 Rows = bytes | memoryview
 
 
 class Picture(NamedTuple):
-    """Decoded pixels."""
+    """A decoded picture."""
 
-    size: tuple[int, int]  # width and height
-    rows: Iterator[Rows]
+    size: tuple[int, int]  # width and height, pixels
+    rows: Iterator[Rows]  # buffers of consecutive RGB rows, from top to bottom
 
 
 def heic(data: bytes) -> Picture:
-    """A HEIC, turned as it says. Raises whatever libheif does."""
+    """Decode a HEIC, rotated as it says. Raises any exception of libheif's."""
     import pi_heif  # noqa: PLC0415 - may not be installed
 
     pi_heif.options.DECODE_THREADS = 1
@@ -38,26 +38,26 @@ def heic(data: bytes) -> Picture:
 
 def _heic_rows(photo: Any) -> Iterator[Rows]:
     mode, (width, height) = photo.mode, photo.size
-    pixels = photo.data  # a view of memory that is the photo's, which has to live as long
+    pixels = photo.data  # a view of the photo's memory, so `photo` must stay alive
     line = width * _DEPTHS[mode]
     for top in range(0, height, _ROWS):
         part = pixels[top * line : min(top + _ROWS, height) * line]
         if mode == "RGB":
             yield part
-        elif mode == "I;16":  # little endian: its second byte is the higher one
+        elif mode == "I;16":  # little endian: the second byte is the high one
             yield _rgb("L", width, bytes(part[1::2]))
         else:
             yield _rgb(mode.upper(), width, part)
 
 
 def _rgb(mode: str, width: int, part: Rows) -> bytes:
-    """Rows of RGB; alpha is dropped."""
+    """Convert rows to RGB, dropping alpha."""
     size = width, len(part) // (width * _DEPTHS[mode])
     return Image.frombytes(mode, size, bytes(part)).convert("RGB").tobytes()
 
 
 def avif(data: bytes) -> Picture:
-    """An AVIF as it is stored. Raises whatever Pillow does."""
+    """Decode an AVIF as stored, without rotation. Raises any exception of Pillow's."""
     photo = Image.open(io.BytesIO(data), formats=("AVIF",))
     photo.load()
     width, height = photo.size

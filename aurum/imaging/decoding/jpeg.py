@@ -1,4 +1,4 @@
-"""A JPEG's segments, frame and scans (ITU-T T.81), read without decoding."""
+"""Parsing of a JPEG's segments, frame and scans (ITU-T T.81), without decoding."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from aurum.imaging.decoding.exif import PREFIX
 
-# Progressive JPEGs have about ten.
+# Progressive JPEGs usually have about ten.
 MAX_SCANS = 100
-# Some dozen are usual. Each costs a step of Python, for four bytes.
+# A dozen are usual. A segment of four bytes costs one step in Python.
 MAX_SEGMENTS = 10_000
 # A JPEG marker that starts a segment, or ends the picture: not fill, stuffing or a restart.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
@@ -20,26 +20,26 @@ _END, _SCAN, _EXIF, _COMMENT = END[1], 0xDA, 0xE1, 0xFE
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = {0xC2, 0xCA}
 _HUFFMAN = {0xC0, 0xC1, 0xC2}
-# Of all that applications add, decoders need what tells of the colours.
+# Of the application segments, decoders only need those that describe the colours.
 _APPLICATIONS = range(0xE0, 0xF0)
 _COLOURS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
-_NEVER = b"\xff\xff"  # as no segment's payload that we keep begins
+_NEVER = b"\xff\xff"  # no payload of a segment to keep begins like this
 _BLOCK = 8  # pixels on each side
 _BLOCK_BYTES = 128  # its 64 coefficients
 
 
 class Frame(NamedTuple):
-    """What a frame header and the first scan header say."""
+    """The frame header, and part of the first scan header."""
 
     marker: int  # the kind of coding
-    precision: int  # bits a sample
-    size: tuple[int, int]  # width and height
-    sampling: tuple[tuple[int, int, int], ...]  # of each component: its id, across, down
-    interleaved: bool  # all components in the first scan
+    precision: int  # bits per sample
+    size: tuple[int, int]  # width and height, pixels
+    sampling: tuple[tuple[int, int, int], ...]  # per component: id, horizontal, vertical factor
+    interleaved: bool  # whether the first scan has all components
 
     @property
     def blocks(self) -> int:
-        """Blocks of 8x8 samples, of all components."""
+        """Number of blocks of 8x8 samples in all components."""
         across = max(x for _, x, _ in self.sampling)
         down = max(y for _, _, y in self.sampling)
         width, height = self.size
@@ -48,34 +48,37 @@ class Frame(NamedTuple):
 
     @property
     def coefficients(self) -> int:
-        """Bytes of all coefficients, where a decoder has to keep them until it has all scans."""
+        """Bytes of all coefficients, if a decoder has to keep them for later scans; else 0."""
         if self.marker not in _PROGRESSIVE and self.interleaved:
             return 0
         return self.blocks * _BLOCK_BYTES
 
 
-class Read(NamedTuple):
-    """What a file says before its pixels, and the file without what applications added there."""
+class JpegFile(NamedTuple):
+    """A parsed JPEG file."""
 
     frame: Frame
-    exif: bytes
-    picture: bytes
+    exif: bytes  # the segment's payload, with its prefix; empty without one
+    picture: bytes  # the file without comments and application segments (but those for colours)
 
 
 class _Segment(NamedTuple):
-    code: int  # of its marker
-    begin: int  # of its marker
-    start: int  # of its payload
-    end: int  # behind it; may lie behind the file's
+    code: int  # the marker's second byte
+    begin: int  # where its marker begins
+    start: int  # where its payload begins
+    end: int  # where its payload ends; may be beyond the end of the file
 
     def payload(self, data: bytes) -> bytes:
         return data[self.start : self.end]
 
 
-def read(data: bytes) -> Read | None:
-    """None where the frame or its scan can't be read, or come after more than MAX_SEGMENTS."""
+def read(data: bytes) -> JpegFile | None:
+    """Parse a JPEG file up to its first scan.
+
+    Returns None if the frame or scan header is invalid, or not within MAX_SEGMENTS segments.
+    """
     found, exif = None, b""
-    # Segments that stay go over in runs; what lies between segments stays away, too.
+    # Runs of consecutive segments are copied at once. Bytes between segments are dropped, too.
     kept: list[bytes] = []
     start, stop = 0, 2
     for _, segment in zip(range(MAX_SEGMENTS), _segments(data), strict=False):
@@ -96,7 +99,7 @@ def read(data: bytes) -> Read | None:
                 return None
             interleaved = data[segment.start] >= len(found.sampling)
             picture = b"".join((*kept, data[start:])) if kept else data
-            return Read(found._replace(interleaved=interleaved), exif, picture)
+            return JpegFile(found._replace(interleaved=interleaved), exif, picture)
         if code == _END or (code in _FRAMES and found is None):
             return None
     return None
@@ -124,14 +127,15 @@ def _frame(code: int, segment: bytes) -> Frame | None:
 
 
 def scans(data: bytes) -> int:
-    """How many scans there are, at most: each costs a pass over all pixels, for some 40 bytes.
+    """Count the scans, or return an upper limit of at most MAX_SCANS.
 
-    Above MAX_SCANS where there are more than MAX_SEGMENTS, too.
+    Each scan costs a pass over all pixels, but only needs some 40 bytes in the file. The result is
+    also above MAX_SCANS if there are more than MAX_SEGMENTS segments.
     """
     most = data.count(b"\xff\xda")
     if most <= MAX_SCANS:
         return most
-    # Some may lie in a segment's payload or behind the photo, so now count those that are scans.
+    # Some of these may be in a segment's payload or after the photo, so count the real ones.
     found = 0
     for number, segment in enumerate(_segments(data)):
         if segment.code == _END:
@@ -142,18 +146,18 @@ def scans(data: bytes) -> int:
     return found
 
 
-def may_lack_its_end_alone(data: bytes) -> bool:
-    """Whether a JPEG has no end marker, and yet each coefficient to its last bit.
+def lacks_only_end_marker(data: bytes) -> bool:
+    """Whether a JPEG has no end marker, but scans for all bits of all coefficients.
 
-    The bits of the last scan are not looked at: a decoder that is given an end marker tells whether
-    some are missing, of Huffman codes. Arithmetic codes may lack their last bytes, so those need
-    their end.
+    The last scan's data isn't checked: once an end marker is appended, a decoder of Huffman codes
+    reports missing bits. With arithmetic coding the last bytes may be missing without notice, so
+    such files need their end marker.
     """
     head = read(data)
     if head is None or head.frame.marker not in _HUFFMAN:
         return False
     frame = head.frame
-    # For each component the lowest bit that is known of its coefficients; none yet.
+    # By component: for each coefficient the lowest bit that the scans so far contain.
     known: dict[int, list[int | None]] = {part: [None] * 64 for part, _, _ in frame.sampling}
     for number, segment in enumerate(_segments(data)):
         if segment.code == _END or segment.end > len(data) or number > MAX_SEGMENTS:
@@ -166,7 +170,7 @@ def may_lack_its_end_alone(data: bytes) -> bool:
 
 
 def _add_scan(known: dict[int, list[int | None]], segment: bytes, *, progressive: bool) -> bool:
-    """Note what a scan brings; False where its header makes no sense."""
+    """Add the bits that a scan contains to `known`; False if its header is invalid."""
     if not segment or len(segment) < 4 + 2 * segment[0]:
         return False
     first, last, bits = segment[1 + 2 * segment[0] :][:3] if progressive else (0, 63, 0)

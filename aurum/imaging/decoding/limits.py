@@ -1,4 +1,4 @@
-"""How large a photo may be."""
+"""The limits that a photo must respect before and while it is decoded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What a photo may have and take; each but `heic` is a setting of nearly that name."""
+    """Limits for one photo, from the settings."""
 
-    bytes: int  # of the file
-    base64_bytes: int  # of a file that comes as base64
+    bytes: int  # size of the file
+    base64_bytes: int  # size of the file if it is sent as base64
     pixels: int  # width x height, as the header states them
-    jpeg_pixels: int  # the same of a JPEG, which can be decoded smaller
-    memory: int  # bytes at a time for decoding
-    seconds: float  # of processor time
-    heic: bool  # whether HEIC is accepted at all
+    jpeg_pixels: int  # the same for a JPEG, which can be decoded smaller
+    memory: int  # bytes that decoding may take at a time
+    seconds: float  # processor time for the whole photo
+    heic: bool  # whether HEIC is accepted

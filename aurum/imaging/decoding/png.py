@@ -1,4 +1,4 @@
-"""A PNG's chunks (PNG 3rd edition): its size, its EXIF block, and the picture without all else."""
+"""Parsing of a PNG's chunks (PNG 3rd edition): size, EXIF block, and the picture alone."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from typing import NamedTuple
 
 from aurum.imaging.decoding.exif import MAX_BYTES
 
-# Encoders write some hundred for the largest photo.
+# Encoders write some hundreds for the largest photos.
 MAX_CHUNKS = 100_000
-# What a decoder gets. Texts and profiles it would unpack and keep, up to 8 MB each.
+# The chunks that a decoder gets. It would unpack and keep texts and profiles, up to 8 MB each.
 _PICTURE = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-_ANCILLARY = 32  # the bit of a name's first letter
-# As hexadecimal digits EXIF takes twice as much and some line breaks.
+_ANCILLARY = 32  # this bit of the first letter of a chunk's name
+# Hexadecimal digits take twice the bytes of EXIF, plus line breaks.
 _MAX_PROFILE = 3 * MAX_BYTES
 _PROFILE = b"Raw profile type exif"
-_MAX_TRIES = 4  # chunks that are looked at for EXIF: some writers have it there in two ways
-_HEAD = 8
+_MAX_TRIES = 4  # number of chunks that are searched for EXIF: some writers store it in two ways
+_HEAD = 8  # bytes of the signature
 
 
-class Read(NamedTuple):
-    """What a file says, and its picture as a file without other chunks."""
+class PngFile(NamedTuple):
+    """A parsed PNG file."""
 
-    size: tuple[int, int]
-    frames: int  # 1, unless it is a film
-    exif: bytes  # from before or behind the pixels; empty where there is none
-    picture: bytes
+    size: tuple[int, int]  # width and height, pixels
+    frames: int  # 1 unless it is animated
+    exif: bytes  # from before or after the pixels; empty if there is none
+    picture: bytes  # the file with only the chunks that a decoder needs
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height as the header states them; 0 where there is none."""
+    """Read width and height from the header; (0, 0) without a header."""
     return (_number(data, 16), _number(data, 20)) if data[12:16] == b"IHDR" else (0, 0)
 
 
-def read(data: bytes) -> Read | None:
-    """None for a file that is damaged, or has more than MAX_CHUNKS.
+def read(data: bytes) -> PngFile | None:
+    """Parse a PNG file; return None if it is damaged or has more than MAX_CHUNKS chunks.
 
-    Damaged: no header at its beginning, or another one later; a chunk that does not end within the
-    file (OpenCV reserves what a length says); an unknown chunk that has to be understood.
+    A file is damaged if it doesn't begin with a header or has a second one, if a chunk doesn't end
+    within the file (OpenCV would allocate its stated length), or if it has an unknown critical
+    chunk.
     """
     frames, exif, tries = 1, b"", 0
-    kept, start, at = [], 0, _HEAD  # `start`: of a run of chunks that stay
+    kept, start, at = [], 0, _HEAD  # `start`: where the current run of kept chunks begins
     for _ in range(MAX_CHUNKS):
         length, name = _number(data, at), data[at + 4 : at + 8]
         end = at + 12 + length
@@ -48,7 +49,7 @@ def read(data: bytes) -> Read | None:
             return None
         if name == b"IEND":
             kept.append(data[start:end])
-            return Read(size(data), frames, exif, b"".join(kept))
+            return PngFile(size(data), frames, exif, b"".join(kept))
         if name not in _PICTURE:
             if not name[0] & _ANCILLARY:
                 return None
@@ -88,7 +89,10 @@ def _packed_text(payload: bytes) -> bytes:
 
 
 def _profile(text: bytes) -> bytes:
-    """What ImageMagick writes before eXIf was part of PNG: a name, a length, hexadecimal digits."""
+    """Decode ImageMagick's text format, from before PNG had eXIf: name, length, hexadecimal digits.
+
+    Returns b"" if it is invalid.
+    """
     try:
         return bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Why a photo is refused."""
+"""The error for refused photos, and its reasons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ ACCEPTED = "accepted are JPEG, PNG, WebP, HEIC and AVIF photos, as they are or a
 
 
 class InvalidImageError(ValueError):
-    """The bytes are no accepted photo; the message says what is wrong and what is allowed.
+    """A photo is refused; the message says what is wrong and what is accepted.
 
     ``reason`` is one of contract.INVALID_IMAGE_REASONS.
     """
@@ -17,7 +17,7 @@ class InvalidImageError(ValueError):
 
 
 def damaged(kind: str) -> InvalidImageError:
-    """For a file of that format with damage that has no better name."""
+    """Make the error for a damaged file of this format."""
     return InvalidImageError(
         "damaged", f"the {kind} image is corrupt or truncated and can't be decoded"
     )

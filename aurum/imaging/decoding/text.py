@@ -1,4 +1,4 @@
-"""Photos that come as text: base64 in any of its spellings, and data URLs."""
+"""Photos sent as text: base64 in all its variants, and data URLs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError
 _BLANKS = b" \t\r\n\v\f"
 _DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_MEDIA_TYPE = 2048  # bytes that the part of a data URL before its comma may have
-_BEGINNING = 64  # characters in which any format shows by its magic bytes
+_MEDIA_TYPE = 2048  # maximum bytes of a data URL before its comma
+_BEGINNING = 64  # base64 characters that suffice to detect any format by its magic bytes
 
 
-def unwrapped(data: bytes, limits: Limits) -> bytes:
-    """The file that `data` is or stands for.
+def unwrap(data: bytes, limits: Limits) -> bytes:
+    """Decode base64 text or a data URL; return any other data unchanged.
 
-    Taken for base64 is what has no format's magic bytes, but stands for bytes that have: with line
-    breaks and blanks anywhere, with or without padding, in the usual alphabet or that of URLs
-    (RFC 4648). In a data URL (RFC 2397) the media type is free.
+    Data counts as base64 if it has no format's magic bytes, but its decoded bytes do. Line breaks
+    and blanks may be anywhere, padding is optional, and the alphabet is the usual one or that for
+    URLs (RFC 4648). A data URL (RFC 2397) may have any media type.
 
-    Raises InvalidImageError: a data URL that is not base64; damaged base64; more bytes than are
-    allowed as base64.
+    Raises:
+        InvalidImageError: a data URL isn't base64, the base64 is damaged, or the file is larger
+            than is allowed as base64.
     """
     if _known(data):
         return data
@@ -41,7 +42,7 @@ def _known(data: bytes) -> bool:
 
 
 def _payload(url: bytes) -> bytes:
-    """What follows the comma of a data URL."""
+    """The part of a base64 data URL after its comma."""
     head, comma, _ = url[:_MEDIA_TYPE].partition(b",")
     if not comma or head.rstrip(_BLANKS).rpartition(b";")[2].strip(_BLANKS).lower() != b"base64":
         raise InvalidImageError("bad_base64", f"the data URL is not base64; {ACCEPTED}")

@@ -12,7 +12,6 @@ from aurum import contract
 from aurum.models.families import graph, rewrite
 from aurum.models.manifest import Calibration, InputFacts, Model
 
-DIMENSIONS = 512
 CALIBRATED = 6  # numbers of a calibration, see manifest.Calibration.row
 
 
@@ -24,9 +23,9 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     Raises BuildError where it gives another number of dimensions: the public contract is 512.
     """
     columns = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
-    if columns != DIMENSIONS:
+    if columns != contract.EMBEDDING_SIZE:
         raise graph.BuildError(
-            f"{entry.name} gives {columns} dimensions; the contract needs {DIMENSIONS}"
+            f"{entry.name} gives {columns} dimensions; the contract needs {contract.EMBEDDING_SIZE}"
         )
     output = model.graph.output[0].name
     net = graph.upstream(model, ["net_input"])

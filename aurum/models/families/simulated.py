@@ -116,7 +116,9 @@ def build_landmarks() -> ModelProto:
 def build_embedder() -> ModelProto:
     """A fixed random projection of the crop's 8 x 8 mean colours: like crops, like embeddings."""
     features = CELLS * CELLS * 3
-    projection = np.random.default_rng(20240613).standard_normal((features, arcface.DIMENSIONS))
+    projection = np.random.default_rng(20240613).standard_normal(
+        (features, contract.EMBEDDING_SIZE)
+    )
     model = graph.join(
         graph.fragment(
             """

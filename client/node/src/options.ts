@@ -55,7 +55,7 @@ export function checkOptions(
   }
   checkShare("min_quality", minQuality);
   if (pipeline === "detect_faces" && options.minQuality !== undefined) {
-    const instead = "detect_faces tells no quality; ask analyze_faces or embed_face";
+    const instead = "detect_faces returns no quality; use analyze_faces or embed_face";
     refuse("min_quality", minQuality, instead);
   }
   return {

@@ -201,7 +201,7 @@ test("the local fallback assesses and refuses faces like the service", async () 
     await assert.rejects(client.analyze(photo, wrong), { code: "invalid_parameter" });
   }
   const detect = { minQuality: 0.5 } as object;
-  await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
+  await assert.rejects(client.detect(photo, detect), /detect_faces returns no quality/);
 });
 
 test("made-up faces have no quality, and calls with minQuality get none", async () => {
@@ -221,7 +221,7 @@ test("made-up faces have no quality, and calls with minQuality get none", async 
     await assert.rejects(asked, /then simulated: made-up faces have no quality/);
   }
   const detect = { minQuality: 0.5 } as object;
-  await assert.rejects(client.detect(photo, detect), /detect_faces tells no quality/);
+  await assert.rejects(client.detect(photo, detect), /detect_faces returns no quality/);
 });
 
 test("a HEIC that the local fallback can't decode is not the photo's fault", async () => {

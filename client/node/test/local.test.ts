@@ -104,7 +104,7 @@ test("crops equal the service's, for large and degenerate faces, too", async () 
     const want = (call: string) =>
       opencv(
         image,
-        `from aurum.imaging.align import align, cut_for_second_look, to_crops
+        `from aurum.imaging.align import align, cut_for_second_look, crop_matrices
 points = np.array(${JSON.stringify(face.landmarks)}, np.float32).reshape(1, 5, 2)
 boxes = np.array([${JSON.stringify(face.box)}], np.float32)
 result = ${call}`,
@@ -112,7 +112,7 @@ result = ${call}`,
     const crop = want("align(photo, boxes, points)[0]");
     assert.ok(largest(align(image, face).data, crop) <= 1, JSON.stringify(face.box));
     const again = cutForRefiner(image, face);
-    const wanted = want("cut_for_second_look(photo, to_crops(boxes, points))[0][0]");
+    const wanted = want("cut_for_second_look(photo, crop_matrices(boxes, points))[0][0]");
     assert.ok(largest(again.crop.data, wanted) <= 1, JSON.stringify(face.box));
   }
 });

@@ -134,7 +134,7 @@ result = rows(faces.without_fragments(*(columns(part, faces.Faces) for part in g
   assert.ok(kept.length < fine.length);
   alike(kept, service(fragments, [fine, whole]));
   const readings = `
-result = rows(faces.best_readings(columns(given, faces.Faces), 0.3))`;
+result = rows(faces.best_rotation_per_face(columns(given, faces.Faces), 0.3))`;
   const best = bestRotations(fine, 0.3);
   assert.ok(best.length < fine.length);
   alike(best, service(readings, fine));

@@ -1,4 +1,4 @@
-"""Contract: config.pbtxt beside this folder. The work: aurum/pipeline/steps.py."""
+"""The step `each_face`: its contract is in config.pbtxt, its code in aurum/pipeline/steps.py."""
 
 from aurum.pipeline.steps import EachFace as TritonPythonModel
 
