@@ -1,4 +1,4 @@
-"""Is a release fit to be served? Asked of the whole service, on servers of its own."""
+"""Validate a release: check the whole service on throwaway servers."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from aurum.settings import Settings
 
 TIMEOUT = 60.0  # seconds for one photo
 
-# Where the face of PHOTO is: x from and to, y from and to, in pixels; its box's middle is inside.
+# Where the face of PHOTO is (left, right, top, bottom, in pixels); the middle of its box is inside.
 FACE = (150, 290, 50, 190)
-# Lengths of embeddings, and answers of HTTP and gRPC, may differ by rounding in batches.
+# Rounding in batches may change embeddings' lengths, and make HTTP and gRPC differ.
 TOLERANCE = 1e-3
 
-# The accuracy of a service by its address; the command line knows how to measure it.
+# Measures the accuracy of the service at an address; implemented by the command line.
 Accuracy = Callable[[str], float]
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What a release must reach, where that is for the operator to say."""
+    """Requirements that the operator can set."""
 
-    rounds: int = 30  # photos for the latency of each side; 0: it is not measured
+    rounds: int = 30  # photos for measuring each server's latency; 0: it is not measured
     max_latency_ratio: float | None = None  # new / old, of the medians
-    max_accuracy_loss: float = 0.005  # share of the pairs, against what is served
+    max_accuracy_loss: float = 0.005  # share of the pairs, compared with the served release
 
 
 def validate(
@@ -50,14 +50,14 @@ def validate(
     gates: Gates,
     accuracy: Accuracy | None = None,
 ) -> tuple[Check, ...]:
-    """All checks of `new`; those that compare need `old`, which is what is served.
+    """Run all checks of `new`; some compare it with `old`, the served release.
 
-    The running service takes no part but that it shares the machine.
+    The running service is not involved, but shares the machine.
     """
     try:
         with ExitStack() as stack:
             service = stack.enter_context(_serving(new, store, settings))
-            checks = [Check("loads", True, "both graphs, on a server of its own")]
+            checks = [Check("loads", True, "all graphs, on a throwaway server")]
             checks += _smoke(service.settings, new.ids)
             if not all(check.ok for check in checks):
                 return tuple(checks)
@@ -86,7 +86,7 @@ def _smoke(settings: Settings, ids: Mapping[str, str]) -> Iterator[Check]:
         "HTTP and gRPC agree": _agree,
         "a broken photo": _broken,
     }
-    # Simulated models make faces up, in any photo.
+    # Simulated models find a face in any photo.
     if not any(name.startswith("simulated") for name in ids.values()):
         checks |= {"a photo of one face": _one_face, "a photo without a face": _no_face}
     with (
@@ -96,21 +96,21 @@ def _smoke(settings: Settings, ids: Mapping[str, str]) -> Iterator[Check]:
         for name, check in checks.items():
             try:
                 yield Check(name, True, check(http, grpc, ids))
-            except (AurumError, _Wrong) as error:
+            except (AurumError, _WrongAnswer) as error:
                 yield Check(name, False, str(error))
 
 
-class _Wrong(Exception):
-    """An answer is not as it must be."""
+class _WrongAnswer(Exception):
+    """An answer is wrong."""
 
 
 def _need(condition: bool, message: str) -> None:
     if not condition:
-        raise _Wrong(message)
+        raise _WrongAnswer(message)
 
 
 def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
-    """Shapes and types are for the client to check; the values are for us."""
+    """Check the values of an answer; the client checks shapes and types."""
     answer = http.analyze(PHOTO, min_confidence=0.0, max_faces=20)
     said = {"face_detection": answer.models.detector}
     if len(answer):
@@ -141,7 +141,7 @@ def _broken(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
         http.analyze(PHOTO.read_bytes()[:200])
     except InvalidImageError as error:
         return f"is refused: {error}"
-    raise _Wrong("is answered, not refused")
+    raise _WrongAnswer("is answered, not refused")
 
 
 def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
@@ -169,7 +169,7 @@ def _encoded(image: NDArray[Any]) -> bytes:
 
 
 def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
-    """In turns, so that whatever else the machine does hits both."""
+    """Compare latencies; the servers take turns, so that other load affects both equally."""
     photo = PHOTO.read_bytes()
     servers = [new, *([old] if old else [])]
     times: list[list[float]] = [[] for _ in servers]
@@ -178,7 +178,7 @@ def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
             stack.enter_context(FaceClient(server.settings.grpc_url, timeout=TIMEOUT))
             for server in servers
         ]
-        for number in range(-3, gates.rounds):  # the first are to warm up
+        for number in range(-3, gates.rounds):  # negative numbers: warm-up
             for client, taken in zip(clients, times, strict=True):
                 start = time.perf_counter()
                 client.analyze(photo)

@@ -17,7 +17,7 @@ from aurum.errors import OperatorError
 from aurum.server.runtime import SHARED_MEMORY
 from aurum.settings import Settings
 
-# Tries within some hundredths of a second: `held` looks at a lock by taking it for a moment.
+# Tries within some hundredths of a second: `is_held` looks at a lock by taking it for a moment.
 TRIES = 5
 
 
@@ -73,17 +73,17 @@ class Claim:
         )
 
 
-def place(settings: Settings) -> Path:
+def copy_folder(settings: Settings) -> Path:
     """The folder of the copy that the server of `settings` serves."""
     return settings.rollout / "live" / str(settings.http_port)
 
 
-def lock_of(card: Path) -> Path:
+def lock_path(card: Path) -> Path:
     """The lock of the server whose copy is described by the file `card`."""
     return card.with_suffix(".lock")
 
 
-def held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether a living server holds the lock."""
     try:
         with path.open() as file:
@@ -97,7 +97,7 @@ def held(path: Path) -> bool:
 
 def _paths(settings: Settings) -> tuple[Path, ...]:
     return (
-        lock_of(place(settings).with_suffix(".json")),
+        lock_path(copy_folder(settings).with_suffix(".json")),
         SHARED_MEMORY / f"aurum-{settings.http_port}.lock",
     )
 

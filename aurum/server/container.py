@@ -23,7 +23,7 @@ from aurum.drain import Door
 from aurum.errors import OperatorError
 from aurum.server import preflight, runtime
 from aurum.server.hang import Watchdog
-from aurum.server.stubs import LOOK, RESCUE, Stubs
+from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
 # Younger than some seconds while we look after the server (deploy/kubernetes, `livenessProbe`).
@@ -63,14 +63,14 @@ def main(arguments: Sequence[str]) -> int:
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
         reason = ""
-        while server.poll() is None and not reason and not stopping.wait(LOOK):
+        while server.poll() is None and not reason and not stopping.wait(POLL_INTERVAL):
             ALIVE.touch()
             dead = stubs.dead()
             reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
-            finish(Door.CLOSED, RESCUE)
+            finish(Door.CLOSED, RESCUE_TIMEOUT)
             # A dead process's requests would outlast any patience.
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aurum.models import build
-from aurum.models.build import Prepared
+from aurum.models.build import BuiltProfile
 from aurum.paths import DATA
 from aurum.server import installation
 from aurum.server.runtime import REPOSITORIES
@@ -23,7 +23,7 @@ class Service:
     """A running server and what it serves."""
 
     server: Server
-    prepared: Prepared
+    prepared: BuiltProfile
 
     @property
     def settings(self) -> Settings:
@@ -69,16 +69,16 @@ def copy_repositories(target: Path) -> Path:
     return target
 
 
-def furnish(settings: Settings, folder: Path) -> tuple[Settings, Prepared]:
+def prepare_repositories(settings: Settings, folder: Path) -> tuple[Settings, BuiltProfile]:
     """Copies of the repositories in `folder`, with the graphs of `settings`; free ports for them.
 
     Gives the settings of a server that is to serve them, and what it will serve.
     """
     prepared = build.prepare(settings)
-    return _furnish(prepared.graphs, settings, folder), prepared
+    return _prepare_repositories(prepared.graphs, settings, folder), prepared
 
 
-def _furnish(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
+def _prepare_repositories(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
     installation.complete(settings)
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     build.install_graphs(graphs, folder / "model_repository")
@@ -104,7 +104,7 @@ def running(settings: Settings, folder: Path) -> Iterator[Service]:
 @contextmanager
 def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
     """As `running`, of graphs by served name."""
-    settings = _furnish(graphs, settings, folder)
+    settings = _prepare_repositories(graphs, settings, folder)
     with Server(settings) as server:
         server.wait_ready()
         yield server

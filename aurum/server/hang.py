@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from aurum.server.probe import STEPS, Probe
-from aurum.server.stubs import LOOK, Stubs
+from aurum.server.stubs import POLL_INTERVAL, Stubs
 from aurum.settings import Settings
 from aurum.telemetry import heartbeat
 
@@ -47,9 +47,9 @@ class Watchdog:
             probe.close()
 
     def hung(self) -> str:
-        """What hangs, or nothing. To be asked every LOOK seconds."""
+        """What hangs, or nothing. To be asked every POLL_INTERVAL seconds."""
         now = time.monotonic()
-        passed = min(now - self._looked, 2 * LOOK)
+        passed = min(now - self._looked, 2 * POLL_INTERVAL)
         self._looked = now
         return self._pulseless(passed) or self._unanswered(passed)
 

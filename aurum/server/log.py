@@ -11,7 +11,7 @@ FAILED = "failed to load"
 LOST_LOCK = "lock_exception"
 # What Triton 2.51 says where a step was no victim of its own code: of a lock that a freeze or a
 # death took along (docs/design/failures.md).
-BY_CHANCE = (LOST_LOCK, "not healthy", "Stub process")
+TRANSIENT = (LOST_LOCK, "not healthy", "Stub process")
 
 
 class Log:
@@ -40,14 +40,14 @@ class Log:
         chosen = told or [line for line in text if line.strip()][-lines:]
         return "\n".join(line[:600] for line in chosen[:lines]) + f"\n(log: {self.path})"
 
-    def by_chance(self, status: int | None) -> bool:
+    def is_transient(self, status: int | None) -> bool:
         """Whether a server that ended with `status`, or a step of it, may do better next time."""
         failures = [line for line in self._lines() if FAILED in line]
         if failures:
-            return all(any(word in line for word in BY_CHANCE) for line in failures)
+            return all(any(word in line for word in TRANSIENT) for line in failures)
         return status is None or status < 0
 
-    def how(self, status: int | None) -> str:
+    def describe_exit(self, status: int | None) -> str:
         """How a server ended."""
         if status is None or status >= 0:
             return f"exit status {status}"

@@ -16,8 +16,10 @@ from aurum.settings import Settings
 
 # Bytes for each photo that a step has begun, and for the tensors that it hands to the models:
 # tens of MB where photos are of a phone's size, 44 MB each where they are as large as may be.
-LEAST_SHARED_MEMORY = 256 << 20
-AMPLE_SHARED_MEMORY = 1 << 30  # for the largest photos in all threads of both steps on 8 cores
+MIN_SHARED_MEMORY = 256 << 20
+RECOMMENDED_SHARED_MEMORY = (
+    1 << 30
+)  # for the largest photos in all threads of both steps on 8 cores
 
 
 class ServerError(OperatorError, RuntimeError):
@@ -25,7 +27,7 @@ class ServerError(OperatorError, RuntimeError):
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def as_server_error() -> Iterator[None]:
     """Turn what the system refuses, such as a write to a full disk, into a ServerError."""
     try:
         yield
@@ -40,7 +42,7 @@ def one_line() -> Iterator[None]:
         ) from error
 
 
-def unusable(settings: Settings) -> Iterator[str]:
+def folder_problems(settings: Settings) -> Iterator[str]:
     """Each folder that no start could use, and what to do: not written to, or not run from."""
     if not sys.prefix.isascii():
         yield (
@@ -52,8 +54,8 @@ def unusable(settings: Settings) -> Iterator[str]:
         "AURUM_REPOSITORIES (to a copy of the three)": settings.rollout,
     }
     for variable, folder in mend.items():
-        if lack := _unwritable(folder, variable):
-            yield lack
+        if problem := _unwritable(folder, variable):
+            yield problem
 
 
 def _unwritable(folder: Path, variable: str) -> str:
@@ -63,7 +65,7 @@ def _unwritable(folder: Path, variable: str) -> str:
     return f"{existing} can't be written; set {variable} to a folder that can"
 
 
-def cache_lack(settings: Settings) -> str:
+def cache_problem(settings: Settings) -> str:
     """Why no model can be pulled or built; nothing where some are, as the cache need not grow."""
     if (settings.model_cache / "served").is_dir():
         return ""
@@ -72,7 +74,7 @@ def cache_lack(settings: Settings) -> str:
 
 def check_folders(settings: Settings) -> None:
     """Raises ServerError where a folder can't be used."""
-    if found := next(unusable(settings), None):
+    if found := next(folder_problems(settings), None):
         raise ServerError(found)
 
 
@@ -94,15 +96,15 @@ def check_graphs(repositories: Path) -> None:
                 raise ServerError(f"{graph} can't be read by user {os.getuid()}; allow it")
 
 
-def shared_memory_lack() -> str:
+def shared_memory_problem() -> str:
     """What is wrong with the memory through which Triton and its steps talk; else nothing."""
     mend = "in Docker: run with --shm-size=1g; else mount a larger tmpfs there"
     if not SHARED_MEMORY.is_dir():
         return f"there is no {SHARED_MEMORY}; {mend}"
     size = shutil.disk_usage(SHARED_MEMORY).total
-    if size < LEAST_SHARED_MEMORY:
+    if size < MIN_SHARED_MEMORY:
         return (
-            f"{SHARED_MEMORY} has {size >> 20} MiB, and {LEAST_SHARED_MEMORY >> 20} MiB are the "
+            f"{SHARED_MEMORY} has {size >> 20} MiB, and {MIN_SHARED_MEMORY >> 20} MiB are the "
             f"minimum, below which Triton crashes under load; {mend}"
         )
     return ""
@@ -110,8 +112,8 @@ def shared_memory_lack() -> str:
 
 def check_shared_memory() -> None:
     """Raises ServerError where it is too small."""
-    if lack := shared_memory_lack():
-        raise ServerError(lack)
+    if problem := shared_memory_problem():
+        raise ServerError(problem)
 
 
 def check_ports(settings: Settings) -> None:

@@ -25,7 +25,7 @@ import httpx
 from aurum import files
 from aurum.errors import OperatorError
 from aurum.releases.state import Graph, Release, Store
-from aurum.server.claim import held, lock_of, place
+from aurum.server.claim import copy_folder, is_held, lock_path
 from aurum.server.preflight import check_graphs
 from aurum.server.runtime import MODELS, REPOSITORIES
 from aurum.settings import Settings
@@ -41,7 +41,7 @@ _PROBES = {
 }
 
 
-class LiveError(OperatorError, RuntimeError):
+class ServedCopyError(OperatorError, RuntimeError):
     """A running server does not load what it should; the message says why."""
 
 
@@ -53,20 +53,20 @@ def exclusive(settings: Settings) -> Iterator[None]:
         yield
 
 
-class Live:
+class ServedCopy:
     """The copy of one server, from `open` to `close`; the server has the claim on it meanwhile."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self._log = log
-        self.folder = place(settings)
+        self.folder = copy_folder(settings)
         self._card = self.folder.with_suffix(".json")
         self._laid: list[Path] = []
 
     def open(self) -> None:
         """Lay the copy out, of the release in force if there is one, and tell rollouts of it.
 
-        Raises StateError, LiveError and OSError; then nothing is left of it.
+        Raises StateError, ServedCopyError and OSError; then nothing is left of it.
         """
         with exclusive(self._settings):
             self.close()  # of a server that was killed
@@ -150,7 +150,7 @@ class Running:
     def load(self, release: Release, store: Store, timeout: float) -> None:
         """Load what is missing of a release, and see that each model answers by its id.
 
-        Raises LiveError and StateError.
+        Raises ServedCopyError and StateError.
         """
         # It may have failed before, when another release had this number.
         failed = {name: self._failures(name, graph) for name, graph in release.graphs.items()}
@@ -162,9 +162,9 @@ class Running:
             while not self._ready(name, graph):
                 failures = self._failures(name, graph)
                 if len(failures) > len(failed[name]):
-                    raise LiveError(f"{self.url}: {failures[-1]}")
+                    raise ServedCopyError(f"{self.url}: {failures[-1]}")
                 if time.monotonic() > deadline:
-                    raise LiveError(
+                    raise ServedCopyError(
                         f"{self.url} did not load version {graph.version} of {name} in time "
                         f"(log: {self.log})"
                     )
@@ -198,17 +198,19 @@ class Running:
             with triton.InferenceServerClient(self.url.partition("://")[2]) as client:
                 answer = client.infer(name, [given], model_version=str(graph.version))
         except (triton.InferenceServerException, OSError) as error:
-            raise LiveError(f"{self.url}: {name} of {graph.id} gives no answer: {error}") from error
+            raise ServedCopyError(
+                f"{self.url}: {name} of {graph.id} gives no answer: {error}"
+            ) from error
         said = answer.as_numpy("model").reshape(-1)[0].decode()
         if said != graph.id:
-            raise LiveError(f"{self.url}: {name} answers as {said} instead of {graph.id}")
+            raise ServedCopyError(f"{self.url}: {name} answers as {said} instead of {graph.id}")
 
 
 def servers(settings: Settings) -> list[Running]:
     """The servers that run over these repositories."""
     found = []
     for path in sorted((settings.rollout / "live").glob("*.json")):
-        if held(lock_of(path)):  # its server lives, and so the card is true
+        if is_held(lock_path(path)):  # its server lives, and so the card is true
             with suppress(FileNotFoundError):  # it stops just now
                 content: Mapping[str, str] = json.loads(path.read_text())
                 found.append(Running(content["url"], Path(content["folder"]), Path(content["log"])))
@@ -216,8 +218,8 @@ def servers(settings: Settings) -> list[Running]:
 
 
 def _versions(model: Path) -> set[int]:
-    """Raises LiveError where somebody has removed the folder."""
+    """Raises ServedCopyError where somebody has removed the folder."""
     try:
         return {int(path.name) for path in model.iterdir() if path.name.isdecimal()}
     except FileNotFoundError:
-        raise LiveError(f"{model}, which a server serves, is missing") from None
+        raise ServedCopyError(f"{model}, which a server serves, is missing") from None

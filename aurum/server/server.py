@@ -22,7 +22,7 @@ from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log
 from aurum.server.preflight import ServerError
-from aurum.server.stubs import RESCUE, Stubs
+from aurum.server.stubs import RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
 __all__ = ["Server", "ServerError"]
@@ -40,7 +40,7 @@ class Server:
         self.log = self._log.path
         self.note, self.reasons = self._log.note, self._log.reasons
         self._claim = Claim(settings)
-        self._live = served_copy.Live(settings, self.log)
+        self._copy = served_copy.ServedCopy(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.kernels = kernels.Choice("", reason="the server was not started")
@@ -62,19 +62,19 @@ class Server:
         return drain.total(Path(self._folder.name)) if self._folder else 0
 
     @property
-    def died_by_chance(self) -> bool:
+    def failure_is_transient(self) -> bool:
         """Whether what its log says of its death during a start may not happen at the next."""
-        return self._log.by_chance(self.exit_status)
+        return self._log.is_transient(self.exit_status)
 
-    def how_it_ended(self) -> str:
+    def describe_exit(self) -> str:
         """In words, of the ended process."""
-        return self._log.how(self.exit_status)
+        return self._log.describe_exit(self.exit_status)
 
     def missing(self) -> str:
         """What has been removed of the files that it needs, if anything."""
         if self._folder is not None and not Path(self._folder.name, "backends").is_dir():
             return f"files that it needs were removed: {self._folder.name}"
-        return self._live.missing()
+        return self._copy.missing()
 
     def watchdog(self, stubs: Stubs) -> Watchdog:
         """Of the running process, whose steps are `stubs`."""
@@ -92,7 +92,7 @@ class Server:
         Raises ClaimedError where another server has them, and ServerError where they can't be
         written.
         """
-        with preflight.one_line():
+        with preflight.as_server_error():
             preflight.check_folders(self.settings)
             self._claim.take()
 
@@ -103,7 +103,7 @@ class Server:
         """
         self.claim()
         try:
-            with preflight.one_line():
+            with preflight.as_server_error():
                 self._start()
         except BaseException:
             self._clear()
@@ -117,9 +117,9 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
-        self._live.open()
+        self._copy.open()
         self.kernels = kernels.choose(
-            self.settings, self._live.folder / "model_repository", runtime.MODELS
+            self.settings, self._copy.folder / "model_repository", runtime.MODELS
         )
         self._log.begin()
         with self.log.open(
@@ -166,7 +166,7 @@ class Server:
     def give_up(self) -> None:
         """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
         if self._folder is not None:
-            self._drain(drain.Door.CLOSED, RESCUE)
+            self._drain(drain.Door.CLOSED, RESCUE_TIMEOUT)
             self._clear()
 
     def _drain(self, door: drain.Door, timeout: float) -> None:
@@ -180,7 +180,7 @@ class Server:
             self._process.wait()
             self._process = None  # its number may be another's from now on
             runtime.clear_shared_memory(self.settings)
-        self._live.close()
+        self._copy.close()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -208,7 +208,7 @@ class Server:
     def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
         # Triton 2.51 hands the paths of steps to a shell as they are: none with a space, or quotes.
         link = folder / "served"
-        link.symlink_to(self._live.folder)
+        link.symlink_to(self._copy.folder)
         served = replace(self.settings, repositories=link)
         return subprocess.Popen(
             [*runtime.command(served, folder / "backends", self.kernels), *served_copy.FLAGS],

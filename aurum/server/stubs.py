@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
-LOOK = 0.2  # seconds between two looks
+POLL_INTERVAL = 0.2  # seconds between two looks
 # A process is dead when so many looks in a row find it so: Triton ends processes itself when it
 # loads and unloads models, and may take a moment to bury them on a busy machine.
-CERTAIN = 4
-RESCUE = 1.0  # seconds for what living processes still can answer when another is dead
+CONFIRMATIONS = 4
+RESCUE_TIMEOUT = 1.0  # seconds for what living processes still can answer when another is dead
 
 
 class Stubs:
@@ -26,7 +26,7 @@ class Stubs:
         self._suspects: dict[int, int] = {}  # how many looks in a row found it dead
 
     def dead(self) -> list[str]:
-        """Steps whose process is dead for certain. To be asked every LOOK seconds."""
+        """Steps whose process is dead for certain. To be asked every POLL_INTERVAL seconds."""
         zombies = []
         for child in self._children():
             try:
@@ -37,7 +37,7 @@ class Stubs:
             except psutil.NoSuchProcess:
                 continue  # buried meanwhile; of a zombie, the next look tells
         self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
-        certain = [pid for pid, looks in self._suspects.items() if looks >= CERTAIN]
+        certain = [pid for pid, looks in self._suspects.items() if looks >= CONFIRMATIONS]
         return [self.name(pid) for pid in certain]
 
     def name(self, pid: int) -> str:

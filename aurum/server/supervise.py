@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 
 from aurum.server.server import Server, ServerError
-from aurum.server.stubs import LOOK, Stubs
+from aurum.server.stubs import POLL_INTERVAL, Stubs
 
-CALM = 60.0  # after so many seconds of being ready a death is the first again
+RESET_AFTER = 60.0  # after so many seconds of being ready a death is the first again
 # Seconds from a death to the next start, after deaths in a row: none, then the double each time.
-DELAYS = (0.0, 0.5, 1.0, 2.0)
+RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0)
 
 
 class _DiedError(Exception):
@@ -55,7 +55,7 @@ class Supervisor:
             if not (reason := self._death()):
                 return
             died = time.monotonic()
-            if died - ready > CALM:
+            if died - ready > RESET_AFTER:
                 deaths = 0
             deaths = self._recover(reason, deaths + 1)
             if not self._stopping.is_set():
@@ -68,7 +68,7 @@ class Supervisor:
         """Wait until something has died, or hangs, and say what; nothing at a stop."""
         watchdog = self._server.watchdog(self._stubs)
         try:
-            while not self._stopping.wait(LOOK):
+            while not self._stopping.wait(POLL_INTERVAL):
                 if reason := self._found_dead() or watchdog.hung() or self._server.missing():
                     return reason
         finally:
@@ -79,9 +79,9 @@ class Supervisor:
         """Start anew until the server answers; the number of deaths until then."""
         while True:
             self._tell("died", reason)
-            if deaths > len(DELAYS):
+            if deaths > len(RESTART_DELAYS):
                 raise ServerError(f"the server died {deaths} times in a row, at last: {reason}")
-            delay = DELAYS[deaths - 1]
+            delay = RESTART_DELAYS[deaths - 1]
             self._say(f"starting it anew{f' in {delay:g} s' if delay else ''}")
             self._server.give_up()
             if self._stopping.wait(delay):
@@ -100,9 +100,9 @@ class Supervisor:
         """Until the server has answered. Raises ServerError and _DiedError."""
         waiter = _Waiting(self._server)
         while not self._stopping.is_set() and waiter.is_alive():
-            waiter.join(LOOK)
+            waiter.join(POLL_INTERVAL)
             if death := self._found_dead():
-                if self._server.died_by_chance:
+                if self._server.failure_is_transient:
                     raise _DiedError(f"{death} during the start")
                 raise ServerError(f"{death} during the start:\n{self._server.reasons()}")
         if not self._stopping.is_set():
@@ -111,7 +111,7 @@ class Supervisor:
     def _found_dead(self) -> str:
         """What has died, or nothing."""
         if not self._server.running:
-            return f"tritonserver ended ({self._server.how_it_ended()})"
+            return f"tritonserver ended ({self._server.describe_exit()})"
         if dead := self._stubs.dead():
             return f"the process of {', '.join(dead)} died"
         return ""
