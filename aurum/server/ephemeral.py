@@ -1,4 +1,4 @@
-"""Servers of their own, for tests and benchmarks: on free ports, over copied repositories."""
+"""Throwaway servers on free ports with copied repositories, for validation, tests, benchmarks."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Service:
 
     @property
     def settings(self) -> Settings:
-        """What the server was started with."""
+        """The server's settings."""
         return self.server.settings
 
     @property
     def urls(self) -> tuple[str, str]:
-        """Addresses of HTTP and of gRPC."""
+        """HTTP and gRPC addresses."""
         return self.settings.http_url, self.settings.grpc_url
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses: all are held until the last is chosen."""
+    """Find free ports; all are held until the last one is chosen."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for item in sockets:
@@ -49,7 +49,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def on_free_ports(settings: Settings) -> Settings:
-    """The settings with ports that nobody uses."""
+    """Return the settings with free ports."""
     http, grpc, metrics, playground = free_ports(4)
     return replace(
         settings,
@@ -61,7 +61,7 @@ def on_free_ports(settings: Settings) -> Settings:
 
 
 def copy_repositories(target: Path) -> Path:
-    """The three repositories without built graphs, to serve other graphs than the checkout's."""
+    """Copy the three repositories without built graphs, to serve other graphs than the checkout."""
     for name in REPOSITORIES:
         shutil.copytree(
             DATA / name, target / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
@@ -70,9 +70,9 @@ def copy_repositories(target: Path) -> Path:
 
 
 def prepare_repositories(settings: Settings, folder: Path) -> tuple[Settings, BuiltProfile]:
-    """Copies of the repositories in `folder`, with the graphs of `settings`; free ports for them.
+    """Copy the repositories to `folder`, install the graphs of `settings`, and choose free ports.
 
-    Gives the settings of a server that is to serve them, and what it will serve.
+    Returns the settings of a server for these copies, and the profile that it will serve.
     """
     prepared = build.prepare(settings)
     return _prepare_repositories(prepared.graphs, settings, folder), prepared
@@ -86,7 +86,7 @@ def _prepare_repositories(graphs: Mapping[str, Path], settings: Settings, folder
 
 
 def add_model(repositories: Path, name: str, config: str, code: str) -> None:
-    """Put one model more of Triton's Python backend into copies of the repositories."""
+    """Add a model of Triton's Python backend to copies of the repositories."""
     version = repositories / "python_backends" / name / "1"
     version.mkdir(parents=True)
     (version.parent / "config.pbtxt").write_text(config)
@@ -103,7 +103,7 @@ def running(settings: Settings, folder: Path) -> Iterator[Service]:
 
 @contextmanager
 def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
-    """As `running`, of graphs by served name."""
+    """Like `running`, for graphs by served name."""
     settings = _prepare_repositories(graphs, settings, folder)
     with Server(settings) as server:
         server.wait_ready()
