@@ -20,7 +20,7 @@ import cv2
 
 PACKAGES = ("opencv-python-headless", "pi-heif", "pillow", "simplejpeg", "onnxruntime")
 _VIDEO = "only for videos, of which we open none"
-# Reviewed libraries in OpenCV's wheel. Numpy 1 holds that back, so its libraries are the oldest. The
+# Reviewed libraries in OpenCV's wheel, which are old, because numpy 1 holds that wheel back. The
 # other wheels are the newest versions of their packages, which scripts/advisories.py checks.
 REVIEWED = {
     ("ZLib", "1.2.7"): "version of the build machine's header; libpng uses the system's zlib",
