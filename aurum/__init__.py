@@ -7,16 +7,18 @@ The packages, from top to bottom; each imports only from the layers below its ow
 - ``rollout``     stage, validate, promote and roll back model releases;
 - ``playground``  a web page to try the service, served by ``aurum up``;
 - ``doctor``      checks of the machine, the configuration and the ports;
-- ``evaluation``  accuracy of a running service;
-- ``server``      start, watch, drain and stop tritonserver; the served copy; throwaway servers;
+- ``evaluation``  accuracy of a running service: verification, detection, calibration, gate;
+- ``server``      start, watch, drain and stop tritonserver; its served copy; throwaway servers;
 - ``gateway``     nginx in front of the service: its configuration, certificate and API keys;
-- ``releases``    the state of the releases and the active release;
 - ``models``      manifest, downloads, building the served ONNX graphs, parity check;
 - ``pipeline``    what the Python backends do inside Triton;
+- ``releases``    the state of the releases, and which one is active;
 - ``quality``     quality parts, head pose, fitted weights, the gate;
 - ``telemetry``   request records, metrics, logs, heartbeat;
-- ``imaging``     pure functions of arrays: decode, letterbox, select, align;
-- the modules of this folder: public names and limits, settings, paths, files, errors, draining.
+- ``imaging``     pure functions of arrays: decode, letterbox, select, align.
+
+The modules beside them are the ground floor: ``contract``, settings, paths, files, errors, kernels,
+``drain`` and ``batch``. They import no package.
 """
 
 import os

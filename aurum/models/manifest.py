@@ -219,7 +219,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     for number, value in enumerate(top.take("models", list, "an array of tables"), start=1):
         model = _model(value, number)
         if model.name in models:
-            raise ManifestError(f"model {model.name!r}, field `name`: there are two of this name")
+            raise ManifestError(f"model {model.name!r}, field `name`: two models have this name")
         if model.file and files.setdefault(model.file, model.name) != model.name:
             raise ManifestError(
                 f"model {model.name!r}, field `file`: {model.file!r} is already the file of "
@@ -319,7 +319,7 @@ def _calibration(model: _Table, of: Model) -> Calibration | None:
         command=table.text("command"),
     )
     if sorted(calibration.thresholds) != list(calibration.thresholds):
-        raise table.error("thresholds", "must not fall where the FAR falls")
+        raise table.error("thresholds", "must not decrease as the FAR decreases")
     for part in (thresholds, curve, table):
         part.done()
     return calibration

@@ -222,7 +222,7 @@ class _Job:
             tried.append("upstream: not tried, because of AURUM_OFFLINE=1")
         lines = "".join(f"  - {line}\n" for line in tried)
         return (
-            f"{self.name} cannot be obtained:\n{lines}"
+            f"{self.name} is unavailable:\n{lines}"
             f"To fix: set AURUM_MODEL_MIRROR to a folder or an http(s) address that has "
             f"{self.name} (sha256 {self.model.sha256}), or put it at {self.target}."
         )

@@ -70,7 +70,7 @@ class Rollout:
                 self._by,
             )
             if served and candidate.graphs == served.graphs:
-                raise RolloutError(f"profile {prepared.profile.name} is what is served: {served}")
+                raise RolloutError(f"profile {prepared.profile.name} is already served: {served}")
             state = replace(state, candidate=candidate, newest=number)
             state = state.noted("stage", self._by, candidate, prepared.profile.name)
             self.store.save(state)
@@ -105,7 +105,7 @@ class Rollout:
             candidate = _candidate(state)
             if candidate.validation is None or not candidate.validation.passed:
                 failed = "failed its validation" if candidate.validation else "was not validated"
-                raise RolloutError(f"{candidate} {failed}: `aurum rollout validate` comes first")
+                raise RolloutError(f"{candidate} {failed}: run `aurum rollout validate` first")
             served = state.current or self._currently_served()
             if served and not new_embedding_space:
                 _same_space(served, candidate)
@@ -223,11 +223,11 @@ class Rollout:
                 with FaceClient(server.url, timeout=30) as client:
                     found = client.analyze(PHOTO).models
             except AurumError as error:
-                raise ServedCopyError(f"{server.url} gives no answer: {error}") from error
+                raise ServedCopyError(f"{server.url} does not answer: {error}") from error
             # The embedder is not named if the detector finds no face.
             said = (found.detector, found.embedder or release.ids["face_embedding"])
             if said != (release.ids["face_detection"], release.ids["face_embedding"]):
-                raise ServedCopyError(f"{server.url} answers as {said} instead of {release}")
+                raise ServedCopyError(f"{server.url} answers with {said} instead of {release}")
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -271,7 +271,7 @@ def _version(name: str, kept: tuple[str, str], served: Release | None, number: i
 
 def _candidate(state: State) -> Release:
     if state.candidate is None:
-        raise RolloutError("nothing is staged: `aurum rollout stage PROFILE` comes first")
+        raise RolloutError("nothing is staged: run `aurum rollout stage PROFILE` first")
     return state.candidate
 
 

@@ -116,7 +116,7 @@ def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
     if len(answer):
         said["face_embedding"] = answer.models.embedder
     for name, model in said.items():
-        _need(model == ids[name], f"{name} answers as {model} instead of {ids[name]}")
+        _need(model == ids[name], f"{name} answers with {model} instead of {ids[name]}")
     for name in ("boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts"):
         _need(bool(np.isfinite(getattr(answer, name)).all()), f"{name} are not all finite")
     for name in ("scores", "quality"):
@@ -124,7 +124,7 @@ def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
         _need(bool(((values >= 0) & (values <= 1)).all()), f"{name} are not all from 0 to 1")
     lengths = np.linalg.norm(answer.embeddings, axis=1)
     off = float(np.abs(lengths - 1).max(initial=0))
-    _need(off <= TOLERANCE, f"the length of an embedding is off 1 by {off:.3g}")
+    _need(off <= TOLERANCE, f"the length of an embedding differs from 1 by {off:.3g}")
     return f"{len(answer)} candidates of a photo are well-formed; {', '.join(ids.values())} answer"
 
 
@@ -150,7 +150,7 @@ def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
     x, y, width, height = answer.boxes[0].tolist()
     left, right, top, bottom = FACE
     inside = left < x + width / 2 < right and top < y + height / 2 < bottom
-    _need(inside, f"the face of {PHOTO.name} is found at {x:.0f}, {y:.0f}, where none is")
+    _need(inside, f"the face of {PHOTO.name} is found in the wrong place, at {x:.0f}, {y:.0f}")
     mirrored = _encoded(cv2.imread(str(PHOTO))[:, ::-1])
     cosine = float(http.embed(PHOTO).vector @ http.embed(mirrored).vector)
     _need(cosine > 0.5, f"the photo and its mirror image have a similarity of {cosine:.2f}")
@@ -160,7 +160,7 @@ def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
 def _no_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
     gradient = np.linspace(0, 255, 640)[None, :, None].astype(np.uint8)
     answer = http.analyze(_encoded(np.tile(gradient, (480, 1, 3))))
-    _need(len(answer) == 0, f"{len(answer)} faces are found in a gradient of gray")
+    _need(len(answer) == 0, f"{len(answer)} faces are found in a grey gradient")
     return "no face is found"
 
 
@@ -190,7 +190,7 @@ def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
         return Check("latency", True, f"{shown}; there is nothing to compare with")
     ratio = medians[0] / medians[1]
     limit = gates.max_latency_ratio
-    detail = f"{shown}, {medians[1]:.1f} ms for what is served: ratio {ratio:.2f}"
+    detail = f"{shown}, {medians[1]:.1f} ms for the served release: ratio {ratio:.2f}"
     detail += f", allowed {limit:g}" if limit else ", no limit was given"
     return Check("latency", limit is None or ratio <= limit, detail)
 
@@ -200,7 +200,6 @@ def _accuracy(new: Server, old: Server | None, gates: Gates, measure: Accuracy) 
     if not old:
         return Check("accuracy", True, f"{after:.2%}; there is nothing to compare with")
     before = measure(old.settings.grpc_url)
-    detail = (
-        f"{after:.2%}, {before:.2%} for what is served; allowed loss {gates.max_accuracy_loss:.2%}"
-    )
+    allowed = f"allowed loss {gates.max_accuracy_loss:.2%}"
+    detail = f"{after:.2%}, {before:.2%} for the served release; {allowed}"
     return Check("accuracy", before - after <= gates.max_accuracy_loss, detail)

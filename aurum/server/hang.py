@@ -76,7 +76,7 @@ class Watchdog:
                 return f"tritonserver hangs: {step} does not answer, and nothing is computed"
             of_step = [idle[pid] for pid in idle if self._stubs.name(pid) == step]
             if seconds > LONG_PATIENCE and max(of_step, default=0.0) > LONG_PATIENCE / 2:
-                return f"the process of {step} hangs: it does not answer, nor compute"
+                return f"the process of {step} hangs: it neither answers nor computes"
         return ""
 
     def _processes(self) -> list[psutil.Process]:

@@ -88,8 +88,8 @@ def check_graphs(repositories: Path) -> None:
         graphs = list(model.glob("[0-9]*/model.onnx"))
         if not graphs:
             raise ServerError(
-                f"{model}/1/model.onnx is missing: `aurum models build` makes it (in a container, "
-                "outside, into the folder that is mounted)"
+                f"{model}/1/model.onnx is missing: `aurum models build` creates it (for a "
+                "container, outside it, in the mounted folder)"
             )
         for graph in graphs:
             if not os.access(graph, os.R_OK):

@@ -199,11 +199,11 @@ class Running:
                 answer = client.infer(name, [given], model_version=str(graph.version))
         except (triton.InferenceServerException, OSError) as error:
             raise ServedCopyError(
-                f"{self.url}: {name} of {graph.id} gives no answer: {error}"
+                f"{self.url}: {name} of {graph.id} does not answer: {error}"
             ) from error
         said = answer.as_numpy("model").reshape(-1)[0].decode()
         if said != graph.id:
-            raise ServedCopyError(f"{self.url}: {name} answers as {said} instead of {graph.id}")
+            raise ServedCopyError(f"{self.url}: {name} answers with {said} instead of {graph.id}")
 
 
 def servers(settings: Settings) -> list[Running]:

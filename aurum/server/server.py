@@ -121,9 +121,8 @@ class Server:
             self.settings, self._copy.folder / "model_repository", runtime.MODELS
         )
         self._log.begin()
-        with self.log.open(
-            "ab"
-        ) as log:  # others add to it: served_copy.Running reads, `note` writes
+        # Opened for appending, because `note` writes to the file, too.
+        with self.log.open("ab") as log:
             self._process = self._spawn(folder, log)
 
     def wait_ready(self) -> None:

@@ -80,7 +80,9 @@ class Supervisor:
         while True:
             self._tell("died", reason)
             if deaths > len(RESTART_DELAYS):
-                raise ServerError(f"the server died {deaths} times in a row, at last: {reason}")
+                raise ServerError(
+                    f"the server died {deaths} times in a row; the last reason: {reason}"
+                )
             delay = RESTART_DELAYS[deaths - 1]
             self._say(f"restarting it{f' in {delay:g} s' if delay else ''}")
             self._server.give_up()

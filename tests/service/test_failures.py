@@ -101,7 +101,7 @@ def test_a_server_that_dies_again_and_again_is_given_up(up, told):
     assert running.end() == 1
     told("seconds until it was given up", f"{time.monotonic() - start:.1f}")
     assert "restarting it in 2 s" in running.text
-    assert "the server died 5 times in a row, at last: tritonserver ended" in running.text
+    assert "the server died 5 times in a row; the last reason: tritonserver ended" in running.text
 
 
 @pytest.mark.parametrize("moment", ["restarting it", "restarting it in 2 s"])

@@ -289,12 +289,12 @@ def test_a_second_command_is_told_to_wait(world, others, monkeypatch):
 def test_stage_says_why_it_can_not(world, tmp_path):
     with pytest.raises(ManifestError, match="there is no profile 'nobody'"):
         world.rollout.stage("nobody")
-    with pytest.raises(RolloutError, match="is what is served"):
+    with pytest.raises(RolloutError, match="is already served"):
         world.rollout.stage("simulated")
     nowhere = replace(world.settings, offline=True, model_mirror="", model_cache=tmp_path / "cache")
     for profile in ("edgeface-xs", "auto"):
         with pytest.raises(
-            (PullError, RolloutError), match=r"yunet_s_dynamic\.onnx cannot be obtained"
+            (PullError, RolloutError), match=r"yunet_s_dynamic\.onnx is unavailable"
         ):
             Rollout(nowhere, "a test", print).stage(profile)
     prepared = build.prepare(replace(world.settings, model_cache=tmp_path / "damaged"))

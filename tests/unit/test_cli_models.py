@@ -111,7 +111,7 @@ def test_pull_goes_on_after_a_file_that_cannot_be_had(content, cache, mirror):
     result = run("pull", "small")
 
     assert result.exit_code == 1
-    assert "small_detector.onnx cannot be obtained" in result.stderr
+    assert "small_detector.onnx is unavailable" in result.stderr
     assert "AURUM_MODEL_MIRROR" in result.stderr
     assert (cache / "small_embedder.onnx").is_file()
 
@@ -121,7 +121,7 @@ def test_pull_of_auto_says_why_nothing_can_be_had(content, cache):
 
     assert result.exit_code == 1
     assert result.stderr.strip().startswith("aurum: no profile of auto can be had:")
-    assert "small_detector.onnx cannot be obtained" in result.stderr
+    assert "small_detector.onnx is unavailable" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["pull", "verify"])

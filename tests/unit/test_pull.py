@@ -187,7 +187,7 @@ def test_auto_takes_the_first_that_can_be_had(settings, site):
     assert choice.profile is manifest.profiles["second"]
     assert choice.paths == {"face": settings.model_cache / NAME}
     assert list(choice.failures) == ["first"]
-    assert "a.onnx cannot be obtained" in choice.failures["first"]
+    assert "a.onnx is unavailable" in choice.failures["first"]
 
 
 def test_auto_stops_at_the_first(settings, site):
@@ -204,7 +204,7 @@ def test_auto_with_nothing_at_hand(settings):
 
 def test_named_profile_falls_back_to_nothing(settings, site):
     manifest = manifest_of(model_of(name="a", file="a.onnx"), at(site, "plain"))
-    with pytest.raises(PullError, match=r"a\.onnx cannot be obtained"):
+    with pytest.raises(PullError, match=r"a\.onnx is unavailable"):
         choose_profile(manifest, replace(settings, profile="first"))
     assert choose_profile(manifest, replace(settings, profile="second")).profile.name == "second"
 
