@@ -1,5 +1,5 @@
-# NVIDIA's Triton with what our steps import, and our operators, which its ONNX Runtime loads. The
-# graphs come in by a volume (docs/guides/deployment.md).
+# NVIDIA's Triton with the packages that our steps import, and our operators, which its ONNX Runtime
+# loads. The graphs are mounted as a volume (docs/guides/deployment.md).
 FROM nvcr.io/nvidia/tritonserver:25.10-py3 AS operators
 RUN apt-get update && apt-get install -y --no-install-recommends g++
 COPY backends /opt/aurum/backends
@@ -25,7 +25,7 @@ ENV AURUM_HOST=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1
 USER 1000
 EXPOSE 8000 8001 8002
-# Answers with faces, not only with "ready", which Triton says while a step's process is dead.
+# A real photo, because Triton reports that it is ready even if a step's process is dead.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 \
     CMD ["curl", "-fsS", "-o", "/dev/null", "-H", "Inference-Header-Content-Length: 0", \
          "--data-binary", "@/opt/aurum/aurum/assets/astronaut.jpg", \

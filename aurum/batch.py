@@ -1,6 +1,6 @@
-"""Many photos: finding them, and asking about a few at a time."""
+"""Process many photos: find the files, and send a few requests at a time."""
 
-# ruff: noqa: PLC0415 - the client and rich are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - the client and rich are imported where they are used, for a fast start
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from aurum.errors import OperatorError
 if TYPE_CHECKING:
     from aurum_client import AurumError
 
-P = TypeVar("P")  # a photo: a path, or what stands for one
+P = TypeVar("P")  # a photo: a path, or an object that stands for one
 T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif")
 
 
 class NoPhotoError(OperatorError, ValueError):
-    """There is no photo where photos were looked for."""
+    """The given paths contain no photos."""
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
-    """The photos that `paths` name, each once: a file as given, a folder's in sorted order.
+    """List the photos in `paths`, without duplicates; those of a folder are sorted.
 
-    A path that does not exist is left in: it is reported like any photo that can't be read.
-    Raises NoPhotoError if there is no photo.
+    A path that does not exist stays in the list: it is reported like any photo that can't be read.
+    Raises NoPhotoError if the list is empty.
     """
     found = [photo for path in paths for photo in (_in_folder(path) if path.is_dir() else [path])]
     if not found:
@@ -53,35 +53,35 @@ def _in_folder(folder: Path) -> list[Path]:
 def answers(
     photos: Sequence[P], ask: Callable[[P], T], concurrency: int
 ) -> Iterator[tuple[P, T | Exception]]:
-    """What `ask` says of each photo, or the photo's error, in order and as soon as it is known.
+    """Yield each photo with the result of `ask`, or with its error, in order and without delay.
 
-    Only a few photos are asked about ahead of the one that is waited for. An AurumError that
-    concerns every photo is raised.
+    At most 2 * `concurrency` photos are pending at a time. Raises an AurumError that concerns every
+    photo.
     """
     from aurum_client import AurumError
 
     pending: deque[tuple[P, Future[T]]] = deque()
 
-    def settled() -> tuple[P, T | Exception]:
-        path, future = pending.popleft()
+    def next_result() -> tuple[P, T | Exception]:
+        photo, future = pending.popleft()
         try:
-            return path, future.result()
+            return photo, future.result()
         except AurumError as error:
             if concerns_all(error):
                 raise
-            return path, error
+            return photo, error
         except OperatorError as error:
-            return path, error
+            return photo, error
 
     with _progress(len(photos)) as advance, ThreadPoolExecutor(concurrency) as pool:
         try:
-            for path in photos:
-                pending.append((path, pool.submit(ask, path)))
+            for photo in photos:
+                pending.append((photo, pool.submit(ask, photo)))
                 if len(pending) == 2 * concurrency:
-                    yield settled()
+                    yield next_result()
                     advance()
             while pending:
-                yield settled()
+                yield next_result()
                 advance()
         finally:
             for _, future in pending:
@@ -89,12 +89,12 @@ def answers(
 
 
 def concerns_all(error: AurumError) -> bool:
-    """Whether the next photo would meet the same error, whatever photo it is."""
+    """Whether any other photo would fail with the same error."""
     return concerns_service(error) or error.code == "invalid_parameter"
 
 
 def concerns_service(error: AurumError) -> bool:
-    """Whether it is the service, or the way to it, that fails."""
+    """Whether the service or the connection to it failed, not the request."""
     from aurum_client import AccessDeniedError, ConnectionFailedError, ModelNotFoundError
 
     return isinstance(error, AccessDeniedError | ConnectionFailedError | ModelNotFoundError)
@@ -102,14 +102,14 @@ def concerns_service(error: AurumError) -> bool:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr, if that is a terminal and there is more than one photo."""
+    """Show a progress bar if stderr is a terminal and there is more than one photo."""
     from rich.console import Console
     from rich.progress import Progress
 
     bar = Progress(
         console=Console(stderr=True),
         transient=True,
-        # What goes to the same terminal is printed above the bar; into a file it goes as it is.
+        # Output to the same terminal is printed above the bar; output to a file is left alone.
         redirect_stdout=sys.stdout.isatty(),
         disable=total < 2 or not sys.stderr.isatty(),
     )

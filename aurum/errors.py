@@ -1,5 +1,5 @@
-"""What whoever runs the service can mend."""
+"""Errors an operator can fix."""
 
 
 class OperatorError(Exception):
-    """The message says what is wrong and how to mend it; the command line shows nothing else."""
+    """The message says what is wrong and how to fix it; the command line shows nothing else."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whoever is interrupted when."""
+"""Atomic writes and inter-process locks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file's content, 64 hexadecimal digits. Raises OSError."""
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Whoever reads `path`, also after a crash, sees the old file or the whole new one.
+    """Replace the file atomically: readers see the old or the new content, even after a crash.
 
-    `mode` are its permissions; None: as for any new file.
+    `mode` sets the permissions; None leaves the default for new files.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -34,16 +34,16 @@ def write(path: Path, data: bytes, mode: int | None = None) -> None:
         part.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new name, too
+        os.fsync(folder)  # makes the rename durable
     finally:
         os.close(folder)
 
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock among processes, which goes with the process that holds it.
+    """Hold an inter-process lock, which is released when the process that holds it ends.
 
-    Raises BlockingIOError where another holds it and we must not `wait`.
+    Raises BlockingIOError if another process holds it and `wait` is False.
     """
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,9 +1,9 @@
-"""Our own kernels for some models (backends/ops): whether they run here, and on which graphs.
+"""The choice between plain graphs and graphs with our own kernels (backends/ops).
 
-Beside each plain graph lies one for the kernels (`beside`). Which of the two is served is chosen
-where a server starts, since graphs travel: it takes a processor that has the instructions, the
-library that has the kernels, and graphs that belong to the plain ones beside them. Where anything
-is missing the plain graphs are served, and `Choice.reason` says what.
+Each plain graph has a counterpart that uses the kernels (`beside`). A server chooses between the
+two when it starts, because graphs are copied between machines. The kernels need a processor with
+the instructions, the compiled library, and graphs that match the plain ones. If anything is
+missing, the plain graphs are served, and `Choice.reason` says why.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ from aurum.native import OPERATORS
 from aurum.settings import Settings
 
 LIBRARY = OPERATORS
-# The models' configurations that name the graphs with kernels: model_repository/*/configs.
+# Name of the model configurations that use the graphs with kernels: model_repository/*/configs.
 CONFIGURATION = "kernels"
-# Where a graph with kernels says which plain graph it stands for, by its sha256.
+# Metadata key under which a graph with kernels stores the sha256 of its plain graph.
 MARK = "aurum.plain"
-# As it lies in the file, in protobuf's encoding: a whole parser would cost a server 30 MB.
+# The entry in protobuf's encoding, as stored in the file: a full parser would cost a server 30 MB.
 _MARKED = re.compile(re.escape(MARK.encode()) + rb"\x12\x40([0-9a-f]{64})")
 
 
 def beside(plain: Path) -> Path:
-    """The file of the graph with kernels that belongs to a plain graph's."""
+    """Return the path of the graph with kernels that belongs to a plain graph."""
     return plain.with_name(f"{plain.stem}.kernels.onnx")
 
 
 @dataclass(frozen=True)
-class Found:
-    """The kernels that run on this machine, by name; empty: none do, and why."""
+class Support:
+    """Which kernels this machine can run."""
 
-    name: str
-    reason: str = ""
+    name: str  # empty: none
+    reason: str = ""  # why there are none
 
 
-def find() -> Found:
-    """What the library says of this machine."""
+def find() -> Support:
+    """Ask the library which kernels this machine can run."""
     if not LIBRARY.is_file():
-        return Found("", f"{LIBRARY} is not compiled ({paths.SETUP})")
+        return Support("", f"{LIBRARY} is not compiled ({paths.SETUP})")
     try:
         library = ctypes.CDLL(str(LIBRARY))
         library.aurum_kernels.restype = ctypes.c_char_p
         name: str = library.aurum_kernels().decode()
     except (OSError, AttributeError) as error:
-        return Found("", f"{LIBRARY} can't be loaded: {error}")
-    return Found(name, "" if name else "this processor has neither AVX2 with FMA nor AVX-512")
+        return Support("", f"{LIBRARY} can't be loaded: {error}")
+    return Support(name, "" if name else "this processor has neither AVX2 with FMA nor AVX-512")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a server is started with."""
+    """The kernels that a server is started with."""
 
     name: str  # of the kernels; empty: the plain graphs are served
-    models: tuple[str, ...] = ()  # that run by them; a rollout may bring others
-    reason: str = ""  # why they are not used
+    models: tuple[str, ...] = ()  # models that use the kernels; a rollout may add others
+    reason: str = ""  # why the kernels are not used
 
     @property
     def flags(self) -> list[str]:
-        """What tritonserver is told."""
+        """Flags for tritonserver."""
         return [f"--model-config-name={CONFIGURATION}"] if self.name else []
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Choice:
 
 
 def choose(settings: Settings, repository: Path, models: Sequence[str]) -> Choice:
-    """For a server of these models in `repository`, a ``model_repository/``."""
+    """Choose the kernels for a server of `models` in `repository`, a ``model_repository/``."""
     if settings.kernels == "off":
         return Choice("", reason="AURUM_KERNELS=off")
     found = find()
@@ -95,7 +95,7 @@ def choose(settings: Settings, repository: Path, models: Sequence[str]) -> Choic
 
 
 def _kind(plain: Path) -> str | None:
-    """What lies beside a plain graph: "kernels", or once more "plain"; None: neither."""
+    """Say what is beside a plain graph: "kernels", or a copy of it ("plain"); None: neither."""
     digest, other = files.sha256(plain), beside(plain)
     if not other.is_file():
         return None

@@ -1,6 +1,6 @@
-"""Our C++ libraries for the embedded server: compiled at the first start where pip installed us.
+"""Compile our C++ libraries for the embedded server at the first start of an installed package.
 
-In a checkout `make setup` compiles them beside their sources.
+In a checkout, `make setup` compiles them next to their sources.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ class NativeError(OperatorError, RuntimeError):
 
 
 def compile_missing(onnxruntime: Path, say: Callable[[str], None]) -> None:
-    """Compile what an installed package lacks, or has of other sources. Raises NativeError.
+    """Compile the libraries of an installed package if they are missing or their sources changed.
+
+    Does nothing in a checkout. Raises NativeError.
 
     Args:
         onnxruntime: the shared library of ONNX Runtime that the backend is linked with.
-        say: gets a line for each library that is compiled.
+        say: called with a line for each library that is compiled.
     """
     if not paths.INSTALLED:
         return
@@ -36,8 +38,8 @@ def compile_missing(onnxruntime: Path, say: Callable[[str], None]) -> None:
     _compile(OPERATORS, "the kernels", ["library", str(OPERATORS.parent)], say)
 
 
-def lack() -> str:
-    """What is missing to compile them; empty where nothing is."""
+def missing_tools() -> str:
+    """Say what is missing for compiling; empty if nothing is."""
     if shutil.which("g++") and _JSON.is_file():
         return ""
     return (
@@ -54,7 +56,7 @@ def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str]
         digest.update(source.read_bytes())
     if library.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
-    if missing := lack():
+    if missing := missing_tools():
         raise NativeError(missing)
     say(f"compiling {what} into {library.parent}")
     library.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Where the package's data lies, and where state is kept: in a checkout, and where it is installed.
+"""Locations of the package's data and of its state, in a checkout and in an installed package.
 
-In a checkout (and in the image, which has the same folders) Triton's repositories and the C++
-sources lie beside the package, and state goes to ``.aurum/`` there. An installed package has them
-in ``aurum/data`` and never writes there: state goes to ``AURUM_HOME``, by default
+In a checkout (and in the container image, which has the same folders), Triton's repositories and
+the C++ sources are next to the package, and state is kept in ``.aurum/``. An installed package
+has them in ``aurum/data`` and never writes there: state is kept in ``AURUM_HOME``, by default
 ``~/.local/share/aurum`` (XDG_DATA_HOME is respected).
 """
 
@@ -21,11 +21,11 @@ PHOTO = PACKAGE / "assets" / "astronaut.jpg"
 """A photo with one face, for health checks and parity checks."""
 
 SETUP = "run `aurum up`, which compiles it" if INSTALLED else "run `make setup`"
-"""What makes missing libraries, for messages."""
+"""How to get missing libraries, for messages."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of all state: models, logs, API keys, compiled libraries."""
+    """Return the folder of all state: models, logs, API keys, compiled libraries."""
     if given := environ.get("AURUM_HOME"):
         return Path(given).expanduser().resolve()
     if not INSTALLED:
@@ -34,5 +34,5 @@ def home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def compiled(backend: str) -> Path:
-    """The folder of the libraries that are compiled from ``backends/<backend>``."""
+    """Return the folder of the libraries that are compiled from ``backends/<backend>``."""
     return home() / "backends" / backend if INSTALLED else DATA / "backends" / backend

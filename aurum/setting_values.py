@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value; each raises ValueError that says what is allowed."""
+"""Parsers of settings' values. Each raises a ValueError that says which values are allowed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aurum.contract import MAX_SIDE, STRIDE
 
 
 def between(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
-    """A whole number, or a number, from `low` to `high`."""
+    """Parse a whole number, or a number, from `low` to `high`."""
     what = "whole number" if kind is int else "number"
 
     def parse(text: str) -> float:
@@ -26,7 +26,7 @@ def between(kind: type[int] | type[float], low: float, high: float) -> Callable[
 
 
 def detection_side(text: str) -> int:
-    """Pixels of the detector's input: a multiple of its coarsest stride."""
+    """Parse a side of the detector's input in pixels: a multiple of its coarsest stride."""
     value: int = between(int, STRIDE, MAX_SIDE)(text)
     if value % STRIDE:
         raise ValueError(f"must be a multiple of {STRIDE} from {STRIDE} to {MAX_SIDE}")
@@ -34,7 +34,7 @@ def detection_side(text: str) -> int:
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
-    """One of these words."""
+    """Parse one of the `allowed` words."""
 
     def parse(text: str) -> str:
         if text not in allowed:
@@ -45,30 +45,30 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def flag(text: str) -> bool:
-    """0 or 1."""
+    """Parse 0 or 1."""
     return one_of("0", "1")(text) == "1"
 
 
 def trace_url(text: str) -> str:
-    """Where traces go, or nothing."""
+    """Parse the address that traces are sent to."""
     if not text.startswith(("http://", "https://")):
         raise ValueError("must be an address that begins with http:// or https://")
     return text
 
 
 def text(text: str) -> str:
-    """Whatever it is."""
+    """Accept any text."""
     return text
 
 
 def path(text: str) -> Path:
-    """A path, made absolute."""
+    """Parse a path and make it absolute."""
     return Path(text).expanduser().resolve()
 
 
 def networks(text: str) -> str:
-    """Addresses and networks, separated by commas, in their usual spelling."""
-    from ipaddress import ip_network  # noqa: PLC0415 - memory; only the gateway needs it
+    """Parse addresses and networks, separated by commas, into canonical notation."""
+    from ipaddress import ip_network  # noqa: PLC0415 - saves memory; only the gateway needs it
 
     try:
         return ",".join(str(ip_network(part.strip())) for part in text.split(","))

@@ -1,7 +1,7 @@
 """Every setting of the service: one frozen dataclass, read from ``AURUM_`` environment variables.
 
-A dataclass rather than pydantic-settings, because the Python backends inside Triton import this
-module too, and each of their processes would pay for the library in memory.
+It is a dataclass rather than pydantic-settings because the Python backends inside Triton import
+this module too, and each of their processes would pay for the library in memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREFIX = "AURUM_"
 
 
 class SettingError(OperatorError, ValueError):
-    """A setting has a value that is not allowed; the message names it, the value and what is."""
+    """A setting is unknown or has an invalid value; the message says which values are allowed."""
 
 
 def _as_base64(size: int) -> int:
@@ -43,7 +43,7 @@ def _setting(default: Any, parse: Callable[[str], Any], doc: str) -> Any:
 
 
 def _in_home(place: str, doc: str) -> Any:
-    """A path that by default is `place` in the folder of all state."""
+    """Declare a path whose default is `place` in the folder of all state."""
     return field(
         default=paths.home() / place, metadata={"parse": path, "doc": doc, "in_home": place}
     )
@@ -68,7 +68,7 @@ class Settings:
     ready_timeout: float = _setting(
         120.0,
         between(float, 1, 3600),
-        "Seconds that a start may take until a real inference has answered.",
+        "Seconds that a start may take until a real photo is answered.",
     )
     drain_timeout: int = _setting(
         30, between(int, 0, 3600), "Seconds that a stop waits for requests in flight."
@@ -79,17 +79,15 @@ class Settings:
     request_log: str = _setting(
         "failures",
         one_of("off", "failures", "all"),
-        "Which requests the pipelines log as JSON lines, beside what Triton logs.",
+        "Which requests the pipelines log as JSON lines, in addition to Triton's own log.",
     )
     trace_url: str = _setting(
         "",
         trace_url,
-        "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://host:4318/v1/traces. "
-        "Unset: none.",
+        "OpenTelemetry collector that receives traces, by OTLP over HTTP, such as "
+        "http://host:4318/v1/traces. Unset: no traces.",
     )
-    trace_rate: int = _setting(
-        1000, between(int, 1, 1 << 31), "Of how many requests one is traced."
-    )
+    trace_rate: int = _setting(1000, between(int, 1, 1 << 31), "Trace one request in N.")
     url: str = _setting(
         "",
         text,
@@ -104,7 +102,7 @@ class Settings:
     playground_port: int = _setting(
         8003,
         between(int, 1, 65535),
-        "Port of the playground on 127.0.0.1; where it is taken, `aurum up` finds a free one.",
+        "Port of the playground on 127.0.0.1; if it is taken, `aurum up` finds a free one.",
     )
     repositories: Path = _setting(
         paths.home() / "repositories" if paths.INSTALLED else paths.CHECKOUT,
@@ -116,30 +114,32 @@ class Settings:
     profile: str = _setting(
         "auto",
         text,
-        "Profile of models.toml to serve; `auto`: the first of its order whose files can be had.",
+        "Profile of models.toml to serve. `auto`: the first profile of its list whose files are "
+        "available.",
     )
     model_mirror: str = _setting(
         "",
         text,
-        "Folder or http(s) address searched for model files before their upstream. Unset: the "
-        "folder `../shared/models` beside the checkout if there is one. Set but empty: no mirror.",
+        "Folder or http(s) address that is searched for model files before their upstream. Unset: "
+        "the folder `../shared/models` next to the checkout, if it exists. Set but empty: no "
+        "mirror.",
     )
     model_cache: Path = _in_home("models", "Folder that keeps pulled and built model files.")
     offline: bool = _setting(
         False,
         flag,
-        "1: never ask an upstream; only the cache and the mirror are used.",
+        "1: never download from an upstream; only the cache and the mirror are used.",
     )
     require_commercial: bool = _setting(
         False,
         flag,
-        "1: serve no profile whose weights' commercial use is forbidden or unclear.",
+        "1: refuse profiles whose weights' commercial use is forbidden or unclear.",
     )
     kernels: str = _setting(
         "auto",
         one_of("auto", "off"),
-        "`auto`: our own kernels compute the models that they can, where the processor has the "
-        "instructions (docs/design/kernels.md). `off`: ONNX Runtime computes all.",
+        "`auto`: our own kernels compute the models that they support, if the processor has the "
+        "instructions (docs/design/kernels.md). `off`: ONNX Runtime computes all models.",
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
@@ -148,12 +148,12 @@ class Settings:
     max_base64_bytes: int = _setting(
         10_000_000,
         between(int, 1, 1 << 31),
-        "Largest encoded photo that may come as base64, in bytes of what it stands for.",
+        "Largest encoded photo that may be sent as base64, in bytes before the base64 encoding.",
     )
     max_image_pixels: int = _setting(
         50_000_000,
         between(int, 1, 1 << 31),
-        "Largest photo but for JPEG, in pixels; read from its header.",
+        "Largest photo of any format except JPEG, in pixels; read from its header.",
     )
     max_jpeg_pixels: int = _setting(
         110_000_000,
@@ -163,16 +163,16 @@ class Settings:
     max_photo_memory: int = _setting(
         500_000_000,
         between(int, 1 << 20, 1 << 40),
-        "Most memory that one photo's pixels may take while it is decoded, in bytes; told from its "
+        "Largest amount of memory that decoding one photo may take, in bytes; estimated from its "
         "header.",
     )
     max_photo_seconds: float = _setting(
         5.0,
         between(float, 0.1, 3600),
-        "Most processor time that a step may take for one photo, its decoding above all, in "
+        "Longest processor time that a step may take for one photo, mostly for decoding, in "
         "seconds.",
     )
-    heic: bool = _setting(True, flag, "0: HEIC photos are refused, as other formats are.")
+    heic: bool = _setting(True, flag, "0: HEIC photos are refused, like unsupported formats.")
     # --- detection ---
     detection_size: int = _setting(
         640, detection_side, "Long side of the detector's input in pixels, a multiple of 32."
@@ -180,10 +180,10 @@ class Settings:
     max_detection_size: int = _setting(
         2560,
         detection_side,
-        "Largest `detection_size` that a request may ask for, a multiple of 32.",
+        "Largest `detection_size` that a request may set, a multiple of 32.",
     )
     min_confidence: float = _setting(
-        0.6, between(float, 0, 1), "Lowest score of a face, where a request does not say."
+        0.6, between(float, 0, 1), "Lowest score of a face, unless the request sets another."
     )
     nms_iou: float = _setting(
         0.3, between(float, 0, 1), "Overlap (IoU) above which the weaker of two boxes is dropped."
@@ -191,32 +191,32 @@ class Settings:
     orientation: str = _setting(
         "auto",
         one_of(*ORIENTATIONS),
-        "`auto`: a photo where no face is found, or none looks upright, is looked at turned, too. "
-        "`exif`: it is upright as its EXIF says.",
+        "`auto`: a photo without a face, or without an upright one, is searched rotated, too. "
+        "`exif`: the EXIF orientation is trusted.",
     )
     refine: bool = _setting(
-        True, flag, "0: no second look at each face, which makes its landmarks steadier."
+        True, flag, "0: skip the second look at each face, which makes its landmarks steadier."
     )
     # --- inside the pipelines ---
     pipeline_threads: int = _setting(
         0,
         between(int, 0, 256),
-        "Photos of one API key that each process of a step works on at the same time; of all keys "
-        "together one more. 0: 8, or as many as it has cores where it was given cores of its own, "
-        "at most 8.",
+        "Photos of one API key that each process of a step works on at the same time; for all keys "
+        "together, one more. 0: 8, or, if the process has cores of its own, their number, at most "
+        "8.",
     )
     pipeline_memory: int = _setting(
         500_000_000,
         between(int, 1 << 20, 1 << 40),
-        "Memory that all photos of one process of a step may take at a time for their decoding, in "
-        "bytes; others wait. Small photos have a sixteenth of it besides, and the files of those "
-        "that wait a quarter. At least AURUM_MAX_PHOTO_MEMORY.",
+        "Memory that decoding may take at a time in one process of a step, for all photos "
+        "together, in bytes; other photos wait. Small photos may take a sixteenth more, and the "
+        "files of waiting photos a quarter more. At least AURUM_MAX_PHOTO_MEMORY.",
     )
     # --- the gateway (docs/guides/security.md) ---
     gateway_host: str = _setting(
         "127.0.0.1",
         text,
-        "Address that the gateway binds to; `::` for all, of IPv4 and IPv6.",
+        "Address that the gateway binds to; `::` for all IPv4 and IPv6 addresses.",
     )
     gateway_port: int = _setting(
         8443, between(int, 1, 65535), "Port of the gateway, for HTTPS and for gRPC over TLS."
@@ -224,35 +224,38 @@ class Settings:
     gateway_servers: str = _setting(
         "",
         text,
-        "Tritons behind the gateway, `host:http_port:grpc_port`, separated by commas; IPv6 "
-        "addresses as `[::1]`. Unset: the one that `aurum up` starts.",
+        "Triton servers behind the gateway, `host:http_port:grpc_port`, separated by commas; IPv6 "
+        "addresses as `[::1]`. Unset: the server that `aurum up` starts.",
     )
     gateway_certificate: Path = _in_home(
-        "gateway/tls.crt", "The gateway's certificate, with its chain, as PEM."
+        "gateway/tls.crt", "The gateway's certificate with its chain, as PEM."
     )
     gateway_certificate_key: Path = _in_home("gateway/tls.key", "Private key of that certificate.")
     gateway_keys: Path = _in_home(
-        "gateway/keys", "File of API keys: lines of an id and the key's sha256."
+        "gateway/keys", "File of API keys: on each line an id and the key's sha256."
     )
     gateway_rate: int = _setting(
-        100, between(int, 1, 100_000), "Requests a second that one API key may send."
+        100, between(int, 1, 100_000), "Requests per second that one API key may send."
     )
     gateway_burst: int = _setting(
-        100, between(int, 0, 100_000), "Requests that a key may send at once, above that rate."
+        100, between(int, 0, 100_000), "Requests that a key may send in a burst above that rate."
     )
     gateway_connections: int = _setting(
         32,
         between(int, 1, 10_000),
-        "Requests that one key may have in flight, and photos of it that may wait in each process "
-        "of a step.",
+        "Requests that one key may have in flight, and photos that it may have waiting in each "
+        "process of a step.",
     )
     gateway_server_connections: int = _setting(
         64,
         between(int, 1, 10_000),
-        "Requests that one Triton gets at a time over HTTP, and as many over gRPC; more get 503.",
+        "Requests that one Triton gets at a time over HTTP, and as many over gRPC; further ones "
+        "get 503.",
     )
     gateway_client_timeout: int = _setting(
-        10, between(int, 1, 3600), "Seconds that a client may take for its header, or pause."
+        10,
+        between(int, 1, 3600),
+        "Seconds that a client may take to send its header, or pause while sending.",
     )
     gateway_server_timeout: int = _setting(
         60, between(int, 1, 3600), "Seconds that Triton may take for an answer."
@@ -260,26 +263,28 @@ class Settings:
     gateway_trusted: str = _setting(
         "",
         networks,
-        "Addresses and networks, separated by commas, that may ask for health without a key as "
-        "often as they like, for probes behind one address. Unset: none.",
+        "Addresses and networks, separated by commas, that may request health without a key and "
+        "without a rate limit, for probes behind one address. Unset: none.",
     )
     gateway_client_address: str = _setting(
         "connection",
         one_of("connection", "x-forwarded-for", "proxy-protocol"),
-        "What gives a client's address: its connection, or what a load balancer in front sends.",
+        "Where a client's address is taken from: its connection, or what a load balancer in front "
+        "sends.",
     )
     gateway_balancers: str = _setting(
         "",
         networks,
-        "Addresses and networks of load balancers in front of the gateway, separated by commas: "
-        "only they are believed. Needed where `AURUM_GATEWAY_CLIENT_ADDRESS` is not `connection`.",
+        "Addresses and networks of the load balancers in front of the gateway, separated by "
+        "commas; only these are trusted. Required unless `AURUM_GATEWAY_CLIENT_ADDRESS` is "
+        "`connection`.",
     )
     gateway_log: str = _setting(
         "/dev/stdout", text, "File of the gateway's access log, as JSON lines."
     )
     gateway_locations: Path = _in_home(
         "gateway/locations",
-        "Folder of nginx locations of your own, `*.conf`, that the gateway serves besides.",
+        "Folder of your own nginx locations, `*.conf`, that the gateway serves in addition.",
     )
     gateway_folder: Path = _in_home(
         "gateway/run",
@@ -290,8 +295,8 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from `environ` (default: this process's environment).
 
-        Raises SettingError for a value that is not allowed, and for a variable that begins as a
-        setting does and is none. An empty variable means the default.
+        Raises SettingError for an invalid value, and for a variable with the settings' prefix that
+        is not a setting. An empty variable means the default.
         """
         environ = renamed(os.environ if environ is None else environ)
         if wrong := misspelt(environ, (PREFIX + item.name.upper() for item in fields(cls)), PREFIX):
@@ -341,18 +346,18 @@ class Settings:
 
     @property
     def max_body_bytes(self) -> int:
-        """Largest body that is passed on: the largest photo, in binary or as base64 in JSON.
+        """Largest request body passed on: the largest photo, in binary or as base64 in JSON.
 
-        64 KiB are for its options, the names, and the frames of the protocol.
+        It includes 64 KiB for options, names, and the protocol's framing.
         """
         return max(self.max_image_bytes, _as_base64(self._base64_bytes)) + 65_536
 
     @property
     def max_json_bytes(self) -> int:
-        """Largest body without a binary part: the largest photo as base64, and what is around.
+        """Largest request body without a binary part: the largest photo as base64, with its JSON.
 
-        A sixteenth more is for the line breaks of the base64, as the shortest usual lines (64
-        characters, RFC 7468) have them, each `\\r\\n` in JSON.
+        It includes a sixteenth for line breaks in the base64, each `\\r\\n` in JSON, at the
+        shortest usual line length (64 characters, RFC 7468).
         """
         return _as_base64(self._base64_bytes) * 17 // 16 + 65_536
 
@@ -362,7 +367,7 @@ class Settings:
 
     @property
     def rollout(self) -> Path:
-        """Folder of what `aurum rollout` keeps about these repositories."""
+        """Folder of the state that `aurum rollout` keeps for these repositories."""
         return self.repositories / ".aurum" / "rollout"
 
     def to_env(self) -> dict[str, str]:

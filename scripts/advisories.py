@@ -1,8 +1,8 @@
-"""Known vulnerabilities of the pinned Python packages, as the package index itself lists them.
+"""List known vulnerabilities of the pinned Python packages, from the package index.
 
-For networks where `pip-audit` reaches neither OSV nor the index's pages of single versions. A page
-of a project speaks of its newest version alone, so a package that is pinned to an older one is
-named as not known. Exit codes: 0 none known; 1 some are; 2 the index did not answer.
+This is for networks where `pip-audit` reaches neither OSV nor the index's pages of single versions.
+A project's page only covers its newest version, so a package pinned to an older one is reported as
+unknown. Exit codes: 0 no known vulnerabilities; 1 there are some; 2 the index did not answer.
 
 .venv/bin/python scripts/advisories.py
 """
@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 
 import httpx
-from pip._internal.models.index import PyPI  # where pip itself looks
+from pip._internal.models.index import PyPI  # the index that pip uses
 
 LOCK = Path(__file__).parents[1] / "locks" / "test.txt"
 
 
 def main() -> int:
-    """Ask about every package, and print what came back."""
+    """Query the index for every package, and print the advisories."""
     pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", LOCK.read_text(), re.M)
     found, unknown = [], []
     try:
@@ -41,11 +41,11 @@ def main() -> int:
     except httpx.HTTPError as error:
         print(f"the index did not answer: {error!r}", file=sys.stderr)
         return 2
-    print(f"{len(pins)} packages, {len(pins) - len(unknown)} asked about, {len(found)} advisories")
+    print(f"{len(pins)} packages, {len(pins) - len(unknown)} checked, {len(found)} advisories")
     for line in found:
         print(f"- {line}")
     for line in unknown:
-        print(f"- not known: {line}")
+        print(f"- unknown: {line}")
     return 1 if found else 0
 
 

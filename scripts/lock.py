@@ -1,13 +1,13 @@
-"""Write `locks/` anew: every Python package that is installed, in one version, with its hashes.
+"""Rewrite `locks/`: every Python package that we install, pinned to one version, with its hashes.
 
-`make lock` takes the newest versions that fit; `make lock KEEP=--keep` only adds what is new in a
-pyproject.toml. Each file is what pip gets with --require-hashes and --no-deps:
+`make lock` takes the newest compatible versions; `make lock KEEP=--keep` only adds packages that
+are new in a pyproject.toml. pip installs each file with --require-hashes and --no-deps:
 
-- serve.txt  what `make serve` needs;
-- test.txt   that, and what tests, linters and benchmarks need;
-- image.txt  what the steps import in NVIDIA's container.
+- serve.txt  packages for `make serve`;
+- test.txt   the same, plus packages for tests, linters and benchmarks;
+- image.txt  packages that the steps import in NVIDIA's container.
 
-uv resolves for Python 3.11 and 3.12 at once, and names the hashes of all files of a version.
+uv resolves for Python 3.11 and 3.12 at once, and lists the hashes of all files of a version.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 CHECKOUT = Path(__file__).parents[1]
 LOCKS = CHECKOUT / "locks"
 OWN = {"aurum-face-serving", "aurum-face-client"}
-# What the tests use of it are the classes of its objects, which need none of its packages.
+# Installed without dependencies: the tests only use the classes of its objects.
 ALONE = ["kserve"]
 WHERE = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"
-HEAD = "# Written by `make lock`; what is in it comes from pyproject.toml.\n"
+HEAD = "# Written by `make lock`; the packages are defined in pyproject.toml.\n"
 
 
 def main() -> int:
-    """Resolve all lists, the largest first, whose versions the others take."""
+    """Resolve all lists; the largest comes first and determines the versions of the others."""
     keep = "--keep" in sys.argv[1:]
     serving = _project("pyproject.toml")
     client = _project("client/python/pyproject.toml")
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def resolved(wanted: list[str], pins: str, *more: str) -> str:
-    """The requirements of `wanted` and all that they need, in the versions of `pins`."""
+    """Resolve `wanted` and their dependencies, in the versions of `pins`."""
     with tempfile.TemporaryDirectory() as folder:
         project, constraints = Path(folder) / "pyproject.toml", Path(folder) / "pins.txt"
         project.write_text(
@@ -68,7 +68,7 @@ def resolved(wanted: list[str], pins: str, *more: str) -> str:
         flags = ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         run = subprocess.run(
             [*command, *flags, *more, "--constraint", str(constraints)],
-            cwd=folder,  # away from the settings of a project around it
+            cwd=folder,  # outside the checkout, so that its uv settings don't apply
             capture_output=True,
             text=True,
             check=False,
@@ -79,7 +79,7 @@ def resolved(wanted: list[str], pins: str, *more: str) -> str:
 
 
 def _for_all(text: str) -> str:
-    """Without the words that the lock is for our platform alone, and what is for none of ours."""
+    """Remove markers of our platform, and packages that are not for any of our interpreters."""
     entries = re.split(r"^(?=\w)", text, flags=re.M)
     kept = [entry for entry in entries if "implementation_name == 'pypy'" not in entry]
     return re.sub(

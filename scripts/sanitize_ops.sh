@@ -1,6 +1,6 @@
 #!/bin/sh
-# The operators' tests under AddressSanitizer and UBSan, as on each kind of processor that this one
-# can stand in for.
+# Run the operators' tests under AddressSanitizer and UBSan, once for each kind of processor that
+# this one can emulate.
 set -eu
 cd "$(dirname "$0")/.."
 backends/ops/build.sh sanitized
@@ -9,7 +9,7 @@ for name in asan ubsan stdc++; do
 done
 for without in none avx512_vnni avx512f; do
     echo "without: $without"
-    # Python itself, and onnxruntime, leave things to the end of the process.
+    # No leak detection: Python and onnxruntime don't free everything before the process ends.
     AURUM_CPU_WITHOUT=$without LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0 \
         AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
         .venv/bin/python -m pytest -q tests/unit/test_ops.py tests/unit/test_ops_processors.py

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Bills of materials (CycloneDX) of everything that is installed: `make sbom`, into .aurum/sbom.
+# Write bills of materials (CycloneDX) of everything that is installed: `make sbom`.
 set -eu
 cd "$(dirname "$0")/.."
-tool=.aurum/sbom-tool # beside .venv, so that nothing that we ship depends on it
+tool=.aurum/sbom-tool # outside .venv, so that nothing that we ship depends on it
 to=.aurum/sbom
 mkdir -p "$to"
 if [ ! -x "$tool/bin/cyclonedx-py" ]; then

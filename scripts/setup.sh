@@ -1,22 +1,22 @@
 #!/bin/sh
-# Make .venv and install into it: setup.sh PYTHON serve|test
-# Missing system packages are installed where we may (root on Debian or Ubuntu), else named.
+# Create .venv and install everything into it: setup.sh PYTHON serve|test
+# Missing system packages are installed if we are root on Debian or Ubuntu, and reported otherwise.
 set -eu
 python=$1
 purpose=$2
 cd "$(dirname "$0")/.."
 
-here=$(pwd -P) # where Python sees it, whatever link led here
+here=$(pwd -P) # without symbolic links, as Python sees it
 if printf %s "$here" | LC_ALL=C grep -q '[^ -~]'; then
     echo "$here has letters that are not ASCII, and Triton's Python can't run from there: move the checkout" >&2
     exit 1
 fi
 if ! mkdir -p .aurum 2>/dev/null || ! [ -w . ] || ! [ -w .aurum ]; then
-    echo "$here can't be written, and what is set up goes there: copy the checkout to where you can write" >&2
+    echo "$here can't be written, but the set-up needs to write there: copy the checkout to a folder where you can write" >&2
     exit 1
 fi
-# One set-up at a time: a second would find half of what the first one installs. The lock goes with
-# this process, and is not handed to others that outlive it.
+# One set-up at a time: a second one would find an incomplete installation. The lock is released when
+# this process ends.
 exec 9>.aurum/setup.lock
 if ! flock -n 9; then
     echo "another set-up runs in this checkout: wait until it is done, then run make again" >&2
@@ -28,7 +28,7 @@ need() { # need PACKAGE REASON
         echo "installing $1 ($2)"
         [ -n "${updated:-}" ] || apt-get update -qq
         updated=1
-        # Programs that tests start by themselves must not run as services: 101 forbids it.
+        # The tests start these programs themselves, so they must not run as services: 101 forbids it.
         policy=/usr/sbin/policy-rc.d
         if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
         status=0
@@ -48,30 +48,30 @@ case "$version" in
     *) echo "Python 3.11 or 3.12 is needed, $python is $version; use: make PYTHON=python3.11 ..." >&2; exit 1 ;;
 esac
 
-# What pip writes into .venv/bin names the folder: a checkout that was moved needs them anew.
+# Scripts that pip writes to .venv/bin contain its path, so a moved checkout needs a new .venv.
 made=$(sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null || true)
 case "$made" in
     "" | "$here/.venv") ;;
-    *) echo "this checkout was moved (.venv was made as $made)" && rm -rf .venv ;;
+    *) echo "this checkout was moved (.venv was created as $made)" && rm -rf .venv ;;
 esac
 if [ ! -x .venv/bin/python ]; then
-    echo "making .venv (Python $version)"
+    echo "creating .venv (Python $version)"
     if ! "$python" -m venv .venv >/dev/null 2>&1; then
         rm -rf .venv
-        need "python$version-venv" "$python can't make virtual environments"
+        need "python$version-venv" "$python can't create virtual environments"
         "$python" -m venv .venv
     fi
 fi
 
 echo "installing packages"
-# Nothing but what locks/ names, each file with its hash; then our own, which bring no others.
+# Only the packages in locks/, each file with its hash; then our own, without dependencies.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --require-hashes --no-deps --requirement "locks/$purpose.txt"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --no-deps --no-build-isolation --editable client/python --editable .
-install -m 755 scripts/aurum .venv/bin/aurum # instead of pip's: it says why
+install -m 755 scripts/aurum .venv/bin/aurum # replaces pip's script; see there
 
-# The Python backend's stub is linked to Python's shared library, which Debian packs separately.
+# The Python backend's stub is linked to Python's shared library, which Debian packages separately.
 if ! .venv/bin/python -c 'from aurum.server.runtime import find_libpython; find_libpython()' 2>/dev/null; then
     need "libpython$version" "Triton's Python backend needs Python's shared library"
 fi
@@ -79,7 +79,7 @@ fi
 tool() { # tool COMMAND PACKAGE REASON
     command -v "$1" >/dev/null || need "$2" "$3"
 }
-tool g++ g++ "Triton's ONNX Runtime backend is compiled"
+tool g++ g++ "Triton's ONNX Runtime backend must be compiled"
 [ -e /usr/include/nlohmann/json.hpp ] || need nlohmann-json3-dev "the backend reads Triton's JSON"
 echo "compiling the ONNX Runtime backend and its operators"
 backends/onnxruntime/build.sh "$(.venv/bin/python -c 'from aurum.server.runtime import onnxruntime_library; print(onnxruntime_library())')"
@@ -87,30 +87,30 @@ backends/ops/build.sh library
 
 if [ "$purpose" = test ]; then
     tool wrk wrk "the benchmarks load HTTP servers with wrk"
-    tool strace strace "the tests watch what is written and asked without a user's word"
+    tool strace strace "the privacy tests trace which files and addresses are used"
     tool redis-server redis-server "the Node client's queue workers are tested with Redis"
-    watch="the tests watch a server with Prometheus"
+    watch="the tests monitor a server with Prometheus"
     tool promtool prometheus "$watch"
     tool amtool prometheus-alertmanager "$watch"
     tool prometheus-blackbox-exporter prometheus-blackbox-exporter "$watch"
     tool prometheus-process-exporter prometheus-process-exporter "$watch"
-    tool openssl openssl "the tests make certificates"
+    tool openssl openssl "the tests create certificates"
     library() { # library FILE PACKAGE REASON
         [ -e "/usr/lib/$1" ] || need "$2" "$3"
     }
-    # Only root's PATH has it; and not each release of Ubuntu has the module.
+    # nginx may be only on root's PATH, and some releases of Ubuntu don't have the module.
     [ -x /usr/sbin/nginx ] || need nginx "the gateway is nginx"
     (library nginx/modules/ngx_http_js_module.so libnginx-mod-http-js \
-        "the gateway checks API keys by nginx's JavaScript") ||
+        "the gateway checks API keys with nginx's JavaScript module") ||
         echo "no njs: the tests of the gateway will be skipped" >&2
     library x86_64-linux-gnu/rsyslog/omelasticsearch.so rsyslog-elasticsearch \
         "logs are shipped by rsyslog"
     if ! command -v google-chrome >/dev/null; then
-        # Ubuntu has it as a snap alone.
+        # Ubuntu has it only as a snap.
         (tool chromium chromium "the playground's tests drive a real browser") ||
             echo "no Chromium: the tests of the playground's page will be skipped" >&2
     fi
     echo "installing packages of the Node client"
-    # Without install scripts: the libraries lie in the packages, and what scripts fetch isn't needed.
+    # Without install scripts: the packages contain the libraries, and nothing else is needed.
     (cd client/node && PATH="$OLDPWD/.venv/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent)
 fi

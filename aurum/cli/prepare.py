@@ -25,7 +25,7 @@ from aurum.server.runtime import die_with_parent
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
-    from aurum.models.build import Prepared
+    from aurum.models.build import BuiltProfile
     from aurum.models.manifest import Profile
     from aurum.releases.state import Release
 
@@ -59,14 +59,14 @@ def prepare() -> Rows:
 
 def main(descriptor: int) -> None:
     """Put the release in force into place, or else what AURUM_PROFILE says."""
-    from aurum.rollout.steps import in_force
+    from aurum.rollout.steps import active_release
     from aurum.server import installation
-    from aurum.server.preflight import one_line
+    from aurum.server.preflight import as_server_error
 
     settings = Settings.from_env()
-    with one_line():
+    with as_server_error():
         installation.complete(settings, lambda line: console.print(f"- {line}", soft_wrap=True))
-        release = in_force(settings)
+        release = active_release(settings)
         rows = _of_release(release) if release else _of_profile(settings)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(rows, file)
@@ -76,10 +76,10 @@ def _of_profile(settings: Settings) -> Rows:
     """Pull, build and install what AURUM_PROFILE says."""
     from aurum.cli.progress import downloads
     from aurum.models import build
-    from aurum.server.preflight import ServerError, cache_lack
+    from aurum.server.preflight import ServerError, cache_problem
 
-    if lack := cache_lack(settings):
-        raise ServerError(lack)
+    if problem := cache_problem(settings):
+        raise ServerError(problem)
     with downloads(console) as progress:
         prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
     build.install(prepared, settings.repositories / "model_repository")
@@ -119,7 +119,7 @@ def _non_commercial(profile: Profile) -> str:
     return f"[bold red]NOT FOR COMMERCIAL USE[/bold red], BY THESE WEIGHTS' LICENCES:\n{licences}"
 
 
-def _simulated(prepared: Prepared) -> str:
+def _simulated(prepared: BuiltProfile) -> str:
     reasons = escape("\n".join(f"{name}: {why}" for name, why in prepared.failures.items()))
     return (
         f"{MADE_UP}\n"

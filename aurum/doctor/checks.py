@@ -108,9 +108,9 @@ def triton(settings: Settings) -> Iterator[Result]:
     }
     if paths.INSTALLED and not native.BACKEND.is_file():
         del parts["ONNX Runtime backend"]
-        lack = native.lack()
+        problem = native.missing_tools()
         detail = "not compiled yet; the first `aurum up` does it"
-        yield Result("ONNX Runtime backend", "fail" if lack else "ok", detail, lack)
+        yield Result("ONNX Runtime backend", "fail" if problem else "ok", detail, problem)
     for name, part in parts.items():
         try:
             yield Result(name, "ok", str(part()))
@@ -131,8 +131,8 @@ def cache(settings: Settings) -> Iterator[Result]:
     """The space for model files."""
     from aurum.server import preflight
 
-    if lack := preflight.cache_lack(settings):
-        what, _, mend = lack.partition("; ")
+    if problem := preflight.cache_problem(settings):
+        what, _, mend = problem.partition("; ")
         yield Result("cache", "fail", what, mend)
         return
     folder = settings.model_cache
@@ -150,13 +150,13 @@ def shared_memory(settings: Settings) -> Iterator[Result]:
     """The size of /dev/shm, through which Triton and its Python backends talk."""
     from aurum.server import preflight, runtime
 
-    if lack := preflight.shared_memory_lack():
-        what, _, mend = lack.partition("; ")
+    if problem := preflight.shared_memory_problem():
+        what, _, mend = problem.partition("; ")
         yield Result("shared memory", "fail", what, mend)
     else:
         size = shutil.disk_usage(runtime.SHARED_MEMORY).total
         detail = f"{runtime.SHARED_MEMORY} has {size >> 20} MiB"
-        if size >= preflight.AMPLE_SHARED_MEMORY:
+        if size >= preflight.RECOMMENDED_SHARED_MEMORY:
             yield Result("shared memory", "ok", detail)
         else:
             detail += ", too little for many of the largest photos at a time"
@@ -167,9 +167,9 @@ def folders(settings: Settings) -> Iterator[Result]:
     """Whether the folders that every start uses can be used."""
     from aurum.server import preflight
 
-    found = list(preflight.unusable(settings))
-    for lack in found:
-        what, _, mend = lack.partition("; ")
+    found = list(preflight.folder_problems(settings))
+    for problem in found:
+        what, _, mend = problem.partition("; ")
         yield Result("folders", "fail", what, mend)
     if not found:
         yield Result("folders", "ok", f"{settings.log_folder} and {settings.rollout}")

@@ -1,1 +1,1 @@
-"""The models: the manifest that lists them, pulling their files, building the served graphs."""
+"""Model manifest, downloads, building the served ONNX graphs, and the parity check."""

@@ -1,4 +1,4 @@
-"""From pulled model files to the graphs that Triton serves."""
+"""Build the graphs that Triton serves from downloaded model files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import onnx
 
-from aurum import files, paths
-from aurum import kernels as ours
+from aurum import files, kernels, paths
 from aurum.imaging import align, faces
-from aurum.models import families, kernels, manifest, parity, pull
+from aurum.models import families, manifest, parity, pull
+from aurum.models import kernels as kernel_graphs
 from aurum.models.families import SERVED
 from aurum.models.manifest import Model, Profile
 from aurum.settings import Settings
@@ -21,17 +21,17 @@ SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The graphs of a profile, ready to be installed into a model repository."""
+class BuiltProfile:
+    """A profile with its built graphs, ready to be installed into a model repository."""
 
     profile: Profile
     graphs: dict[str, Path]  # by served name
-    ids: dict[str, str]  # by served name: what the graph's answers will say
-    failures: dict[str, str] = field(default_factory=dict)  # profiles that can't be had, and why
+    ids: dict[str, str]  # by served name: the model id in the graph's answers
+    failures: dict[str, str] = field(default_factory=dict)  # unavailable profiles, and why
 
     @property
     def simulated(self) -> bool:
-        """Whether any answer will be made up."""
+        """Whether any model is simulated."""
         return any(model.family == "simulated" for model in self.profile.models)
 
 
@@ -39,10 +39,11 @@ def prepare(
     settings: Settings,
     progress: pull.Progress = pull.silent,
     say: Callable[[str], None] = lambda line: None,
-) -> Prepared:
-    """Choose the profile, pull its files and build its graphs, as far as that isn't done yet.
+) -> BuiltProfile:
+    """Choose the profile, pull its files and build its graphs, unless they are cached.
 
-    Where ``auto`` finds none that can be had, this is the simulated one, and `failures` says why.
+    If no profile of ``auto`` is available, the result is the simulated one, and `failures` says
+    why.
 
     Raises ManifestError, PullError, and BuildError for a model that breaks the contract.
     """
@@ -54,15 +55,15 @@ def prepare(
         for name in SERVED[model.role]:
             path = choice.paths.get(model.name)
             graphs[name], ids[name] = build(name, model, path, settings, say)
-    return Prepared(profile, graphs, ids, choice.failures)
+    return BuiltProfile(profile, graphs, ids, choice.failures)
 
 
 def build(
     name: str, entry: Model, upstream: Path | None, settings: Settings, say: Callable[[str], None]
 ) -> tuple[Path, str]:
-    """The graph that is served as `name`, from the cache if it was built by this very code before.
+    """Build the graph served as `name`, unless this version of the code has cached it.
 
-    Returns its path and the id that its answers carry.
+    Returns its path and the model id in its answers.
     """
     folder = settings.model_cache / "served"
     version = entry.sha256[:12] if entry.sha256 else "none"
@@ -71,11 +72,11 @@ def build(
         say(f"building {name} from {entry.name}")
         graph = families.build(name, entry, onnx.load(str(upstream)) if upstream else None)
         if upstream:
-            say(f"proving it equal to {upstream.name}")
-            parity.prove(name, graph, onnx.load(str(upstream)), entry)
+            say(f"checking parity with {upstream.name}")
+            parity.check_parity(name, graph, onnx.load(str(upstream)), entry)
         folder.mkdir(parents=True, exist_ok=True)
         files.write(path, graph.SerializeToString(deterministic=True))
-    if not ours.beside(path).is_file() and ours.find().name:
+    if not kernels.beside(path).is_file() and kernels.find().name:
         _build_with_kernels(name, entry, upstream, path, say)
     return path, identity(path)
 
@@ -83,36 +84,36 @@ def build(
 def _build_with_kernels(
     name: str, entry: Model, upstream: Path | None, plain: Path, say: Callable[[str], None]
 ) -> None:
-    """The graph with kernels beside a plain one; the plain one once more where there are none.
+    """Build the graph with kernels beside a plain one; without kernels for it, copy the plain one.
 
-    Only on a machine that can run it: what was not proven is not served.
+    This needs a machine that can run the kernels: a graph without a parity check is not served.
     """
-    target = ours.beside(plain)
-    graph = kernels.build(name, entry, onnx.load(str(upstream))) if upstream else None
+    target = kernels.beside(plain)
+    graph = kernel_graphs.build(name, entry, onnx.load(str(upstream))) if upstream else None
     if graph is None or upstream is None:
         files.write(target, plain.read_bytes())
         return
-    say(f"proving {name} with our kernels equal to {upstream.name}")
-    parity.prove(name, graph, onnx.load(str(upstream)), entry, ours.LIBRARY)
+    say(f"checking parity of {name} (with our kernels) with {upstream.name}")
+    parity.check_parity(name, graph, onnx.load(str(upstream)), entry, kernels.LIBRARY)
     mark = {item.key: item.value for item in graph.metadata_props}
-    onnx.helper.set_model_props(graph, {**mark, ours.MARK: files.sha256(plain)})
+    onnx.helper.set_model_props(graph, {**mark, kernels.MARK: files.sha256(plain)})
     files.write(target, graph.SerializeToString(deterministic=True))
 
 
-def install(prepared: Prepared, repository: Path) -> None:
-    """Put the graphs into `repository` (a ``model_repository/``) as version 1, if they differ."""
+def install(prepared: BuiltProfile, repository: Path) -> None:
+    """Install the graphs in `repository` (a ``model_repository/``) as version 1, if they differ."""
     install_graphs(prepared.graphs, repository)
 
 
 def install_graphs(graphs: Mapping[str, Path], repository: Path) -> None:
-    """As `install`, of graphs by served name; those with kernels that lie beside them, too."""
+    """Like `install`, for graphs by served name; includes the graphs with kernels beside them."""
     for name, source in graphs.items():
         target = repository / name / "1" / "model.onnx"
         _install(source, target)
-        if ours.beside(source).is_file():
-            _install(ours.beside(source), ours.beside(target))
+        if kernels.beside(source).is_file():
+            _install(kernels.beside(source), kernels.beside(target))
         else:
-            ours.beside(target).unlink(missing_ok=True)
+            kernels.beside(target).unlink(missing_ok=True)
 
 
 def _install(source: Path, target: Path) -> None:
@@ -122,16 +123,18 @@ def _install(source: Path, target: Path) -> None:
 
 
 def identity(path: Path) -> str:
-    """Which model a served graph names in its answers, e.g. ``edgeface_xs_q@f078bab9d777``."""
+    """Return the model id in a served graph's answers, such as ``edgeface_xs_q@f078bab9d777``."""
     model = onnx.load(str(path), load_external_data=False)
     return str(next(item.value for item in model.metadata_props if item.key == "aurum.model"))
 
 
 def _recipe(entry: Model) -> str:
-    """A digest of all that a graph is built from, but for its weights: code and manifest entry."""
+    """Digest of everything a graph is built from except its weights: code and manifest entry."""
     digest = hashlib.sha256(f"{onnx.__version__} {entry}".encode())
     folders = [
-        (Path(folder), "*.py") for package in (families, kernels) for folder in package.__path__
+        (Path(folder), "*.py")
+        for package in (families, kernel_graphs)
+        for folder in package.__path__
     ]
     folders.append((paths.DATA / "backends" / "ops", "*.[ch]*"))
     sources = [path for folder, pattern in folders for path in sorted(folder.glob(pattern))]

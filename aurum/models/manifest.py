@@ -1,5 +1,4 @@
-"""The manifest ``models.toml``: which models and profiles there are, checked
-strictly."""
+"""Read and strictly check the manifest ``models.toml``, which lists all models and profiles."""
 
 from __future__ import annotations
 
@@ -23,37 +22,37 @@ ROLES_OF_FAMILY = {
     "simulated": ("detector", "embedder"),
 }
 ROLES = ("detector", "embedder")
-COMMERCIAL_USE = ("yes", "unclear", "no")  # from lax to strict
-# The false accept rates that a calibrated embedder has thresholds for, in this order.
+COMMERCIAL_USE = ("yes", "unclear", "no")  # from most to least permissive
+# False accept rates for which a calibrated embedder has thresholds, in this order.
 FARS = ("1e-2", "1e-3", "1e-4")
 
 
 class ManifestError(OperatorError, ValueError):
-    """The manifest is not valid; the message names the entry, the field and what is allowed."""
+    """The manifest is invalid; the message names the entry, the field and the allowed values."""
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """What a model's graph wants as input: ``(pixel - mean) / std`` of pixels from 0 to 255."""
+    """The input that a model's graph needs: ``(pixel - mean) / std`` of pixels from 0 to 255."""
 
     color: str  # RGB or BGR
     mean: float
     std: float
     layout: str  # NCHW
     size: tuple[int, int] | None  # height and width in pixels; None: any
-    multiple_of: int | None  # height and width must be multiples of it, in pixels
-    source: str  # where these facts come from
+    multiple_of: int | None  # height and width must be multiples of this, in pixels
+    source: str  # where these facts are documented
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What an embedder's similarities (cosines) mean; `aurum validate calibrate` measures it.
+    """The meaning of an embedder's similarities (cosines), measured by `aurum validate calibrate`.
 
-    The probability that two photos show one person is 1 / (1 + exp(-(slope * similarity +
-    intercept))), where that share of all pairs, `prior`, does (Platt 1999).
+    The probability that two photos show the same person is 1 / (1 + exp(-(slope * similarity +
+    intercept))) if `prior` is the share of such pairs among all pairs (Platt 1999).
     """
 
-    thresholds: tuple[float, ...]  # cosines from which a pair is accepted, by FARS
+    thresholds: tuple[float, ...]  # lowest cosine at which a pair is accepted, for each of FARS
     slope: float
     intercept: float
     prior: float
@@ -65,13 +64,13 @@ class Calibration:
 
     @property
     def row(self) -> tuple[float, ...]:
-        """The six numbers that the served graph carries: thresholds, slope, intercept, prior."""
+        """The six numbers stored in the served graph: thresholds, slope, intercept, prior."""
         return (*self.thresholds, self.slope, self.intercept, self.prior)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model. A simulated one has no file, so `file`, `sha256` and `input` are None."""
+    """One model. A simulated model has no file: its `file`, `sha256` and `input` are None."""
 
     name: str
     role: str
@@ -86,15 +85,16 @@ class Model:
     bytes: int | None = None
     urls: tuple[str, ...] = ()
     input: InputFacts | None = None
-    calibration: Calibration | None = None  # of an embedder that was calibrated
-    # Of a detector: a photo whose best face fits worse may be turned. 0: it reads turned faces too.
+    calibration: Calibration | None = None  # only for a calibrated embedder
+    # For a detector: a photo whose best face fits worse may be rotated. 0: the detector also reads
+    # rotated faces.
     upright_fit: float = 0.0
 
     @property
     def id(self) -> str | None:
         """Name and hash of the weights, such as ``edgeface_xs_q@f078bab9d777``.
 
-        None for a simulated model, whose id is known only once its graph is built.
+        None for a simulated model, whose id is known only after its graph is built.
         """
         return f"{self.name}@{self.sha256[:12]}" if self.sha256 else None
 
@@ -128,17 +128,17 @@ class Manifest:
     auto: tuple[str, ...]
 
     def profile(self, name: str) -> Profile:
-        """The profile called `name`. Raises ManifestError, which lists the names, if none is."""
+        """Return the profile called `name`. Raises ManifestError, which lists all names."""
         if name not in self.profiles:
             names = ", ".join([AUTO, *self.profiles])
             raise ManifestError(f"there is no profile {name!r}; the profiles are: {names}")
         return self.profiles[name]
 
     def profile_of(self, detector: str, embedder: str) -> Profile | None:
-        """The profile whose models have these ids; None if none has."""
+        """Return the profile whose models have these ids, or None."""
         for profile in self.profiles.values():
             if all(
-                # A simulated model's whole id is not known to the manifest.
+                # The manifest doesn't know the full id of a simulated model.
                 given == model.id if model.id else given.startswith(f"{model.name}@")
                 for given, model in zip((detector, embedder), profile.models, strict=True)
             ):
@@ -147,7 +147,7 @@ class Manifest:
 
 
 def load(path: Path = FILE) -> Manifest:
-    """Read and check the manifest. Raises ManifestError for whatever is wrong with it."""
+    """Read and check the manifest. Raises ManifestError."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -159,7 +159,7 @@ def load(path: Path = FILE) -> Manifest:
 
 
 class _Table:
-    """A TOML table that is taken apart field by field; `done` complains about what is left."""
+    """A TOML table that is consumed field by field; `done` rejects fields that are left."""
 
     def __init__(self, entry: str, value: object) -> None:
         if not isinstance(value, dict):
@@ -171,13 +171,13 @@ class _Table:
         return ManifestError(f"{self.entry}, field `{field}`: {what}")
 
     def take(self, field: str, kind: type, what: str, default: Any = ...) -> Any:
-        """Remove and return `field`; a missing one is an error unless there is a default."""
+        """Remove and return `field`; it is required unless there is a default."""
         value = self._rest.pop(field, default)
         if value is ...:
             raise self.error(field, f"is missing; must be {what}")
         if kind is float and type(value) is int:
             value = float(value)
-        # Not isinstance: TOML's true is no number, though Python's True is an int.
+        # Not isinstance: TOML's true is not a number, although Python's True is an int.
         if value is not default and type(value) is not kind:
             raise self.error(field, f"is {value!r}; must be {what}")
         return value
@@ -219,7 +219,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     for number, value in enumerate(top.take("models", list, "an array of tables"), start=1):
         model = _model(value, number)
         if model.name in models:
-            raise ManifestError(f"model {model.name!r}, field `name`: there are two of this name")
+            raise ManifestError(f"model {model.name!r}, field `name`: two models have this name")
         if model.file and files.setdefault(model.file, model.name) != model.name:
             raise ManifestError(
                 f"model {model.name!r}, field `file`: {model.file!r} is already the file of "
@@ -261,7 +261,7 @@ def _model(value: object, number: int) -> Model:
 
 
 def _file(table: _Table) -> dict[str, Any]:
-    """The fields of a model that has a file."""
+    """Parse the fields of a model that has a file."""
     urls = table.take("urls", list, "a list of http(s) addresses, which may be empty")
     for url in urls:
         if not (isinstance(url, str) and re.fullmatch(r"https?://[^\s/]+/\S+", url)):
@@ -302,7 +302,7 @@ def _calibration(model: _Table, of: Model) -> Calibration | None:
     if value is None:
         return None
     table = _Table(f"{model.entry}, calibration", value)
-    # Whoever changes the file must calibrate anew.
+    # Another file needs another calibration.
     table.one_of("model", (str(of.id),))
     thresholds = _Table(f"{table.entry}, thresholds", table.take("thresholds", dict, "a table"))
     curve = _Table(f"{table.entry}, probability", table.take("probability", dict, "a table"))
@@ -319,7 +319,7 @@ def _calibration(model: _Table, of: Model) -> Calibration | None:
         command=table.text("command"),
     )
     if sorted(calibration.thresholds) != list(calibration.thresholds):
-        raise table.error("thresholds", "must not fall where the FAR falls")
+        raise table.error("thresholds", "must not decrease as the FAR decreases")
     for part in (thresholds, curve, table):
         part.done()
     return calibration
@@ -349,7 +349,7 @@ def _check_order(order: tuple[Any, ...], profiles: Mapping[str, Profile]) -> Non
             allowed = ", ".join(profiles)
             raise ManifestError(f"field `{AUTO}`: has {name!r}; must be of {allowed}")
         if profiles[name].commercial_use == "no":
-            # Nobody should come to such models without having named them.
+            # Such models must be chosen explicitly.
             raise ManifestError(f"field `{AUTO}`: {name!r} is for non-commercial use only")
     if len(set(order)) < len(order):
         raise ManifestError(f"field `{AUTO}`: names a profile twice")

@@ -1,4 +1,4 @@
-"""Proof that a served graph says what its upstream says, on random and on real input."""
+"""Parity check: a served graph and its upstream give the same results, on random and real input."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model
 from aurum.paths import PHOTO
 
-# Both sides compute in float32, in another order of operations.
+# Both sides compute in float32, but in a different order of operations.
 SCORE_TOLERANCE = 1e-4
 PIXEL_TOLERANCE = 0.05
 EMBEDDING_TOLERANCE = 1e-4
-# Our kernels bring what they multiply by whole weights to 16 bits (backends/ops/linear_vnni.h).
+# Our kernels quantize the factors of integer weights to 16 bits (backends/ops/linear_vnni.h).
 KERNELS_EMBEDDING_TOLERANCE = 3e-4
-# Below this a candidate is noise, whose exponential can turn rounding into pixels.
+# A candidate with a lower score is noise, where exp() can amplify rounding errors to whole pixels.
 NOISE = 0.02
 
 
-class ProofError(BuildError):
+class ParityError(BuildError):
     """A served graph differs from its upstream; the message says where and by how much."""
 
 
-def prove(
+def check_parity(
     name: str,
     served: onnx.ModelProto,
     upstream: onnx.ModelProto,
     entry: Model,
     library: Path | None = None,
 ) -> None:
-    """Compare the graph served as `name` with its upstream, alone and in a batch.
+    """Compare the graph served as `name` with its upstream, on single inputs and on batches.
 
-    `library` has the operators of a graph that is not of ONNX's own alone. Raises ProofError.
+    `library` has the custom operators of the served graph. Raises ParityError.
     """
     session = _session(served, library)
     original = _session(upstream)
     if name == contract.LANDMARKS:
-        _prove_landmarks(session, original, entry, _second_looks())
+        _check_landmarks(session, original, entry, _second_looks())
     elif entry.role == "detector":
         for images in (_noise((2, 96, 160, 3)), _photos(320), _photos(512)):
-            _prove_detector(session, original, entry, images)
+            _check_detector(session, original, entry, images)
     else:
         crops = np.concatenate([_noise((2, 112, 112, 3)), _crops()])
         tolerance = KERNELS_EMBEDDING_TOLERANCE if library else EMBEDDING_TOLERANCE
-        _prove_embedder(session, original, entry, crops, tolerance)
+        _check_embedder(session, original, entry, crops, tolerance)
 
 
-def _prove_detector(
+def _check_detector(
     served: ort.InferenceSession,
     original: ort.InferenceSession,
     entry: Model,
@@ -73,10 +73,10 @@ def _prove_detector(
             (served.run(names, {"images": planes[index : index + 1]}), 0),
         ):
             got = {name: value[row] for name, value in zip(names, results, strict=True)}
-            _same_candidates(entry.name, got, want)
+            _check_candidates(entry.name, got, want)
 
 
-def _same_candidates(name: str, got: reference.Tensors, want: reference.Tensors) -> None:
+def _check_candidates(name: str, got: reference.Tensors, want: reference.Tensors) -> None:
     count = len(got["scores"])
     least = min(
         max(LISTED, int((want["scores"] >= LISTED_SCORE + SCORE_TOLERANCE).sum())),
@@ -84,19 +84,19 @@ def _same_candidates(name: str, got: reference.Tensors, want: reference.Tensors)
         len(want["scores"]),
     )
     if count < least:
-        raise ProofError(f"{name}: {count} candidates, expected at least {least}")
-    _within(name, "scores", np.abs(got["scores"] - want["scores"][:count]), SCORE_TOLERANCE)
+        raise ParityError(f"{name}: {count} candidates, expected at least {least}")
+    _check_within(name, "scores", np.abs(got["scores"] - want["scores"][:count]), SCORE_TOLERANCE)
     for index in np.flatnonzero(got["scores"] > NOISE):
-        # Equal scores may come in another order: look among the candidates of this score.
+        # Equal scores may be in a different order: compare with all candidates of this score.
         near = np.abs(want["scores"] - got["scores"][index]) <= SCORE_TOLERANCE
         distance = np.maximum(
             np.abs(want["boxes"][near] - got["boxes"][index]).max(axis=1),
             np.abs(want["landmarks"][near] - got["landmarks"][index]).max(axis=(1, 2)),
         )
-        _within(name, f"candidate {index}", distance.min(keepdims=True), PIXEL_TOLERANCE)
+        _check_within(name, f"candidate {index}", distance.min(keepdims=True), PIXEL_TOLERANCE)
 
 
-def _prove_landmarks(
+def _check_landmarks(
     session: ort.InferenceSession,
     original: ort.InferenceSession,
     entry: Model,
@@ -107,11 +107,13 @@ def _prove_landmarks(
     alone = [session.run(["landmarks", "scores"], {"crops": crop[None]}) for crop in crops]
     for got in (batch, [np.concatenate(part) for part in zip(*alone, strict=True)]):
         for points, score, (wanted, wanted_score) in zip(*got, want, strict=True):
-            _within(entry.name, "landmarks' score", np.abs(score - wanted_score), SCORE_TOLERANCE)
-            _within(entry.name, "landmarks", np.abs(points - wanted), PIXEL_TOLERANCE)
+            _check_within(
+                entry.name, "landmarks' score", np.abs(score - wanted_score), SCORE_TOLERANCE
+            )
+            _check_within(entry.name, "landmarks", np.abs(points - wanted), PIXEL_TOLERANCE)
 
 
-def _prove_embedder(
+def _check_embedder(
     served: ort.InferenceSession,
     original: ort.InferenceSession,
     entry: Model,
@@ -122,13 +124,13 @@ def _prove_embedder(
     (batch,) = served.run(["embedding"], {"crops": crops})
     alone = np.concatenate([served.run(["embedding"], {"crops": crop[None]})[0] for crop in crops])
     for got in (batch, alone):
-        _within(entry.name, "embedding", np.abs(got - want), tolerance)
+        _check_within(entry.name, "embedding", np.abs(got - want), tolerance)
 
 
-def _within(name: str, what: str, difference: NDArray[np.float32], tolerance: float) -> None:
+def _check_within(name: str, what: str, difference: NDArray[np.float32], tolerance: float) -> None:
     worst = float(difference.max(initial=0))
-    if not worst <= tolerance:  # also where it is not a number
-        raise ProofError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance})")
+    if not worst <= tolerance:  # also true for NaN
+        raise ParityError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance})")
 
 
 def _session(model: onnx.ModelProto, library: Path | None = None) -> ort.InferenceSession:
@@ -149,13 +151,13 @@ def _photo() -> NDArray[np.uint8]:
 
 
 def _photos(size: int) -> NDArray[np.uint8]:
-    """A photo and its mirror image: a batch whose two answers differ."""
+    """A photo and its mirror image: a batch with two different results."""
     image = letterbox(_photo(), size).image
     return np.stack([image, image[:, ::-1]])
 
 
 def _second_looks() -> NDArray[np.uint8]:
-    """The astronaut's face as it is looked at once more, that moved, turned, and nothing."""
+    """Crops for the second look: the astronaut's face, shifted, mirrored, and a black crop."""
     photo, side = _photo(), SECOND_SIDE
     points = np.array([[[200, 108], [244, 104], [228, 130], [208, 152], [244, 150]]], np.float32)
     nowhere = np.zeros((1, 4), np.float32)

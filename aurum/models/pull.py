@@ -1,7 +1,7 @@
-"""Getting model files: from the cache, else the mirror, else their upstream.
+"""Get model files from the cache, else from the mirror, else from their upstream.
 
-A file is kept only if its sha256 is the manifest's, whatever place it came from. Nothing here
-touches the network once a file is in the cache.
+A file is kept only if its sha256 matches the manifest, whatever its source. Once a file is in the
+cache, nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -19,35 +19,43 @@ import httpx
 
 from aurum import files
 from aurum.errors import OperatorError
-from aurum.models.download import TIMEOUTS, Refused, Timeouts, Unfit, Web, extent, why
+from aurum.models.download import (
+    TIMEOUTS,
+    Downloader,
+    MismatchError,
+    SourceError,
+    Timeouts,
+    describe,
+    extent,
+)
 from aurum.models.manifest import AUTO, Manifest, Model, Profile
 from aurum.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Called with the file's name, the bytes there are so far, and how many there will be, if known.
+# Called with the file's name, the bytes received so far, and the total, if known.
 Progress = Callable[[str, int, int | None], None]
 Status = Literal["ok", "missing", "corrupt"]
 
 CHUNK = 1 << 20  # bytes
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's quota, a limit of processes
-MOST_BYTES = 1 << 30  # of a file whose size the manifest does not give
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, user quota, process file-size limit
+MOST_BYTES = 1 << 30  # for a file whose size is not in the manifest
 
 
 class PullError(OperatorError, RuntimeError):
-    """A model file cannot be had; the message lists the places tried, why, and how to mend it."""
+    """A model file is unavailable; the message lists the sources tried, and how to fix it."""
 
 
 class LicenceError(OperatorError, RuntimeError):
-    """A profile may not be served, since AURUM_REQUIRE_COMMERCIAL is set; the message says why."""
+    """AURUM_REQUIRE_COMMERCIAL forbids serving a profile; the message says why."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What `choose_profile` came to: the profile, its files, and why earlier ones were passed over.
+    """Result of `choose_profile`: the profile, its files, and why earlier profiles were skipped.
 
-    `profile` is None where no profile of the order can be had or is allowed. `paths` is by model
-    name; a simulated model has no path. `failures` is by profile name.
+    `profile` is None if no profile of ``auto`` is available and allowed. `paths` is by model name;
+    a simulated model has no path. `failures` is by profile name.
     """
 
     profile: Profile | None
@@ -60,9 +68,9 @@ def silent(name: str, done: int, total: int | None) -> None:
 
 
 def verify(model: Model, settings: Settings) -> Status:
-    """Look at the model's file in the cache. A simulated model has none, and is always ok.
+    """Check the model's file in the cache. A simulated model has none and is always ok.
 
-    Raises OSError if the file is there but cannot be read.
+    Raises OSError if the file exists but can't be read.
     """
     if model.file is None:
         return "ok"
@@ -80,25 +88,25 @@ def pull(
     progress: Progress = silent,
     timeouts: Timeouts = TIMEOUTS,
 ) -> Path:
-    """Return the path of the model's file in the cache, after getting it there if need be.
+    """Return the path of the model's file in the cache, downloading it if necessary.
 
-    Raises PullError if the file cannot be had, and ValueError for a simulated model.
+    Raises PullError if the file is unavailable, and ValueError for a simulated model.
     """
     if model.file is None:
         raise ValueError(f"model {model.name} is simulated and has no file")
     target = settings.model_cache / model.file
     try:
-        # Without the lock, so that a cache that is good may also be read-only.
+        # Without the lock, so that a complete cache may be read-only.
         if verify(model, settings) == "ok":
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with files.locked(target.with_name(f".{target.name}.lock")):
             _Job(model, settings, progress, timeouts).run()
     except OSError as error:
-        mend = "free some space there" if error.errno in FULL else "make it writable"
+        fix = "free some space there" if error.errno in FULL else "make it writable"
         raise PullError(
             f"{model.file} cannot be kept in {target.parent}: {error}.\n"
-            f"To mend: {mend}, or set AURUM_MODEL_CACHE to another folder."
+            f"To fix: {fix}, or set AURUM_MODEL_CACHE to another folder."
         ) from error
     return target
 
@@ -109,9 +117,9 @@ def pull_profile(
     progress: Progress = silent,
     timeouts: Timeouts = TIMEOUTS,
 ) -> dict[str, Path]:
-    """Pull the files of a profile; the result is by model name, without the simulated models.
+    """Pull the files of a profile; the result is by model name, without simulated models.
 
-    Raises PullError for the first file that cannot be had.
+    Raises PullError for the first file that is unavailable.
     """
     with_file = [model for model in profile.models if model.file is not None]
     return {model.name: pull(model, settings, progress, timeouts) for model in with_file}
@@ -123,11 +131,11 @@ def choose_profile(
     progress: Progress = silent,
     timeouts: Timeouts = TIMEOUTS,
 ) -> Choice:
-    """Pull the profile that the settings name; for `auto`, the first in its order that can be had.
+    """Pull the configured profile; for `auto`, the first in its list that is available.
 
-    Raises ManifestError for an unknown name, and PullError or LicenceError for a named profile that
-    cannot be had or is not allowed: who names a profile wants no other. `auto` never raises them;
-    see `Choice`.
+    Raises ManifestError for an unknown name, and PullError or LicenceError if a profile was named
+    and is unavailable or not allowed: there is no fallback then. `auto` never raises these two; see
+    `Choice`.
     """
     if settings.profile != AUTO:
         profile = manifest.profile(settings.profile)
@@ -145,7 +153,7 @@ def choose_profile(
 
 
 def _check_licences(profile: Profile, settings: Settings) -> None:
-    """Doubt is not enough to sell upon: what is unclear is refused like what is forbidden."""
+    """Refuse unclear licences like forbidding ones if AURUM_REQUIRE_COMMERCIAL is set."""
     if settings.require_commercial and profile.commercial_use != "yes":
         doubtful = [model for model in profile.models if model.commercial_use != "yes"]
         raise LicenceError(
@@ -154,7 +162,7 @@ def _check_licences(profile: Profile, settings: Settings) -> None:
                 f"{model.name}, commercial use {model.commercial_use}: {model.licence}"
                 for model in doubtful
             )
-            + "\nTo mend: choose another AURUM_PROFILE (`aurum models list`); or, once you hold "
+            + "\nTo fix: choose another AURUM_PROFILE (`aurum models list`); or, once you hold "
             'the rights, set commercial_use = "yes" for these models in models.toml.'
         )
 
@@ -164,7 +172,7 @@ def _is_web(place: str) -> bool:
 
 
 class _Job:
-    """Getting one model's file into the cache, by a caller that holds the lock."""
+    """Gets one model's file into the cache; the caller holds the lock."""
 
     def __init__(
         self, model: Model, settings: Settings, progress: Progress, timeouts: Timeouts
@@ -178,26 +186,26 @@ class _Job:
         self.part = settings.model_cache / f"{self.name}.part"
 
     def run(self) -> None:
-        """Take the file from the first place that gives it. Raises PullError and OSError."""
-        status = verify(self.model, self.settings)  # another process may have got it by now
+        """Get the file from the first source that has it. Raises PullError and OSError."""
+        status = verify(self.model, self.settings)  # another process may have pulled it by now
         if status == "ok":
             return
         if status == "corrupt":
             log.warning("%s is corrupt; it is removed and pulled again", self.target)
             self.target.unlink()
         tried = [f"cache {self.target}: {status}"]
-        with Web(self.timeouts) as web:
+        with Downloader(self.timeouts) as downloader:
             for place in self._places():
                 try:
-                    self._download(web, place) if _is_web(place) else self._copy(Path(place))
+                    self._download(downloader, place) if _is_web(place) else self._copy(Path(place))
                     return
-                except Refused as error:
+                except SourceError as error:
                     shown = re.sub(r"(?<=://)[^/@]*@", "", place)  # without a mirror's password
                     tried.append(f"{shown}: {error}")
         raise PullError(self._report(tried))
 
     def _places(self) -> list[str]:
-        """Paths and addresses of the file, in the order in which they are tried."""
+        """List the file's sources, paths and addresses, in the order in which they are tried."""
         mirror = self.settings.model_mirror
         places = [] if self.settings.offline else list(self.model.urls)
         if mirror:
@@ -211,11 +219,11 @@ class _Job:
         if not self.model.urls:
             tried.append("upstream: it publishes no such file")
         elif self.settings.offline:
-            tried.append("upstream: not asked, because of AURUM_OFFLINE=1")
+            tried.append("upstream: not tried, because of AURUM_OFFLINE=1")
         lines = "".join(f"  - {line}\n" for line in tried)
         return (
-            f"{self.name} cannot be had:\n{lines}"
-            f"To mend: set AURUM_MODEL_MIRROR to a folder or an http(s) address that has "
+            f"{self.name} is unavailable:\n{lines}"
+            f"To fix: set AURUM_MODEL_MIRROR to a folder or an http(s) address that has "
             f"{self.name} (sha256 {self.model.sha256}), or put it at {self.target}."
         )
 
@@ -224,7 +232,7 @@ class _Job:
         try:
             file = source.open("rb")
         except OSError as error:
-            raise Refused(error.strerror or str(error)) from error
+            raise SourceError(error.strerror or str(error)) from error
         try:
             with file:
                 total = os.fstat(file.fileno()).st_size
@@ -233,53 +241,57 @@ class _Job:
         finally:
             copy.unlink(missing_ok=True)
 
-    def _download(self, web: Web, url: str) -> None:
-        """Download into the ``.part`` file, which a later call continues from any address."""
+    def _download(self, downloader: Downloader, url: str) -> None:
+        """Download into the ``.part`` file, which a later call can resume from any address."""
         while True:
             offset = self.part.stat().st_size if self.part.exists() else 0
             try:
-                with web.get(url, offset) as response:
+                with downloader.get(url, offset) as response:
                     start, total = extent(response, offset)
                     self._write(self.part, start, response.iter_bytes(), total)
                 return self._keep(self.part)
-            except Unfit:
+            except MismatchError:
                 self.part.unlink(missing_ok=True)
                 if not offset:
                     raise
-                # The part of an earlier call may be to blame, so once more from the start.
+                # The partial file of an earlier call may be the cause: start over once.
             except httpx.HTTPError as error:
-                raise Refused(f"broke off ({why(error)}); the next pull continues it") from error
+                raise SourceError(
+                    f"broke off ({describe(error)}); the next pull continues it"
+                ) from error
 
     def _write(self, path: Path, done: int, chunks: Iterable[bytes], total: int | None) -> None:
-        """Write `chunks` into `path` from byte `done` on, and never more than the file has.
+        """Write `chunks` to `path` from byte `done` on, never more than the file's size.
 
-        `total` is the size in bytes that the place announced, if it did.
+        `total` is the size in bytes that the source announced, if any.
         """
         expected = self.model.bytes or total
         most = self.model.bytes or min(total or MOST_BYTES, MOST_BYTES)
         if total is not None and (total > most or total != expected):
-            raise Unfit(f"has {total} bytes, expected {self.model.bytes or f'at most {most}'}")
+            raise MismatchError(
+                f"has {total} bytes, expected {self.model.bytes or f'at most {most}'}"
+            )
         try:
             with path.open("r+b" if done else "wb") as file:
                 file.seek(done)
                 for chunk in chunks:
                     done += len(chunk)
                     if done > most:
-                        raise Unfit(f"has more than {most} bytes")
+                        raise MismatchError(f"has more than {most} bytes")
                     file.write(chunk)
                     self.progress(self.name, done, expected)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            path.unlink(missing_ok=True)  # it may be what filled the disk
+            path.unlink(missing_ok=True)  # this file may have filled the disk
             raise
         if expected is not None and done < expected:
-            raise Refused(f"ended after {done} of {expected} bytes; the next pull continues it")
+            raise SourceError(f"ended after {done} of {expected} bytes; the next pull continues it")
 
     def _keep(self, complete: Path) -> None:
-        """Put a complete file into its place, if it is the right one."""
+        """Move a complete file to its final path if its sha256 is correct."""
         got = files.sha256(complete)
         if got != self.model.sha256:
-            raise Unfit(f"has sha256 {got}, expected {self.model.sha256}")
+            raise MismatchError(f"has sha256 {got}, expected {self.model.sha256}")
         complete.replace(self.target)
         self.part.unlink(missing_ok=True)

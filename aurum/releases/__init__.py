@@ -1,1 +1,1 @@
-"""Which models are served: releases, the active one, and the served copy."""
+"""The state of the releases, and the active release."""

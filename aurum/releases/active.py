@@ -1,4 +1,4 @@
-"""Which version of each model the pipelines call: that of the release in force."""
+"""The model versions of the active release, which the pipelines call."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 FILE = "state.json"  # written by aurum.releases.state
-# What is called where no release is in force. Not "the newest": a release that is being loaded is
-# not in force yet, and a photo must not meet it between two of its calls.
+# The version that is called if no release is active. It is not the newest one: a release that is
+# being loaded is not active yet, and all model calls for one photo must use the same release.
 FIRST = 1
 
 
 class Versions:
-    """Reads a rollout's state, which is replaced as a whole, so each look sees one release.
+    """Reads the rollout state, which is replaced atomically, so every read sees one release.
 
-    A look costs one `stat`; the file is read anew only where it was replaced.
+    A call costs one `stat`; the file is read again only if it was replaced.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,8 +27,8 @@ class Versions:
         self._known = self._look()
 
     def now(self) -> Mapping[str, int]:
-        """Versions by the model's name; empty where no release is in force: FIRST."""
-        # Damaged or unreadable, and not by us: what was served so far goes on.
+        """Return versions by model name; empty if no release is active, which means FIRST."""
+        # If the file is damaged or unreadable, the last known release stays in use.
         with suppress(OSError, ValueError):
             self._known = self._look()
         return self._known[1]

@@ -1,8 +1,8 @@
-"""Releases: which graphs are served, were served before, and may be served next.
+"""State of the releases: the active one, the previous one, the candidate, and their graphs.
 
-All of it is one JSON file, replaced as a whole, beside the graphs themselves. So a crash leaves
-either the old state or the new one, and the pipelines (aurum.releases.active), which read the
-same file, change from one release to the next in one step.
+The state is one JSON file, stored beside the graphs and replaced atomically. A crash therefore
+leaves either the old or the new state, and the pipelines, which read the same file
+(aurum.releases.active), switch from one release to the next in one step.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ FORMAT = 2
 
 
 class StateError(OperatorError, ValueError):
-    """The rollout's state, or a graph that it names, is damaged; the message says which and how."""
+    """The rollout state, or a graph in it, is damaged or unreadable; the message gives details."""
 
 
 @dataclass(frozen=True)
 class Graph:
     """One served model of a release."""
 
-    id: str  # what its answers say, e.g. edgeface_xs_q@f078bab9d777
+    id: str  # the model id in its answers, such as edgeface_xs_q@f078bab9d777
     sha256: str  # of the graph's file
-    version: int  # its version in Triton: that of the release that brought it
+    version: int  # its version in Triton: the number of the release that introduced it
     kernels: str = ""  # sha256 of the graph with our kernels beside it; empty: there is none
 
     @property
     def files(self) -> tuple[str, str]:
-        """What it is made of."""
+        """Digests of its files."""
         return self.sha256, self.kernels
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding of a validation."""
+    """One check of a validation."""
 
     name: str
     ok: bool
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Validation:
-    """What the validation of a release found, and when."""
+    """Result of validating a release."""
 
     time: str
     by: str
@@ -60,7 +60,7 @@ class Validation:
 
     @property
     def passed(self) -> bool:
-        """Whether every check did."""
+        """Whether every check passed."""
         return all(check.ok for check in self.checks)
 
 
@@ -69,9 +69,9 @@ class Release:
     """A detector and an embedder that are served together; numbered from 1, the first served."""
 
     number: int
-    profile: str  # of models.toml at that time; empty where it was none
+    profile: str  # its name in models.toml at that time; empty if it had none
     graphs: Mapping[str, Graph]  # by served name
-    time: str  # when it was staged, or found being served
+    time: str  # when it was staged, or first recorded as the served one
     by: str
     validation: Validation | None = None
 
@@ -81,42 +81,45 @@ class Release:
         return {name: graph.id for name, graph in self.graphs.items()}
 
     def __str__(self) -> str:
-        ids = dict.fromkeys(self.ids.values())  # two graphs may be of one model
+        ids = dict.fromkeys(self.ids.values())  # two graphs may have the same model
         return f"release {self.number} ({', '.join(ids)})"
 
 
 @dataclass(frozen=True)
 class Event:
-    """A line of the history."""
+    """An entry of the history."""
 
     time: str
-    what: str  # stage, validate, promote, rollback; with " failed" where it did
+    what: str  # stage, validate, promote, rollback; followed by " failed" if it did
     by: str
-    release: int  # that it concerns: for a rollback, the one that is served again
-    previous: int | None  # that was served before
+    release: int  # the release concerned; for a rollback, the one that becomes active again
+    previous: int | None  # the release that was active before
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class State:
-    """`current` is None until the first promotion: till then AURUM_PROFILE says what is served."""
+    """The state of the releases.
+
+    `current`, the active release, is None until the first promotion; AURUM_PROFILE is served then.
+    """
 
     current: Release | None = None
-    previous: Release | None = None  # what a rollback goes back to
+    previous: Release | None = None  # the target of a rollback
     candidate: Release | None = None
-    newest: int = 1  # number of the newest release ever
+    newest: int = 1  # highest release number so far
     switched: float = 0.0  # Unix time of the last promotion or rollback
     history: tuple[Event, ...] = ()
 
     def noted(self, what: str, by: str, release: Release, detail: str = "") -> State:
-        """The state with one more line of history."""
+        """Return the state with another history entry."""
         before = self.current.number if self.current else None
         event = Event(now(), what, by, release.number, before, detail)
         return replace(self, history=(*self.history, event))
 
 
 class Store:
-    """The state and the graphs in a folder (Settings.rollout)."""
+    """Stores the state and the graphs in a folder (Settings.rollout)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -124,32 +127,32 @@ class Store:
         self._graphs = folder / "graphs"
 
     def load(self) -> State:
-        """The state; an empty one where there is none. Raises StateError."""
+        """Return the stored state, or an empty one if there is none. Raises StateError."""
         try:
             return _state(json.loads(self._state.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return State()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError(
-                f"{self._state} can't be read: {error}.\nTo mend: restore it from a backup; or "
-                f"remove {self.folder}, and AURUM_PROFILE says at the next start what is served."
+                f"{self._state} can't be read: {error}.\nTo fix: restore it from a backup; or "
+                f"remove {self.folder}, and the next start serves AURUM_PROFILE."
             ) from error
 
     def save(self, state: State) -> None:
-        """Replace the state, at once for all who read it."""
+        """Replace the state atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": FORMAT, **asdict(state)}, indent=1)
         files.write(self._state, (text + "\n").encode())
 
     def keep(self, source: Path) -> tuple[str, str]:
-        """Keep a copy of a graph, and of that with our kernels beside it; their `Graph.files`."""
+        """Store copies of a graph and of the one with kernels beside it; return `Graph.files`."""
         target = self._path(files.sha256(source))
         if not kernels.beside(source).is_file():
             return _copy(source, target), ""
         return _copy(source, target), _copy(kernels.beside(source), kernels.beside(target))
 
     def graph(self, graph: Graph) -> Path:
-        """The kept file of a graph. Raises StateError if it is not what was kept."""
+        """Return the stored file of a graph. Raises StateError if it is missing or damaged."""
         path = self._path(graph.sha256)
         _check(graph, path, graph.sha256)
         if graph.kernels:
@@ -157,11 +160,11 @@ class Store:
         return path
 
     def paths(self, release: Release) -> dict[str, Path]:
-        """The kept files of a release, checked, by served name. Raises StateError."""
+        """Check and return the stored files of a release by served name. Raises StateError."""
         return {name: self.graph(graph) for name, graph in release.graphs.items()}
 
     def tidy(self, state: State) -> None:
-        """Remove graphs that no release of the state has."""
+        """Remove graphs that belong to no release of the state."""
         releases = (state.current, state.previous, state.candidate)
         used = {graph.sha256 for item in releases if item for graph in item.graphs.values()}
         for path in self._graphs.glob("*"):
@@ -169,14 +172,14 @@ class Store:
                 path.unlink()
 
     def put(self, graph: Graph, folder: Path) -> None:
-        """Put a graph into `folder`, which appears at once and whole. Raises StateError."""
+        """Copy a graph into `folder`, which is created atomically. Raises StateError."""
         source = self.graph(graph)
         part = self.folder / f".{graph.sha256}.{folder.name}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         target = part / "model.onnx"
         shutil.copyfile(source, target)
-        # A graph of an Aurum before there were kernels is served by either name.
+        # A graph from a version of Aurum without kernels is served under both names.
         shutil.copyfile(kernels.beside(source) if graph.kernels else source, kernels.beside(target))
         part.rename(folder)
 
@@ -185,7 +188,7 @@ class Store:
 
 
 def _copy(source: Path, target: Path) -> str:
-    """Copy a file, if it isn't there; its sha256."""
+    """Copy a file unless the target is identical; return its sha256."""
     digest = files.sha256(source)
     if not target.is_file() or files.sha256(target) != digest:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,12 +204,12 @@ def _check(graph: Graph, path: Path, digest: str) -> None:
     if found != digest:
         raise StateError(
             f"the graph of {graph.id}, {path}, is damaged: its sha256 is {found}.\n"
-            "To mend: restore it from a backup, or stage its profile again."
+            "To fix: restore it from a backup, or stage its profile again."
         )
 
 
 def now() -> str:
-    """The time, as the history tells it."""
+    """Return the current time in the format of the history."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -1,1 +1,1 @@
-"""New models for a running service: staged, validated, promoted, rolled back."""
+"""Stage, validate, promote and roll back model releases of a running service."""

@@ -1,4 +1,4 @@
-"""Is a release fit to be served? Asked of the whole service, on servers of its own."""
+"""Validate a release: check the whole service on throwaway servers."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from aurum.settings import Settings
 
 TIMEOUT = 60.0  # seconds for one photo
 
-# Where the face of PHOTO is: x from and to, y from and to, in pixels; its box's middle is inside.
+# Where the face of PHOTO is (left, right, top, bottom, in pixels); the middle of its box is inside.
 FACE = (150, 290, 50, 190)
-# Lengths of embeddings, and answers of HTTP and gRPC, may differ by rounding in batches.
+# Rounding in batches may change embeddings' lengths, and make HTTP and gRPC differ.
 TOLERANCE = 1e-3
 
-# The accuracy of a service by its address; the command line knows how to measure it.
+# Measures the accuracy of the service at an address; implemented by the command line.
 Accuracy = Callable[[str], float]
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What a release must reach, where that is for the operator to say."""
+    """Requirements that the operator can set."""
 
-    rounds: int = 30  # photos for the latency of each side; 0: it is not measured
+    rounds: int = 30  # photos for measuring each server's latency; 0: it is not measured
     max_latency_ratio: float | None = None  # new / old, of the medians
-    max_accuracy_loss: float = 0.005  # share of the pairs, against what is served
+    max_accuracy_loss: float = 0.005  # share of the pairs, compared with the served release
 
 
 def validate(
@@ -51,14 +51,14 @@ def validate(
     gates: Gates,
     accuracy: Accuracy | None = None,
 ) -> tuple[Check, ...]:
-    """All checks of `new`; those that compare need `old`, which is what is served.
+    """Run all checks of `new`; some compare it with `old`, the served release.
 
-    The running service takes no part but that it shares the machine.
+    The running service is not involved, but shares the machine.
     """
     try:
         with ExitStack() as stack:
             service = stack.enter_context(_serving(new, store, settings))
-            checks = [Check("loads", True, "both graphs, on a server of its own")]
+            checks = [Check("loads", True, "all graphs, on a throwaway server")]
             checks += _smoke(service.settings, new.ids)
             if not all(check.ok for check in checks):
                 return tuple(checks)
@@ -87,7 +87,7 @@ def _smoke(settings: Settings, ids: Mapping[str, str]) -> Iterator[Check]:
         "HTTP and gRPC agree": _agree,
         "a broken photo": _broken,
     }
-    # Simulated models make faces up, in any photo.
+    # Simulated models find a face in any photo.
     if not any(name.startswith("simulated") for name in ids.values()):
         checks |= {"a photo of one face": _one_face, "a photo without a face": _no_face}
     with (
@@ -97,27 +97,27 @@ def _smoke(settings: Settings, ids: Mapping[str, str]) -> Iterator[Check]:
         for name, check in checks.items():
             try:
                 yield Check(name, True, check(http, grpc, ids))
-            except (AurumError, _Wrong) as error:
+            except (AurumError, _WrongAnswer) as error:
                 yield Check(name, False, str(error))
 
 
-class _Wrong(Exception):
-    """An answer is not as it must be."""
+class _WrongAnswer(Exception):
+    """An answer is wrong."""
 
 
 def _need(condition: bool, message: str) -> None:
     if not condition:
-        raise _Wrong(message)
+        raise _WrongAnswer(message)
 
 
 def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
-    """Shapes and types are for the client to check; the values are for us."""
+    """Check the values of an answer; the client checks shapes and types."""
     answer = http.analyze(PHOTO, min_confidence=0.0, max_faces=20)
     said = {contract.DETECTION: answer.models.detector}
     if len(answer):
         said[contract.EMBEDDING] = answer.models.embedder
     for name, model in said.items():
-        _need(model == ids[name], f"{name} answers as {model} instead of {ids[name]}")
+        _need(model == ids[name], f"{name} answers with {model} instead of {ids[name]}")
     for name in ("boxes", "landmarks", "scores", "embeddings", "quality", "quality_parts"):
         _need(bool(np.isfinite(getattr(answer, name)).all()), f"{name} are not all finite")
     for name in ("scores", "quality"):
@@ -125,7 +125,7 @@ def _contract(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
         _need(bool(((values >= 0) & (values <= 1)).all()), f"{name} are not all from 0 to 1")
     lengths = np.linalg.norm(answer.embeddings, axis=1)
     off = float(np.abs(lengths - 1).max(initial=0))
-    _need(off <= TOLERANCE, f"the length of an embedding is off 1 by {off:.3g}")
+    _need(off <= TOLERANCE, f"the length of an embedding differs from 1 by {off:.3g}")
     return f"{len(answer)} candidates of a photo are well-formed; {', '.join(ids.values())} answer"
 
 
@@ -142,7 +142,7 @@ def _broken(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
         http.analyze(PHOTO.read_bytes()[:200])
     except InvalidImageError as error:
         return f"is refused: {error}"
-    raise _Wrong("is answered, not refused")
+    raise _WrongAnswer("is answered, not refused")
 
 
 def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
@@ -151,7 +151,7 @@ def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
     x, y, width, height = answer.boxes[0].tolist()
     left, right, top, bottom = FACE
     inside = left < x + width / 2 < right and top < y + height / 2 < bottom
-    _need(inside, f"the face of {PHOTO.name} is found at {x:.0f}, {y:.0f}, where none is")
+    _need(inside, f"the face of {PHOTO.name} is found in the wrong place, at {x:.0f}, {y:.0f}")
     mirrored = _encoded(cv2.imread(str(PHOTO))[:, ::-1])
     cosine = float(http.embed(PHOTO).vector @ http.embed(mirrored).vector)
     _need(cosine > 0.5, f"the photo and its mirror image have a similarity of {cosine:.2f}")
@@ -161,7 +161,7 @@ def _one_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str
 def _no_face(http: FaceClient, grpc: FaceClient, ids: Mapping[str, str]) -> str:
     gradient = np.linspace(0, 255, 640)[None, :, None].astype(np.uint8)
     answer = http.analyze(_encoded(np.tile(gradient, (480, 1, 3))))
-    _need(len(answer) == 0, f"{len(answer)} faces are found in a gradient of gray")
+    _need(len(answer) == 0, f"{len(answer)} faces are found in a grey gradient")
     return "no face is found"
 
 
@@ -170,7 +170,7 @@ def _encoded(image: NDArray[Any]) -> bytes:
 
 
 def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
-    """In turns, so that whatever else the machine does hits both."""
+    """Compare latencies; the servers take turns, so that other load affects both equally."""
     photo = PHOTO.read_bytes()
     servers = [new, *([old] if old else [])]
     times: list[list[float]] = [[] for _ in servers]
@@ -179,7 +179,7 @@ def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
             stack.enter_context(FaceClient(server.settings.grpc_url, timeout=TIMEOUT))
             for server in servers
         ]
-        for number in range(-3, gates.rounds):  # the first are to warm up
+        for number in range(-3, gates.rounds):  # negative numbers: warm-up
             for client, taken in zip(clients, times, strict=True):
                 start = time.perf_counter()
                 client.analyze(photo)
@@ -191,7 +191,7 @@ def _latency(new: Server, old: Server | None, gates: Gates) -> Check:
         return Check("latency", True, f"{shown}; there is nothing to compare with")
     ratio = medians[0] / medians[1]
     limit = gates.max_latency_ratio
-    detail = f"{shown}, {medians[1]:.1f} ms for what is served: ratio {ratio:.2f}"
+    detail = f"{shown}, {medians[1]:.1f} ms for the served release: ratio {ratio:.2f}"
     detail += f", allowed {limit:g}" if limit else ", no limit was given"
     return Check("latency", limit is None or ratio <= limit, detail)
 
@@ -201,7 +201,6 @@ def _accuracy(new: Server, old: Server | None, gates: Gates, measure: Accuracy) 
     if not old:
         return Check("accuracy", True, f"{after:.2%}; there is nothing to compare with")
     before = measure(old.settings.grpc_url)
-    detail = (
-        f"{after:.2%}, {before:.2%} for what is served; allowed loss {gates.max_accuracy_loss:.2%}"
-    )
+    allowed = f"allowed loss {gates.max_accuracy_loss:.2%}"
+    detail = f"{after:.2%}, {before:.2%} for the served release; {allowed}"
     return Check("accuracy", before - after <= gates.max_accuracy_loss, detail)

@@ -1,1 +1,1 @@
-"""Running the real tritonserver that the nvidia-pytriton wheel carries."""
+"""Run the tritonserver from the nvidia-pytriton wheel: start, watch, drain and stop it."""

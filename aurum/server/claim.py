@@ -1,7 +1,7 @@
-"""What a server has to itself, so that a second one for the same port is refused at once.
+"""Locks that a server holds while it runs, so that a second one for the same port fails at once.
 
-Locks, which go with the process that holds them: one beside the copy that it serves, one in the
-memory that its processes share, which servers of other folders and network namespaces use, too.
+One lock is beside the served copy. The other is in shared memory, which servers of other folders
+and network namespaces use, too. Locks are released when the process that holds them ends.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from aurum.errors import OperatorError
 from aurum.server.runtime import SHARED_MEMORY
 from aurum.settings import Settings
 
-# Tries within some hundredths of a second: `held` looks at a lock by taking it for a moment.
+# Attempts within some hundredths of a second: `is_held` tests a lock by taking it for a moment.
 TRIES = 5
 
 
 class ClaimedError(OperatorError, RuntimeError):
-    """Another server has what ours would use; the message says which."""
+    """Another server holds a lock; the message says which."""
 
 
 class Claim:
-    """The claim of the server of `settings`; taken until it is released."""
+    """The locks of the server of `settings`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._locks: list[tuple[Path, IO[str]]] = []
 
     def take(self) -> None:
-        """Take it, without waiting; harmless where we have it. Raises ClaimedError and OSError."""
+        """Take the locks without waiting. Idempotent. Raises ClaimedError and OSError."""
         if self._locks:
             return
         try:
@@ -45,10 +45,10 @@ class Claim:
             raise
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the locks."""
         for path, lock in self._locks:
             with suppress(OSError):
-                path.unlink()  # ours still: `_lock` sees that a file is the one at its path
+                path.unlink()  # before closing; `_lock` checks that its file is still at the path
             lock.close()
         self._locks.clear()
 
@@ -73,18 +73,18 @@ class Claim:
         )
 
 
-def place(settings: Settings) -> Path:
-    """The folder of the copy that the server of `settings` serves."""
+def copy_folder(settings: Settings) -> Path:
+    """Return the folder of the copy that the server of `settings` serves."""
     return settings.rollout / "live" / str(settings.http_port)
 
 
-def lock_of(card: Path) -> Path:
-    """The lock of the server whose copy is described by the file `card`."""
+def lock_path(card: Path) -> Path:
+    """Return the lock file of the server whose copy is described by the file `card`."""
     return card.with_suffix(".lock")
 
 
-def held(path: Path) -> bool:
-    """Whether a living server holds the lock."""
+def is_held(path: Path) -> bool:
+    """Whether a running server holds the lock."""
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -97,13 +97,13 @@ def held(path: Path) -> bool:
 
 def _paths(settings: Settings) -> tuple[Path, ...]:
     return (
-        lock_of(place(settings).with_suffix(".json")),
+        lock_path(copy_folder(settings).with_suffix(".json")),
         SHARED_MEMORY / f"aurum-{settings.http_port}.lock",
     )
 
 
 def _open(path: Path) -> IO[str]:
-    """The file, made where it is missing; to read alone where it is another user's."""
+    """Open the file, creating it if it is missing; read-only if it belongs to another user."""
     try:
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+")
     except PermissionError:

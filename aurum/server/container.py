@@ -1,9 +1,10 @@
 """``python3 -m aurum.server.container [FLAG ...]``: NVIDIA's tritonserver with our flags.
 
-For an image in which `tritonserver` is on the PATH, with its own backends (Dockerfile). Flags are
-handed on. SIGTERM and SIGINT first let the requests in flight finish, as `aurum up` does. When a
-Python process of Triton's dies or hangs we end, so that Compose or Kubernetes starts the container
-anew. As long as all is well we touch the file ALIVE, for Kubernetes to see that we don't hang.
+It runs in an image that has `tritonserver` on the PATH, with its own backends (Dockerfile). Flags
+are passed on. On SIGTERM and SIGINT, the requests in flight finish first, as in `aurum up`. If one
+of Triton's Python processes dies or hangs, this process ends, so that Compose or Kubernetes
+restarts the container. While all is well, it touches the file ALIVE, for Kubernetes' liveness
+probe.
 """
 
 from __future__ import annotations
@@ -23,23 +24,24 @@ from aurum.drain import Admission
 from aurum.errors import OperatorError
 from aurum.server import preflight, runtime
 from aurum.server.hang import Watchdog
-from aurum.server.stubs import LOOK, RESCUE, Stubs
+from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
-# Younger than some seconds while we look after the server (deploy/kubernetes, `livenessProbe`).
+# Touched every few moments while we watch the server (deploy/kubernetes, `livenessProbe`).
 ALIVE = Path(tempfile.gettempdir()) / "aurum-alive"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run tritonserver until it ends, whose exit status this is, or until we are asked to stop: 0.
+    """Run tritonserver until it ends or a stop is requested; return the exit status.
 
-    Triton's own would then be 1 where a client's idle connection outlasts its exit timeout. 1 where
-    one of its Python processes has died or hangs.
+    This is tritonserver's status; 1 if one of its Python processes died or hangs; or 0 after a
+    requested stop, because Triton's status is then 1 if an idle connection outlasts its exit
+    timeout.
     """
     settings = Settings.from_env()
     preflight.check_graphs(settings.repositories)
     preflight.check_shared_memory()
-    runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
+    runtime.clear_shared_memory(settings)  # left by a previous container in the same pod
     chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
     flags = [*runtime.flags(settings), *chosen.flags, *arguments]
@@ -52,9 +54,9 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
-            ["tritonserver", *flags],  # noqa: S607 - the image's
+            ["tritonserver", *flags],  # noqa: S607 - the one in the image
             env={**os.environ, **settings.to_env(), drain.FOLDER_VARIABLE: folder},
-            process_group=0,  # to end its Python processes with it
+            process_group=0,  # so that its Python processes can be killed with it
         )
 
         def finish(admission: Admission, seconds: float) -> None:
@@ -63,15 +65,15 @@ def main(arguments: Sequence[str]) -> int:
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
         reason = ""
-        while server.poll() is None and not reason and not stopping.wait(LOOK):
+        while server.poll() is None and not reason and not stopping.wait(POLL_INTERVAL):
             ALIVE.touch()
             dead = stubs.dead()
             reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
-            finish(Admission.CLOSED, RESCUE)
-            # A dead process's requests would outlast any patience.
+            finish(Admission.CLOSED, RESCUE_TIMEOUT)
+            # Requests of a dead process would never finish.
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:
-    """Our kernels, unless the flags name other configurations of the models, as for a GPU."""
+    """Choose the kernels, unless the flags name other model configurations, as for a GPU."""
     if any(flag.startswith("--model-config-name") for flag in arguments):
         return kernels.Choice("", reason="the flags name other configurations")
     return kernels.choose(settings, settings.repositories / "model_repository", contract.MODELS)

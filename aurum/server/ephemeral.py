@@ -1,4 +1,4 @@
-"""Servers of their own, for tests and benchmarks: on free ports, over copied repositories."""
+"""Throwaway servers on free ports with copied repositories, for validation, tests, benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aurum.contract import REPOSITORIES
 from aurum.models import build
-from aurum.models.build import Prepared
+from aurum.models.build import BuiltProfile
 from aurum.paths import DATA
 from aurum.server import installation
 from aurum.server.server import Server
@@ -23,21 +23,21 @@ class Service:
     """A running server and what it serves."""
 
     server: Server
-    prepared: Prepared
+    prepared: BuiltProfile
 
     @property
     def settings(self) -> Settings:
-        """What the server was started with."""
+        """The server's settings."""
         return self.server.settings
 
     @property
     def urls(self) -> tuple[str, str]:
-        """Addresses of HTTP and of gRPC."""
+        """HTTP and gRPC addresses."""
         return self.settings.http_url, self.settings.grpc_url
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses: all are held until the last is chosen."""
+    """Find free ports; all are held until the last one is chosen."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for item in sockets:
@@ -49,7 +49,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def on_free_ports(settings: Settings) -> Settings:
-    """The settings with ports that nobody uses."""
+    """Return the settings with free ports."""
     http, grpc, metrics, playground = free_ports(4)
     return replace(
         settings,
@@ -61,7 +61,7 @@ def on_free_ports(settings: Settings) -> Settings:
 
 
 def copy_repositories(target: Path) -> Path:
-    """The three repositories without built graphs, to serve other graphs than the checkout's."""
+    """Copy the three repositories without built graphs, to serve other graphs than the checkout."""
     for name in REPOSITORIES:
         shutil.copytree(
             DATA / name, target / name, ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
@@ -69,16 +69,16 @@ def copy_repositories(target: Path) -> Path:
     return target
 
 
-def furnish(settings: Settings, folder: Path) -> tuple[Settings, Prepared]:
-    """Copies of the repositories in `folder`, with the graphs of `settings`; free ports for them.
+def prepare_repositories(settings: Settings, folder: Path) -> tuple[Settings, BuiltProfile]:
+    """Copy the repositories to `folder`, install the graphs of `settings`, and choose free ports.
 
-    Gives the settings of a server that is to serve them, and what it will serve.
+    Returns the settings of a server for these copies, and the profile that it will serve.
     """
     prepared = build.prepare(settings)
-    return _furnish(prepared.graphs, settings, folder), prepared
+    return _prepare_repositories(prepared.graphs, settings, folder), prepared
 
 
-def _furnish(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
+def _prepare_repositories(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
     installation.complete(settings)
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     build.install_graphs(graphs, folder / "model_repository")
@@ -86,7 +86,7 @@ def _furnish(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Se
 
 
 def add_model(repositories: Path, name: str, config: str, code: str) -> None:
-    """Put one model more of Triton's Python backend into copies of the repositories."""
+    """Add a model of Triton's Python backend to copies of the repositories."""
     version = repositories / "python_backends" / name / "1"
     version.mkdir(parents=True)
     (version.parent / "config.pbtxt").write_text(config)
@@ -103,8 +103,8 @@ def running(settings: Settings, folder: Path) -> Iterator[Service]:
 
 @contextmanager
 def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
-    """As `running`, of graphs by served name."""
-    settings = _furnish(graphs, settings, folder)
+    """Like `running`, for graphs by served name."""
+    settings = _prepare_repositories(graphs, settings, folder)
     with Server(settings) as server:
         server.wait_ready()
         yield server

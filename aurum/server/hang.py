@@ -1,8 +1,8 @@
-"""Notices a server that lives and yet hangs: stopped, locked for ever, or in an endless loop.
+"""Detect a server that runs but hangs: stopped, deadlocked, or in an endless loop.
 
-A server that is only busy, and however long its queue, is none: it computes, its processes' pulses
-beat (aurum.telemetry.heartbeat), and none of its photos takes more CPU time than a photo may. Time
-is counted in looks, so that a machine that was suspended has not hung.
+A busy server does not count as hung, however long its queue is: it computes, its processes send
+heartbeats (aurum.telemetry.heartbeat), and no photo exceeds its limit of CPU time. Time is counted
+in polls, so that a suspended machine is not mistaken for a hang.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 import psutil
 
 from aurum.server.probe import STEPS, Probe
-from aurum.server.stubs import LOOK, Stubs
+from aurum.server.stubs import POLL_INTERVAL, Stubs
 from aurum.settings import Settings
 from aurum.telemetry import heartbeat
 
-# Seconds of silence after which something that should move hangs.
+# Seconds without progress after which a part hangs.
 PATIENCE = 6.0
-# As long where others still work, for whose sake a step may get no turn.
+# The same for one step while other processes work, which may keep it from running.
 LONG_PATIENCE = 60.0
-WINDOW = 3.0  # seconds over which CPU time is looked at
-IDLE = 0.05  # share of a core below which a process does nothing: it only looks whether it should
-# CPU seconds beyond AURUM_MAX_PHOTO_SECONDS, at which a photo is ended wherever that is looked at.
+WINDOW = 3.0  # seconds over which CPU time is measured
+IDLE = 0.05  # share of a core below which a process does no work and only polls for it
+# CPU seconds beyond AURUM_MAX_PHOTO_SECONDS, at which the step itself stops a photo if it can.
 MARGIN = 2.0
 
 
 class Watchdog:
-    """Looks at a tritonserver that has answered, and at its steps' processes."""
+    """Watches a tritonserver that has answered, and the processes of its steps."""
 
     def __init__(self, pid: int, folder: Path, settings: Settings, stubs: Stubs) -> None:
         self._server = psutil.Process(pid)
@@ -39,18 +39,18 @@ class Watchdog:
         self._probes = [Probe(step, settings) for step in STEPS]
         self._unchanged = _Unchanged()
         self._idle = _Idle()
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
 
     def close(self) -> None:
-        """Ask the server no more."""
+        """Stop probing the server."""
         for probe in self._probes:
             probe.close()
 
     def hung(self) -> str:
-        """What hangs, or nothing. To be asked every LOOK seconds."""
+        """Say what hangs; empty if nothing does. Call this every POLL_INTERVAL seconds."""
         now = time.monotonic()
-        passed = min(now - self._looked, 2 * LOOK)
-        self._looked = now
+        passed = min(now - self._polled, 2 * POLL_INTERVAL)
+        self._polled = now
         return self._pulseless(passed) or self._unanswered(passed)
 
     def _pulseless(self, passed: float) -> str:
@@ -63,7 +63,7 @@ class Watchdog:
 
     def _unanswered(self, passed: float) -> str:
         waits = {
-            # Until a first answer it may still be loading models.
+            # Before the first answer, the server may still be loading models.
             probe.step: probe.answers and self._unchanged.seconds(probe.step, probe.answers, passed)
             for probe in self._probes
         }
@@ -76,7 +76,7 @@ class Watchdog:
                 return f"tritonserver hangs: {step} does not answer, and nothing is computed"
             of_step = [idle[pid] for pid in idle if self._stubs.name(pid) == step]
             if seconds > LONG_PATIENCE and max(of_step, default=0.0) > LONG_PATIENCE / 2:
-                return f"the process of {step} hangs: it does not answer, nor compute"
+                return f"the process of {step} hangs: it neither answers nor computes"
         return ""
 
     def _processes(self) -> list[psutil.Process]:
@@ -87,7 +87,7 @@ class Watchdog:
 
 
 class _Unchanged:
-    """For how long values have been what they are."""
+    """Measures for how long values have not changed."""
 
     def __init__(self) -> None:
         self._values: dict[Hashable, tuple[float, float]] = {}
@@ -100,13 +100,13 @@ class _Unchanged:
 
 
 class _Idle:
-    """For how long processes have used next to no CPU time, in whole windows."""
+    """Measures for how long processes have used almost no CPU time, in whole windows."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        self._window = WINDOW  # so that the first look begins one
+        self._window = WINDOW  # so that the first poll begins a window
         self._spent: dict[int, float] = {}
         self._seconds: dict[int, float] = {}
 

@@ -1,5 +1,4 @@
-"""What an installed package lacks before its first start: repositories to write to, and
-libraries."""
+"""Set up an installed package before its first start: writable repositories and libraries."""
 
 from __future__ import annotations
 
@@ -12,10 +11,10 @@ from aurum.settings import Settings
 
 
 def complete(settings: Settings, say: Callable[[str], None] = lambda line: None) -> None:
-    """Copy the repositories into AURUM_HOME and compile the C++ libraries, where that is needed.
+    """Copy the repositories into AURUM_HOME and compile the C++ libraries, if necessary.
 
-    Nothing is done in a checkout. Graphs that are in the repositories stay; a folder that
-    AURUM_REPOSITORIES names is the operator's own and is left alone.
+    Does nothing in a checkout. Graphs in the repositories are kept. A folder set by
+    AURUM_REPOSITORIES belongs to the operator and is not changed.
 
     Raises NativeError, RuntimeMissingError and OSError.
     """

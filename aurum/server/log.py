@@ -1,4 +1,4 @@
-"""The log file of a tritonserver: kept, added to, and read for why it ended."""
+"""The log file of a tritonserver: rotate it, add lines, and find out why the server ended."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from pathlib import Path
 
 FAILED = "failed to load"
 LOST_LOCK = "lock_exception"
-# What Triton 2.51 says where a step was no victim of its own code: of a lock that a freeze or a
-# death took along (docs/design/failures.md).
-BY_CHANCE = (LOST_LOCK, "not healthy", "Stub process")
+# Messages of Triton 2.51 when a step failed not because of its own code, but because a freeze or a
+# crash left a lock behind (docs/design/failures.md).
+TRANSIENT = (LOST_LOCK, "not healthy", "Stub process")
 
 
 class Log:
-    """The file at `path`; the one before it is kept as ``.log.1``."""
+    """The log file at `path`; the previous one is kept as ``.log.1``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def begin(self) -> None:
-        """Make room for a new one."""
+        """Rotate the file, to begin a new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             self.path.replace(self.path.with_suffix(".log.1"))
 
     def note(self, event: str, message: str) -> None:
-        """Add a line of our own, in the form of the requests' lines."""
+        """Add a line of our own, in the format of the request log."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": "warning", "event": event, "message": message}
         with self.path.open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def reasons(self, lines: int = 15) -> str:
-        """The lines that say what went wrong, or the end."""
+        """Return the lines that report errors, or the last lines."""
         text = self._lines()
-        told = [line for line in text if FAILED in line or line.startswith("error:")]
-        chosen = told or [line for line in text if line.strip()][-lines:]
+        errors = [line for line in text if FAILED in line or line.startswith("error:")]
+        chosen = errors or [line for line in text if line.strip()][-lines:]
         return "\n".join(line[:600] for line in chosen[:lines]) + f"\n(log: {self.path})"
 
-    def by_chance(self, status: int | None) -> bool:
-        """Whether a server that ended with `status`, or a step of it, may do better next time."""
+    def is_transient(self, status: int | None) -> bool:
+        """Whether a server that ended with exit status `status` may succeed at the next start."""
         failures = [line for line in self._lines() if FAILED in line]
         if failures:
-            return all(any(word in line for word in BY_CHANCE) for line in failures)
+            return all(any(word in line for word in TRANSIENT) for line in failures)
         return status is None or status < 0
 
-    def how(self, status: int | None) -> str:
-        """How a server ended."""
+    def describe_exit(self, status: int | None) -> str:
+        """Say how a server ended, from its exit status."""
         if status is None or status >= 0:
             return f"exit status {status}"
         lost = any(LOST_LOCK in line for line in self._lines())
@@ -58,4 +58,4 @@ class Log:
         try:
             return self.path.read_text(errors="replace").splitlines()
         except FileNotFoundError:
-            return []  # somebody tidied up
+            return []  # the file was deleted

@@ -1,7 +1,7 @@
-"""Real inferences, again and again, to see whether a step still answers.
+"""Liveness probes of the steps: repeated real inferences.
 
-By the standard library alone, as NVIDIA's image has no client of ours. What the answer says is the
-business of others: an error is a sign of life, too.
+They use only the standard library, because NVIDIA's image does not have our client. Only whether
+there is an answer counts: an error is a sign of life, too.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from aurum import contract
 from aurum.paths import PHOTO
 from aurum.settings import Settings
 
-# The pipeline by which each step is asked.
+# The pipeline through which each step is probed.
 STEPS = {"each_face": contract.ANALYZE_FACES, "largest_face": contract.EMBED_FACE}
-PERIOD = 2.0  # seconds between an answer and the next question
-# Seconds that one connection is kept for an answer; who judges the silence does so long before.
+PERIOD = 2.0  # seconds between an answer and the next request
+# Seconds that a connection waits for an answer; the watchdog decides long before that.
 TIMEOUT = 300.0
-# As small as the detector takes it: some 10 ms of computing, not to compete with the users' photos.
+# A small input: some 10 ms of computing, so as not to compete with the users' photos.
 DETECTION_SIZE = 160
 
 
 class Probe:
-    """Asks one step in a thread of its own, until it is closed."""
+    """Probes one step in a thread of its own, until it is closed."""
 
     def __init__(self, step: str, settings: Settings) -> None:
         self.step = step
@@ -37,7 +37,7 @@ class Probe:
         threading.Thread(target=self._run, name=f"probe of {step}", daemon=True).start()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop probing."""
         self._closing.set()
 
     def _run(self) -> None:
@@ -58,7 +58,7 @@ class Probe:
 
 
 def _request() -> tuple[bytes, int]:
-    """The body, by Triton's binary tensor extension, and the length of its JSON header."""
+    """Return the body, in Triton's binary tensor format, and the length of its JSON header."""
     photo = PHOTO.read_bytes()
     tensor = len(photo).to_bytes(4, "little") + photo
     header = json.dumps(

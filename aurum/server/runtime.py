@@ -1,7 +1,7 @@
-"""Where the parts of the embedded tritonserver lie, and how they are put together.
+"""Locate the parts of the embedded tritonserver, and build its command line and environment.
 
-The wheel was built to be driven by pytriton's own Python API; we only use its binaries, the way
-NVIDIA's container starts them.
+The wheel is meant for pytriton's own Python API. We use only its binaries, and start them as
+NVIDIA's container does.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ from aurum.native import BACKEND, OPERATORS
 from aurum.paths import SETUP
 from aurum.settings import Settings
 
-# What no client of ours needs.
+# Triton's APIs that none of our clients needs.
 CLOSED_APIS = "shared-memory,model-repository,trace,logging"
-# The headers that become request parameters: for the logs of the pipelines, which otherwise leave
-# parameters named x-... alone; and the time until which somebody waits for the answer.
+# The headers that Triton turns into request parameters: two for the pipelines' logs, and the
+# deadline until which the client waits. The pipelines ignore other parameters named x-...
 FORWARDED = "(?i)^x-(request-id|aurum-(deadline|key))$"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choice
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
-# Percentiles of each model's latency over the last minute, each with the error that its rank may
-# have. Triton 2.51 has no histograms of latency.
+# Percentiles of each model's latency over the last minute, with the allowed error of each rank.
+# Triton 2.51 has no latency histograms.
 LATENCIES: tuple[str, ...] = (
     "--metrics-config=summary_latencies=true",
     "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
 )
-
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -49,7 +48,7 @@ class RuntimeMissingError(OperatorError, RuntimeError):
 
 
 def tritonserver_home() -> Path:
-    """The wheel's folder with ``bin/tritonserver``, ``backends`` and the Python stubs."""
+    """Return the wheel's folder with ``bin/tritonserver``, ``backends`` and the Python stubs."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeMissingError(
@@ -64,7 +63,7 @@ def tritonserver_home() -> Path:
 
 
 def python_stub() -> Path:
-    """The Python backend's stub for this Python version."""
+    """Return the Python backend's stub for this Python version."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stubs = tritonserver_home() / "python_backend_stubs"
     stub = stubs / version / "triton_python_backend_stub"
@@ -75,7 +74,7 @@ def python_stub() -> Path:
 
 
 def find_libpython() -> Path:
-    """The folder of this Python's shared library, which the stub is linked to."""
+    """Return the folder of this Python's shared library, which the stub is linked to."""
     name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
     library = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
@@ -91,7 +90,7 @@ def find_libpython() -> Path:
 
 
 def onnxruntime_library() -> Path:
-    """The shared library of the onnxruntime wheel."""
+    """Return the shared library of the onnxruntime wheel."""
     spec = importlib.util.find_spec("onnxruntime")
     folders = spec.submodule_search_locations if spec else None
     found = [path for item in folders or () for path in Path(item).glob("capi/libonnxruntime.so.*")]
@@ -103,16 +102,17 @@ def onnxruntime_library() -> Path:
 
 
 def onnx_backend() -> Path:
-    """Our ONNX Runtime backend, compiled."""
+    """Return the compiled library of our ONNX Runtime backend."""
     if not BACKEND.is_file():
         raise RuntimeMissingError(f"{BACKEND} is not compiled; {SETUP}")
     return BACKEND
 
 
 def assemble_backends(folder: Path) -> None:
-    """Fill `folder` as Triton's backend directory: the Python backend, and ours for ONNX.
+    """Create Triton's backend directory in `folder`: its Python backend, and our ONNX backend.
 
-    Copies, since Triton refuses backends behind symbolic links (what they need may be behind one).
+    The files are copied because Triton refuses backends that are symbolic links; libraries that
+    they need may be links.
     """
     python = folder / "python"
     shutil.copytree(tritonserver_home() / "backends" / "python", python)
@@ -124,7 +124,7 @@ def assemble_backends(folder: Path) -> None:
 
 
 def command(settings: Settings, backends: Path, kernels: Choice) -> list[str]:
-    """The command line of the wheel's tritonserver with the backend directory `backends`."""
+    """Return the command line of the wheel's tritonserver with the backend directory `backends`."""
     return [
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
@@ -136,9 +136,10 @@ def command(settings: Settings, backends: Path, kernels: Choice) -> list[str]:
 
 
 def host_policies(cores: Collection[int]) -> list[str]:
-    """Flags that give each process of `each_face`, with its threads in Triton, half of `cores`.
+    """Return flags that give each process of `each_face`, with its threads, half of `cores`.
 
-    None where a half is empty, or not in one piece, which is all that a host policy can name.
+    There are none if a half is empty or not contiguous, because a host policy can only name a
+    range.
     """
     ordered = sorted(cores)
     middle = len(ordered) // 2
@@ -152,15 +153,15 @@ def host_policies(cores: Collection[int]) -> list[str]:
 
 
 def flags(settings: Settings) -> list[str]:
-    """What every tritonserver of ours is started with, that of NVIDIA's container too."""
+    """Return the flags of every tritonserver that we start, including NVIDIA's container."""
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
         "warning": ["--log-info=false"],
         "info": [],
         "verbose": ["--log-verbose=1"],
     }
-    # Closed by a key that nobody gets: 2.51 has no other way to turn these off, and through shared
-    # memory a client could read and write that of other processes.
+    # Closed by a key that nobody knows: 2.51 has no other way to turn these APIs off, and with the
+    # shared-memory API a client could read and write memory of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
         f"--backend-config=python,shm-region-prefix-name={_memory_prefix(settings)}",
@@ -184,23 +185,23 @@ def flags(settings: Settings) -> list[str]:
 
 
 def _memory_prefix(settings: Settings) -> str:
-    """How the names of a server's memory regions begin; Triton's own prefix is each server's."""
+    """Name prefix of a server's memory regions; Triton's default is the same for all servers."""
     return f"aurum-{settings.http_port}-"
 
 
 def shared_memory(settings: Settings) -> list[Path]:
-    """The memory regions that a server and its Python processes share, as files."""
+    """List the memory regions that a server and its Python processes share, as files."""
     return list(SHARED_MEMORY.glob(_memory_prefix(settings) + "*"))
 
 
 def clear_shared_memory(settings: Settings) -> None:
-    """Free the memory that a killed server's processes shared: 1 MB and more each, for ever."""
+    """Free the memory that a killed server's processes shared: at least 1 MB each, never freed."""
     for region in shared_memory(settings):
         region.unlink(missing_ok=True)
 
 
 def tracing(settings: Settings) -> list[str]:
-    """Flags that send OpenTelemetry traces to `settings.trace_url`; none where it is unset."""
+    """Return flags that send OpenTelemetry traces to `settings.trace_url`; none if it is unset."""
     if not settings.trace_url:
         return []
     return [
@@ -214,7 +215,7 @@ def tracing(settings: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of tritonserver and, through it, of its Python backends."""
+    """Return the environment of tritonserver, which its Python backends inherit."""
     libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
     folders = [str(libraries), str(find_libpython()), str(OPERATORS.parent)]
     if inherited := os.environ.get("LD_LIBRARY_PATH"):
@@ -222,22 +223,22 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         **settings.to_env(),
-        # The stub's interpreter is isolated and ignores PYTHONPATH. It takes the first `python3` on
-        # the PATH for its own, and so finds our packages in that one's environment.
+        # The stub's interpreter is isolated and ignores PYTHONPATH. It derives its prefix from the
+        # first `python3` on the PATH, and so finds our packages in that environment.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "LD_LIBRARY_PATH": os.pathsep.join(folders),
-        # A heap for each of many threads would hold memory that no other thread can use.
+        # With an arena for each thread, memory freed by one thread can't be used by the others.
         "MALLOC_ARENA_MAX": "2",
-        # Photos and tensors of up to 8 MB reuse the heap's pages, which the kernel would else map
-        # and clear anew for each; larger ones still go back to it.
+        # Photos and tensors of up to 8 MB reuse the heap's pages, which the kernel would otherwise
+        # map and clear again for each; larger ones are returned to the kernel.
         "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-        # OpenCV's and NumPy's own threads would compete with those of the pipelines.
+        # OpenCV's and NumPy's threads would compete with those of the pipelines.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process if its parent is killed: no orphan keeps the ports."""
+    """Have the kernel end this process with its parent, so that no orphan keeps the ports."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,12 +1,12 @@
-"""What a running server serves: a copy of the repositories that nobody but a rollout changes.
+"""The served copy: a server's copy of the repositories, which only a rollout changes.
 
-Triton looks into its repositories every POLL seconds and loads the versions that appeared. Loading
-by its API would need the API's key, which is on tritonserver's command line for every user of the
-machine to read; so the API stays closed to all, and who may write this folder decides. It is a
-copy, so that neither an editor nor `git pull` changes what a running server does.
+Triton polls its repositories every POLL seconds and loads new versions. Its API for loading would
+need a key, which every user of the machine could read on tritonserver's command line. The API is
+therefore closed to all, and write access to this folder decides who can load models. It is a copy,
+so that neither an editor nor `git pull` changes a running server.
 
-A folder that appears or goes as a whole is never seen half written. What is not touched stays
-loaded: Triton 2.51 loads and unloads only the versions that changed.
+Folders of versions appear and disappear atomically, so Triton never sees half-written ones. Triton
+2.51 loads and unloads only the versions that changed; all others stay loaded.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from aurum import contract, files
 from aurum.contract import MODELS, REPOSITORIES
 from aurum.errors import OperatorError
 from aurum.releases.state import Graph, Release, Store
-from aurum.server.claim import held, lock_of, place
+from aurum.server.claim import copy_folder, is_held, lock_path
 from aurum.server.preflight import check_graphs
 from aurum.settings import Settings
 
 POLL = 1  # seconds
 FLAGS = ("--model-control-mode=poll", f"--repository-poll-secs={POLL}")
 
-# The smallest inputs that they take.
+# The smallest inputs that the models accept.
 _PROBES = {
     contract.DETECTION: ("images", (1, 3, 64, 64)),
     contract.LANDMARKS: ("crops", (1, 96, 96, 3)),
@@ -41,37 +41,37 @@ _PROBES = {
 }
 
 
-class LiveError(OperatorError, RuntimeError):
-    """A running server does not load what it should; the message says why."""
+class ServedCopyError(OperatorError, RuntimeError):
+    """A running server does not load or answer with a release; the message says why."""
 
 
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
-    """Nobody else starts a server over these repositories, or changes what those serve."""
+    """Keep others from starting a server for these repositories, or changing a served copy."""
     settings.rollout.mkdir(parents=True, exist_ok=True)
     with files.locked(settings.rollout / "live.lock"):
         yield
 
 
-class Live:
-    """The copy of one server, from `open` to `close`; the server has the claim on it meanwhile."""
+class ServedCopy:
+    """The copy of one server. The server holds the claim on it from `open` to `close`."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self._log = log
-        self.folder = place(settings)
+        self.folder = copy_folder(settings)
         self._card = self.folder.with_suffix(".json")
-        self._laid: list[Path] = []
+        self._sources: list[Path] = []
 
     def open(self) -> None:
-        """Lay the copy out, of the release in force if there is one, and tell rollouts of it.
+        """Create the copy, with the active release if there is one, and its card for rollouts.
 
-        Raises StateError, LiveError and OSError; then nothing is left of it.
+        Raises StateError, ServedCopyError and OSError; the copy is then removed.
         """
         with exclusive(self._settings):
-            self.close()  # of a server that was killed
+            self.close()  # removes the copy of a server that was killed
             try:
-                self._lay_out()
+                self._create()
             except BaseException:
                 self.close()
                 raise
@@ -82,14 +82,14 @@ class Live:
             }
             files.write(self._card, json.dumps(card).encode())
 
-    def _lay_out(self) -> None:
+    def _create(self) -> None:
         for name in REPOSITORIES:
             shutil.copytree(
                 self._settings.repositories / name,
                 self.folder / name,
                 ignore=shutil.ignore_patterns("__pycache__"),
             )
-        # Else Python itself would, and Triton would take that for a new version of the step.
+        # Otherwise Python would do it later, and Triton would take the files for a changed step.
         compileall.compile_dir(self.folder / "python_backends", quiet=2)
         store = Store(self._settings.rollout)
         if current := store.load().current:
@@ -99,7 +99,7 @@ class Live:
                     shutil.rmtree(model / str(version))
                 store.put(graph, model / str(graph.version))
         check_graphs(self.folder)
-        self._laid = [
+        self._sources = [
             path
             for name in ("python_backends", "ensembles")
             for path in (self.folder / name).rglob("*")
@@ -107,9 +107,9 @@ class Live:
         ]
 
     def missing(self) -> str:
-        """What has been removed of the copy, if anything; rollouts exchange versions of models."""
+        """Name a file that was removed from the copy; empty if none. Rollouts replace versions."""
         models = (self.folder / "model_repository" / name for name in MODELS)
-        if gone := next((path for path in self._laid if not path.exists()), None) or next(
+        if gone := next((path for path in self._sources if not path.exists()), None) or next(
             (path for path in models if not any(path.glob("*/model.onnx"))), None
         ):
             return f"files that it serves were removed: {gone}"
@@ -123,36 +123,36 @@ class Live:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs, as a rollout sees it."""
+    """A running server, as a rollout sees it."""
 
     url: str
     folder: Path
     log: Path
 
     def versions(self, model: str) -> set[int]:
-        """The versions that it should have loaded."""
+        """Return the versions of `model` in the copy, which the server should have loaded."""
         return _versions(self.folder / "model_repository" / model)
 
     def holds_more_than(self, release: Release) -> bool:
-        """Whether another release's models are loaded too."""
+        """Whether versions of another release are loaded, too."""
         return any(self.versions(name) - {release.graphs[name].version} for name in MODELS)
 
     def keep(self, release: Release) -> None:
-        """Unload all versions but those of `release`."""
+        """Unload all versions except those of `release`."""
         for name in MODELS:
             for version in self.versions(name) - {release.graphs[name].version}:
                 folder = self.folder / "model_repository" / name / str(version)
                 gone = self.folder / f"gone-{name}-{version}"
-                shutil.rmtree(gone, ignore_errors=True)  # of a command that was killed
+                shutil.rmtree(gone, ignore_errors=True)  # left by a command that was killed
                 folder.rename(gone)
                 shutil.rmtree(gone)
 
     def load(self, release: Release, store: Store, timeout: float) -> None:
-        """Load what is missing of a release, and see that each model answers by its id.
+        """Load the missing versions of a release, and check that each model answers with its id.
 
-        Raises LiveError and StateError.
+        Raises ServedCopyError and StateError.
         """
-        # It may have failed before, when another release had this number.
+        # The log may have failures of an earlier release with the same number.
         failed = {name: self._failures(name, graph) for name, graph in release.graphs.items()}
         for name, graph in release.graphs.items():
             if graph.version not in self.versions(name):
@@ -162,9 +162,9 @@ class Running:
             while not self._ready(name, graph):
                 failures = self._failures(name, graph)
                 if len(failures) > len(failed[name]):
-                    raise LiveError(f"{self.url}: {failures[-1]}")
+                    raise ServedCopyError(f"{self.url}: {failures[-1]}")
                 if time.monotonic() > deadline:
-                    raise LiveError(
+                    raise ServedCopyError(
                         f"{self.url} did not load version {graph.version} of {name} in time "
                         f"(log: {self.log})"
                     )
@@ -176,7 +176,7 @@ class Running:
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except FileNotFoundError:
-            return []  # somebody tidied up
+            return []  # the file was deleted
         return [line[line.index(said) :] for line in lines if said in line]
 
     def _ready(self, name: str, graph: Graph) -> bool:
@@ -184,10 +184,10 @@ class Running:
         try:
             return httpx.get(url, timeout=5, trust_env=False).status_code == 200
         except httpx.TransportError:
-            return False  # it is starting
+            return False  # the server is starting
 
     def _probe(self, name: str, graph: Graph) -> None:
-        # 20 MB, which `aurum up`, that never comes here, would keep for good.
+        # These imports take 20 MB, which `aurum up` does not need.
         import numpy as np  # noqa: PLC0415
         import tritonclient.http as triton  # noqa: PLC0415
 
@@ -198,26 +198,28 @@ class Running:
             with triton.InferenceServerClient(self.url.partition("://")[2]) as client:
                 answer = client.infer(name, [given], model_version=str(graph.version))
         except (triton.InferenceServerException, OSError) as error:
-            raise LiveError(f"{self.url}: {name} of {graph.id} gives no answer: {error}") from error
+            raise ServedCopyError(
+                f"{self.url}: {name} of {graph.id} does not answer: {error}"
+            ) from error
         said = answer.as_numpy("model").reshape(-1)[0].decode()
         if said != graph.id:
-            raise LiveError(f"{self.url}: {name} answers as {said} instead of {graph.id}")
+            raise ServedCopyError(f"{self.url}: {name} answers with {said} instead of {graph.id}")
 
 
 def servers(settings: Settings) -> list[Running]:
-    """The servers that run over these repositories."""
+    """List the running servers of these repositories."""
     found = []
     for path in sorted((settings.rollout / "live").glob("*.json")):
-        if held(lock_of(path)):  # its server lives, and so the card is true
-            with suppress(FileNotFoundError):  # it stops just now
+        if is_held(lock_path(path)):  # the server runs, so its card is current
+            with suppress(FileNotFoundError):  # it is just stopping
                 content: Mapping[str, str] = json.loads(path.read_text())
                 found.append(Running(content["url"], Path(content["folder"]), Path(content["log"])))
     return found
 
 
 def _versions(model: Path) -> set[int]:
-    """Raises LiveError where somebody has removed the folder."""
+    """List a model's versions. Raises ServedCopyError if its folder was removed."""
     try:
         return {int(path.name) for path in model.iterdir() if path.name.isdecimal()}
     except FileNotFoundError:
-        raise LiveError(f"{model}, which a server serves, is missing") from None
+        raise ServedCopyError(f"{model}, which a server serves, is missing") from None

@@ -1,4 +1,4 @@
-"""One tritonserver process: started, watched until it really answers, drained and stopped."""
+"""One tritonserver process: start it, wait until it answers, drain and stop it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log
 from aurum.server.preflight import ServerError
-from aurum.server.stubs import RESCUE, Stubs
+from aurum.server.stubs import RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
 __all__ = ["Server", "ServerError"]
 
 
 class Server:
-    """A tritonserver over the three repositories under `settings.repositories`.
+    """A tritonserver for the three repositories in `settings.repositories`.
 
-    Use as a context manager: leaving it stops the server and every process it started.
+    Use it as a context manager: leaving it stops the server and every process that it started.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,7 +40,7 @@ class Server:
         self.log = self._log.path
         self.note, self.reasons = self._log.note, self._log.reasons
         self._claim = Claim(settings)
-        self._live = served_copy.Live(settings, self.log)
+        self._copy = served_copy.ServedCopy(settings, self.log)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.kernels = kernels.Choice("", reason="the server was not started")
@@ -53,57 +53,56 @@ class Server:
 
     @property
     def exit_status(self) -> int | None:
-        """Of the ended process, as subprocess gives it; None while it runs."""
+        """Exit status of the process, as defined by subprocess; None while it runs."""
         return self._process.poll() if self._process else None
 
     @property
     def busy(self) -> int:
-        """Photos that the pipelines are working on."""
+        """Number of photos that the pipelines are working on."""
         return drain.count_in_flight(Path(self._folder.name)) if self._folder else 0
 
     @property
-    def died_by_chance(self) -> bool:
-        """Whether what its log says of its death during a start may not happen at the next."""
-        return self._log.by_chance(self.exit_status)
+    def failure_is_transient(self) -> bool:
+        """Whether, according to the log, another start may succeed after this one failed."""
+        return self._log.is_transient(self.exit_status)
 
-    def how_it_ended(self) -> str:
-        """In words, of the ended process."""
-        return self._log.how(self.exit_status)
+    def describe_exit(self) -> str:
+        """Say how the process ended."""
+        return self._log.describe_exit(self.exit_status)
 
     def missing(self) -> str:
-        """What has been removed of the files that it needs, if anything."""
+        """Say which of the files that the server needs were removed; empty if none were."""
         if self._folder is not None and not Path(self._folder.name, "backends").is_dir():
             return f"files that it needs were removed: {self._folder.name}"
-        return self._live.missing()
+        return self._copy.missing()
 
     def watchdog(self, stubs: Stubs) -> Watchdog:
-        """Of the running process, whose steps are `stubs`."""
+        """Return a watchdog for the running process and its `stubs`."""
         assert self._folder is not None, "the server was not started"
         return Watchdog(self.pid, Path(self._folder.name), self.settings, stubs)
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def claim(self) -> None:
-        """Have the ports' files to ourselves from now on, until `stop`.
+        """Take the locks for our ports, and keep them until `stop`.
 
-        Raises ClaimedError where another server has them, and ServerError where they can't be
-        written.
+        Raises ClaimedError if another server has them, and ServerError if they can't be written.
         """
-        with preflight.one_line():
+        with preflight.as_server_error():
             preflight.check_folders(self.settings)
             self._claim.take()
 
     def start(self) -> None:
-        """Start the process, without waiting. Raises ServerError for what stands in its way.
+        """Start the process without waiting for it. Raises ServerError if a check fails.
 
-        The log of the server before it is kept as ``.log.1``.
+        The previous server's log is kept as ``.log.1``.
         """
         self.claim()
         try:
-            with preflight.one_line():
+            with preflight.as_server_error():
                 self._start()
         except BaseException:
             self._clear()
@@ -113,24 +112,23 @@ class Server:
     def _start(self) -> None:
         preflight.check_ports(self.settings)
         preflight.check_shared_memory()
-        runtime.clear_shared_memory(self.settings)  # of a server that was killed together with us
+        runtime.clear_shared_memory(self.settings)  # left by a server that was killed
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-")
         folder = Path(self._folder.name)
         runtime.assemble_backends(folder / "backends")
-        self._live.open()
+        self._copy.open()
         self.kernels = kernels.choose(
-            self.settings, self._live.folder / "model_repository", contract.MODELS
+            self.settings, self._copy.folder / "model_repository", contract.MODELS
         )
         self._log.begin()
-        with self.log.open(
-            "ab"
-        ) as log:  # others add to it: served_copy.Running reads, `note` writes
+        # Opened for appending, because `note` writes to the file, too.
+        with self.log.open("ab") as log:
             self._process = self._spawn(folder, log)
 
     def wait_ready(self) -> None:
-        """Wait until a real photo has been answered over HTTP and over gRPC.
+        """Wait until the server has answered a real photo over HTTP and over gRPC.
 
-        Triton's own readiness is not enough: it does not notice a Python stub that has died.
+        Triton's own readiness check is not enough: it does not notice that a Python stub died.
 
         Raises ServerError if the process ends, or takes longer than `settings.ready_timeout`.
         """
@@ -154,7 +152,7 @@ class Server:
 
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
-        if self._folder is not None:  # else it was not started, or has been stopped already
+        if self._folder is not None:  # None: it was not started, or is stopped already
             self._drain(drain.Admission.CLOSING, self.settings.drain_timeout)
             if self._process is not None and self.running:
                 self._process.terminate()
@@ -164,9 +162,9 @@ class Server:
         self._claim.release()
 
     def give_up(self) -> None:
-        """As `stop`, where a part of the server is dead: what can be answered soon is, no more."""
+        """Like `stop`, but if a part of the server is dead: drain for RESCUE_TIMEOUT only."""
         if self._folder is not None:
-            self._drain(drain.Admission.CLOSED, RESCUE)
+            self._drain(drain.Admission.CLOSED, RESCUE_TIMEOUT)
             self._clear()
 
     def _drain(self, admission: drain.Admission, timeout: float) -> None:
@@ -174,13 +172,13 @@ class Server:
         drain.drain(Path(self._folder.name), admission, timeout, lambda: self.running)
 
     def _clear(self) -> None:
-        """End what is left, and remove what it leaves."""
+        """End remaining processes, and remove their files."""
         if self._process is not None:
-            self.kill()  # stubs, too, which outlive a tritonserver that was killed
+            self.kill()  # including stubs, which outlive a tritonserver that was killed
             self._process.wait()
-            self._process = None  # its number may be another's from now on
+            self._process = None  # the system may reuse its id from now on
             runtime.clear_shared_memory(self.settings)
-        self._live.close()
+        self._copy.close()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -191,7 +189,7 @@ class Server:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
-                return  # all of them have ended already
+                return  # all have ended already
 
     def __enter__(self) -> Server:
         self.start()
@@ -206,9 +204,9 @@ class Server:
         self.stop()
 
     def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        # Triton 2.51 hands the paths of steps to a shell as they are: none with a space, or quotes.
+        # Triton 2.51 passes the steps' paths to a shell without quoting, so spaces would break it.
         link = folder / "served"
-        link.symlink_to(self._live.folder)
+        link.symlink_to(self._copy.folder)
         served = replace(self.settings, repositories=link)
         return subprocess.Popen(
             [*runtime.command(served, folder / "backends", self.kernels), *served_copy.FLAGS],
@@ -216,7 +214,7 @@ class Server:
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**runtime.environment(self.settings), drain.FOLDER_VARIABLE: str(folder)},
-            # Its own session: Ctrl-C reaches us alone, and we end it in order.
+            # In its own session, so that only we get Ctrl-C and can shut it down in order.
             start_new_session=True,
             preexec_fn=runtime.die_with_parent,  # noqa: PLW1509 - one system call, no locks
         )

@@ -1,7 +1,7 @@
-"""The Python processes of a tritonserver ("stubs"): which of them have died.
+"""Detect which Python processes of a tritonserver ("stubs") have died.
 
-Triton 2.51 starts no new one, does not bury the dead one, and goes on calling itself ready. What a
-dead step was working on is never answered.
+Triton 2.51 does not restart or reap a dead stub, and still reports that it is ready. Requests that
+a dead step was working on are never answered.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from pathlib import Path
 
 import psutil
 
-LOOK = 0.2  # seconds between two looks
-# A process is dead when so many looks in a row find it so: Triton ends processes itself when it
-# loads and unloads models, and may take a moment to bury them on a busy machine.
-CERTAIN = 4
-RESCUE = 1.0  # seconds for what living processes still can answer when another is dead
+POLL_INTERVAL = 0.2  # seconds
+# Consecutive polls after which a zombie counts as dead: Triton ends processes itself when it loads
+# and unloads models, and may take a moment to reap them on a busy machine.
+CONFIRMATIONS = 4
+RESCUE_TIMEOUT = 1.0  # seconds in which the other processes may finish when one is dead
 
 
 class Stubs:
-    """Looks at the children of the tritonserver `pid`."""
+    """Watches the child processes of the tritonserver `pid`."""
 
     def __init__(self, pid: int) -> None:
         self._server = psutil.Process(pid)
         self._names: dict[int, str] = {}
-        self._suspects: dict[int, int] = {}  # how many looks in a row found it dead
+        self._suspects: dict[int, int] = {}  # consecutive polls that found a process dead, by pid
 
     def dead(self) -> list[str]:
-        """Steps whose process is dead for certain. To be asked every LOOK seconds."""
+        """List the steps whose process is dead. Call this every POLL_INTERVAL seconds."""
         zombies = []
         for child in self._children():
             try:
@@ -35,13 +35,13 @@ class Stubs:
                 elif child.pid not in self._names and (model := _model(child.cmdline())):
                     self._names[child.pid] = model
             except psutil.NoSuchProcess:
-                continue  # buried meanwhile; of a zombie, the next look tells
+                continue  # reaped in the meantime
         self._suspects = {pid: self._suspects.get(pid, 0) + 1 for pid in zombies}
-        certain = [pid for pid, looks in self._suspects.items() if looks >= CERTAIN]
-        return [self.name(pid) for pid in certain]
+        dead = [pid for pid, polls in self._suspects.items() if polls >= CONFIRMATIONS]
+        return [self.name(pid) for pid in dead]
 
     def name(self, pid: int) -> str:
-        """The step that a process runs, as far as it was seen."""
+        """Return the step that a process runs, if known."""
         return self._names.get(pid, "a step")
 
     def _children(self) -> list[psutil.Process]:
@@ -53,7 +53,7 @@ class Stubs:
 
 
 def _model(command: list[str]) -> str:
-    """The step that a stub runs; nothing for a process that is none, or not yet.
+    """Return the step that a stub runs; empty if the process is not (yet) a stub.
 
     A stub's first argument is <repository>/<model>/<version>/<file>.
     """

@@ -1,8 +1,8 @@
-"""Keeps a server answering: starts it anew when it, or one of its Python processes, dies or hangs.
+"""Keep a server running: restart it when it, or one of its Python processes, dies or hangs.
 
-All of it is started anew even where only one Python process died. Triton would load that model
-again by itself if its files were touched; that takes as long (2 to 4 s under load, a whole start
-2 to 3 s), and leaves what the dead process was working on without an answer for ever.
+The whole server is restarted even if only one Python process died. Triton would reload that model
+by itself if its files were touched, but this takes as long (2 to 4 s under load; a full start takes
+2 to 3 s), and the requests of the dead process would never be answered.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import time
 from collections.abc import Callable
 
 from aurum.server.server import Server, ServerError
-from aurum.server.stubs import LOOK, Stubs
+from aurum.server.stubs import POLL_INTERVAL, Stubs
 
-CALM = 60.0  # after so many seconds of being ready a death is the first again
-# Seconds from a death to the next start, after deaths in a row: none, then the double each time.
-DELAYS = (0.0, 0.5, 1.0, 2.0)
+RESET_AFTER = 60.0  # reset the failure count after this many healthy seconds
+# Seconds from each consecutive death to the next start: none at first, then doubling.
+RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0)
 
 
 class _DiedError(Exception):
-    """The server died while it started, of what may not happen at the next try."""
+    """The server died during a start, but another attempt may succeed."""
 
 
 class Supervisor:
-    """Watches a started server until `stopping` is set; `say` tells people what happens."""
+    """Watches a started server until `stopping` is set; reports events through `say`."""
 
     def __init__(
         self, server: Server, stopping: threading.Event, say: Callable[[str], None]
@@ -35,9 +35,9 @@ class Supervisor:
         self._stubs = Stubs(server.pid)
 
     def wait_ready(self) -> None:
-        """Return when the server has answered, or a stop is asked for.
+        """Return when the server has answered, or a stop is requested.
 
-        Where it dies meanwhile, it is started anew. Raises ServerError.
+        If the server dies in the meantime, it is restarted. Raises ServerError.
         """
         try:
             self._wait()
@@ -45,9 +45,9 @@ class Supervisor:
             self._recover(str(death), 1)
 
     def watch(self) -> None:
-        """Keep the server alive until a stop is asked for.
+        """Keep the server running until a stop is requested.
 
-        Raises ServerError when it dies again and again; the message says why.
+        Raises ServerError when it dies repeatedly; the message says why.
         """
         deaths = 0
         while not self._stopping.is_set():
@@ -55,7 +55,7 @@ class Supervisor:
             if not (reason := self._death()):
                 return
             died = time.monotonic()
-            if died - ready > CALM:
+            if died - ready > RESET_AFTER:
                 deaths = 0
             deaths = self._recover(reason, deaths + 1)
             if not self._stopping.is_set():
@@ -65,10 +65,10 @@ class Supervisor:
                 )
 
     def _death(self) -> str:
-        """Wait until something has died, or hangs, and say what; nothing at a stop."""
+        """Wait until something has died or hangs, and say what; empty after a stop."""
         watchdog = self._server.watchdog(self._stubs)
         try:
-            while not self._stopping.wait(LOOK):
+            while not self._stopping.wait(POLL_INTERVAL):
                 if reason := self._found_dead() or watchdog.hung() or self._server.missing():
                     return reason
         finally:
@@ -76,13 +76,15 @@ class Supervisor:
         return ""
 
     def _recover(self, reason: str, deaths: int) -> int:
-        """Start anew until the server answers; the number of deaths until then."""
+        """Restart until the server answers; return the number of deaths until then."""
         while True:
             self._tell("died", reason)
-            if deaths > len(DELAYS):
-                raise ServerError(f"the server died {deaths} times in a row, at last: {reason}")
-            delay = DELAYS[deaths - 1]
-            self._say(f"starting it anew{f' in {delay:g} s' if delay else ''}")
+            if deaths > len(RESTART_DELAYS):
+                raise ServerError(
+                    f"the server died {deaths} times in a row; the last reason: {reason}"
+                )
+            delay = RESTART_DELAYS[deaths - 1]
+            self._say(f"restarting it{f' in {delay:g} s' if delay else ''}")
             self._server.give_up()
             if self._stopping.wait(delay):
                 return deaths
@@ -97,21 +99,21 @@ class Supervisor:
                 return deaths
 
     def _wait(self) -> None:
-        """Until the server has answered. Raises ServerError and _DiedError."""
+        """Wait until the server has answered. Raises ServerError and _DiedError."""
         waiter = _Waiting(self._server)
         while not self._stopping.is_set() and waiter.is_alive():
-            waiter.join(LOOK)
+            waiter.join(POLL_INTERVAL)
             if death := self._found_dead():
-                if self._server.died_by_chance:
+                if self._server.failure_is_transient:
                     raise _DiedError(f"{death} during the start")
                 raise ServerError(f"{death} during the start:\n{self._server.reasons()}")
         if not self._stopping.is_set():
             waiter.check()
 
     def _found_dead(self) -> str:
-        """What has died, or nothing."""
+        """Say what has died; empty if nothing has."""
         if not self._server.running:
-            return f"tritonserver ended ({self._server.how_it_ended()})"
+            return f"tritonserver ended ({self._server.describe_exit()})"
         if dead := self._stubs.dead():
             return f"the process of {', '.join(dead)} died"
         return ""
@@ -122,7 +124,7 @@ class Supervisor:
 
 
 class _Waiting(threading.Thread):
-    """Waits for readiness beside the main thread, which alone hears Ctrl-C."""
+    """Waits for readiness in a thread, so that the main thread can react to Ctrl-C."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(daemon=True)

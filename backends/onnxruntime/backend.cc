@@ -1,17 +1,17 @@
-// Triton's ONNX Runtime backend for CPUs, in small: the embedded server comes without one.
+// A small ONNX Runtime backend of Triton for CPUs, because the embedded server comes without one.
 //
-// In tritonserver's own process, as NVIDIA's backend, it serves any `backend: "onnxruntime"` model,
-// so that one model repository runs here and in NVIDIA's container unchanged:
+// Like NVIDIA's backend, it runs in tritonserver's process and serves any `backend: "onnxruntime"`
+// model, so that the same model repository runs here and in NVIDIA's container. It supports:
 // - the file <repository>/<version>/<default_model_filename or model.onnx>;
-// - as one batch what Triton's dynamic batcher has put together;
-// - of config.pbtxt, `parameters` intra_op_thread_count, inter_op_thread_count, execution_mode (0
-//   sequential, 1 parallel), enable_mem_arena, enable_mem_pattern, `optimization { graph { level }
-//   }` (-1 basic, otherwise all), and `model_operations { op_library_filename }`, libraries of
-//   operators;
-// - tensors of numbers as inputs, of numbers and strings as outputs.
-// A request's parameter `cores`, "<first>-<last>", says where it is computed, so that a photo stays
-// on the core of the process that works on it. A batch that the graph refuses is run again, each
-// request for itself, so that none suffers for another.
+// - batches formed by Triton's dynamic batcher;
+// - in config.pbtxt, the `parameters` intra_op_thread_count, inter_op_thread_count, execution_mode
+//   (0 sequential, 1 parallel), enable_mem_arena, enable_mem_pattern, `optimization { graph { level
+//   } }` (-1 basic, otherwise all), and `model_operations { op_library_filename }`, libraries of
+//   custom operators;
+// - numeric tensors as inputs, numeric and string tensors as outputs.
+// A request's parameter `cores`, "<first>-<last>", selects the cores that compute it, so that a
+// photo stays on the core of the process that works on it. If the graph fails on a batch, each of
+// its requests is run again on its own, so that one request can't make others fail.
 
 #include <sys/stat.h>
 
@@ -67,7 +67,7 @@ std::string listed(const Names& names) {
   return text + "]";
 }
 
-// One version of a model. Its instances share the graph, and so its weights.
+// One version of a model. Its instances share the graph and therefore its weights.
 class Model {
  public:
   explicit Model(TRITONBACKEND_Model* model) {
@@ -82,12 +82,12 @@ class Model {
     } catch (const std::exception& error) {
       throw Failure("can't load " + path + ": " + error.what());
     }
-    // Another model's file would else fail each request rather than the start.
+    // Otherwise a wrong model file would fail every request instead of the start.
     fits(path, "inputs", graph_->inputs(), named(config.at("input")), true);
     fits(path, "outputs", graph_->outputs(), outputs_, false);
   }
 
-  // Answer all requests and give them back.
+  // Answers all requests and releases them.
   void answer(TRITONBACKEND_ModelInstance* instance, std::deque<Request>& requests) const {
     const uint64_t start = now();
     std::vector<Request*> batch;
@@ -103,7 +103,7 @@ class Model {
       try {
         return run(instance, batch, start);
       } catch (const std::exception&) {
-        // One of them is at fault: find out which.
+        // At least one request is invalid: find out which.
       }
     }
     for (Request* request : batch) {
@@ -117,7 +117,7 @@ class Model {
   }
 
  private:
-  // Run the graph once. Raises Failure with all of them unanswered.
+  // Runs the graph once. If this throws Failure, no request has been answered.
   void run(TRITONBACKEND_ModelInstance* instance, const std::vector<Request*>& batch,
            uint64_t start) const {
     Times times{start, 0, 0, 0};
@@ -150,8 +150,8 @@ class Model {
     return graph_->run(tensors, outputs_);
   }
 
-  // The tensors of all requests, one after the other. Triton's batcher only joins requests whose
-  // tensors differ in nothing but their first axis.
+  // Concatenates the tensors of all requests. Triton's batcher only joins requests whose tensors
+  // differ in their first axis alone.
   static std::vector<Tensor> together(const std::vector<Request*>& batch,
                                       std::deque<std::string>& joined) {
     std::vector<Tensor> tensors = batch[0]->tensors();
@@ -203,7 +203,7 @@ class Model {
 
 #define EXPORTED extern "C" __attribute__((visibility("default"))) TRITONSERVER_Error*
 
-// No exception leaves us: Triton is told what went wrong.
+// No exception leaves these functions: they return errors to Triton.
 template <typename Work>
 static TRITONSERVER_Error* guarded(Work work) {
   try {
@@ -230,8 +230,8 @@ EXPORTED TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {
   });
 }
 
-// An error from here would mean that Triton still has the requests; so it is given before any of
-// them is answered, or not at all.
+// Returning an error means that Triton still owns the requests, so it is returned only before any
+// of them is answered.
 EXPORTED TRITONBACKEND_ModelInstanceExecute(TRITONBACKEND_ModelInstance* instance,
                                             TRITONBACKEND_Request** requests, uint32_t count) {
   return guarded([&] {

@@ -9,7 +9,7 @@ const cpu_set_t& all_cores() {
   static const cpu_set_t all = [] {
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    // Of the process, not of this thread, which a host policy may have moved.
+    // The cores of the process; a host policy may have pinned this thread.
     sched_getaffinity(getpid(), sizeof cores, &cores);
     return cores;
   }();

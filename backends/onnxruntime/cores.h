@@ -5,14 +5,14 @@
 
 #include <string>
 
-// All that this process was given.
+// All cores that this process may use.
 const cpu_set_t& all_cores();
 
-// Those of all_cores() that `text`, "<first>-<last>", means; all_cores() where it means none.
+// The subset of all_cores() selected by `text`, "<first>-<last>"; all_cores() if that is empty.
 cpu_set_t cores_of(const std::string& text);
 
-// Keeps the calling thread on `cores` until its end, then lets it go everywhere: a thread that
-// sleeps where it ran would be woken behind whatever is computed there.
+// Pins the calling thread to `cores` during its lifetime. Afterwards the thread may run anywhere:
+// if it stayed pinned while it sleeps, it would have to wait for other work on that core to wake.
 class OnCores {
  public:
   explicit OnCores(const cpu_set_t& cores);

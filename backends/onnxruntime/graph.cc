@@ -21,7 +21,7 @@ void check(OrtStatus* status) {
   throw Failure(message);
 }
 
-// What both sides call the same type. Strings only come out of a graph.
+// Type codes of Triton and onnxruntime, and sizes. Strings are supported as outputs only.
 struct Type {
   int ort, triton;
   size_t byte_size;
@@ -86,7 +86,7 @@ void configure(OrtSessionOptions* options, const nlohmann::json& config) {
   };
   check(api().SetIntraOpNumThreads(options, threads("intra_op_thread_count")));
   check(api().SetInterOpNumThreads(options, threads("inter_op_thread_count")));
-  // Spinning threads of one model would take the cores from the next.
+  // Spinning threads of one model would keep cores from the others.
   check(api().AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"));
   if (given("execution_mode") == "1") check(api().SetSessionExecutionMode(options, ORT_PARALLEL));
   if (given("enable_mem_arena") == "0") check(api().DisableCpuMemArena(options));
@@ -94,7 +94,7 @@ void configure(OrtSessionOptions* options, const nlohmann::json& config) {
   if (config.value("/optimization/graph/level"_json_pointer, 0) == -1) {
     check(api().SetSessionGraphOptimizationLevel(options, ORT_ENABLE_BASIC));
   }
-  // Handed to the loader as they are: a bare name is looked for along LD_LIBRARY_PATH.
+  // Passed to the loader unchanged: a name without a folder is searched in LD_LIBRARY_PATH.
   for (const std::string library : config.value(
            "/model_operations/op_library_filename"_json_pointer, nlohmann::json::array())) {
     void* handle = nullptr;
@@ -199,7 +199,7 @@ std::vector<Result> Graph::run(const std::vector<Tensor>& tensors, const Names& 
   std::vector<const OrtValue*> given;
   for (const Tensor& tensor : tensors) {
     OrtValue* value = nullptr;
-    // onnxruntime only reads inputs, though its API takes them as writable.
+    // onnxruntime only reads inputs, although its API takes them as writable.
     check(api().CreateTensorWithDataAsOrtValue(
         cpu_memory(), const_cast<void*>(tensor.data), tensor.byte_size, tensor.shape.data(),
         tensor.shape.size(), type_of<&Type::triton>(tensor.type).ort, &value));

@@ -10,7 +10,7 @@
 
 #include "onnxruntime_api.h"
 
-// What went wrong, for people.
+// An error with a human-readable message.
 struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -18,22 +18,22 @@ struct Failure : std::runtime_error {
 using Names = std::vector<std::string>;
 using Shape = std::vector<int64_t>;
 
-// A tensor of numbers, as it lies in memory; whoever made it keeps it.
+// A view of a numeric tensor; it does not own the memory.
 struct Tensor {
   const void* data = nullptr;
   size_t byte_size = 0;
-  int type = 0;  // Triton's
+  int type = 0;  // Triton's code
   Shape shape;
 };
 
-// What a graph gives: numbers, or strings, each behind its length (uint32), as Triton wants them.
+// An output of a graph: numbers, or strings, each preceded by its length (uint32) as in Triton.
 class Result {
  public:
   explicit Result(OrtValue* value);
 
-  int type() const { return type_; }  // Triton's
+  int type() const { return type_; }  // Triton's code
   const Shape& shape() const { return shape_; }
-  // The bytes of the rows from `first` on: a part along the first axis.
+  // The bytes of the rows from `first` on: a slice along the first axis.
   std::pair<const char*, size_t> rows(int64_t first, int64_t count) const;
 
  private:
@@ -44,13 +44,13 @@ class Result {
   int type_ = 0;
   Shape shape_;
   const char* data_ = nullptr;
-  std::string text_;             // of strings
-  std::vector<size_t> offsets_;  // where each row begins, and where the last ends
+  std::string text_;             // the strings, encoded
+  std::vector<size_t> offsets_;  // where each row begins, and where the last one ends
 };
 
 class Graph {
  public:
-  // Loads the file that a model's configuration (Triton's JSON of it) means. Raises Failure.
+  // Loads the file named by a model's configuration (Triton's JSON). Throws Failure.
   Graph(const std::string& path, const nlohmann::json& config);
   ~Graph();
   Graph(const Graph&) = delete;
@@ -59,8 +59,8 @@ class Graph {
   const Names& inputs() const { return inputs_; }
   const Names& outputs() const { return outputs_; }
 
-  // One run: from a tensor for each of inputs() to a result for each of `outputs`. May be called
-  // by several threads at once. Raises Failure.
+  // Runs the graph: takes a tensor for each of inputs() and returns a result for each of `outputs`.
+  // Thread-safe. Throws Failure.
   std::vector<Result> run(const std::vector<Tensor>& tensors, const Names& outputs) const;
 
  private:

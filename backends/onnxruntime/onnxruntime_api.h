@@ -1,7 +1,7 @@
-// What we call of onnxruntime's C API (onnxruntime_c_api.h of github microsoft/onnxruntime), whose
-// header the wheel leaves out. Its functions stand in one table; a place in it is never changed or
-// taken away, so the number of entries that we skip is as fixed as a name. Our backend and our
-// operators (backends/ops) call it.
+// The part of onnxruntime's C API that our backend and our operators (backends/ops) call. The wheel
+// does not include its header (onnxruntime_c_api.h of github microsoft/onnxruntime). All functions
+// are in one table, whose entries never move and are never removed, so their positions are as
+// stable as names.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ struct OrtTensorTypeAndShapeInfo;
 struct OrtTypeInfo;
 struct OrtValue;
 
-// The first version that has all that the backend calls, and the first that has all that operators
-// do, and lets them say what went wrong.
+// The first version with all functions that the backend calls, and the first one with all functions
+// that operators call and with errors returned from operators.
 constexpr uint32_t ORT_API_VERSION = 7;
 constexpr uint32_t ORT_API_VERSION_OF_OPS = 16;
 constexpr int ORT_LOGGING_LEVEL_WARNING = 2;
@@ -124,8 +124,8 @@ struct OrtApi {
                                                   int* is_constant, const OrtValue**);  // 249
 };
 
-// An operator, as its library describes it. What stands after its version is looked at as far as
-// that version had it.
+// A custom operator, as its library describes it. Only the fields that existed in `version` are
+// read.
 struct OrtCustomOp {
   uint32_t version;
   void* (*CreateKernel)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*);
@@ -147,7 +147,7 @@ struct OrtCustomOp {
   OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, const OrtApi*, const OrtKernelInfo*,
                                void** kernel);
   OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext*);
-  void* after[8];  // of later versions
+  void* after[8];  // fields of later versions
 };
 
 struct OrtApiBase {

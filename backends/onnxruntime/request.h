@@ -1,4 +1,4 @@
-// A request of Triton's while it is answered.
+// A Triton request that is being answered.
 #pragma once
 
 #include <deque>
@@ -10,35 +10,35 @@
 #include "graph.h"
 #include "triton_api.h"
 
-// Raises what Triton says went wrong.
+// Throws Failure if Triton returned an error.
 void check(TRITONSERVER_Error* error);
-// Writes it into Triton's log, where nobody is left to be told.
+// Logs an error that can't be returned to anyone.
 void log(TRITONSERVER_Error* error);
 
-// When a batch was begun, when its graph was run, and when it was done: nanoseconds.
+// Times of a batch in nanoseconds: its start, its graph's start and end, and its end.
 struct Times {
   uint64_t start, compute_start, compute_end, end;
 };
 
 class Request {
  public:
-  // Raises Failure where Triton can't make a response.
+  // Throws Failure if Triton can't create a response.
   explicit Request(TRITONBACKEND_Request* request);
 
-  // Where its input tensors lie; Triton keeps them until `release`. Raises Failure.
+  // Its input tensors, which Triton owns until `release`. Throws Failure.
   void read(const Names& inputs);
   const std::vector<Tensor>& tensors() const { return tensors_; }
   int64_t rows() const;
-  // Where its parameter `cores` wants it to be computed. Raises Failure.
+  // The cores in its parameter `cores`. Throws Failure.
   cpu_set_t cores() const;
 
-  // Answer with as many rows of the results as it has, from `first` on; without it, with all.
-  // What goes wrong is the answer then.
+  // Answers with its share of the results' rows, beginning at `first`; with all rows if there is no
+  // `first`. If that fails, the error is the answer.
   void answer(const Names& outputs, const std::vector<Result>& results,
               std::optional<int64_t> first);
   void fail(int code, const std::string& message);
 
-  // Count it, and give it back to Triton, which may then forget it.
+  // Reports its statistics, and gives it back to Triton, which may then delete it.
   void release(TRITONBACKEND_ModelInstance* instance, const Times& times);
 
  private:
@@ -50,5 +50,5 @@ class Request {
   TRITONBACKEND_Response* response_ = nullptr;
   bool succeeded_ = false;
   std::vector<Tensor> tensors_;
-  std::deque<std::string> joined_;  // tensors that came in several parts
+  std::deque<std::string> joined_;  // tensors that were received in several parts
 };

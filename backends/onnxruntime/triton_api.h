@@ -1,6 +1,6 @@
-// What we call of Triton's backend API 1.x, and what we are called by: its public headers
-// (tritonbackend.h and tritonserver.h of github triton-inference-server/core) come in no package.
-// The functions lie in libtritonserver.so, which has loaded us.
+// The part of Triton's backend API 1.x that we call and implement. No package contains its public
+// headers (tritonbackend.h and tritonserver.h of github triton-inference-server/core). The
+// functions are in libtritonserver.so, which loads this backend.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct TRITONBACKEND_Response;
 struct TRITONSERVER_Error;
 struct TRITONSERVER_Message;
 
-// The values of its enumerations that we use.
+// The enumeration values that we use.
 constexpr int TRITONSERVER_ERROR_INTERNAL = 1;
 constexpr int TRITONSERVER_ERROR_INVALID_ARG = 3;
 constexpr int TRITONSERVER_LOG_ERROR = 2;

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Compile the operators: build.sh library [FOLDER] | sanitized | fuzzer
-#   library    libaurum_ops.so, which onnxruntime loads; into FOLDER, by default this one
+#   library    libaurum_ops.so, which onnxruntime loads; in FOLDER, by default this one
 #   sanitized  the same with AddressSanitizer and UBSan, in build/sanitized
-#   fuzzer     a program that runs the kernels on all sorts of sizes, with both, in build/sanitized
-# Only the files of kernels are compiled for the processors that their names tell of, so that the
-# rest, which decides what runs, runs everywhere.
+#   fuzzer     a program that runs the kernels on random sizes, with both, in build/sanitized
+# Only the kernel files are compiled for the processors in their names. The other files, which
+# choose the kernels, run on any processor.
 set -eu
 cd "$(dirname "$0")"
 what=${1:-library}
@@ -15,7 +15,7 @@ if [ "$what" != library ]; then
     flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 fi
 mkdir -p "$folder"
-# GCC 12 takes the undefined lanes in its own intrinsics for a mistake of ours.
+# GCC 12 warns about undefined lanes in its own intrinsics.
 warnings="-Wall -Wextra -Wpedantic -Werror -Wno-uninitialized -Wno-maybe-uninitialized"
 avx512="-mavx512f -mavx512dq -mavx512bw -mavx512vl"
 headers=$(ls -t ./*.h ../onnxruntime/onnxruntime_api.h | head -n 1)
@@ -37,7 +37,7 @@ for source in $sources; do
     jobs="$jobs $!"
 done
 for job in $jobs; do wait "$job"; done
-# In two steps: a linker that is stopped leaves no half library.
+# In two steps, so that an interrupted linker leaves no incomplete library.
 # shellcheck disable=SC2086
 case "$what" in
     library) g++ -shared $objects -o "$out/build/new.so" && mv "$out/build/new.so" "$out/libaurum_ops.so" ;;

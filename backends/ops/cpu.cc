@@ -15,7 +15,7 @@ constexpr unsigned HAS_AVX2 = 1u << 5;                        // leaf 7, EBX
 constexpr unsigned AVX512F = 1u << 16, AVX512DQ = 1u << 17;   // leaf 7, EBX
 constexpr unsigned AVX512BW = 1u << 30, AVX512VL = 1u << 31;  // leaf 7, EBX
 constexpr unsigned AVX512_VNNI = 1u << 11;                    // leaf 7, ECX
-// What the system saves when it changes threads: the registers of SSE and AVX, and of AVX-512, too.
+// Registers that the system saves on a context switch: those of SSE and AVX, and those of AVX-512.
 constexpr unsigned SAVED_AVX = 0x6, SAVED_AVX512 = 0xe6;
 
 unsigned saved_registers() {

@@ -8,7 +8,7 @@ namespace edgeface {
 
 namespace {
 
-// Reads a net's parts in the order in which they lie in the graph.
+// Reads a net's parts in the order in which the graph stores them.
 class Parts {
  public:
   Parts(Reader& weights, bool whole, bool vnni) : weights_(weights), whole_(whole), vnni_(vnni) {}

@@ -1,10 +1,10 @@
 // EdgeFace, an embedder: from aligned crops to embeddings.
 //
-// The net is a stem, which makes 28x28 tokens of patches of 4x4 pixels, and four stages, each but
-// the first of which halves the picture. A stage is a few blocks: a depthwise convolution of the
-// tokens, and an MLP of each token for itself, added to what went in. The last block of all but the
-// first stage has, instead of the convolution, several small ones of a part of the channels each,
-// and attention between the channels.
+// The net is a stem, which turns patches of 4x4 pixels into 28x28 tokens, and four stages, all but
+// the first of which halve the sides of the feature map. A stage consists of residual blocks: a
+// depthwise convolution of the tokens, and an MLP of each token. In all stages but the first, the
+// last block has several small convolutions, each of a part of the channels, and attention between
+// the channels instead of the depthwise convolution.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ namespace edgeface {
 
 constexpr int STAGES = 4, HEADS = 4, SIDE = 112, PATCH = 4, DIMENSIONS = 512;
 constexpr int MOST_CHANNELS = 192, MOST_BLOCKS = 16, MOST_PARTS = 3;
-constexpr int SIDES[STAGES] = {28, 14, 7, 3};  // of each stage's picture
-constexpr int KERNELS[STAGES] = {3, 5, 7, 9};  // of its depthwise convolutions
-// Faces that are worked on together where the weights are large and the pictures are small.
+constexpr int SIDES[STAGES] = {28, 14, 7, 3};  // of each stage's feature map
+constexpr int KERNELS[STAGES] = {3, 5, 7, 9};  // sizes of its depthwise convolutions
+// Faces that are computed together in the stages with large weights and small feature maps.
 constexpr int MOST_FACES = 8;
 
 struct Norm {
@@ -27,8 +27,8 @@ struct Norm {
   const float* shift = nullptr;
 };
 
-// Each token: normalized, spread to four times the channels, GELU, and back; in floats or in whole
-// weights, as this processor can.
+// For each token: normalization, expansion to four times the channels, GELU, and projection back;
+// with float or integer weights, depending on the processor.
 struct Mlp {
   Norm norm;
   Linear spread, gather;
@@ -42,10 +42,10 @@ struct Block {
 };
 
 struct Attention {
-  int parts = 0, width = 0;  // small convolutions, and the channels of each
+  int parts = 0, width = 0;  // number of small convolutions, and the channels of each
   const float* convolution[MOST_PARTS] = {};
   const float* bias[MOST_PARTS] = {};
-  const float* positions = nullptr;  // added to the tokens; in the second stage alone
+  const float* positions = nullptr;  // added to the tokens; in the second stage only
   Norm norm;
   Linear question_key_value, project;
   const float* temperature = nullptr;  // of each head
@@ -71,9 +71,9 @@ struct Net {
   Linear head;
 };
 
-// What is compiled for each kind of processor (edgeface_net.h).
+// The functions that are compiled for each kind of processor (edgeface_net.h).
 struct Compiled {
-  // Floats of scratch memory that a run of this many faces wants.
+  // Scratch memory, in floats, that a run of this many faces needs.
   size_t (*scratch_floats)(const Net& net, int faces);
   // Embeddings [count][512], not yet normalized, of crops uint8 [count][112][112][3], RGB; `count`
   // is at most MOST_FACES.
@@ -83,18 +83,18 @@ extern const Compiled AVX2, AVX512, AVX512_VNNI;
 
 struct Options {
   std::vector<int64_t> channels;  // of each stage
-  std::vector<int64_t> blocks;    // and its blocks, without the last one of those with attention
+  std::vector<int64_t> blocks;    // of each stage, without the block with attention
 };
 
 class Embedder {
  public:
-  // Weights in the order of aurum/models/kernels/edgeface.py; those of the MLPs are among the
-  // floats where there are no whole ones. Raises Misfit.
+  // Takes weights in the order of aurum/models/kernels/edgeface.py; if there are no integer
+  // weights, those of the MLPs are among the floats. Throws Misfit.
   Embedder(const Options& options, const float* floats, size_t float_count, const int8_t* whole,
            size_t whole_count);
 
-  // uint8 [count][112][112][3] -> embeddings [count][512] of length 1, and the lengths that they
-  // had. May be called by several threads at once.
+  // uint8 [count][112][112][3] -> embeddings [count][512] of length 1, and their lengths before
+  // normalization. Thread-safe.
   void run(const uint8_t* crops, int64_t count, float* embeddings, float* lengths);
 
  private:

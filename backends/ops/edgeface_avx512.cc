@@ -1,4 +1,4 @@
-// EdgeFace for AVX-512: for weights that are not whole, and processors without VNNI.
+// EdgeFace for AVX-512: for float weights, and for processors without VNNI.
 
 #include "edgeface_floats.h"
 

@@ -1,4 +1,4 @@
-// EdgeFace with MLPs in floats.
+// EdgeFace with float weights in the MLPs.
 #pragma once
 
 #include "edgeface_net.h"

@@ -1,9 +1,9 @@
-// EdgeFace's net, channels last, included by each file that compiles it for a kind of processor,
-// with MLPs of its own kind (edgeface_avx2.cc, edgeface_avx512.cc, edgeface_vnni.cc).
+// EdgeFace's net, channels last. Each file that compiles it for a kind of processor includes this,
+// with its own implementation of the MLPs (edgeface_avx2.cc, edgeface_avx512.cc, edgeface_vnni.cc).
 //
-// What is worked on stays in the core's second-level cache: the first two stages, whose pictures
-// are large and whose weights are small, are computed face by face, the other two for all faces of
-// a run together, so that their weights are read once. An MLP spreads only a tile of tokens at a
+// The working set stays in the core's second-level cache: the first two stages, with large feature
+// maps and small weights, are computed face by face. The other two are computed for all faces of a
+// run together, so that their weights are read once. An MLP expands only a tile of tokens at a
 // time.
 #pragma once
 
@@ -16,20 +16,20 @@
 namespace edgeface {
 namespace {
 
-constexpr int TILE = 48;  // tokens; spread, at most 48 x 768 floats
+constexpr int TILE = 48;  // tokens; expanded, at most 48 x 768 floats
 
-// All of a run's memory. `tokens` is the net's state; the rest holds what one step needs.
+// All memory of a run. `tokens` is the net's state; the rest holds intermediate results.
 struct Work {
   float *tokens, *mixed;  // of all faces
   float *a, *b;           // of one face
   float* bordered;        // one face's tokens with zeros around them
-  float* spread;          // a tile's, or one face's questions, keys and values
-  uint8_t *high, *low;    // a tile's, in bytes
+  float* spread;          // an expanded tile, or one face's queries, keys and values
+  uint8_t *high, *low;    // a tile, in bytes
   float* scale;           // of each token of a tile
 };
 
-// Normalizes each token: mean 0, variance 1, then the learned scale and shift, which make the
-// padding 0 again.
+// Normalizes each token to mean 0 and variance 1, and applies the learned scale and shift, which
+// reset the padding to 0.
 void normalize(const float* in, float* out, int tokens, int channels, const Norm& norm) {
   const int width = padded(channels);
   const float one = 1.0f / channels;
@@ -41,7 +41,7 @@ void normalize(const float* in, float* out, int tokens, int channels, const Norm
       const Vector off = load(in + c) - all(mean);
       squares = fma(off, off, squares);
     }
-    // The padding is 0, so that each of its lanes is `mean` off.
+    // The padding is 0, so each of its lanes differs from the mean by `mean`.
     const float all_squares = sum_of(squares) - (width - channels) * mean * mean;
     const Vector inverse = all(1.0f / std::sqrt(all_squares * one + 1e-6f));
     for (int c = 0; c < width; c += LANES) {
@@ -51,8 +51,8 @@ void normalize(const float* in, float* out, int tokens, int channels, const Norm
   }
 }
 
-// PIXELS neighbours of a depthwise convolution, 16 channels of each: their sums stay in registers
-// while the kernel's weights pass by.
+// Computes PIXELS adjacent outputs of a depthwise convolution, 16 channels of each. The sums stay
+// in registers while the loop runs over the kernel's weights.
 template <int PIXELS>
 AURUM_INLINE void depthwise(const float* in, ptrdiff_t in_row, float* out, int width,
                             const float* weight, Vector bias, int kernel) {
@@ -100,8 +100,8 @@ void convolve(const float* in, float* out, int side, int width, int kernel, cons
   }
 }
 
-// The first part of a block with attention: small convolutions one after the other, each of a part
-// of the channels and what the one before it gave. The last part stays as it is.
+// The first part of a block with attention: consecutive small convolutions, each of a part of the
+// channels plus the previous one's output. The last part of the channels is not changed.
 void convolve_parts(const Attention& attention, const float* in, float* out, int side, int width,
                     Work& work) {
   const int tokens = side * side, part = attention.width, whole = padded(part);
@@ -123,8 +123,8 @@ void convolve_parts(const Attention& attention, const float* in, float* out, int
   }
 }
 
-// One head of the attention between channels: `size` channels that begin anywhere, so that the last
-// of their VECTORS is a part of one. A few channels or tokens are worked on at a time.
+// One head of the attention between channels: `size` channels that need not begin at a vector, so
+// the last of their VECTORS is partial. A few channels or tokens are computed at a time.
 template <int VECTORS>
 void attend(const float* question, const float* key, const float* value, ptrdiff_t stride,
             const float* question_scale, const float* key_scale, int size, int tokens, float* out,
@@ -132,7 +132,7 @@ void attend(const float* question, const float* key, const float* value, ptrdiff
   constexpr int TOGETHER = REGISTERS / 4, ROOM = VECTORS * LANES;
   const auto lanes = [&](int v) { return first_lanes(size - v * LANES); };
   const auto part = [&](const float* from, int v) { return load(from + v * LANES, lanes(v)); };
-  // How much of each channel (row) goes into each channel (column).
+  // The weight of each channel (row) in each output channel (column).
   alignas(64) float share[ROOM][ROOM] = {};
   for (int first = 0; first < size; first += TOGETHER) {
     Vector sum[TOGETHER][VECTORS] = {};
@@ -146,8 +146,8 @@ void attend(const float* question, const float* key, const float* value, ptrdiff
         for (int v = 0; v < VECTORS; ++v) sum[i][v] = fma(q, k[v], sum[i][v]);
       }
     }
-    // Softmax. What two channels have in common is at most `question_scale`, 1 times the
-    // temperature, so that exp can't overflow; but as usual the largest is subtracted.
+    // Softmax. The product of two normalized channels is at most `question_scale`, 1 times the
+    // temperature, so exp can't overflow; the largest value is subtracted anyway, as usual.
     for (int i = 0; i < TOGETHER && first + i < size; ++i) {
       constexpr float LEAST = -3e38f;
       Vector sizes = all(LEAST), total = zero();
@@ -198,7 +198,8 @@ void attend(const Attention& attention, float* tokens, int count, int channels, 
   float* const all_three = work.spread;
   multiply<Then::nothing>(attention.question_key_value,
                           {work.a, width, all_three, stride, all_three}, count);
-  // Questions and keys are brought to length 1 over the tokens: here, by a scale for each channel.
+  // Queries and keys are normalized to length 1 over the tokens, here with a scale for each
+  // channel.
   alignas(64) float scale[2 * MOST_CHANNELS + 2 * LANES];
   for (int c = 0; c < 2 * width; c += LANES) {
     Vector squares = zero();
@@ -220,7 +221,7 @@ void attend(const Attention& attention, float* tokens, int count, int channels, 
   multiply<Then::add>(attention.project, {work.a, width, tokens, width, tokens}, count);
 }
 
-// 2x2 tokens into one, of one face; `out` may begin where `in` does.
+// Merges 2x2 tokens of one face into one; `out` may be equal to `in`.
 void halve(const Stage& stage, const float* in, float* out, int before, int channels, Work& work) {
   const int width = padded(channels);
   normalize(in, work.a, before * before, channels, stage.down_norm);
@@ -235,7 +236,7 @@ void halve(const Stage& stage, const float* in, float* out, int before, int chan
   multiply<Then::nothing>(stage.down, {work.b, 4 * width, out, stage.width(), out}, stage.tokens());
 }
 
-// A face's pixels in patches of 4x4, each a token. A row of patches at a time.
+// Converts a face's patches of 4x4 pixels to tokens, a row of patches at a time.
 void stem(const Net& net, const uint8_t* crop, float* tokens, Work& work) {
   constexpr int ACROSS = SIDE / PATCH, LINE = PATCH * 3, DEPTH = PATCH * LINE;
   const int width = net.stage[0].width();
@@ -245,7 +246,7 @@ void stem(const Net& net, const uint8_t* crop, float* tokens, Work& work) {
         const uint8_t* const from = crop + ((y * PATCH + line) * SIDE + x * PATCH) * 3;
         alignas(16) uint8_t bytes[LANES] = {};
         std::memcpy(bytes, from, LINE);
-        // What is beyond the line is overwritten by the next one.
+        // Values beyond the line's end are overwritten by the next line.
         store(work.a + x * DEPTH + line * LINE,
               from_bytes(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes))));
       }
@@ -269,7 +270,7 @@ void add_mlp(const Mlp& mlp, const float* mixed, float* tokens, int count, int c
   }
 }
 
-// One stage of `faces` faces that lie one after the other.
+// Computes one stage for `faces` consecutive faces.
 template <class Mlps>
 void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work& work) {
   const int each = stage.tokens(), width = stage.width();
@@ -297,7 +298,7 @@ void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work&
   add_mlp<Mlps>(attention.mlp, mixed, tokens, faces * each, stage.channels, work);
 }
 
-// Where everything lies in `scratch`; gives how many floats that are.
+// Sets all pointers into `scratch`; returns its size in floats.
 size_t place(const Net& net, int faces, float* scratch, Work& work) {
   size_t first_two = 0, last_two = 0, spread = 0, bordered = 0;
   for (int i = 0; i < STAGES; ++i) {
@@ -310,7 +311,7 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
     if (i > 0 && tokens * 3 * width > spread) spread = tokens * 3 * width;
     if (TILE * 4 * width > spread) spread = TILE * 4 * width;
   }
-  // A face of the first two stages lies behind those that have left them.
+  // A face in the first two stages is stored after those that have completed them.
   const size_t state = first_two + faces * last_two;
   const size_t sizes[] = {state,  state,      first_two,  first_two, bordered,
                           spread, spread / 4, spread / 4, TILE};
@@ -354,7 +355,7 @@ void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch,
   run_stage<Mlps>(third, work.tokens, work.mixed, faces, work);
   const int width = fourth.width();
   for (int f = 0; f < faces; ++f) {
-    // The faces move up as they shrink: none is overwritten before it was read.
+    // The faces move forward as they shrink; none is overwritten before it is read.
     halve(fourth, work.tokens + f * small, work.tokens + ptrdiff_t(f) * fourth.tokens() * width,
           SIDES[2], third.channels, work);
   }

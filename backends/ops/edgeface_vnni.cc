@@ -1,4 +1,4 @@
-// EdgeFace with MLPs in whole weights, by AVX-512 VNNI.
+// EdgeFace with integer weights in the MLPs, for AVX-512 VNNI.
 
 #include "edgeface_net.h"
 #include "linear_vnni.h"

@@ -1,11 +1,11 @@
-// Rows of floats times a matrix of weights that lies in panels (weights.h).
+// Rows of floats times a matrix of weights in panels (weights.h).
 //
-// A block of rows x one panel, or with AVX2's few registers x one vector of it, is computed at a
-// time, all of its sums in registers: `rows` x `vectors` of them, where a panel is `vectors` x 16
-// columns wide. Each step down the matrix loads that many vectors of weights and, for each row, one
-// number for all lanes; so that rows x vectors multiplications cost rows + vectors loads. A panel
-// is read from top to bottom once for each block of rows, and stays in the first-level cache from
-// the second on.
+// Each step computes a block of rows for one panel, or, with AVX2's fewer registers, for one vector
+// of a panel. All its sums, `rows` x `vectors`, are in registers, where a panel is `vectors` x 16
+// columns wide. For each row of the matrix, this loads `vectors` vectors of weights and, for each
+// row of the block, one number for all lanes, so rows x vectors multiplications cost rows + vectors
+// loads. A panel is read from top to bottom once for each block of rows; from the second block on
+// it is in the first-level cache.
 #pragma once
 
 #include "simd.h"
@@ -13,12 +13,12 @@
 
 namespace {
 
-// What is done with a sum before it is stored.
+// The operation on a sum before it is stored.
 enum class Then { nothing, gelu, add };
 
-// GELU(x) = x Phi(x), where Phi is the normal distribution: 0.5 and an odd polynomial, fitted
-// between -4.8 and 4.8, beyond which Phi is 0 or 1. It is off by 5e-6 at most. The polynomial is
-// one of z = 2 (x / 4.8)^2 - 1, which runs from -1 to 1, so that its terms don't cancel each other.
+// GELU(x) = x Phi(x), where Phi is the normal distribution function: 0.5 plus an odd polynomial,
+// fitted between -4.8 and 4.8, beyond which Phi is 0 or 1. The error is at most 5e-6. The variable
+// of the polynomial is z = 2 (x / 4.8)^2 - 1, from -1 to 1, so that its terms don't cancel.
 AURUM_INLINE Vector gelu(Vector x) {
   constexpr float END = 4.8f;
   const Vector c = clamp(x, -END, END);
@@ -37,7 +37,7 @@ AURUM_INLINE Vector gelu(Vector x) {
   return x * fma(p, c, all(0.5f));
 }
 
-// As many rows as leave registers for the weights of one step.
+// The number of rows that leaves registers for the weights of one step.
 constexpr int most_rows(int vectors) {
   if (REGISTERS < 32) return 6;
   return vectors == 1 ? 16 : vectors <= 3 ? 8 : vectors == 4 ? 6 : 5;
@@ -48,7 +48,7 @@ struct Rows {
   ptrdiff_t in_stride;
   float* out;
   ptrdiff_t out_stride;
-  const float* added;  // for Then::add, as far apart as the output's; may be the output itself
+  const float* added;  // for Then::add, with the output's row stride; may be the output itself
 };
 
 template <int VECTORS, int ROWS, Then THEN>
@@ -82,7 +82,7 @@ void block(const Rows& rows, const float* weights, int stride, const float* bias
     }
   }
   if (THEN != Then::gelu) return;
-  // Once the sums have left their registers, which GELU needs for itself.
+  // After the sums are stored, because GELU needs their registers.
   for (int r = 0; r < ROWS; ++r) {
     for (int v = 0; v < VECTORS; ++v) {
       float* const at = rows.out + r * rows.out_stride + v * LANES;
@@ -91,8 +91,8 @@ void block(const Rows& rows, const float* weights, int stride, const float* bias
   }
 }
 
-// `count` rows in blocks of nearly the same height, none higher than ROWS: a low block at the end
-// would have too few sums to keep both multipliers busy.
+// Splits `count` rows into blocks of nearly equal height, at most ROWS: a smaller last block would
+// have too few sums to keep both multipliers busy.
 template <int VECTORS, int ROWS, Then THEN>
 void blocks_of(int height, const Rows& rows, const float* weights, int stride, const float* bias,
                int depth) {
@@ -102,7 +102,7 @@ void blocks_of(int height, const Rows& rows, const float* weights, int stride, c
   }
 }
 
-// VECTORS of a panel whose rows are `stride` wide.
+// Computes VECTORS vectors of a panel whose rows are `stride` wide.
 template <int VECTORS, Then THEN>
 void panel(Rows rows, int count, const float* weights, int stride, const float* bias, int depth) {
   constexpr int MOST = most_rows(VECTORS);
@@ -116,7 +116,7 @@ void panel(Rows rows, int count, const float* weights, int stride, const float* 
   }
 }
 
-// out = THEN(in x weights + bias), `count` rows.
+// out = THEN(in x weights + bias), for `count` rows.
 template <Then THEN>
 void multiply(const Linear& linear, Rows rows, int count) {
   const float *weights = linear.weights, *bias = linear.bias;

@@ -1,20 +1,20 @@
-// Rows of floats times a matrix of whole weights, by AVX-512 VNNI.
+// Rows of floats times a matrix of integer weights, with AVX-512 VNNI.
 //
-// The published weights of EdgeFace's MLPs are whole numbers from -128 to 127 times one scale, so
-// that they lose nothing here. The numbers that they multiply do: each row is brought to 16 bits
-// and a scale of its own, x = s (q - 32768). `vpdpbusd` multiplies unsigned bytes by signed ones,
-// 64 at a time, and so q is kept as two planes of bytes:
+// The published weights of EdgeFace's MLPs are integers from -128 to 127 times one scale, so they
+// are exact here. Their inputs are not: each row is quantized to 16 bits with its own scale,
+// x = s (q - 32768). `vpdpbusd` multiplies unsigned bytes by signed ones, 64 at a time, so q is
+// stored as two planes of bytes:
 //     sum q w = 256 sum high w + sum low w,
-// once down a panel for each. All of it is modulo 2^32, which is exact where the sum of (q - 32768)
-// w fits in 32 bits with its sign: `levels`, the largest |q - 32768|, is as large as that allows.
-// `offset` is -32768 sum w.
+// with one pass over a panel for each plane. The arithmetic is modulo 2^32, which is exact if the
+// sum of (q - 32768) w fits in a signed 32-bit integer: `levels`, the largest |q - 32768|, is as
+// large as that allows. `offset` is -32768 sum w.
 #pragma once
 
 #include "linear.h"
 
 namespace {
 
-// Rows in bytes; each has its scale.
+// Rows in bytes, each with its scale.
 struct WholeRows {
   const uint8_t *high, *low;
   ptrdiff_t stride;
@@ -24,7 +24,7 @@ struct WholeRows {
   const float* added;
 };
 
-// Not the intrinsic: GCC 12 then moves the sums between registers and memory.
+// Not the intrinsic, with which GCC 12 moves the sums between registers and memory.
 AURUM_INLINE void multiply_bytes(__m512i& sum, __m512i bytes, __m512i weights) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(bytes), "v"(weights));
 }
@@ -35,7 +35,7 @@ AURUM_INLINE __m512i four_bytes(const uint8_t* from) {
   return _mm512_set1_epi32(four);
 }
 
-// As `block` of linear.h, four steps down the matrix at once.
+// Like `block` in linear.h, for four rows of the matrix at once.
 template <int VECTORS, int ROWS, Then THEN>
 void whole_block(const WholeRows& rows, const WholeLinear& linear, const int8_t* panel, int first) {
   __m512i sum[ROWS][VECTORS];
@@ -134,7 +134,7 @@ void multiply(const WholeLinear& linear, const WholeRows& rows, int count) {
   }
 }
 
-// A row of floats, in whole vectors, in two planes of bytes; gives its scale.
+// Quantizes a row of floats, in whole vectors, to two planes of bytes; returns its scale.
 float to_whole(const float* row, int width, float levels, uint8_t* high, uint8_t* low) {
   Vector sizes = all(1e-20f);
   for (int c = 0; c < width; c += LANES) sizes = most(sizes, _mm512_abs_ps(load(row + c)));

@@ -7,7 +7,7 @@
 
 namespace {
 
-// A 640x640 photo wants 4 MB.
+// A 640x640 photo needs 4 MB.
 constexpr size_t MOST_KEPT = size_t{8} << 20;
 
 std::byte* aligned(size_t count) {
@@ -46,7 +46,7 @@ Scratch::Loan::~Loan() {
       const std::lock_guard lock(owner_.mutex_);
       owner_.idle_.push_back(piece_);
       return;
-    } catch (const std::bad_alloc&) {  // no room to remember it by
+    } catch (const std::bad_alloc&) {  // the list can't grow: free the piece instead
     }
   }
   std::free(piece_.data);

@@ -1,5 +1,5 @@
-// Memory for weights and for what is computed: aligned to cache lines, never in the middle of a
-// run.
+// Memory for weights and intermediate results, aligned to cache lines. Nothing is allocated during
+// a run.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 #include <vector>
 
 constexpr size_t CACHE_LINE = 64;
-// Behind each piece: a load of a whole vector may reach that far beyond what it wants.
+// Padding after each piece: a load of a whole vector may read that far beyond its end.
 constexpr size_t SLACK = 2 * CACHE_LINE;
 
-// Pieces of memory that live as long as it does.
+// Pieces of memory that live as long as the arena.
 class Arena {
  public:
   // `count` numbers, all zero.
@@ -29,8 +29,8 @@ class Arena {
   std::vector<std::unique_ptr<void, Free>> pieces_;
 };
 
-// Scratch memory that runs of one kernel lend themselves: as many pieces as there are runs at the
-// same time. A piece is kept for the next run unless it is so large that only rare photos want it.
+// A pool of scratch memory for the runs of one kernel: one piece for each concurrent run. A piece
+// is kept for the next run unless it is so large that only rare photos need it.
 class Scratch {
  public:
   class Loan {

@@ -1,8 +1,9 @@
-// A library of operators for onnxruntime, domain `aurum`: RegisterCustomOps is what it looks for.
+// A library of custom operators for onnxruntime, domain `aurum`. onnxruntime calls its function
+// RegisterCustomOps.
 //
 // Each operator is a whole net, whose weights are initializers of the graph. They are repacked
-// once, when a session is made; whatever does not fit fails that, with one sentence. A graph of
-// another `format` than ours does too: kernels and graphs travel apart.
+// once, when a session is created. Weights that don't fit fail this with a message, and so does a
+// graph with another `format`, because kernels and graphs may come from different versions.
 
 #include <array>
 #include <exception>
@@ -29,7 +30,7 @@ void check(OrtStatus* status) {
   throw Misfit(message);
 }
 
-// What went wrong, as onnxruntime wants to be told; nullptr where nothing did.
+// Runs a function, and converts its exception to onnxruntime's status; nullptr on success.
 template <class Work>
 OrtStatus* guarded(const char* name, int code, Work work) {
   try {
@@ -68,7 +69,7 @@ View view(const OrtValue* value) {
   return made;
 }
 
-// The batch, where the other sides are as they must be; 0 is any.
+// Checks the other sides (0 allows any) and returns the batch size.
 View input(const OrtKernelContext* context, const std::array<int64_t, 4>& wanted) {
   const OrtValue* value = nullptr;
   check(api->KernelContext_GetInput(context, 0, &value));
@@ -89,7 +90,7 @@ float* output(OrtKernelContext* context, size_t index, const std::vector<int64_t
   return static_cast<float*>(data);
 }
 
-// A node of a graph, while its kernel is made.
+// A node of a graph, while its kernel is created.
 class Node {
  public:
   explicit Node(const OrtKernelInfo* info) : info_(info) {
@@ -184,7 +185,7 @@ struct EdgeFace {
   edgeface::Embedder embedder;
 };
 
-// An operator, as onnxruntime wants it described.
+// The description of an operator for onnxruntime.
 template <class Kernel>
 OrtCustomOp described() {
   OrtCustomOp op{};
@@ -215,10 +216,10 @@ constexpr char SMALLEST[] =
     "\000\022\001gZ\013\012\001x\022\006\012\004\010\001"
     "\022\000b\013\012\001y\022\006\012\004\010\001\022\000B\004\012\000\020\021";
 
-// onnxruntime notes the versions of a domain in a table of the whole process when the first session
-// with it is made; two that are made at once may both be the first, and then one of them fails
-// ("Trying to add a domain to DomainToVersion map"). Triton makes sessions at once. So the first is
-// made here, of next to nothing, while all others wait. What goes wrong with it harms nobody.
+// onnxruntime registers a domain in a process-wide table when the first session with it is created.
+// If two sessions are created concurrently, as Triton does, both may try this, and one fails
+// ("Trying to add a domain to DomainToVersion map"). A minimal first session is therefore created
+// here, while all others wait. Its errors can be ignored.
 void be_the_first(OrtCustomOpDomain* domain) {
   const auto fails = [](OrtStatus* status) {
     if (status != nullptr) api->ReleaseStatus(status);
@@ -245,13 +246,13 @@ void be_the_first(OrtCustomOpDomain* domain) {
 
 EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   static const OrtCustomOp yunet_op = described<YuNet>(), edgeface_op = described<EdgeFace>();
-  static std::mutex one_at_a_time;  // Triton loads models side by side
+  static std::mutex one_at_a_time;  // Triton loads models concurrently
   const std::lock_guard lock(one_at_a_time);
   if (api == nullptr) api = base->GetApi(ORT_API_VERSION_OF_OPS);
   if (api == nullptr) {
     return base->GetApi(1)->CreateStatus(ORT_FAIL, "aurum's operators need onnxruntime 1.16");
   }
-  // Sessions use the domain for as long as they live, and so it is never released.
+  // Sessions use the domain as long as they live, so it is never released.
   static OrtCustomOpDomain* domain = nullptr;
   return guarded("RegisterCustomOps", ORT_FAIL, [&] {
     if (domain == nullptr) {
@@ -266,5 +267,5 @@ EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBa
   });
 }
 
-// Which kernels run here, for `aurum up` and `aurum doctor`; empty: none do.
+// The kernels that run on this machine, for `aurum up` and `aurum doctor`; empty: none.
 EXPORTED const char* aurum_kernels() { return name_of(cpu()); }

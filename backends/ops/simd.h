@@ -1,6 +1,6 @@
-// Sixteen floats at a time, in one register of AVX-512 or in two of AVX2, as the file that includes
-// this is compiled. All of it is `static`, so that no file can be linked to a copy that an older
-// processor can't run.
+// Vectors of sixteen floats, in one register of AVX-512 or in two of AVX2, depending on the flags
+// of the including file. Everything is `static`, so that no file can be linked to a copy that an
+// older processor can't run.
 #pragma once
 
 #include <immintrin.h>
@@ -15,9 +15,9 @@ constexpr int LANES = 16;
 #ifdef __AVX512F__
 
 using Vector = __m512;
-using Lanes = __mmask16;  // some of the sixteen
+using Lanes = __mmask16;  // a subset of the sixteen lanes
 
-// How many vectors fit in all registers.
+// The number of vectors that fit in all registers.
 constexpr int REGISTERS = 32;
 
 AURUM_INLINE Vector load(const float* from) { return _mm512_loadu_ps(from); }
@@ -31,7 +31,7 @@ AURUM_INLINE Vector quotient(Vector a, Vector b) { return _mm512_div_ps(a, b); }
 AURUM_INLINE Vector nearest(Vector a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// a 2^n, for whole n.
+// a 2^n, for integer n.
 AURUM_INLINE Vector times_power(Vector a, Vector n) { return _mm512_scalef_ps(a, n); }
 AURUM_INLINE float sum_of(Vector a) { return _mm512_reduce_add_ps(a); }
 AURUM_INLINE float most_of(Vector a) { return _mm512_reduce_max_ps(a); }
@@ -97,7 +97,7 @@ AURUM_INLINE Vector nearest(Vector a) {
   constexpr int MODE = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   return {_mm256_round_ps(a.low, MODE), _mm256_round_ps(a.high, MODE)};
 }
-// By its bits: n from -126 to 127 is the exponent.
+// Computed from its bits: n from -126 to 127 is the exponent.
 AURUM_INLINE __m256 power(__m256 n) {
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
@@ -147,9 +147,9 @@ AURUM_INLINE Vector or_else(Vector value, float other, Lanes lanes) {
 
 #endif
 
-// What the names above mean: fma is a b + c, rounded once; kept is the value as it is, in
-// registers, as GCC would else fold a load that several instructions share into each of them, and
-// load it as often; or_else has `other` in all but the given lanes.
+// The functions above: fma is a b + c, rounded once; kept returns its value in registers, because
+// GCC would otherwise fold a load that several instructions share into each of them and repeat it;
+// or_else has `other` in all lanes except the given ones.
 
 AURUM_INLINE Vector zero() { return all(0.0f); }
 AURUM_INLINE Vector clamp(Vector value, float low, float high) {

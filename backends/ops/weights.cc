@@ -10,7 +10,8 @@
 
 namespace {
 
-// Where a matrix's element lies in its panels: those of `depth` rows, `together` of them in one.
+// The position of a matrix's element in its panels of `depth` rows, of which `together` rows are
+// interleaved.
 template <class Element, class Value>
 void into_panels(Element* to, int depth, int columns, int together, Value value) {
   const int vectors = columns / COLUMNS_PER_VECTOR;
@@ -95,8 +96,7 @@ WholeLinear Reader::whole_linear(int rows, int columns, Linear* in_floats) {
     return column < columns ? from[size_t(row) * columns + column] : int8_t{0};
   };
   if (in_floats != nullptr) {
-    // Each row of the matrix stands for a channel, of which the rows that it multiplies have whole
-    // vectors.
+    // The matrix gets as many rows as its input has channels, which are padded to whole vectors.
     std::vector<float> floats(size_t(padded(rows)) * width);
     for (int row = 0; row < rows; ++row) {
       for (int column = 0; column < width; ++column) {
@@ -120,7 +120,7 @@ WholeLinear Reader::whole_linear(int rows, int columns, Linear* in_floats) {
     largest = std::max(largest, size);
     offset[column] = static_cast<int32_t>(0u - 32768u * static_cast<uint32_t>(sum));
   }
-  // Less than 2^31 by so much as rounding to the nearest may add.
+  // Less than 2^31 by the largest error of rounding to the nearest.
   const int levels = std::min(32767, (std::numeric_limits<int32_t>::max() - largest) / largest);
   return {depth, width, made, scale, bias, offset, static_cast<float>(levels)};
 }

@@ -1,4 +1,4 @@
-// Weights as the kernels read them, made once from those in the graph.
+// Weights in the layout that the kernels read, converted once from those in the graph.
 #pragma once
 
 #include <cstddef>
@@ -7,23 +7,24 @@
 
 #include "memory.h"
 
-// A graph's operator that is not what this library computes, in words.
+// Thrown if an operator of a graph can't be computed by this library; the message says why.
 struct Misfit : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Raises Misfit where this processor runs none of the kernels.
+// Throws Misfit if this processor can't run any of the kernels.
 void check_cpu();
 
 constexpr int COLUMNS_PER_VECTOR = 16;
 
-// Channels are kept in whole vectors; what is beyond the last one is 0.
+// Channels are padded with zeros to whole vectors.
 constexpr int padded(int channels) {
   return (channels + COLUMNS_PER_VECTOR - 1) / COLUMNS_PER_VECTOR * COLUMNS_PER_VECTOR;
 }
 
-// A matrix is cut into panels of up to this many vectors of columns, each of which lies in memory
-// row by row, behind the one on its left. Five where that divides it evenly and four does not.
+// A matrix is split into panels of up to this many vectors of columns. Panels are stored from left
+// to right, each row by row. They have five vectors if five divides the matrix evenly and four does
+// not.
 constexpr int panel_vectors(int columns, int vectors_left) {
   const int vectors = columns / COLUMNS_PER_VECTOR;
   const int most = vectors % 5 == 0 && vectors % 4 != 0 ? 5 : 4;
@@ -32,13 +33,13 @@ constexpr int panel_vectors(int columns, int vectors_left) {
 
 // y = x W + b.
 struct Linear {
-  int depth = 0, columns = 0;  // columns in whole vectors
+  int depth = 0, columns = 0;  // columns: padded to whole vectors
   const float* weights = nullptr;
   const float* bias = nullptr;
 };
 
-// The same with whole weights from -128 to 127, each column of which has a scale. Within a panel
-// four rows lie together, as the instruction for it takes them: [row / 4][column][row % 4].
+// The same with integer weights from -128 to 127 and a scale for each column. Within a panel, four
+// rows are interleaved, as the instruction needs them: [row / 4][column][row % 4].
 struct WholeLinear {
   int depth = 0, columns = 0;
   const int8_t* weights = nullptr;
@@ -48,23 +49,23 @@ struct WholeLinear {
   float levels = 0;
 };
 
-// What is left to read of a graph's weights, and the arena that keeps what is made of them.
+// Reads a graph's weights in order, and stores the converted weights in an arena.
 class Reader {
  public:
   Reader(Arena& arena, const float* floats, size_t float_count, const int8_t* whole,
          size_t whole_count);
 
-  // `count` numbers, followed by zeros up to a multiple of 16.
+  // `count` numbers, padded with zeros to a multiple of 16.
   const float* row(int count);
-  // `rows` times as many, each row padded so.
+  // `rows` such rows, each padded in this way.
   const float* table(int rows, int count);
-  // A matrix of `rows` x `columns` and its bias. Its rows are `groups` times as many channels, its
-  // columns `column_groups` times; each group is padded.
+  // A matrix of `rows` x `columns` and its bias. Its rows consist of `groups` groups of channels,
+  // its columns of `column_groups`; each group is padded.
   Linear linear(int rows, int columns, int groups = 1, int column_groups = 1);
-  // A matrix of whole weights with its scales and its bias; in floats too, if they are wanted.
+  // A matrix of integer weights with its scales and its bias; optionally in floats, too.
   WholeLinear whole_linear(int rows, int columns, Linear* in_floats);
 
-  // Raises Misfit unless everything was read.
+  // Throws Misfit unless everything was read.
   void end() const;
 
  private:

@@ -20,8 +20,8 @@ Unit unit(Reader& weights, int in, int out, bool pool = false, bool relu = true)
   return made;
 }
 
-// One number for a candidate by which all are ordered: by score, which is not negative and whose
-// bits so are in the order of its values, and of equal ones the first cell first.
+// A sort key for a candidate: its score, then the lower cell index. Scores are not negative, so
+// their bits have the same order as their values.
 uint64_t rank(float score, int cell) {
   uint32_t bits = 0;
   std::memcpy(&bits, &score, sizeof bits);
@@ -65,7 +65,7 @@ Detector::Detector(const Options& options, const float* weights, size_t count)
 void Detector::check(int64_t height, int64_t width) const {
   for (const int64_t side : {height, width}) {
     if (side <= 0 || side > options_.longest_side || side % STRIDES[LEVELS - 1] != 0) {
-      // In the words of the plain graph (aurum/models/families/candidates.py).
+      // The same message as in the plain graph (aurum/models/families/candidates.py).
       throw Misfit("height_and_width_must_be_multiples_of_32_up_to_" +
                    std::to_string(options_.longest_side));
     }
@@ -77,7 +77,7 @@ size_t Detector::scratch_size(int64_t batch, int height, int width) const {
   return (answers + SLACK + compiled_.scratch_floats(net_, height, width)) * sizeof(float);
 }
 
-// How many candidates are listed: those of the photo that has most, see candidates.py.
+// The number of candidates to list: that of the photo with the most; see candidates.py.
 int Detector::detect(const uint8_t* photos, int64_t batch, int height, int width, float* logits,
                      float* scores) const {
   const int count = cells(height, width);
@@ -98,7 +98,7 @@ int Detector::detect(const uint8_t* photos, int64_t batch, int height, int width
   return std::min({wanted, allowed, count});
 }
 
-// Of each photo the k best, decoded.
+// Decodes the k best candidates of each photo.
 void Detector::list(const float* logits, const float* scores, int64_t batch, int height, int width,
                     int k, Candidates to) const {
   const int count = cells(height, width);

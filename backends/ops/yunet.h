@@ -1,8 +1,8 @@
 // YuNet, a face detector: from the planes of a photo to its best candidates.
 //
-// The net is a stem, a chain of eleven units, three units on the way back from coarse to fine, and
-// heads for the strides 8, 16 and 32. A unit is a convolution of 1x1 (a point), one of 3x3 of each
-// channel for itself, and, but for the heads, ReLU; some halve the picture by its maxima after it.
+// The net is a stem, a chain of eleven units, three units on the top-down path from coarse to fine,
+// and heads for the strides 8, 16 and 32. A unit is a 1x1 (pointwise) convolution, a depthwise 3x3
+// convolution, and, except in the heads, ReLU; some are followed by 2x2 max pooling.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 namespace yunet {
 
 constexpr int STEM = 16, WIDE = 64;  // channels after the stem, and of all but the first units
-constexpr int HEADS = 16;  // logits of a cell: class, object, 4 of its box, 10 of landmarks
+constexpr int HEADS = 16;  // logits of a cell: class, object, 4 for the box, 10 for the landmarks
 constexpr int LEVELS = 3, UNITS = 11;
 constexpr int STRIDES[LEVELS] = {8, 16, 32};
 
@@ -30,17 +30,17 @@ struct Net {
   const float* stem_bias = nullptr;
   Unit chain[UNITS];
   Unit back[LEVELS];
-  Unit shared[LEVELS];  // before the heads, in YuNet-n alone
+  Unit shared[LEVELS];  // before the heads, in YuNet-n only
   Unit heads[LEVELS];
   bool has_shared = false;
 };
 
-// The cells of all levels.
+// Number of cells of all levels.
 int cells(int height, int width);
 
-// What is compiled for each kind of processor (yunet_net.h).
+// The functions that are compiled for each kind of processor (yunet_net.h).
 struct Compiled {
-  // Floats of scratch memory that a photo of this size wants.
+  // Scratch memory, in floats, that a photo of this size needs.
   size_t (*scratch_floats)(const Net& net, int height, int width);
   // The logits [cells][16] and the scores [cells] of one photo, uint8 [3][height][width].
   void (*detect)(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
@@ -48,27 +48,27 @@ struct Compiled {
 };
 extern const Compiled AVX2, AVX512;
 
-// What the graph says of itself.
+// Attributes of the operator in the graph.
 struct Options {
   int middle = 0;       // channels of the third and the fourth unit
   bool shared = false;  // YuNet-n
-  int least = 0;        // candidates that are listed in any case
-  float sure = 0;       // and of what score all are
+  int least = 0;        // minimum number of listed candidates
+  float sure = 0;       // all candidates with at least this score are listed
   int64_t longest_side = 0;
 };
 
-// Where the answers for a batch go, once their size is known.
+// Output buffers for a batch, once their size is known.
 struct Candidates {
   float *boxes, *landmarks, *scores;
 };
 
 class Detector {
  public:
-  // Raises Misfit.
+  // Throws Misfit.
   Detector(const Options& options, const float* weights, size_t count);
 
-  // uint8 [batch][3][height][width]. `make(k)` gives the place for k candidates of each photo. May
-  // be called by several threads at once. Raises Misfit for sizes that are not detected on.
+  // uint8 [batch][3][height][width]. `make(k)` returns buffers for k candidates of each photo.
+  // Thread-safe. Throws Misfit for unsupported sizes.
   template <class Make>
   void run(const uint8_t* photos, int64_t batch, int64_t height, int64_t width, Make make) {
     check(height, width);

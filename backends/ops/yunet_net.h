@@ -1,13 +1,13 @@
-// YuNet's net, channels last, included by each file that compiles it for a kind of processor
+// YuNet's net, channels last. Each file that compiles it for a kind of processor includes this
 // (yunet_avx512.cc, yunet_avx2.cc).
 //
-// No picture is ever whole. Each unit keeps a ring of the last three rows of its point convolution,
-// and as soon as it has three, it computes a row of its answer and hands that on to the next unit.
-// So a row of the photo runs down the whole chain before the next one is read, and all that is
-// being worked on, 0.8 MB for a photo of 512x512, stays in the core's second-level cache.
-// Computed picture by picture, each of the first tensors alone would be 2 to 4 MB.
+// Feature maps are never stored as a whole. Each unit keeps a ring buffer of the last three rows of
+// its pointwise convolution; when it has three, it computes an output row and passes it to the next
+// unit. A row of the photo thus runs through the whole chain before the next one is read, and the
+// working set, 0.8 MB for a photo of 512x512, stays in the core's second-level cache. With whole
+// feature maps, each of the first tensors alone would take 2 to 4 MB.
 //
-// What the way back needs of the chain (its pictures at strides 8 and 16) is kept whole.
+// Only the feature maps that the top-down path needs (at strides 8 and 16) are stored as a whole.
 
 #pragma once
 
@@ -19,7 +19,7 @@
 namespace yunet {
 namespace {
 
-// Takes pieces off a block of memory; with a null block it only counts.
+// Allocates pieces of a block of memory; with a null block it only counts.
 struct Bump {
   float* base;
   size_t used = 0;
@@ -31,31 +31,31 @@ struct Bump {
   }
 };
 
-// A unit at work on rows of one width.
+// The state of a unit for rows of one width.
 struct Stage {
   const Unit* unit = nullptr;
   int width = 0;
-  // Rows after the point convolution, each with a pixel of zeros on either side.
+  // Rows after the pointwise convolution, each with a pixel of zeros on either side.
   float* ring[3] = {};
-  float* above = nullptr;  // pooling: the answer's last even row
-  float* whole = nullptr;  // all of the answer, where somebody needs it, and not just its rows
+  float* above = nullptr;  // pooling: the last even output row
+  float* whole = nullptr;  // the whole output, if it is needed
   Stage* next = nullptr;
   int taken = 0, given = 0;
 
   int channels() const { return unit->point.columns; }
 };
 
-// All of a run's memory.
+// All memory of a run.
 struct Work {
-  float* zeros = nullptr;    // a row of them, as wide as any
-  float* row = nullptr;      // the answer's row of whatever stage is computing
+  float* zeros = nullptr;    // a row of zeros, as wide as the widest row
+  float* row = nullptr;      // the output row of the current stage
   float* pooled = nullptr;   // the same after pooling
   float* pixels[3][3] = {};  // the last three rows of each plane, as floats
-  float* sum = nullptr;      // a row of the way back
+  float* sum = nullptr;      // a row of the top-down path
   Stage chain[UNITS], back[LEVELS], shared[LEVELS], heads[LEVELS];
 };
 
-constexpr int MARGIN = LANES;  // before a row of pixels, to keep it aligned
+constexpr int MARGIN = LANES;  // padding before a row of pixels, for alignment
 
 void place(Stage& stage, const Unit& unit, int width, Stage* next, Bump& memory) {
   stage.unit = &unit;
@@ -99,9 +99,9 @@ void place(Work& work, const Net& net, int height, int width, Bump& memory) {
   work.sum = memory.take(size_t(width) / STRIDES[0] * WIDE);
 }
 
-// A row of the 3x3 convolution of each channel for itself, from the row above, the row itself and
-// the row below, which begin with the pixel of zeros. For 16 channels at a time the nine weights
-// stay in registers; four neighbouring pixels share what is loaded for any of them.
+// Computes a row of the depthwise 3x3 convolution from the row above, the row itself and the row
+// below, which begin with the pixel of zeros. For 16 channels at a time, the nine weights stay in
+// registers; four adjacent pixels share their loads.
 template <int CHANNELS, bool RELU>
 void depthwise(const float* const rows[3], const Unit& unit, float* out, int width) {
   for (int c = 0; c < CHANNELS; c += LANES) {
@@ -155,7 +155,7 @@ void depthwise(const float* const rows[3], const Unit& unit, float* out, int wid
   depthwise<WIDE, true>(rows, unit, out, width);
 }
 
-// The maxima of 2x2 pixels of two rows.
+// 2x2 max pooling of two rows.
 void pool(const float* above, const float* below, float* out, int width, int channels) {
   for (int x = 0; x < width; x += 2) {
     for (int c = 0; c < channels; c += LANES, out += LANES) {
@@ -169,7 +169,7 @@ void pool(const float* above, const float* below, float* out, int width, int cha
 
 void take(Work& work, Stage& stage, const float* row);
 
-// The next row of a stage's answer, handed on.
+// Passes the next output row of a stage on.
 void give(Work& work, Stage& stage, const float* top, const float* middle, const float* low) {
   const int channels = stage.channels(), y = stage.given++;
   const ptrdiff_t row = ptrdiff_t(stage.width) * channels;
@@ -184,7 +184,7 @@ void give(Work& work, Stage& stage, const float* top, const float* middle, const
   take(work, *stage.next, work.pooled);
 }
 
-// The next row that a stage is given. `row` is read before anything else is computed, so that all
+// Takes the next input row of a stage. `row` is read before anything else is computed, so all
 // stages can share the rows of `work`.
 void take(Work& work, Stage& stage, const float* row) {
   float* const slot = stage.ring[stage.taken % 3] + stage.channels();
@@ -204,7 +204,7 @@ void begin(Stage& stage) {
   }
 }
 
-// The last row of a stage and of all after it: below it is nothing.
+// Computes the last row of a stage and of all later stages, with zeros below it.
 void end(Work& work, Stage& stage) {
   const int newest = stage.taken - 1;
   give(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3], stage.ring[newest % 3],
@@ -212,7 +212,7 @@ void end(Work& work, Stage& stage) {
   if (stage.next != nullptr) end(work, *stage.next);
 }
 
-// Row y of the photo, beside the two before it; beyond the photo, zeros.
+// Loads row y of the photo after the two previous rows; zeros beyond the photo.
 void read(Work& work, const uint8_t* planes, int y, int height, int width) {
   for (int plane = 0; plane < 3; ++plane) {
     float* const to = work.pixels[plane][(y + 3) % 3] + MARGIN;
@@ -228,9 +228,9 @@ void read(Work& work, const uint8_t* planes, int y, int height, int width) {
   }
 }
 
-// Row y of the stem: 3x3 of the three planes, every second pixel, ReLU. The channels are the lanes;
-// the sums of some pixels, as many as there are registers for, stay there while the 27 weights pass
-// by.
+// Computes row y of the stem: a 3x3 convolution of the three planes with stride 2, and ReLU. The
+// channels are the lanes. The sums of as many pixels as there are registers for stay in registers
+// while the loop runs over the 27 weights.
 void stem(Work& work, const Net& net, int y, int width) {
   constexpr int PIXELS = REGISTERS / 2;
   const float* rows[9];
@@ -253,7 +253,7 @@ void stem(Work& work, const Net& net, int y, int width) {
   }
 }
 
-// From coarse to fine: a level's picture of the chain, and the coarser one beside each of its 2x2.
+// Top-down path: adds the coarser feature map, upsampled 2x2, to a level's feature map.
 void back(Work& work, int level, const float* fine, const float* coarse, int height, int width) {
   Stage& stage = work.back[level];
   for (int y = 0; y < height; ++y) {
@@ -269,12 +269,13 @@ void back(Work& work, int level, const float* fine, const float* coarse, int hei
   end(work, stage);
 }
 
-// 1 / (1 + e^-x). Bounded as onnxruntime bounds it, which shows where both scores are nearly 0.
+// 1 / (1 + e^-x). Clamped as in onnxruntime, which matters if both scores are nearly 0.
 Vector sigmoid(Vector x) {
   return quotient(all(1.0f), all(1.0f) + exp(zero() - clamp(x, -18.0f, 18.0f)));
 }
 
-// The root of how sure it is of the class and of there being something: 16 cells at a time.
+// Scores: the square root of the class probability times the object probability, 16 cells at a
+// time.
 void score(const float* logits, float* scores, int count) {
   for (int first = 0; first < count; first += LANES) {
     alignas(64) float sure[LANES] = {}, thing[LANES] = {};

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rich.progress import Progress
 
-from aurum.models.build import Prepared
+from aurum.models.build import BuiltProfile
 from aurum.settings import Settings
 from benchmarks.common import processes
 from benchmarks.common.rows import Kind, Table
@@ -36,7 +36,7 @@ class Bench:
 
     suite: Suite
     settings: Settings  # of what runs in process: limits, sizes, profile
-    prepared: Prepared  # the graphs that are served
+    prepared: BuiltProfile  # the graphs that are served
     http: str  # addresses of the server
     grpc: str
     pid: int | None  # of tritonserver; None where it isn't ours

@@ -83,7 +83,7 @@ def parts() -> dict[str, float]:
 @contextmanager
 def server(folder: Path, settings: Settings, latencies: tuple[str, ...]) -> Iterator[Service]:
     """A server with the flags `latencies` and the model `increments`."""
-    settings, prepared = ephemeral.furnish(settings, folder)
+    settings, prepared = ephemeral.prepare_repositories(settings, folder)
     ephemeral.add_model(folder, "increments", CONFIG, MODEL)
     shipped, runtime.LATENCIES = runtime.LATENCIES, latencies
     try:

@@ -20,7 +20,7 @@ from aurum.batch import find
 from aurum.errors import OperatorError
 from aurum.evaluation import photos
 from aurum.models import build
-from aurum.models.build import Prepared
+from aurum.models.build import BuiltProfile
 from aurum.paths import CHECKOUT, PHOTO
 from aurum.server import ephemeral
 from aurum.settings import Settings
@@ -54,7 +54,7 @@ class Target:
     http: str
     grpc: str
     pid: int | None
-    prepared: Prepared
+    prepared: BuiltProfile
 
 
 def run(

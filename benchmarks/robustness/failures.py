@@ -25,7 +25,7 @@ import psutil
 from aurum_client import AurumError, FaceClient
 
 from aurum.paths import PHOTO
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.settings import Settings
 from benchmarks.common import machine, processes
 from benchmarks.common.rows import Failure, Table, read
@@ -144,7 +144,7 @@ def measure(out: Path, rounds: int, settings: Settings) -> None:
     out.mkdir(parents=True, exist_ok=True)
     busy = psutil.cpu_percent(5)  # by others: nothing of ours runs yet
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
-        settings, prepared = furnish(settings, Path(folder) / "repositories")
+        settings, prepared = prepare_repositories(settings, Path(folder) / "repositories")
         settings = replace(settings, profile=prepared.profile.name, playground=False)
         table = Table(out / "failures.csv", Failure)
         for index, name in alternating(rounds, PARTS):

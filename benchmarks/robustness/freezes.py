@@ -20,7 +20,7 @@ from typing import IO
 
 import psutil
 
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.settings import Settings
 from benchmarks.common.rows import Freeze, Table, read
 from benchmarks.robustness.failures import Clients, launched, part, wait_for_answers
@@ -84,7 +84,7 @@ def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
     """Write the file into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
-        settings, prepared = furnish(settings, Path(folder) / "repositories")
+        settings, prepared = prepare_repositories(settings, Path(folder) / "repositories")
         settings = replace(settings, profile=prepared.profile.name, playground=False)
         table = Table(out / "freezes.csv", Freeze)
         for index in range(count):

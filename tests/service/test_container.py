@@ -20,7 +20,7 @@ from waiting import eventually
 
 from aurum.server import runtime
 from aurum.server.container import ALIVE
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.settings import Settings
 from benchmarks.common import processes
 
@@ -30,7 +30,9 @@ Container = tuple[Settings, subprocess.Popen[str]]
 @pytest.fixture
 def container(tmp_path, astronaut) -> Iterator[Container]:
     """What it was started with, and the process; it answers."""
-    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path / "r")
+    settings, _ = prepare_repositories(
+        replace(Settings.from_env(), profile="simulated"), tmp_path / "r"
+    )
     runtime.assemble_backends(tmp_path / "backends")
     environment = runtime.environment(settings)
     environment["PATH"] = f"{runtime.tritonserver_home() / 'bin'}{os.pathsep}{environment['PATH']}"
@@ -107,7 +109,9 @@ def test_it_ends_when_a_process_hangs_and_says_meanwhile_that_it_lives(container
 
 @pytest.mark.parametrize("gone", ["face_embedding/1/model.onnx", "face_landmarks"])
 def test_a_missing_graph_is_an_exit_code_and_one_line(tmp_path, gone):
-    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path / "r")
+    settings, _ = prepare_repositories(
+        replace(Settings.from_env(), profile="simulated"), tmp_path / "r"
+    )
     path = tmp_path / "r" / "model_repository" / gone
     path.unlink() if path.is_file() else shutil.rmtree(path)
     ended = subprocess.run(

@@ -13,7 +13,7 @@ from aurum_client import FaceClient
 
 from aurum import kernels
 from aurum.models import build
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 
@@ -31,7 +31,7 @@ def test_the_answers_are_those_of_the_plain_graphs(tmp_path):
     answers = []
     for value in ("auto", "off"):
         settings = real(replace(Settings.from_env(), kernels=value))
-        settings, _ = furnish(settings, tmp_path / value)
+        settings, _ = prepare_repositories(settings, tmp_path / value)
         with ExitStack() as stack:
             server = stack.enter_context(Server(settings))
             server.wait_ready()
@@ -46,7 +46,7 @@ def test_the_answers_are_those_of_the_plain_graphs(tmp_path):
 
 
 def test_a_graph_of_another_library_fails_the_start_with_its_reason(tmp_path):
-    settings, _ = furnish(real(Settings.from_env()), tmp_path)
+    settings, _ = prepare_repositories(real(Settings.from_env()), tmp_path)
     path = settings.repositories / "model_repository" / "face_detection" / "1" / "model.onnx"
     model = onnx.load(str(kernels.beside(path)))
     node = next(node for node in model.graph.node if node.domain == "aurum")

@@ -90,7 +90,7 @@ def test_without_weights_it_serves_simulated_models_and_says_so_in_capitals(up, 
     assert "playground" not in running.text
     assert "SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP" in running.text
     assert "TO GET THE REAL MODELS" in running.text
-    assert "yunet_s_dynamic.onnx cannot be had" in running.text
+    assert "yunet_s_dynamic.onnx is unavailable" in running.text
 
 
 def test_a_taken_port_is_named(up, settings):
@@ -113,7 +113,7 @@ def test_a_named_profile_that_can_not_be_had_is_no_silent_fallback(up, settings,
     nowhere = replace(settings, profile="edgeface-xs", offline=True, model_cache=tmp_path / "empty")
     running = up(nowhere, AURUM_MODEL_MIRROR="")
     assert running.end() == 1
-    assert "yunet_s_dynamic.onnx cannot be had" in running.text
+    assert "yunet_s_dynamic.onnx is unavailable" in running.text
 
 
 def _detector(embedder: Path) -> bytes:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, parser
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.server.server import Server, ServerError
 from aurum.settings import Settings
 
@@ -84,7 +84,7 @@ def kind(name: str) -> str:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("backend")
-    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), folder)
+    settings, _ = prepare_repositories(replace(Settings.from_env(), profile="simulated"), folder)
     repository = settings.repositories / "model_repository"
     add(
         repository,
@@ -224,7 +224,7 @@ def test_whatever_cores_a_request_names_it_is_answered(server, cores):
     ids=["no file", "no number", "no library"],
 )
 def test_what_can_not_be_loaded_fails_the_start_with_its_reason(tmp_path, more, reason):
-    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), tmp_path)
+    settings, _ = prepare_repositories(replace(Settings.from_env(), profile="simulated"), tmp_path)
     tensors = [_tensor("x", "FP32", "-1, -1"), _tensor("y", "FP32", "-1, -1")]
     repository = settings.repositories / "model_repository"
     add(repository, "sum", SUM, tensors, [_tensor("z", "FP32", "-1, -1")], more)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from aurum.paths import CHECKOUT, PHOTO
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.settings import Settings
 
 _ADDRESS = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
@@ -61,7 +61,7 @@ client.detect(photo).then(async ({ source }) => {
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model repository with simulated graphs."""
     folder = tmp_path_factory.mktemp("models")
-    furnish(replace(Settings.from_env(), profile="simulated"), folder)
+    prepare_repositories(replace(Settings.from_env(), profile="simulated"), folder)
     return folder / "model_repository"
 
 

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from aurum.server.ephemeral import add_model, furnish
+from aurum.server.ephemeral import add_model, prepare_repositories
 from aurum.server.server import Server
 from aurum.settings import Settings
 
@@ -35,7 +35,7 @@ class TritonPythonModel:
 def server(tmp_path_factory) -> Iterator[Server]:
     """Ours with one model more, which answers with its parameters."""
     folder: Path = tmp_path_factory.mktemp("echo")
-    settings, _ = furnish(replace(Settings.from_env(), profile="simulated"), folder)
+    settings, _ = prepare_repositories(replace(Settings.from_env(), profile="simulated"), folder)
     add_model(folder, "echo", CONFIG, MODEL)
     with Server(settings) as server:
         server.wait_ready()

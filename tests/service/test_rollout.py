@@ -23,10 +23,10 @@ from aurum.models.pull import PullError
 from aurum.paths import PHOTO
 from aurum.releases.state import Check, StateError
 from aurum.rollout import validation
-from aurum.rollout.steps import Rollout, RolloutError, in_force
+from aurum.rollout.steps import Rollout, RolloutError, active_release
 from aurum.server import served_copy
 from aurum.server.ephemeral import on_free_ports
-from aurum.server.served_copy import LiveError
+from aurum.server.served_copy import ServedCopyError
 from aurum.settings import Settings
 
 AURUM = Path(sys.executable).with_name("aurum")
@@ -110,7 +110,7 @@ def test_it_survives_restarts(world, others):
     promoted = world.rollout.promote(new_embedding_space=True)
     world.restart()
     assert world.ids() == new
-    assert in_force(world.settings).ids == promoted.ids
+    assert active_release(world.settings).ids == promoted.ids
     assert world.loaded() == [2]  # what a rollback needs is loaded when it is asked for
     world.rollout.rollback()
     assert world.ids() == answers_of(world.old.ids)
@@ -180,7 +180,7 @@ def test_a_candidate_that_is_not_what_it_says_fails_and_changes_nothing(world, o
         world.rollout.promote(new_embedding_space=True)
     served_still(world)
     world.passed()  # even so: it is asked once more, before anybody else gets its answers
-    with pytest.raises(LiveError, match="instead of"):
+    with pytest.raises(ServedCopyError, match="instead of"):
         world.rollout.promote(new_embedding_space=True)
     served_still(world)
     assert world.store.load().history[-1].what == "promote failed"
@@ -195,7 +195,9 @@ def test_a_candidate_that_can_not_be_loaded_fails_with_triton_s_reason(world, ot
     world.passed()
     with (
         Load(world.settings) as load,
-        pytest.raises(LiveError, match=r"failed to load 'face_embedding' version 2.*can't load"),
+        pytest.raises(
+            ServedCopyError, match=r"failed to load 'face_embedding' version 2.*can't load"
+        ),
     ):
         world.rollout.promote(new_embedding_space=True)
     assert not load.errors
@@ -219,13 +221,13 @@ def test_another_embedding_space_has_to_be_asked_for(world, others):
     with pytest.raises(RolloutError, match="was not validated"):
         world.rollout.promote()
     world.passed()
-    with pytest.raises(RolloutError, match="no embedding that you have stored can be compared"):
+    with pytest.raises(RolloutError, match="can't be compared with those that you have stored"):
         world.rollout.promote()
     served_still(world)
 
 
-@pytest.mark.parametrize("moment", ["load", "_see"])
-def test_a_crash_at_any_step_leaves_one_release_in_force(world, others, moment):
+@pytest.mark.parametrize("moment", ["load", "_verify"])
+def test_a_crash_at_any_step_leaves_one_release_active(world, others, moment):
     """The command is gone in the midst of its work, as by kill -9."""
     stage(world.settings, others)
     world.passed()
@@ -244,7 +246,7 @@ steps.Rollout(Settings.from_env(), "a test", print).promote(True)
     ended = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
     assert ended.returncode == 9
     new = answers_of({name: said for name, (_, said) in others.items()})
-    if moment == "_see":  # it was in force by then
+    if moment == "_verify":  # it was active by then
         assert world.ids() == new
     else:
         served_still(world)
@@ -287,11 +289,13 @@ def test_a_second_command_is_told_to_wait(world, others, monkeypatch):
 def test_stage_says_why_it_can_not(world, tmp_path):
     with pytest.raises(ManifestError, match="there is no profile 'nobody'"):
         world.rollout.stage("nobody")
-    with pytest.raises(RolloutError, match="is what is served"):
+    with pytest.raises(RolloutError, match="is already served"):
         world.rollout.stage("simulated")
     nowhere = replace(world.settings, offline=True, model_mirror="", model_cache=tmp_path / "cache")
     for profile in ("edgeface-xs", "auto"):
-        with pytest.raises((PullError, RolloutError), match=r"yunet_s_dynamic\.onnx cannot be had"):
+        with pytest.raises(
+            (PullError, RolloutError), match=r"yunet_s_dynamic\.onnx is unavailable"
+        ):
             Rollout(nowhere, "a test", print).stage(profile)
     prepared = build.prepare(replace(world.settings, model_cache=tmp_path / "damaged"))
     graph = prepared.graphs["face_embedding"]
@@ -317,8 +321,8 @@ def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
     assert world.ids() == answers_of({name: said for name, (_, said) in others.items()})
     with pytest.raises(StateError, match=r"state\.json can't be read"):
         world.rollout.rollback()
-    with pytest.raises(StateError, match="To mend"):
-        in_force(world.settings)
+    with pytest.raises(StateError, match="To fix"):
+        active_release(world.settings)
     state.write_bytes(whole)
     world.rollout.rollback()
     assert world.ids() == answers_of(world.old.ids)
@@ -357,7 +361,7 @@ def test_the_commands_with_real_models(tmp_path, real, people):
     try:
         for arguments, words in {
             ("stage", "edgeface-xxs"): "staged release 2",
-            ("validate", "--rounds", "3", *pairs): "ok   accuracy: 100.00%, 100.00% for what is",
+            ("validate", "--rounds", "3", *pairs): "ok   accuracy: 100.00%, 100.00% for the served",
             ("promote", "--new-embedding-space"): "in force: release 2",
         }.items():
             done = command(world.settings, *arguments)

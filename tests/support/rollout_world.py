@@ -15,7 +15,7 @@ from aurum.paths import PHOTO
 from aurum.releases.state import Check, Store, Validation
 from aurum.rollout.steps import Rollout
 from aurum.server import served_copy
-from aurum.server.ephemeral import furnish
+from aurum.server.ephemeral import prepare_repositories
 from aurum.server.server import Server
 from aurum.settings import Settings
 
@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, folder: Path, profile: str) -> None:
         settings = replace(Settings.from_env(), profile=profile, drain_timeout=2)
-        self.settings, self.old = furnish(settings, folder / "repositories")
+        self.settings, self.old = prepare_repositories(settings, folder / "repositories")
         self.store = Store(self.settings.rollout)
         self.rollout = Rollout(self.settings, "a test", lambda line: None)
         self.server = self.start()
@@ -61,7 +61,7 @@ class World:
         if 1 not in self.loaded():
             self.restart()
         for server in served_copy.servers(self.settings):
-            server.keep(self.rollout._found())
+            server.keep(self.rollout._currently_served())
         while self.loaded() != [1]:
             time.sleep(0.1)
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from aurum.cli.app import app
 from aurum.models import build, manifest, parity, pull
-from aurum.models.build import Prepared
+from aurum.models.build import BuiltProfile
 from aurum.models.manifest import Manifest, ManifestError
 
 CONTENTS = {"small_detector": b"a detector", "small_embedder": b"an embedder"}
@@ -111,7 +111,7 @@ def test_pull_goes_on_after_a_file_that_cannot_be_had(content, cache, mirror):
     result = run("pull", "small")
 
     assert result.exit_code == 1
-    assert "small_detector.onnx cannot be had" in result.stderr
+    assert "small_detector.onnx is unavailable" in result.stderr
     assert "AURUM_MODEL_MIRROR" in result.stderr
     assert (cache / "small_embedder.onnx").is_file()
 
@@ -121,7 +121,7 @@ def test_pull_of_auto_says_why_nothing_can_be_had(content, cache):
 
     assert result.exit_code == 1
     assert result.stderr.strip().startswith("aurum: no profile of auto can be had:")
-    assert "small_detector.onnx cannot be had" in result.stderr
+    assert "small_detector.onnx is unavailable" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["pull", "verify"])
@@ -169,7 +169,7 @@ def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path)
         say("building")
         ids = {"face_detection": "simulated_detector@123456789abc"}
         failures = {"small": "it is gone"}
-        return Prepared(content.profiles["simulated"], {"face_detection": graph}, ids, failures)
+        return BuiltProfile(content.profiles["simulated"], {"face_detection": graph}, ids, failures)
 
     monkeypatch.setattr(build, "prepare", prepare)
 
@@ -184,7 +184,7 @@ def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path)
     assert "small cannot be had: it is gone" in result.stderr
 
 
-@pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ProofError("not equal")])
+@pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ParityError("not equal")])
 def test_build_reports_what_went_wrong(content, cache, monkeypatch, error):
     def prepare(*_):
         raise error

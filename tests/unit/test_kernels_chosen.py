@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from aurum import kernels
 from aurum.cli.app import app
-from aurum.kernels import Choice, Found, beside
+from aurum.kernels import Choice, Support, beside
 from aurum.models import build
 from aurum.paths import CHECKOUT
 from aurum.server import container
@@ -43,7 +43,7 @@ def test_the_configuration_differs_in_the_graph_and_its_operators_alone(name):
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """Two models with a graph each, with kernels, on a processor that has them."""
-    monkeypatch.setattr(kernels, "find", lambda: Found("some kernels"))
+    monkeypatch.setattr(kernels, "find", lambda: Support("some kernels"))
     for model in ("a", "b"):
         configs = tmp_path / model / "configs"
         configs.mkdir(parents=True)
@@ -92,11 +92,11 @@ def test_off_is_off(repository):
 
 
 def test_an_unfit_processor_or_library_is_said(repository, monkeypatch, tmp_path):
-    monkeypatch.setattr(kernels, "find", lambda: Found("", "a reason"))
+    monkeypatch.setattr(kernels, "find", lambda: Support("", "a reason"))
     assert str(choose(repository)) == "none: a reason"
     monkeypatch.undo()
     monkeypatch.setattr(kernels, "LIBRARY", tmp_path / "none.so")
-    assert kernels.find() == Found("", f"{tmp_path}/none.so is not compiled (run `make setup`)")
+    assert kernels.find() == Support("", f"{tmp_path}/none.so is not compiled (run `make setup`)")
     (tmp_path / "none.so").write_bytes(b"no library")
     assert "can't be loaded: " in kernels.find().reason
 
@@ -131,7 +131,7 @@ def test_a_build_makes_both_graphs_and_installs_them(tmp_path):
     path, identity = build.build(
         "face_detection", entry, weights(entry.file), settings, said.append
     )
-    assert said[-1].startswith("proving face_detection with our kernels equal to yunet_s")
+    assert said[-1].startswith("checking parity of face_detection (with our kernels) with yunet_s")
     assert build.identity(beside(path)) == identity
     said.clear()
     build.build("face_detection", entry, weights(entry.file), settings, said.append)

@@ -208,7 +208,7 @@ def test_a_calibration_gives_six_numbers(tmp_path):
             "'emb', calibration, thresholds, field `1e-3`: is missing",
         ),
         ('"1e-4" = 0.4', '"1e-4" = 1.4', "field `1e-4`: is 1.4; must be a number from -1 to 1"),
-        ('"1e-4" = 0.4', '"1e-4" = 0.1', "must not fall where the FAR falls"),
+        ('"1e-4" = 0.4', '"1e-4" = 0.1', "must not decrease as the FAR decreases"),
         ("slope = 20", "slope = 0", "probability, field `slope`: is 0.0; must be a number from"),
         ("slope = 20", "slope = inf", "field `slope`: is inf"),
         ("prior = 0.5", "prior = 1.0", "field `prior`: is 1.0"),

@@ -137,7 +137,7 @@ def test_error_lists_every_place_and_how_to_mend(settings, site, tmp_path):
     assert f"{tmp_path / 'none' / NAME}: No such file or directory" in text
     assert f"{site.base}/gone/{NAME}: HTTP 404 Not Found" in text
     assert f"{site.base}/large/{NAME}: has " in text
-    assert "To mend: set AURUM_MODEL_MIRROR" in text
+    assert "To fix: set AURUM_MODEL_MIRROR" in text
 
 
 def test_error_without_any_place(settings):
@@ -146,7 +146,7 @@ def test_error_without_any_place(settings):
 
 
 def test_offline_asks_no_upstream(settings, site):
-    with pytest.raises(PullError, match="not asked, because of AURUM_OFFLINE=1"):
+    with pytest.raises(PullError, match="not tried, because of AURUM_OFFLINE=1"):
         pull(at(site, "plain"), replace(settings, offline=True))
     assert site.asked == []
 
@@ -187,7 +187,7 @@ def test_auto_takes_the_first_that_can_be_had(settings, site):
     assert choice.profile is manifest.profiles["second"]
     assert choice.paths == {"face": settings.model_cache / NAME}
     assert list(choice.failures) == ["first"]
-    assert "a.onnx cannot be had" in choice.failures["first"]
+    assert "a.onnx is unavailable" in choice.failures["first"]
 
 
 def test_auto_stops_at_the_first(settings, site):
@@ -204,7 +204,7 @@ def test_auto_with_nothing_at_hand(settings):
 
 def test_named_profile_falls_back_to_nothing(settings, site):
     manifest = manifest_of(model_of(name="a", file="a.onnx"), at(site, "plain"))
-    with pytest.raises(PullError, match=r"a\.onnx cannot be had"):
+    with pytest.raises(PullError, match=r"a\.onnx is unavailable"):
         choose_profile(manifest, replace(settings, profile="first"))
     assert choose_profile(manifest, replace(settings, profile="second")).profile.name == "second"
 

@@ -39,7 +39,7 @@ def test_a_state_is_read_as_it_was_saved(tmp_path):
 )
 def test_a_damaged_state_is_refused_by_who_changes_it(tmp_path, text):
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(StateError, match=r"state\.json can't be read.*\n.*To mend"):
+    with pytest.raises(StateError, match=r"state\.json can't be read.*\n.*To fix"):
         Store(tmp_path).load()
 
 
@@ -87,7 +87,7 @@ def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
     with pytest.raises(StateError, match="is damaged"):
         store.put(graph, tmp_path / "models" / "4")
     assert not (tmp_path / "models" / "4").exists()
-    store.keep(source)  # mends it
+    store.keep(source)  # repairs it
     assert store.graph(graph).read_bytes() == b"a graph"
     kept.unlink()
     with pytest.raises(StateError, match="can't be read"):

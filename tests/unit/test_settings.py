@@ -170,7 +170,7 @@ def test_base64_has_its_own_limit_and_binary_the_rest():
     ],
 )
 def test_a_misspelt_setting_stops_with_the_nearest_name(name, words):
-    with pytest.raises(SettingError, match=re.escape(f"{name} is no setting; {words}")):
+    with pytest.raises(SettingError, match=re.escape(f"{name} is not a setting; {words}")):
         Settings.from_env({name: "8000"})
 
 

@@ -125,5 +125,5 @@ def test_the_command_of_a_moved_or_copied_checkout_says_so(environment, copied):
     ended = aurum(place / ".venv")
     assert ended.returncode
     (line,) = ended.stderr.splitlines()
-    assert line.startswith(f"aurum: {place}/.venv/bin was made as {environment}/bin")
+    assert line.startswith(f"aurum: {place}/.venv/bin was created as {environment}/bin")
     assert "run make serve" in line

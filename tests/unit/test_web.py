@@ -157,7 +157,7 @@ def test_black_hole_behind_a_redirect_is_remembered(settings, site, black_hole):
 def test_dead_hosts_share_the_patience(settings, site, black_hole):
     timeouts = Timeouts(connect=5, read=5, answer=0.3)
     model = model_of(f"{black_hole}/x/{NAME}", f"{site.base}/plain/{NAME}")
-    with pytest.raises(PullError, match=r"(?s)no answer within 0.3 s.*not asked: 0.3 s were lost"):
+    with pytest.raises(PullError, match=r"(?s)no answer within 0.3 s.*not tried: 0.3 s were spent"):
         pull(model, settings, timeouts=timeouts)
     assert site.asked == []
 

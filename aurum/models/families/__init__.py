@@ -1,8 +1,7 @@
-"""Family adapters: each turns an upstream ONNX file into a served graph.
+"""Family adapters: each converts an upstream ONNX file into a served graph.
 
-Every detector is served under one contract, and so is every embedder (docs/reference/contract.md),
-so the pipelines never know which family answers. A new family is one module here and one line
-below.
+All detectors have the same contract, and so have all embedders (docs/reference/contract.md), so
+the pipelines don't depend on the family. A new family needs one module here and one line below.
 """
 
 from onnx import ModelProto
@@ -11,9 +10,9 @@ from aurum import contract
 from aurum.models.families import arcface, detector, scrfd, simulated, yunet
 from aurum.models.manifest import Model
 
-# What each role serves, by name.
+# Names of the served graphs of each role.
 SERVED = {"detector": (contract.DETECTION, contract.LANDMARKS), "embedder": (contract.EMBEDDING,)}
-# From the upstream graph to a graph of candidates.
+# Functions that turn an upstream graph into a graph of candidates.
 _DETECTORS = {"yunet": yunet.build, "scrfd": scrfd.build}
 _EMBEDDERS = {"arcface": arcface.build}
 _SIMULATED = {
@@ -24,7 +23,7 @@ _SIMULATED = {
 
 
 def build(name: str, entry: Model, upstream: ModelProto | None) -> ModelProto:
-    """The graph served as `name`, of a model and its upstream graph; None: it is simulated.
+    """Build the graph served as `name` from a model's upstream graph, which is None if simulated.
 
     Raises BuildError for a model that breaks the contract.
     """

@@ -1,6 +1,6 @@
-"""Every embedder that takes an aligned 112x112 crop: ArcFace, EdgeFace and their kin.
+"""Embedders of aligned 112x112 crops: ArcFace, EdgeFace and similar models.
 
-They differ only in how the crop is normalized, which the manifest states for each.
+They differ only in the normalization of the crop, which the manifest states for each model.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from aurum import contract
 from aurum.models.families import graph, rewrite
 from aurum.models.manifest import Calibration, InputFacts, Model
 
-CALIBRATED = 6  # numbers of a calibration, see manifest.Calibration.row
+CALIBRATED = 6  # numbers in a calibration; see manifest.Calibration.row
 
 
 def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
-    """Fold normalization before and L2 normalization after the upstream graph.
+    """Add normalization before and L2 normalization after the upstream graph.
 
-    `model` takes float32 [N,3,112,112] as the manifest's input facts say, and gives [N,512].
+    `model` takes float32 [N,3,112,112] as described by the manifest's input facts and returns
+    [N,512].
 
-    Raises BuildError where it gives another number of dimensions: the public contract is 512.
+    Raises BuildError for another number of dimensions, because the public contract requires 512.
     """
     columns = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     if columns != contract.EMBEDDING_SIZE:
@@ -39,9 +40,9 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
 
 
 def finish(model: ModelProto, model_id: str, calibration: Calibration | None = None) -> ModelProto:
-    """Add what every embedder says of itself: its id, and its `calibration` [N,6].
+    """Add the outputs that describe an embedder: its id, and its `calibration` [N,6].
 
-    The calibration goes with the embeddings for the same reason as the id. NaN: there is none.
+    The calibration is an output for the same reason as the id (graph.finish). NaN: not calibrated.
     """
     row = calibration.row if calibration else (float("nan"),) * CALIBRATED
     graph.add_constant(model, "calibration", numpy_helper.from_array(np.array(row, np.float32)))
@@ -49,7 +50,7 @@ def finish(model: ModelProto, model_id: str, calibration: Calibration | None = N
 
 
 def _before(wanted: InputFacts, *, normalize: bool) -> ModelProto:
-    """uint8 RGB [N,112,112,3] -> float32 [N,3,112,112] in the order and range the model wants."""
+    """uint8 RGB [N,112,112,3] -> float32 [N,3,112,112] in the model's channel order and range."""
     flip = wanted.color == "BGR"
     raw = "raw" if normalize else "pixels"
     planar = "rgb = Transpose <perm=[0, 3, 1, 2]> (crops)"
@@ -72,7 +73,7 @@ def _before(wanted: InputFacts, *, normalize: bool) -> ModelProto:
 
 
 def after() -> ModelProto:
-    """raw [N,512] -> `embedding` of length 1, and the `norm` [N,1] that it had."""
+    """raw [N,512] -> `embedding` of length 1, and `norm` [N,1], the length of `raw`."""
     return graph.fragment(
         """
         after (float[N, 512] raw) => (float[N, 512] embedding, float[N, 1] norm) {

@@ -1,7 +1,7 @@
-"""From a detector's raw heads to its best candidates, inside the graph.
+"""Decode a detector's raw heads into its best candidates, inside the graph.
 
-Anchor-free and anchor-based single-shot detectors share all but two formulas: how a score is
-made and how a box is decoded around its cell. Only candidates that survive the top-k are decoded.
+Anchor-free and anchor-based single-shot detectors differ only in two formulas: the score, and the
+decoding of a box around its cell. Only the top-k candidates are decoded.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from aurum.models.families import graph
 
 STRIDES = (8, 16, 32)
 
-
-# The longest side that AURUM_MAX_DETECTION_SIZE may be: memory grows with the square, 3 GB at 8192.
+# The largest value of AURUM_MAX_DETECTION_SIZE: memory grows with its square, to 3 GB at 8192.
 MOST_SIDE = 4096
 
-# Lines that give `size` int64 [4], the shape of `images`. Sides that are no multiples of 32 would
-# be decoded wrongly in silence: looking up what is not there is an error, which names the node.
-# What depends on `size` is computed only after that.
+# Computes `size` int64 [4], the shape of `images`. Sides that are not multiples of 32 would be
+# decoded wrongly without an error, so they cause an out-of-range lookup, whose error names the
+# node. Everything that depends on `size` is computed after this check.
 CHECKED_SIZE = """
     image_shape = Shape (images)
     sides = Slice (image_shape, first_side, last_side)
@@ -49,7 +48,7 @@ CHECK_CONSTANTS: dict[str, ArrayLike] = {
 
 
 def name_check(model: ModelProto) -> ModelProto:
-    """Give the node that fails in CHECKED_SIZE a name that says why."""
+    """Give the node that fails in CHECKED_SIZE a name that explains the error."""
     check = next(node for node in model.graph.node if "only_zero" in node.input)
     check.name = f"height_and_width_must_be_multiples_of_32_up_to_{MOST_SIDE}"
     return model
@@ -76,15 +75,15 @@ def before(scale: float, mean: float) -> ModelProto:
 def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
     """Raw heads -> `boxes` [N,K,4] x,y,width,height, `landmarks` [N,K,5,2], `scores` [N,K].
 
-    Best first. K is one more than have a score of LISTED_SCORE, so that no crowd fills the list; at
-    least LISTED, and at most half of all A, as far as there are so many. Only what survives the
-    top-k is decoded, and candidates lie along the last axis until the very end: onnxruntime is slow
-    where a broadcast runs over an inner axis of two.
+    Best first. K is one more than the number of candidates with a score of at least LISTED_SCORE,
+    so that a crowd can't fill the list; it is at least LISTED and at most half of A, if there are
+    that many. Only the top-k candidates are decoded. They are on the last axis until the very end,
+    because onnxruntime is slow when a broadcast runs over an inner axis of two.
 
-    `inputs` declares the heads; `gather` makes of them `likely` [N,A], the scores, and `values`
-    [N,14,A], four box and ten landmark values. `box` makes `box_rows` [N,4,K] from `raw_box`
-    [N,4,K], `centre` [N,2,K] (pixels) and `stride` [N,1,K]. Landmarks are offsets from the centre
-    in strides.
+    `inputs` declares the heads. From these, `gather` computes `likely` [N,A], the scores, and
+    `values` [N,14,A], four box and ten landmark values. `box` computes `box_rows` [N,4,K] from
+    `raw_box` [N,4,K], `centre` [N,2,K] (pixels) and `stride` [N,1,K]. Landmarks are offsets from
+    the centre in strides.
     """
     return graph.fragment(
         f"""
@@ -103,7 +102,7 @@ def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
             k = Min (wanted, allowed, count)
             scores, index = TopK <axis=1> (likely, k)
 
-            # where each candidate's cell lies: level, row and column from the flat index
+            # each candidate's cell: level, row and column from the flat index
             height = Slice (size, i2, i3)
             width = Slice (size, i3, i4)
             wide8 = Div (width, s8)      high8 = Div (height, s8)    cells8 = Mul (wide8, high8)
@@ -153,7 +152,7 @@ def decoder(inputs: str, gather: str, box: str, anchors: int) -> ModelProto:
             "least": np.array([LISTED], np.int64),
             "anchors": np.array([anchors], np.int64),
             "rows": np.array([1, 14, 1], np.int64),
-            "pairs": np.array([0, 0, 5, 2], np.int64),  # 0: that size as it is
+            "pairs": np.array([0, 0, 5, 2], np.int64),  # 0: keeps that size
             "half": np.float32(0.5),
             "flat": np.array([0, 16, -1], np.int64),
         },
@@ -168,7 +167,7 @@ def served(
     scale: float = 1.0,
     mean: float = 0.0,
 ) -> ModelProto:
-    """Join preprocessing, net and decoder; `heads`: (output of net, input of decode)."""
+    """Join preprocessing, net and decoder; `heads` are pairs (output of net, input of decode)."""
     pre = before(scale, mean)
     whole = graph.join(pre, net, [("pixels", "net_input")])
     return graph.join(whole, decode, [*heads, ("size", "size")])

@@ -1,7 +1,7 @@
-"""The two graphs of a detector: `face_detection` for photos, `face_landmarks` for one face each.
+"""The two graphs of a detector: `face_detection` for photos, `face_landmarks` for crops of faces.
 
-Both are made of the same upstream net. The second sees each crop and its mirror image, and says
-where the one face in the middle has its landmarks: the mean of both, which is steadier than either.
+Both contain the same upstream net. The second one applies it to a crop and its mirror image, and
+returns the landmarks of the face in the middle: the mean of both, which is steadier than either.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from aurum import contract
 from aurum.imaging.align import SECOND_SIDE, SECOND_TEMPLATE
 from aurum.models.families import graph
 
-# A candidate tells of the face in the middle where its landmarks are this near (pixels of the crop)
-# to those that are expected. The weight is steep: of two the surer one decides.
+# A candidate belongs to the face in the middle if its landmarks are this near (in pixels of the
+# crop) to the expected ones. Its weight is score ** POWER, so that the most certain one dominates.
 NEAR = float(0.6 * np.hypot(*(SECOND_TEMPLATE[1] - SECOND_TEMPLATE[0])))
 LEAST_SCORE = 0.5
 POWER = 8.0
-# What a landmark is called in a mirror.
+# Index of each landmark in the mirror image.
 MIRRORED = (1, 0, 2, 4, 3)
 
 
 def finish(model: ModelProto, model_id: str, upright: float) -> ModelProto:
-    """`face_detection` from a graph of candidates: add what it says of itself.
+    """Make `face_detection` from a graph of candidates: add the outputs that describe the model.
 
     `upright` is the manifest's `upright_fit`.
     """
@@ -32,10 +32,10 @@ def finish(model: ModelProto, model_id: str, upright: float) -> ModelProto:
 
 
 def landmarks(candidates: ModelProto, model_id: str) -> ModelProto:
-    """`face_landmarks` from a graph of candidates.
+    """Make `face_landmarks` from a graph of candidates.
 
     crops uint8 RGB [N,96,96,3] -> landmarks float32 [N,5,2] in the crops' pixels, and scores [N,1]:
-    the best candidate's, mean of crop and mirror image; 0 where neither shows a face in the middle.
+    the best candidate's, mean of crop and mirror image; 0 if neither shows a face in the middle.
     """
     before = graph.fragment(
         """

@@ -1,7 +1,7 @@
-"""Small tools to put a served graph together: text fragments before and after an upstream graph.
+"""Tools to compose a served graph: text fragments before and after an upstream graph.
 
-The fragments are written in ONNX's own text syntax (https://onnx.ai/onnx/repo-docs/Syntax.html),
-which reads like the formula that it is.
+The fragments are written in ONNX's text syntax (https://onnx.ai/onnx/repo-docs/Syntax.html), which
+reads like formulas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BuildError(OperatorError, ValueError):
 
 
 def fragment(text: str, constants: Mapping[str, ArrayLike] | None = None) -> ModelProto:
-    """Parse a graph in ONNX text syntax; those of `constants` that it names become initializers."""
+    """Parse a graph in ONNX text syntax; the `constants` that it uses become initializers."""
     model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
     used = {name for node in model.graph.node for name in node.input}
     for name, value in (constants or {}).items():
@@ -34,7 +34,7 @@ def fragment(text: str, constants: Mapping[str, ArrayLike] | None = None) -> Mod
 
 
 def upstream(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
-    """Bring an upstream graph to our opset and IR version, with `inputs` as its input names.
+    """Convert an upstream graph to our opset and IR version, and rename its inputs to `inputs`.
 
     Node and value names get the prefix ``net/`` so that fragments can't collide with them.
     """
@@ -59,19 +59,19 @@ def join(
 ) -> ModelProto:
     """Feed outputs of `first` into inputs of `second`: pairs (output name, input name).
 
-    The whole gives `outputs`; None: all that are not fed on.
+    The result has the given `outputs`; None: all outputs that are not fed into `second`.
     """
     kept = None if outputs is None else list(outputs)
     return compose.merge_models(first, second, io_map=list(names), outputs=kept)
 
 
 def prefixed(model: ModelProto) -> ModelProto:
-    """A copy whose names all begin with ``look/``, to be a part of another graph."""
+    """Return a copy whose names all begin with ``look/``, to be part of another graph."""
     return compose.add_prefix(model, "look/")
 
 
 def keep_outputs(model: ModelProto, names: Sequence[str], rank: int) -> None:
-    """Have `model` end in the float values `names`, without what only its old outputs needed."""
+    """Make the float values `names` the outputs of `model`, and remove what they don't need."""
     del model.graph.output[:]
     for name in names:
         value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * rank)
@@ -80,7 +80,7 @@ def keep_outputs(model: ModelProto, names: Sequence[str], rank: int) -> None:
 
 
 def prune(model: ModelProto) -> None:
-    """Remove the nodes and initializers that no output needs."""
+    """Remove nodes and initializers that no output needs."""
     wanted = {output.name for output in model.graph.output}
     kept = []
     for node in reversed(model.graph.node):  # they are in topological order
@@ -94,14 +94,14 @@ def prune(model: ModelProto) -> None:
 
 
 def replace_nodes(model: ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Have `nodes` in this order, which may be some of the graph's own, instead of its nodes."""
+    """Replace the graph's nodes by `nodes`, in this order; these may include nodes of the graph."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)
 
 
 def add_constant(model: ModelProto, name: str, value: onnx.TensorProto) -> None:
-    """Add an output `name` [N,n] that says `value` [n] for each of the batch's N inputs."""
+    """Add an output `name` [N,n] that repeats `value` [n] for each of the batch's N inputs."""
     kind = onnx.TensorProto.DataType.Name(value.data_type).lower()
     part = fragment(
         f"""
@@ -126,15 +126,15 @@ def add_constant(model: ModelProto, name: str, value: onnx.TensorProto) -> None:
 
 
 def finish(model: ModelProto, name: str, model_id: str) -> ModelProto:
-    """Add the `model` output, which names the weights on every answer, and check the graph.
+    """Add the output `model`, which names the weights in every answer, and check the graph.
 
-    The identity is an output of the graph itself rather than a setting of the server, so that an
-    answer can't name another model than the one that computed it, not even during a rollout.
+    The id is an output of the graph rather than a setting of the server, so that an answer can't
+    name another model than the one that computed it, not even during a rollout.
     """
     id_tensor = helper.make_tensor("", onnx.TensorProto.STRING, [1], [model_id.encode()])  # type: ignore[list-item]
     add_constant(model, "model", id_tensor)
-    # Exporters give sizes that differ one name (YuNet's heads are all `dim` long), and onnxruntime
-    # would take that for a promise when it shares buffers.
+    # Exporters give different sizes the same name (YuNet's heads are all `dim` long), and
+    # onnxruntime would rely on that when it shares buffers.
     del model.graph.value_info[:]
     model.graph.name = name
     model.producer_name = "aurum"

@@ -1,7 +1,7 @@
-"""What upstream graphs say, decoded in NumPy: the other side of the builder's proof.
+"""Reference results for the parity check: outputs of upstream graphs, decoded in NumPy.
 
-Written apart from the graphs on purpose: cell by cell from the papers' formulas, with none of
-the index arithmetic that the served graphs use.
+This code is deliberately independent of the served graphs: it follows the papers' formulas cell by
+cell, without the index arithmetic of the served graphs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def detect(session: ort.InferenceSession, entry: Model, image: NDArray[np.uint8]) -> Tensors:
-    """All candidates of one RGB image [H,W,3], best first: boxes, landmarks, scores."""
+    """Return all candidates of an RGB image [H,W,3], best first: boxes, landmarks, scores."""
     if entry.family == "yunet":
         heads = _run(session, image[..., ::-1].astype(np.float32))
         levels = [_yunet(heads, stride, image.shape) for stride in STRIDES]
@@ -41,7 +41,7 @@ def detect(session: ort.InferenceSession, entry: Model, image: NDArray[np.uint8]
 def landmarks(
     session: ort.InferenceSession, entry: Model, crop: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], float]:
-    """What `face_landmarks` says of one crop RGB [96,96,3]: landmarks [5,2] and their score."""
+    """Return the `face_landmarks` result for an RGB crop [96,96,3]: landmarks [5,2] and score."""
     seen: list[tuple[NDArray[np.float32], float]] = []
     for image in (crop, crop[:, ::-1]):
         found = detect(session, entry, image)
@@ -63,7 +63,10 @@ def landmarks(
 def embed(
     session: ort.InferenceSession, entry: Model, crops: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Embeddings of length 1 of RGB crops [N,112,112,3], one run each: some have batch 1."""
+    """Return embeddings of length 1 of RGB crops [N,112,112,3], run one by one.
+
+    Some upstream graphs support only batch 1.
+    """
     assert entry.input is not None
     pixels = crops if entry.input.color == "RGB" else crops[..., ::-1]
     scaled = (pixels.astype(np.float32) - entry.input.mean) / entry.input.std
@@ -72,7 +75,7 @@ def embed(
 
 
 def _run(session: ort.InferenceSession, image: NDArray[np.float32]) -> Tensors:
-    """One image [H,W,3]; outputs without their batch dimension, where they have one."""
+    """Run one image [H,W,3]; return outputs without their batch dimension, if they have one."""
     planar = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
     names = [output.name for output in session.get_outputs()]
     results = session.run(names, {session.get_inputs()[0].name: planar})
@@ -84,7 +87,7 @@ def _run(session: ort.InferenceSession, image: NDArray[np.float32]) -> Tensors:
 
 
 def _cells(stride: int, shape: Sequence[int], anchors: int) -> NDArray[np.float32]:
-    """Column and row of every anchor's cell, [A,2]."""
+    """Column and row of each anchor's cell, [A,2]."""
     height, width = shape[0] // stride, shape[1] // stride
     cells = [(x, y) for y in range(height) for x in range(width) for _ in range(anchors)]
     return np.array(cells, np.float32)

@@ -1,7 +1,7 @@
-"""Exact rewrites of an upstream graph: the same function in fewer passes over memory.
+"""Exact rewrites of an upstream graph: the same function with fewer passes over memory.
 
-onnxruntime makes none of them by itself. Each does nothing where its pattern does not occur, and
-what comes out is proven equal to the upstream graph like everything else (`aurum.models.parity`).
+onnxruntime does none of them itself. Each rewrite does nothing if its pattern does not occur, and
+the parity check compares the result with the upstream graph (`aurum.models.parity`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TO_FIRST = [0, 3, 1, 2]
 
 
 class _View:
-    """A graph's constants, and who makes and who takes each value."""
+    """A graph's constants, and the producer and consumers of each value."""
 
     def __init__(self, model: ModelProto) -> None:
         self.model = model
@@ -29,14 +29,14 @@ class _View:
                 self.takers.setdefault(name, []).append(node)
 
     def constant_and_other(self, node: NodeProto) -> tuple[str, str] | None:
-        """The inputs of a two-armed node, its constant first; None where it has no constant."""
+        """Return the two inputs of a node, its constant first; None if it has no constant."""
         first, second = node.input
         if second in self.values:
             return second, first
         return (first, second) if first in self.values else None
 
     def only_maker(self, name: str, kind: str) -> NodeProto | None:
-        """The node of that kind which makes `name`, if nobody else takes it."""
+        """Return the node of type `kind` that produces `name`, if `name` has one consumer."""
         node = self.maker.get(name)
         alone = len(self.takers.get(name, ())) == 1
         return node if node is not None and node.op_type == kind and alone else None
@@ -47,9 +47,10 @@ class _View:
 
 
 def fold_normalization(net: ModelProto, mean: float, std: float) -> bool:
-    """Let the first convolution of `net_input` take pixels from 0 to 255 as they are.
+    """Fold the normalization of pixels from 0 to 255 into the first convolution of `net_input`.
 
-    Only where it pads nothing: a padded 0 means the mean, not black. Says whether it was done.
+    This needs a convolution without padding, because a padded 0 means the mean, not black. Returns
+    whether the normalization was folded.
     """
     view = _View(net)
     (first, *others) = view.takers["net_input"]
@@ -70,7 +71,7 @@ def fold_normalization(net: ModelProto, mean: float, std: float) -> bool:
 
 
 def fold_scales(net: ModelProto) -> None:
-    """(x W + b) * g -> x (W g) + b g: the layer scale of ConvNeXt and its kin."""
+    """(x W + b) * g -> x (W g) + b g: the layer scale of ConvNeXt and similar networks."""
     view = _View(net)
     for node in net.graph.node:
         if node.op_type != "Mul" or not (arms := view.constant_and_other(node)):
@@ -96,7 +97,8 @@ def fold_scales(net: ModelProto) -> None:
 def residuals_channels_last(net: ModelProto) -> None:
     """x + Transpose(y) -> Transpose(Transpose(x) + y).
 
-    So that the transpositions of one block's end and the next one's start meet and vanish.
+    The transpositions at the end of one block and the start of the next are then adjacent and
+    cancel out.
     """
     view = _View(net)
     nodes = list[NodeProto]()

@@ -1,7 +1,7 @@
-"""SCRFD: two anchors a cell, boxes as distances to four sides.
+"""SCRFD: two anchors per cell, boxes as distances to the four sides.
 
-Decoding after Guo et al., "Sample and Computation Redistribution for Efficient Face Detection"
-(2021) and InsightFace's `scrfd.py`: distances and landmark offsets count in strides from the cell.
+Decoding follows Guo et al., "Sample and Computation Redistribution for Efficient Face Detection"
+(2021), and InsightFace's `scrfd.py`: distances and landmark offsets from the cell are in strides.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ BOX = """
 
 
 def build(model: ModelProto) -> ModelProto:
-    """Fold preprocessing and decoding into the upstream graph, and give it a batch dimension.
+    """Add preprocessing, decoding and a batch dimension to the upstream graph.
 
-    `model` takes RGB float32 [1,3,H,W], (x - 127.5) / 128, and gives scores, boxes and landmarks
+    `model` takes RGB float32 [1,3,H,W], (x - 127.5) / 128, and returns scores, boxes and landmarks
     for three strides, in that order.
     """
     names = [output.name for output in model.graph.output]
@@ -51,9 +51,9 @@ def build(model: ModelProto) -> ModelProto:
 
 
 def _batch(model: ModelProto) -> None:
-    """Keep images apart: the exporter flattened them into one list of anchors.
+    """Add a batch dimension to the heads; the exporter flattened all images into one anchor list.
 
-    Its heads end in Transpose(H,W,N,C) -> Reshape(-1, columns); they become
+    The heads end in Transpose(H,W,N,C) -> Reshape(-1, columns), which becomes
     Transpose(N,H,W,C) -> Reshape(N, -1, columns).
     """
     constants = {item.name: item for item in model.graph.initializer}

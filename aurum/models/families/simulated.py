@@ -1,7 +1,7 @@
-"""The simulated profile: tiny graphs with the true contracts and no weights.
+"""The simulated profile: tiny graphs with the real contracts but without trained weights.
 
-They let everything but accuracy be developed and tested on a machine that has no models. What
-they answer is deterministic, depends on the photo, and means nothing.
+With them, everything except accuracy can be developed and tested on a machine without models. Their
+results are deterministic and depend on the photo, but have no meaning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.models.families import arcface, candidates, detector, graph
 
 CELLS = 8
-# One face of three quarters of the photo, at the middle; landmarks where a frontal face has them.
+# The face is in the middle, with three quarters of the photo's sides and frontal landmarks.
 FACE_SIDE = 0.75
 LANDMARKS = np.array(
     [[0.35, 0.40], [0.65, 0.40], [0.50, 0.58], [0.38, 0.75], [0.62, 0.75]], np.float32
@@ -24,16 +24,16 @@ LANDMARKS = np.array(
 
 
 def build_detector() -> ModelProto:
-    """`face_detection`, which finds what `_candidates` says."""
+    """Build `face_detection`, which returns the candidates of `_candidates`."""
     model = _candidates()
     return detector.finish(model, _identity("simulated_detector", model), 0.0)
 
 
 def _candidates() -> ModelProto:
-    """One sure face (score 0.9) in any photo with contrast, and 63 doubtful ones (below 0.6).
+    """Find one certain face (score 0.9) and 63 doubtful ones (below 0.6) in photos with contrast.
 
-    A photo of one colour has none. The doubtful ones lie on an 8 x 8 grid, so that a low
-    `min_confidence` gives crowds to test with.
+    A photo of one colour has none. The doubtful faces are on an 8 x 8 grid, so that a low
+    `min_confidence` yields crowds for tests.
     """
     cell = 1 / CELLS
     grid = np.stack(np.meshgrid(np.arange(CELLS), np.arange(CELLS)), axis=-1).reshape(-1, 2)[1:]
@@ -77,7 +77,7 @@ def _candidates() -> ModelProto:
         {
             **candidates.CHECK_CONSTANTS,
             "i1": np.array([1], np.int64),
-            # Up to 31 black rows and columns are the letterbox's, not the photo's.
+            # Up to 31 black rows and columns belong to the letterbox, not to the photo.
             "most_padding": np.array([31, 31], np.int64),
             "origin": np.array([0, 0], np.int64),
             "axes": np.array([2, 3], np.int64),
@@ -91,7 +91,7 @@ def _candidates() -> ModelProto:
 
 
 def build_landmarks() -> ModelProto:
-    """Sees a face just where it is looked for, whatever the crop shows."""
+    """Build `face_landmarks`, which finds the face at the expected place in any crop."""
     model = graph.fragment(
         """
         landmarks (uint8[N, 96, 96, 3] crops)
@@ -114,7 +114,10 @@ def build_landmarks() -> ModelProto:
 
 
 def build_embedder() -> ModelProto:
-    """A fixed random projection of the crop's 8 x 8 mean colours: like crops, like embeddings."""
+    """Build `face_embedding`: a fixed random projection of the crop's 8 x 8 mean colours.
+
+    Similar crops have similar embeddings.
+    """
     features = CELLS * CELLS * 3
     projection = np.random.default_rng(20240613).standard_normal(
         (features, contract.EMBEDDING_SIZE)
@@ -140,6 +143,6 @@ def build_embedder() -> ModelProto:
 
 
 def _identity(name: str, model: ModelProto) -> str:
-    """`name@` and 12 digits of the graph's sha256 before the identity itself is added to it."""
+    """`name@` and 12 digits of the graph's sha256, computed before the id is added to the graph."""
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     return f"{name}@{digest[:12]}"

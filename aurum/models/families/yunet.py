@@ -1,6 +1,6 @@
-"""YuNet: an anchor-free detector, one prior a cell.
+"""YuNet: an anchor-free detector, one prior per cell.
 
-Decoding after Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector" (2023) and OpenCV's
+Decoding follows Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector" (2023), and OpenCV's
 `face_detect.cpp`: score = sqrt(cls * obj), centre = (cell + offset) * stride,
 size = exp(log size) * stride, landmark = (cell + offset) * stride.
 """
@@ -44,10 +44,9 @@ BOX = """
 
 
 def build(model: ModelProto) -> ModelProto:
-    """Fold preprocessing and decoding into the upstream graph (contract:
-    docs/reference/contract.md).
+    """Add preprocessing and decoding to the upstream graph.
 
-    `model` takes BGR float32 [N,3,H,W] in 0..255 and gives 12 raw heads.
+    `model` takes BGR float32 [N,3,H,W] in 0..255 and returns 12 raw heads.
     """
     net = graph.upstream(model, ["net_input"])
     _read_rgb(net)
@@ -61,7 +60,7 @@ def build(model: ModelProto) -> ModelProto:
 
 
 def _read_rgb(net: ModelProto) -> None:
-    """Reverse the input channels of the first convolution: RGB in, at no cost at run time."""
+    """Reverse the input channels of the first convolution, so that it takes RGB at no cost."""
     first = next(node for node in net.graph.node if "net_input" in node.input)
     weights = next(item for item in net.graph.initializer if item.name == first.input[1])
     reversed_channels = numpy_helper.to_array(weights)[:, ::-1].copy()
@@ -71,8 +70,9 @@ def _read_rgb(net: ModelProto) -> None:
 def _merge_heads(net: ModelProto, outputs: list[str], name: str) -> None:
     """Compute the four heads of one level together, as the output `name` [N,16,H,W].
 
-    Each is a 1x1 convolution of the same features and a depthwise 3x3 one. onnxruntime computes
-    channels in blocks of 16, so that apart each of the four costs as much as all of them together.
+    Each head is a 1x1 convolution of the same features, followed by a depthwise 3x3 one.
+    onnxruntime computes channels in blocks of 16, so each head alone costs as much as all four
+    together.
     """
     chains = [_convolutions(net, output) for output in outputs]
     (features,) = {points.input[0] for points, _ in chains}
@@ -95,7 +95,7 @@ def _merge_heads(net: ModelProto, outputs: list[str], name: str) -> None:
 
 
 def _convolutions(net: ModelProto, output: str) -> tuple[NodeProto, NodeProto]:
-    """The 1x1 and the 3x3 convolution that a head's output is made of."""
+    """Return the 1x1 and the 3x3 convolution that produce a head's output."""
     producers = {name: node for node in net.graph.node for name in node.output}
     node, found = producers[output], list[NodeProto]()
     while len(found) < 2:

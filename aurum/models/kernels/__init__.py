@@ -1,8 +1,8 @@
-"""Served graphs whose net is one operator of ours (backends/ops), for processors that can run it.
+"""Served graphs whose net is one of our own operators (backends/ops).
 
-Each keeps the contract of the plain graph of its model, beside which it lies;
-docs/design/kernels.md tells which of the two is served. A model that no operator computes has no
-such graph.
+Each has the same contract as the plain graph of its model and is stored beside it;
+docs/design/kernels.md explains which of the two is served. A model without an operator has no such
+graph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aurum.models.manifest import Model
 
 
 def build(name: str, entry: Model, upstream: ModelProto) -> ModelProto | None:
-    """The graph served as `name`, by an operator; None where there is none for this model."""
+    """Build the graph served as `name` with our operator; None if this model has none."""
     if entry.family == "yunet":
         if (candidates := yunet.build(upstream)) is None:
             return None

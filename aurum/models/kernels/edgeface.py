@@ -1,7 +1,7 @@
 """EdgeFace as one operator: from crops to embeddings of length 1.
 
-The weights of its MLPs are whole numbers times a scale in the checkpoints that were published as
-quantized: then the operator gets those numbers, which lose nothing and are multiplied faster.
+In the checkpoints published as quantized, the weights of the MLPs are integers times a scale. The
+operator gets these integers, which are exact and faster to multiply.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from aurum.models.kernels.operator import Weights, fragment
 from aurum.models.manifest import InputFacts
 
 STAGES = 4
-# How far a weight may be from a whole number times the scale, of the largest weight: rounding.
+# Allowed rounding error of an integer weight times the scale, relative to the largest weight.
 WHOLE = 1e-6
 
 
 def build(model: ModelProto, facts: InputFacts) -> ModelProto | None:
-    """A graph of `embedding` and `norm`, as `families.arcface.build` makes one.
+    """Build a graph of `embedding` and `norm`, equivalent to `families.arcface.build`.
 
-    None for a graph that is not an EdgeFace's, or has it in other words.
+    None for a graph that is not EdgeFace, or that has other weight names.
     """
     if model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value != 112:
         return None
@@ -56,15 +56,16 @@ class _Net:
             for node in model.graph.node
             if node.op_type == "MatMul" and node.input[1] in self._named
         }
-        # All MLPs have whole weights, or none is computed with them.
+        # Integer weights are used only if all MLPs have them.
         self._whole = all(
             _whole(value) is not None for name, value in self._products.items() if "mlp" in name
         )
 
     def read(self, facts: InputFacts) -> tuple[list[int], list[int]]:
-        """Put all weights in order; the stages' channels, and their blocks without attention."""
+        """Put all weights in order; return each stage's channels and blocks without attention."""
         named, weights = self._named, self.weights
-        # Pixels from 0 to 255, R first: (x - mean) / std goes into the stem, which pads nothing.
+        # Pixels from 0 to 255, R first: (x - mean) / std is folded into the stem, which has no
+        # padding.
         stem = named["stem.0.weight"].astype(np.float64) / facts.std
         bias = named["stem.0.bias"] - facts.mean * stem.sum(axis=(1, 2, 3))
         if facts.color == "BGR":
@@ -99,7 +100,7 @@ class _Net:
         self.weights.put(weight.reshape(len(weight), -1).T, self._named[f"{name}.bias"])
 
     def _mlp(self, block: str) -> None:
-        """Its second half with the scale of what the block adds to what went in."""
+        """Put an MLP's weights; the second layer includes the block's residual scale."""
         named = self._named
         self._norm(f"{block}.norm")
         for layer, scale in (("fc1", np.float32(1)), ("fc2", named[f"{block}.gamma"])):
@@ -129,9 +130,9 @@ class _Net:
         self._mlp(block)
 
     def _positions(self, projection: str) -> NDArray[Any]:
-        """What is added to each token for its place, [tokens][channels]: a constant.
+        """Compute the positional encoding, [tokens][channels].
 
-        The upstream graph computes it anew for each photo; here it does so once.
+        It is a constant, but the upstream graph computes it for each photo.
         """
         model = ModelProto.FromString(self._model.SerializeToString())
         name = next(node.output[0] for node in model.graph.node if projection in node.input)
@@ -151,7 +152,7 @@ def _plain(node: str) -> str:
 
 
 def _whole(weight: NDArray[Any]) -> tuple[NDArray[np.int8], np.float32] | None:
-    """Whole numbers and their unit that make `weight`; None where there are none in 8 bits."""
+    """Split `weight` into 8-bit integers and their unit; None if that is not possible."""
     largest = float(np.abs(weight).max())
     for count in (127, 128):
         unit = np.float32(largest / count) if largest else np.float32(1)

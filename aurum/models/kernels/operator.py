@@ -1,4 +1,4 @@
-"""What is common to graphs with an operator of ours."""
+"""Common parts of the graphs with our own operators."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnx import ModelProto, helper, numpy_helper
 from aurum.models.families import graph
 
 DOMAIN = "aurum"
-# Of an operator's weights and attributes: what backends/ops/ops.cc calls by the same name.
+# Version of the operators' weights and attributes; must equal FORMAT in backends/ops/ops.cc.
 FORMAT = 1
 
 
 def fragment(
     text: str, weights: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]
 ) -> ModelProto:
-    """A graph in ONNX text syntax, of one node of ours, which gets `weights` and `attributes`."""
+    """Parse a graph in ONNX text syntax, of one custom operator; add its weights and attributes."""
     model = graph.fragment(text, weights)
     model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     (node,) = model.graph.node
@@ -30,7 +30,7 @@ def fragment(
 
 
 class Weights:
-    """An upstream graph's weights by name, and the order in which an operator reads them."""
+    """Collects an upstream graph's weights in the order in which an operator reads them."""
 
     def __init__(self, model: ModelProto) -> None:
         self.values = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -42,15 +42,15 @@ class Weights:
         self._floats += [np.asarray(value, np.float32).reshape(-1) for value in values]
 
     def put_whole(self, values: NDArray[np.int8]) -> None:
-        """Append whole weights, row by row."""
+        """Append integer weights, row by row."""
         self._whole.append(values.reshape(-1))
 
     @property
     def floats(self) -> NDArray[np.float32]:
-        """All that was put."""
+        """All float weights so far."""
         return np.concatenate(self._floats)
 
     @property
     def whole(self) -> NDArray[np.int8]:
-        """All whole weights that were put."""
+        """All integer weights so far."""
         return np.concatenate([np.zeros(0, np.int8), *self._whole])

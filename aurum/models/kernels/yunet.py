@@ -1,4 +1,4 @@
-"""YuNet as one operator: from planes to decoded candidates."""
+"""YuNet as one operator: from image planes to decoded candidates."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from aurum.models.families import candidates
 from aurum.models.families.yunet import HEADS
 from aurum.models.kernels.operator import Weights, fragment
 
-CHAIN = 11  # units between the stem and the way back
+CHAIN = 11  # units between the stem and the top-down path
 
 
 def build(model: ModelProto) -> ModelProto | None:
-    """A graph of candidates, as `families.yunet.build` makes one of the same upstream graph.
+    """Build a graph of candidates, equivalent to that of `families.yunet.build`.
 
     None for a graph that is not YuNet-s or YuNet-n.
     """
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     weights = Weights(model)
     heads = len(HEADS) * len(candidates.STRIDES)
-    # What the heads share, if anything, are three units more.
+    # If the heads share features, there are three more units.
     shared = {1 + 2 * (CHAIN + 3 + heads): False, 1 + 2 * (CHAIN + 6 + heads): True}
     if len(convolutions) not in shared:
         return None
     has_shared = shared[len(convolutions)]
     stem, *units = convolutions
     weight, bias = (weights.values[name] for name in stem.input[1:])
-    # To [plane][row][column][channel], with the planes in the order R, G, B.
+    # To [plane][row][column][channel], with planes in the order R, G, B.
     weights.put(weight[:, ::-1].transpose(1, 2, 3, 0), bias)
     pairs = list(zip(units[::2], units[1::2], strict=True))
     trunk = CHAIN + len(candidates.STRIDES)
@@ -59,7 +59,7 @@ def build(model: ModelProto) -> ModelProto | None:
 
 
 def _put(weights: Weights, pairs: list[tuple[NodeProto, NodeProto]]) -> None:
-    """One unit, which may be made of several beside each other: [in][out], and [3 x 3][out]."""
+    """Put one unit, or several parallel ones as one: weights [in][out], and [3 x 3][out]."""
     values = [
         np.concatenate([weights.values[pair[part].input[kind]] for pair in pairs])
         for part in (0, 1)
@@ -72,7 +72,7 @@ def _put(weights: Weights, pairs: list[tuple[NodeProto, NodeProto]]) -> None:
 def _head(
     makers: dict[str, NodeProto], pairs: list[tuple[NodeProto, NodeProto]], output: str
 ) -> tuple[NodeProto, NodeProto]:
-    """The two convolutions that an upstream output comes from."""
+    """Return the two convolutions that produce an upstream output."""
     node = makers[output]
     while node.op_type != "Conv":
         node = makers[node.input[0]]

@@ -1,7 +1,7 @@
-// Runs the kernels on random sizes, weights and pixels, of several threads at once: fuzz SECONDS
-// [SEED]. Compiled with AddressSanitizer and UBSan (build.sh fuzzer), which end it where
-// something is read or written that isn't there. Wrong numbers of weights must be refused, and what
-// comes out must be finite and the same for each thread.
+// Runs the kernels on random sizes, weights and pixels in several threads: fuzz SECONDS [SEED]. It
+// is compiled with AddressSanitizer and UBSan (build.sh fuzzer), which abort it on invalid memory
+// accesses. Wrong numbers of weights must be refused, and results must be finite and equal in all
+// threads.
 
 #include <chrono>
 #include <cmath>
@@ -28,7 +28,7 @@ std::vector<float> floats(Random& random, size_t count) {
   return made;
 }
 
-// Of one photo in three all pixels are black or white.
+// In one photo of three, all pixels are black or white.
 std::vector<uint8_t> pixels(Random& random, size_t count) {
   const bool extreme = between(random, 0, 2) == 0;
   std::vector<uint8_t> made(count);
@@ -44,7 +44,7 @@ std::vector<uint8_t> pixels(Random& random, size_t count) {
   std::exit(1);
 }
 
-// The least number of weights that is taken: found as those that are refused are too few.
+// Finds the accepted number of weights by bisection: smaller numbers are refused as too few.
 template <class Make>
 size_t weights_of(Make make) {
   size_t low = 0, high = size_t{1} << 24;
