@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from aurum import kernels
 from aurum.cli.app import app
+from aurum.contract import MODELS
 from aurum.kernels import Choice, Support, beside
 from aurum.models import build
 from aurum.paths import CHECKOUT
 from aurum.server import container
-from aurum.server.runtime import MODELS
 from aurum.settings import Settings
 
 REPOSITORY = CHECKOUT / "model_repository"

@@ -150,7 +150,7 @@ def test_unknown_profile_lists_the_names(tmp_path):
         ('licence = "MIT"\n', "licence = 1\n", "'det', field `licence`: is 1; must be a text"),
         ('licence = "MIT"', 'licence = "MIT"\nlicense = "MIT"', "'det', field `license`: is not"),
         ('name = "det"\n', "", "model number 1, field `name`: is missing"),
-        ('name = "strict"', 'name = "emb"', "model 'emb', field `name`: there are two"),
+        ('name = "strict"', 'name = "emb"', "model 'emb', field `name`: two models"),
         ('name = "det"', 'name = "a/b"', "made of letters, digits"),
         ('role = "detector"\nfamily = "yunet"', 'role = "x"\nfamily = "yunet"', "one of detector"),
         ('family = "yunet"', 'family = "yolo"', "one of yunet, scrfd, arcface, simulated"),
