@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from aurum_client import FaceClient
-from benchmarks.gallery.__main__ import main
+from benchmarks.gallery.command import main
 
 from aurum.paths import CHECKOUT
 from benchmarks.gallery.judge import Judge
