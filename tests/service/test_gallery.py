@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 from aurum_client import FaceClient
-from benchmarks.gallery.command import main
 
 from aurum.paths import CHECKOUT
+from benchmarks.gallery.command import main
 from benchmarks.gallery.judge import Judge
 from benchmarks.gallery.scenes import COLLINS, HOPPER, STRANGER, Picture
 

@@ -44,7 +44,7 @@ import sys
 from benchmarks.baselines.plain import ort
 ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 """
-_TEST = "tests/unit/test_families_rewrite.py"
+_TEST = "tests/unit/models/test_families_rewrite.py"
 _NODE = """
 const { FaceClient } = require("./client/node");
 const [models, photo] = process.argv.slice(1);

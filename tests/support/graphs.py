@@ -18,10 +18,12 @@ ENTRIES = manifest.load().models
 FLOAT, UINT8, STRING = "tensor(float)", "tensor(uint8)", "tensor(string)"
 
 
-def session(model):
+def session(model, library=None):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from graphs import ENTRIES, session, weights
 
 from aurum import kernels as ours
@@ -19,13 +18,7 @@ DETECTOR, EMBEDDER = ("yunet_s_dynamic", "face_detection"), ("edgeface_xs_q", "f
 
 
 def by_kernels(model, library=LIBRARY):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    options.register_custom_ops_library(str(library))
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return session(model, library)
 
 
 def upstream(name):

@@ -1,7 +1,5 @@
 """The astronaut's face, and its quality after a change."""
 
-import itertools
-
 import images
 import numpy as np
 
@@ -31,11 +29,3 @@ def of_crop(change):
     crop = align(images.photo(), BOX, LANDMARKS)[0]
     changed = np.clip(np.rint(change(crop.astype(float))), 0, 255).astype(np.uint8)
     return measured(crops=changed[None])
-
-
-def falls(values, by=0.0):
-    return all(before - after > by for before, after in itertools.pairwise(values))
-
-
-def gray(pixels):
-    return np.array(pixels, np.uint8)[None]

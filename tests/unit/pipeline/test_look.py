@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from seen import ONE, SETTINGS, Detector, faces, file, find, options
+from fake_detector import ONE, SETTINGS, Detector, faces, file, find, options
 
 from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.imaging.faces import Candidates

@@ -3,7 +3,7 @@ from base64 import b64encode
 import images
 import numpy as np
 import pytest
-from seen import SETTINGS, Detector, faces, file, find, options
+from fake_detector import SETTINGS, Detector, faces, file, find, options
 
 from aurum.imaging.align import TEMPLATE, align
 from aurum.imaging.decoding.decode import Encoded, decode

@@ -5,7 +5,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from test_bench_quality import table
+from quality_table import table
 
 from aurum.evaluation import ValidationError, gate, groups, kinds
 from aurum.evaluation.gate import Faces

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measured_face import BOX, LANDMARKS, SIZE, gray, measured, of_crop
+from measured_face import BOX, LANDMARKS, SIZE, measured, of_crop
 from skimage.measure import blur_effect
 
 from aurum.imaging.align import SIDE, TEMPLATE, align
 from aurum.quality import parts
 from aurum.quality.parts import PARTS, quality_parts
 from aurum.quality.weights import LEARNT, Model
+
+
+def gray(pixels):
+    return np.array(pixels, np.uint8)[None]
+
 
 # --- against values worked out by hand ---
 

@@ -3,13 +3,14 @@
 import cv2
 import numpy as np
 import pytest
+from quality_table import table
 from scipy.optimize import approx_fprime
 
 from aurum.evaluation import degrade, lfw
 from aurum.quality.parts import PARTS
 from aurum.quality.weights import LEARNT, load, save
 from benchmarks.quality import cross, evaluate, mean_face, model, samples
-from benchmarks.quality.measure import Table, measure
+from benchmarks.quality.measure import measure
 from benchmarks.quality.pairs import error_versus_reject, failures, pairs
 from benchmarks.quality.source import Measured
 
@@ -29,24 +30,6 @@ def folder(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), random.integers(0, 256, (250, 250, 3), np.uint8))
     return tmp_path / "images"
-
-
-def table(persons, found=None, embeddings=None):
-    """`persons` has one name for each photo; each has VERSIONS samples."""
-    people = np.repeat(persons, samples.VERSIONS)
-    count = len(people)
-    return Table(
-        np.array(
-            [f"{name}/{name}_{i // samples.VERSIONS:04d}.jpg" for i, name in enumerate(people)]
-        ),
-        people,
-        np.array([""] + ["blur"] * (samples.VERSIONS - 1))[np.arange(count) % samples.VERSIONS],
-        (np.arange(count) % samples.VERSIONS) / samples.VERSIONS,
-        np.ones(count, bool) if found is None else found,
-        np.zeros((count, len(PARTS)), np.float32),
-        np.eye(count, 512, dtype=np.float32) if embeddings is None else embeddings,
-        np.zeros(count, np.float32),
-    )
 
 
 def test_rejecting_by_hand():
