@@ -1,4 +1,4 @@
-"""A bad selfie: the member is told what is wrong with it, and what to do."""
+"""A bad selfie: the member is told what is wrong with it and what to do."""
 
 import struct
 import zlib
@@ -37,12 +37,12 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         score = "" if told.score is None else f" (score {told.score})"
         seen(f'{what}: "{told.message}"{score}')
     seen.picture("bad-selfies.jpg", photos.side_by_side(*shown, height=160))
-    assert app.compare("dan", photos.ann).status == 404  # none of them was kept
-    assert app.keep("dan", photos.ann).accepted  # and none of them hurt the next one
+    assert app.compare("dan", photos.ann).status == 404  # none of them was stored
+    assert app.keep("dan", photos.ann).accepted  # and none of them affected the next one
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims to be so large."""
+    """The beginning of a PNG whose header declares this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (

@@ -103,11 +103,11 @@ def people(tmp_path: Path, photos: Path) -> Path:
 
 
 @pytest.fixture
-def told(record_property):
-    """Records a figure with the test's result, and shows it."""
+def record_figure(record_property):
+    """Record a figure with the test result, and print it."""
 
-    def tell(name: str, value: object) -> None:
+    def record(name: str, value: object) -> None:
         record_property(name, value)
         print(f"\n{name}: {value}", end="")
 
-    return tell
+    return record

@@ -55,7 +55,7 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
         ), "face_landmarks": altered(
             world.old.graphs["face_landmarks"], tmp_path / "landmarks.onnx"
         )})  # fmt: skip
-        world.passed()
+        world.mark_validated()
         promoted = world.rollout.promote(new_embedding_space=True)
         before = ask()
         assert before.embedder == promoted.ids["face_embedding"]

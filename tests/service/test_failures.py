@@ -55,7 +55,7 @@ def kill_servers_until(running: Up, enough: Callable[[int], bool]) -> None:
 
 
 @pytest.mark.parametrize("parts", [PARTS[:2], PARTS[2:]], ids=["steps", "server"])
-def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, told, parts):
+def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, record_figure, parts):
     running = up()
     running.wait_for("Ctrl-C")
     shared = regions(settings)
@@ -64,10 +64,10 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
         for name in parts:
             more(clients)
             seconds = kill(running.process.pid, name, settings)
-            told(f"seconds until it answers after kill -9 of {name}", f"{seconds:.1f}")
+            record_figure(f"seconds until it answers after kill -9 of {name}", f"{seconds:.1f}")
             more(clients)
-    told("requests", len(clients.seconds))
-    told("slowest request, s", f"{max(clients.seconds):.1f}")
+    record_figure("requests", len(clients.seconds))
+    record_figure("slowest request, s", f"{max(clients.seconds):.1f}")
     assert clients.errors == []
     deaths = [line for line in running.text.splitlines() if "died" in line or "ended" in line]
     assert len(deaths) == len(parts)
@@ -93,13 +93,13 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
     assert regions(settings) == 0
 
 
-def test_a_server_that_dies_again_and_again_is_given_up(up, told):
+def test_a_server_that_dies_again_and_again_is_given_up(up, record_figure):
     running = up()
     running.wait_for("Ctrl-C")
     start = time.monotonic()
     kill_servers_until(running, lambda killed: killed == 5)
     assert running.end() == 1
-    told("seconds until it was given up", f"{time.monotonic() - start:.1f}")
+    record_figure("seconds until it was given up", f"{time.monotonic() - start:.1f}")
     assert "starting it anew in 2 s" in running.text
     assert "the server died 5 times in a row, at last: tritonserver ended" in running.text
 
@@ -115,7 +115,7 @@ def test_ctrl_c_works_while_it_recovers(up, settings, moment):
     assert regions(settings) == 0
 
 
-def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, astronaut):
+def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, record_figure, astronaut):
     """Accepted is what a pipeline has begun; what comes later is refused in a way to try again."""
     running = up(replace(settings, request_log="all"))
     running.wait_for("Ctrl-C")
@@ -142,12 +142,12 @@ def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, ast
     start, before = time.monotonic(), len(answered)
     running.process.send_signal(signal.SIGTERM)
     assert running.end() == 0
-    told("seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
+    record_figure("seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
     for thread in threads:
         thread.join()
-    told("answered, of these after SIGTERM", (len(answered), len(answered) - before))
+    record_figure("answered, of these after SIGTERM", (len(answered), len(answered) - before))
     lines = told_in_log(settings)
-    told("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
+    record_figure("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
     begun = {line["request_id"] for line in lines if line["code"] == "ok" and "request_id" in line}
     assert {line["code"] for line in lines} <= {"ok", "unavailable"}
     assert {line.get("message") for line in lines} <= {None, "the server is stopping"}

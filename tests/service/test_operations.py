@@ -6,7 +6,7 @@ from pathlib import Path
 
 import doc_blocks
 import pytest
-from gateway_world import gateway_before
+from gateway_world import gateway_for
 from waiting import eventually
 
 from aurum.gateway import keys
@@ -17,7 +17,7 @@ BLOCKS = doc_blocks.blocks("docs/guides/operations.md")
 
 @pytest.fixture(scope="module")
 def gateway(best):
-    with gateway_before(best) as world:
+    with gateway_for(best) as world:
         yield world
 
 

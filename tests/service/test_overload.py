@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from aurum_client import AurumError, FaceClient, UnavailableError
 from aurum_client.aio import AsyncFaceClient
-from gateway_world import World, gateway_before
+from gateway_world import World, gateway_for
 from waiting import eventually
 
 BOUND = 64  # AURUM_GATEWAY_SERVER_CONNECTIONS, over each of two protocols
@@ -50,7 +50,9 @@ async def flood(world: World, photo: bytes, count: int) -> list:
             await client.close()
 
 
-def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astronaut, told):
+def test_a_full_server_refuses_at_once_and_answers_what_it_took(
+    simulated, astronaut, record_figure
+):
     most = 0
     done = threading.Event()
 
@@ -62,7 +64,7 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     watcher = threading.Thread(target=watch)
     watcher.start()
     limits = {"rate": 10_000, "burst": 10_000, "connections": 10_000}
-    with gateway_before(simulated, server_connections=BOUND, **limits) as world:
+    with gateway_for(simulated, server_connections=BOUND, **limits) as world:
         results = asyncio.run(flood(world, astronaut, 600))
         with world.client("http") as client:
             assert len(client.analyze(astronaut)) == 1  # all is as before
@@ -70,9 +72,9 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     watcher.join()
     refused = [(error, seconds) for error, seconds in results if isinstance(error, AurumError)]
     answered = [seconds for result, seconds in results if not isinstance(result, AurumError)]
-    told("answered, refused of 600 at once", (len(answered), len(refused)))
-    told("longest queue", most)
-    told(
+    record_figure("answered, refused of 600 at once", (len(answered), len(refused)))
+    record_figure("longest queue", most)
+    record_figure(
         "slowest refusal, slowest answer, s",
         (f"{max(seconds for _, seconds in refused):.2f}", f"{max(answered):.2f}"),
     )
@@ -82,7 +84,7 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     assert all(error.retryable for error, _ in refused)
 
 
-def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
+def test_clients_that_go_away_hurt_nobody(simulated, astronaut, record_figure):
     """In the middle of the upload, or of the answer; over HTTP and, by cancelling, over gRPC."""
     settings = simulated.settings
     head = (
@@ -124,8 +126,8 @@ def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
         leaving.append(pool.submit(lambda: asyncio.run(cancel(100))))
         for future in (*leaving, *staying):
             future.result()
-    told("gone", dict(gone))
-    told("others' answers", len(answers))
+    record_figure("gone", dict(gone))
+    record_figure("others' answers", len(answers))
     assert len(answers) == 120
     first = answers[0]
     for answer in answers:  # nobody got another's

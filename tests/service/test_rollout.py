@@ -59,7 +59,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def world(shared):
     """A server that has seen no rollout."""
-    shared.fresh()
+    shared.reset()
     return shared
 
 
@@ -106,7 +106,7 @@ def test_promote_and_roll_back_under_load_without_a_failed_or_mixed_answer(world
 def test_it_survives_restarts(world, others):
     new = answers_of({name: said for name, (_, said) in others.items()})
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     promoted = world.rollout.promote(new_embedding_space=True)
     world.restart()
     assert world.ids() == new
@@ -119,7 +119,7 @@ def test_it_survives_restarts(world, others):
 
 def test_aurum_up_serves_the_release_in_force_and_a_rollback_reaches_every_server(world, others):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     second = on_free_ports(world.settings)
     started = subprocess.Popen(
@@ -150,13 +150,13 @@ def test_aurum_up_serves_the_release_in_force_and_a_rollback_reaches_every_serve
 
 def test_at_most_two_releases_are_loaded_after_a_promotion(world, others, tmp_path):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     assert world.loaded() == [1, 2]
     third = altered(others["face_embedding"][0], tmp_path / "third.onnx", projection=-1)
     third = (third[0], third[1])
     stage(world.settings, {**others, "face_embedding": third})
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     assert world.loaded() == [2, 3]
     assert world.ids() == (others["face_detection"][1], third[1])
@@ -179,7 +179,7 @@ def test_a_candidate_that_is_not_what_it_says_fails_and_changes_nothing(world, o
     with pytest.raises(RolloutError, match="failed its validation"):
         world.rollout.promote(new_embedding_space=True)
     served_still(world)
-    world.passed()  # even so: it is asked once more, before anybody else gets its answers
+    world.mark_validated()  # even so: it is asked once more, before anybody else gets its answers
     with pytest.raises(LiveError, match="instead of"):
         world.rollout.promote(new_embedding_space=True)
     served_still(world)
@@ -192,7 +192,7 @@ def test_a_candidate_that_can_not_be_loaded_fails_with_triton_s_reason(world, ot
     stage(world.settings, {**others, "face_embedding": (junk, "junk@0")})
     (check,) = world.rollout.validate(QUICK).checks
     assert "failed to load 'face_embedding'" in check.detail
-    world.passed()
+    world.mark_validated()
     with (
         Load(world.settings) as load,
         pytest.raises(LiveError, match=r"failed to load 'face_embedding' version 2.*can't load"),
@@ -204,7 +204,7 @@ def test_a_candidate_that_can_not_be_loaded_fails_with_triton_s_reason(world, ot
 
 def test_a_candidate_that_was_damaged_since_is_refused(world, others):
     candidate = stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     kept = world.store.graph(candidate.graphs["face_embedding"])
     kept.write_bytes(kept.read_bytes()[:-10])
     with pytest.raises(StateError, match="is damaged"):
@@ -218,7 +218,7 @@ def test_another_embedding_space_has_to_be_asked_for(world, others):
     stage(world.settings, others)
     with pytest.raises(RolloutError, match="was not validated"):
         world.rollout.promote()
-    world.passed()
+    world.mark_validated()
     with pytest.raises(RolloutError, match="no embedding that you have stored can be compared"):
         world.rollout.promote()
     served_still(world)
@@ -228,7 +228,7 @@ def test_another_embedding_space_has_to_be_asked_for(world, others):
 def test_a_crash_at_any_step_leaves_one_release_in_force(world, others, moment):
     """The command is gone in the midst of its work, as by kill -9."""
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     code = f"""
 import os
 from aurum.rollout import steps
@@ -306,7 +306,7 @@ def test_stage_says_why_it_can_not(world, tmp_path):
 
 def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     state = world.settings.rollout / "state.json"
     whole = state.read_bytes()

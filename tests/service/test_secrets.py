@@ -14,7 +14,7 @@ import grpc
 import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
-from gateway_world import RAW, World, gateway_before
+from gateway_world import RAW, World, gateway_for
 from typer.testing import CliRunner
 from waiting import eventually
 
@@ -76,9 +76,9 @@ def worlds(service) -> Iterator[list[World]]:
     nobody = replace(service, server=Server(on_free_ports(service.settings)))
     with ExitStack() as stack:
         yield [
-            stack.enter_context(gateway_before(service, rate=10_000, burst=10_000)),
-            stack.enter_context(gateway_before(service, rate=1, burst=1, connections=1)),
-            stack.enter_context(gateway_before(nobody)),
+            stack.enter_context(gateway_for(service, rate=10_000, burst=10_000)),
+            stack.enter_context(gateway_for(service, rate=1, burst=1, connections=1)),
+            stack.enter_context(gateway_for(nobody)),
         ]
 
 

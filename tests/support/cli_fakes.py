@@ -1,4 +1,4 @@
-"""A client that asks no service, and the `aurum` command run upon it."""
+"""A fake client without a service, and a runner for the `aurum` command."""
 
 import json
 
@@ -25,7 +25,7 @@ LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.floa
 
 
 def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
-    """So many that lie at the same place."""
+    """Return `count` faces, all in the same place."""
     return Faces(
         np.array([[20, 30, 40, 45.5]] * count, np.float32),
         np.stack([LANDMARKS] * count),
@@ -38,7 +38,7 @@ def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
 
 
 def embedding(axis, models=IDS, **judged):
-    """Of a good face, or as it was `judged`."""
+    """Return the embedding of a good face; `judged` overrides its quality fields."""
     vector = np.zeros(512, np.float32)
     vector[axis] = 1
     good = {"quality": 0.75, "quality_parts": PARTS, "recognizable": True}
@@ -47,7 +47,7 @@ def embedding(axis, models=IDS, **judged):
 
 
 class FakeClient:
-    """Answers by the photo's stem; stands in for `aurum_client.FaceClient`."""
+    """A stand-in for `aurum_client.FaceClient` that looks up its answers by the photo's stem."""
 
     def __init__(self):
         self.errors = {}
@@ -81,7 +81,7 @@ class FakeClient:
 
 
 def fake_client(monkeypatch):
-    """The client that the commands of this test will get."""
+    """Make the commands under test use this fake client."""
     for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
         monkeypatch.delenv(name, raising=False)
     fake = FakeClient()
@@ -95,7 +95,7 @@ def fake_client(monkeypatch):
 
 
 def photo_folder(tmp_path):
-    """Three photos, and what a search for photos passes over."""
+    """Create a folder with three photos and some files that a search for photos skips."""
     folder = tmp_path / "photos"
     for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
         path = folder / name

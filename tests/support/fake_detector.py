@@ -1,4 +1,4 @@
-"""A detector that sees what a test says, and the photos that are looked at with it."""
+"""A fake detector with prepared answers, and options and photos to use it with."""
 
 import images
 import numpy as np
@@ -15,7 +15,7 @@ LANDMARKS = np.array([[3, 4], [7, 4], [5, 6], [4, 8], [6, 8]], np.float32) / 10
 
 
 def options(**changed):
-    """Without looks that the test does not ask for."""
+    """Options without looks that the test doesn't ask for."""
     plain = {
         "min_confidence": 0.5,
         "max_faces": 0,
@@ -30,7 +30,7 @@ def options(**changed):
 
 
 def faces(*boxes, scores=None):
-    """Candidates in the detector's input, each with landmarks inside of its box."""
+    """Candidates in the detector's input, each with landmarks inside its box."""
     array = np.array(boxes, np.float32).reshape(-1, 4)
     landmarks = array[:, None, :2] + array[:, None, 2:] * LANDMARKS
     if scores is None:
@@ -42,9 +42,9 @@ ONE = faces([40, 40, 9, 9])
 
 
 class Detector:
-    """Answers one look after the other with what it was given, and keeps what it was shown.
+    """Returns the prepared answers one by one and records the images it was given.
 
-    As a `Models` its second looks are what `second` says: scores, by the order of the crops.
+    In `models`, the scores of the second looks come from `second`, in the order of the crops.
     """
 
     def __init__(self, *looks, upright=0.0, second=()):

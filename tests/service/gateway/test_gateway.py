@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from aurum_client import AccessDeniedError, FaceClient, InvalidImageError
-from gateway_world import INFER, RAW, World, failure, gateway_before, load, wait_for_more
+from gateway_world import INFER, RAW, World, failure, gateway_for, load, wait_for_more
 from waiting import eventually
 
 from aurum.gateway import keys, run
@@ -30,14 +30,14 @@ SERVICE = "/inference.GRPCInferenceService/"
 
 @pytest.fixture(scope="module")
 def world(best: Service) -> Iterator[World]:
-    with gateway_before(best, rate=10_000, burst=10_000, connections=1000) as world:
+    with gateway_for(best, rate=10_000, burst=10_000, connections=1000) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
 def strict(best: Service) -> Iterator[World]:
     """A gateway that soon has enough."""
-    with gateway_before(best, rate=1, burst=4, connections=2, client_timeout=1) as world:
+    with gateway_for(best, rate=1, burst=4, connections=2, client_timeout=1) as world:
         yield world
 
 
@@ -135,7 +135,7 @@ def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
 
 
 def test_unreadable_keys_let_nobody_in(best, astronaut):
-    with gateway_before(best) as world:
+    with gateway_for(best) as world:
         world.gateway.settings.gateway_keys.unlink()
         with world.http(**RAW) as http:
             answer = http.post(INFER, content=astronaut)
@@ -223,7 +223,7 @@ def test_a_flood_is_answered_429(strict, astronaut):
 
 
 def test_a_key_has_so_many_requests_in_flight(best, astronaut):
-    with gateway_before(best, rate=10_000, burst=10_000, connections=2) as world:
+    with gateway_for(best, rate=10_000, burst=10_000, connections=2) as world:
         with ThreadPoolExecutor(12) as pool, world.http(**RAW) as http:
             codes = list(pool.map(lambda _: http.post(INFER, content=astronaut), range(24)))
         counts = Counter(answer.status_code for answer in codes)
@@ -356,7 +356,7 @@ def test_other_grpc_methods_and_models_are_closed(world, astronaut):
 
 def test_a_server_that_is_away_is_said_so(best, astronaut):
     nobody = replace(best, server=Server(on_free_ports(best.settings)))
-    with gateway_before(nobody) as world:
+    with gateway_for(nobody) as world:
         with world.http(**RAW) as http:
             answer = http.post(INFER, content=astronaut)
             assert answer.status_code == 503

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from aurum_client import FaceClient
-from gateway_world import World, gateway_before
+from gateway_world import World, gateway_for
 from waiting import eventually
 
 from aurum.gateway import run
@@ -31,14 +31,14 @@ def ipv6() -> None:
 @pytest.mark.usefixtures("ipv6")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_the_gateway_listens_on_an_address_of_ipv6(simulated, host):
-    with gateway_before(simulated, host=host) as world:
+    with gateway_for(simulated, host=host) as world:
         assert world.gateway.url.startswith("https://[::1]:")
         assert world.curl(HEALTH, "-k")[0] == 200
 
 
 @pytest.mark.usefixtures("ipv6")
 def test_two_colons_are_all_addresses_of_both_kinds(simulated, astronaut):
-    with gateway_before(simulated, host="::") as world:
+    with gateway_for(simulated, host="::") as world:
         assert world.curl(HEALTH, "-k")[0] == 200
         for scheme in ("https", "grpcs"):
             url = f"{scheme}://127.0.0.1:{world.gateway.settings.gateway_port}"
@@ -65,7 +65,7 @@ class Yes(BaseHTTPRequestHandler):
 
 @pytest.mark.usefixtures("ipv6")
 def test_a_server_on_an_address_of_ipv6_is_reached(simulated):
-    with OnIPv6(("::1", 0), Yes) as server, gateway_before(simulated) as world:
+    with OnIPv6(("::1", 0), Yes) as server, gateway_for(simulated) as world:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
         settings = world.gateway.settings
@@ -84,17 +84,17 @@ def flooded(world: World, **headers: str) -> bool:
 def test_a_balancers_header_says_whose_limit_counts(simulated):
     given = {"client_address": "x-forwarded-for", "trusted": THEIRS}
     forwarded = {"X-Forwarded-For": f"198.51.100.1, {THEIRS}"}
-    with gateway_before(simulated, **given, balancers="127.0.0.0/8") as world:
+    with gateway_for(simulated, **given, balancers="127.0.0.0/8") as world:
         assert not flooded(world, **forwarded)
         assert flooded(world)
     # Of somebody who is no balancer it is only a header.
-    with gateway_before(simulated, **given, balancers="10.0.0.0/8") as world:
+    with gateway_for(simulated, **given, balancers="10.0.0.0/8") as world:
         assert flooded(world, **forwarded)
 
 
 def test_the_proxy_protocol_says_it_too(simulated):
     given = {"client_address": "proxy-protocol", "balancers": "127.0.0.0/8"}
-    with gateway_before(simulated, **given) as world:
+    with gateway_for(simulated, **given) as world:
 
         def ask(lines: str) -> bytes:
             address = (world.gateway.settings.gateway_host, world.gateway.settings.gateway_port)

@@ -25,7 +25,7 @@ from aurum_client import (
     UnavailableError,
 )
 from aurum_client._address import open_transport
-from gateway_world import gateway_before
+from gateway_world import gateway_for
 
 from aurum.server.ephemeral import free_ports
 from benchmarks.common import gateways
@@ -173,7 +173,7 @@ def test_certificates(scheme, fault, authority, astronaut):
 
 @pytest.fixture(scope="module")
 def world(simulated):
-    with gateway_before(simulated) as world:
+    with gateway_for(simulated) as world:
         yield world
 
 
@@ -223,7 +223,7 @@ def test_no_such_model(scheme, world, astronaut):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_too_often(scheme, simulated, astronaut):
-    with gateway_before(simulated, rate=1, burst=1) as world:
+    with gateway_for(simulated, rate=1, burst=1) as world:
         headers = {"Authorization": f"Bearer {world.key}"}
         with FaceClient(url(world, scheme), ca_file=world.ca, headers=headers, retries=0) as client:
             errors = []

@@ -13,7 +13,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from gateway_world import INFER, World, gateway_before
+from gateway_world import INFER, World, gateway_for
 from waiting import eventually
 
 from aurum.server.ephemeral import Service, running
@@ -59,7 +59,7 @@ def over_grpc(world: World, photo: bytes) -> None:
 
 @pytest.mark.parametrize("ask", [over_http, over_grpc])
 def test_after_a_burst_of_dropped_photos_triton_has_no_more_than_the_limit(service, heavy, ask):
-    with gateway_before(service, rate=10_000, burst=10_000, connections=LIMIT) as world:
+    with gateway_for(service, rate=10_000, burst=10_000, connections=LIMIT) as world:
         most = 0
         with ThreadPoolExecutor(BURST) as pool:  # at once, however fast photos are worked on
             asked = [pool.submit(ask, world, heavy) for _ in range(BURST)]
@@ -89,7 +89,7 @@ def pending(service: Service) -> int:
 
 
 def test_who_stays_gives_the_place_back_at_once(service, astronaut):
-    with gateway_before(service, rate=10_000, burst=10_000, connections=1) as world:
+    with gateway_for(service, rate=10_000, burst=10_000, connections=1) as world:
         for protocol in ("http", "grpc"):
             with world.client(protocol) as client:
                 for _ in range(20):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from gateway_world import RAW, World, gateway_before
+from gateway_world import RAW, World, gateway_for
 
 from aurum.paths import PHOTO
 from aurum.server.ephemeral import Service, running
@@ -28,7 +28,7 @@ def made(tmp_path_factory) -> Iterator[tuple[World, Service]]:
     settings = replace(Settings.from_env(), profile="simulated", request_log="all")
     with (
         running(settings, tmp_path_factory.mktemp("ids")) as service,
-        gateway_before(service, rate=10_000, burst=10_000) as world,
+        gateway_for(service, rate=10_000, burst=10_000) as world,
     ):
         yield world, service
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from gateway_world import RAW, gateway_before
+from gateway_world import RAW, gateway_for
 from tritonclient.grpc import service_pb2 as protocol
 
 from aurum.paths import PHOTO
@@ -26,7 +26,7 @@ def world(tmp_path_factory):
     settings = replace(Settings.from_env(), profile="simulated")
     with (
         running(settings, tmp_path_factory.mktemp("json")) as service,
-        gateway_before(service, rate=10_000, burst=10_000) as made,
+        gateway_for(service, rate=10_000, burst=10_000) as made,
     ):
         yield made, service
 

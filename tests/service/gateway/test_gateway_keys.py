@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import World, gateway_before
+from gateway_world import World, gateway_for
 
 from aurum.gateway import keys
 from aurum.gateway.keys import KeyFileError
@@ -47,7 +47,7 @@ BAD = {
 def world() -> Iterator[World]:
     """Its servers are away: who gets past the keys is answered 503."""
     behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
-    with gateway_before(behind, rate=10_000, burst=10_000) as world:
+    with gateway_for(behind, rate=10_000, burst=10_000) as world:
         yield world
 
 

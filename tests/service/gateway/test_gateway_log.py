@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import RAW, World, gateway_before
+from gateway_world import RAW, World, gateway_for
 from waiting import eventually
 
 from aurum.server.ephemeral import Service, on_free_ports
@@ -21,7 +21,7 @@ TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 def nobody() -> Iterator[World]:
     """A gateway whose servers are away, so that errors are logged."""
     behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
-    with gateway_before(behind, rate=10_000, burst=10_000) as world:
+    with gateway_for(behind, rate=10_000, burst=10_000) as world:
         yield world
 
 

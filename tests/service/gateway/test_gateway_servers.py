@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 from aurum_client import AurumError
-from gateway_world import World, failure, gateway_before, wait_for_more
+from gateway_world import World, failure, gateway_for, wait_for_more
 from waiting import eventually
 
 from aurum.gateway import keys, render, run
@@ -40,7 +40,7 @@ def pair(tmp_path_factory) -> Iterator[tuple[World, list[Service]]]:
     with (
         running(settings, tmp_path_factory.mktemp("one")) as one,
         running(settings, tmp_path_factory.mktemp("two")) as two,
-        gateway_before(one, two, rate=10_000, burst=10_000) as world,
+        gateway_for(one, two, rate=10_000, burst=10_000) as world,
     ):
         yield world, [one, two]
 
@@ -168,7 +168,7 @@ def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronau
     ])  # fmt: skip
     stop = threading.Event()
     with (
-        gateway_before(best) as world,
+        gateway_for(best) as world,
         world.client("http") as client,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -190,7 +190,7 @@ def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronau
 
 
 def test_aurum_gateway_up_serves_reloads_and_stops(best, astronaut, tmp_path):
-    with gateway_before(best) as world:
+    with gateway_for(best) as world:
         made = world.gateway.settings
     (log := Path(made.gateway_log)).parent.mkdir(mode=0o755)
     certificate(log.parent)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import World, gateway_before
+from gateway_world import World, gateway_for
 
 from aurum.server.ephemeral import Service, on_free_ports
 from aurum.server.server import Server
@@ -50,7 +50,7 @@ def recorded() -> Iterator[tuple[World, Recorder]]:
     with Recorder(settings.http_port) as recorder:
         threading.Thread(target=recorder.serve_forever, daemon=True).start()
         behind = Service(Server(settings), None)  # type: ignore[arg-type]
-        with gateway_before(behind, rate=10_000, burst=10_000) as world:
+        with gateway_for(behind, rate=10_000, burst=10_000) as world:
             yield world, recorder
         recorder.shutdown()
 
@@ -219,7 +219,7 @@ def test_of_two_header_lengths_the_judged_one_is_sent_on(recorded):
 
 @pytest.mark.parametrize("length", ["0", "1", "3", "4", "5", "100000000", "00"])
 def test_there_is_an_answer_to_any_header_length(best, length):
-    with gateway_before(best) as world:
+    with gateway_for(best) as world:
         [answer] = world.raw(
             f"{INFER}Host: x\r\nAuthorization: Bearer {world.key}\r\nContent-Length: 4\r\n"
             f"Inference-Header-Content-Length: {length}\r\nConnection: close\r\n\r\nbody".encode()

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from gateway_world import SERVICE, World, failure, gateway_before
+from gateway_world import SERVICE, World, failure, gateway_for
 from tritonclient.grpc import service_pb2 as protocol
 from waiting import eventually
 
@@ -37,7 +37,7 @@ def services(tmp_path_factory):
 @pytest.fixture
 def world(services) -> Iterator[World]:
     """A gateway of each test's own, as health has a limit."""
-    with gateway_before(*services, rate=10_000, burst=10_000) as world:
+    with gateway_for(*services, rate=10_000, burst=10_000) as world:
         yield world
 
 
@@ -209,5 +209,5 @@ def test_only_strangers_are_limited(world, services):
     assert 429 in health(world, "x" * 49)
     assert health(world, world.key) == {200}
     for trusted, limited in (("127.0.0.0/8,::1", False), ("10.0.0.0/8", True)):
-        with gateway_before(*services, trusted=trusted) as other:
+        with gateway_for(*services, trusted=trusted) as other:
             assert (429 in health(other)) is limited

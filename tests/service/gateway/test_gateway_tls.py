@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from gateway_world import INFER, RAW, gateway_before
+from gateway_world import INFER, RAW, gateway_for
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
@@ -18,7 +18,7 @@ from aurum.settings import Settings
 
 @pytest.fixture(scope="module")
 def world(simulated):
-    with gateway_before(simulated, rate=10_000, burst=10_000) as world:
+    with gateway_for(simulated, rate=10_000, burst=10_000) as world:
         yield world
 
 

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from browser import SLOW, give, said
-from gateway_world import gateway_before
+from browser import SLOW, upload, wait_for_status
+from gateway_world import gateway_for
 from playwright.sync_api import expect
 
 from aurum.paths import CHECKOUT
@@ -18,7 +18,7 @@ def gateway(best, tmp_path_factory):
     text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
     (folder / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
-    with gateway_before(best, locations=folder) as world:
+    with gateway_for(best, locations=folder) as world:
         yield world
 
 
@@ -42,5 +42,5 @@ def test_it_asks_for_the_key_and_answers_through_the_gateway(gateway, open_page,
     field.fill(gateway.key)
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
-    give(page, astronaut)
-    said(page, "face in")
+    upload(page, astronaut)
+    wait_for_status(page, "face in")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from aurum_client import Box, Calibration, Comparison, Embedding, Face, ModelIds
-from browser import SLOW, failed, give, said, serve
+from browser import SLOW, serve, upload, wait_for_error, wait_for_status
 from matplotlib.cbook import get_sample_data
 from playwright.sync_api import expect
 
@@ -36,10 +36,10 @@ def similarity(page):
 
 
 def compare(page, first, second):
-    give(page, first, where="#compare", side=0)
-    said(page, "in", "#compare .side:nth-child(1)")
-    give(page, second, where="#compare", side=1)
-    said(page, "in", "#compare .side:nth-child(2)")
+    upload(page, first, where="#compare", side=0)
+    wait_for_status(page, "in", "#compare .side:nth-child(1)")
+    upload(page, second, where="#compare", side=1)
+    wait_for_status(page, "in", "#compare .side:nth-child(2)")
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
 
 
@@ -48,7 +48,7 @@ def test_the_similarity_is_the_clients(open_page, client, astronaut, other):
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
     compare(page, astronaut, other)
     assert similarity(page) == pytest.approx(client.compare(astronaut, other).similarity, abs=1e-4)
-    give(page, astronaut, where="#compare", side=1)
+    upload(page, astronaut, where="#compare", side=1)
     expect(page.locator("#compare .verdict dd").first).to_have_text("1.0000", timeout=SLOW)
 
 
@@ -58,7 +58,7 @@ def test_a_face_is_chosen_in_the_list_or_in_the_picture(open_page, real, client,
     alike = analysis.embeddings @ client.embed(astronaut).vector
     page = open_page("compare")
     compare(page, astronaut, couple)
-    said(page, "2 faces in 800 x 400 pixels; choose one.", "#compare")
+    wait_for_status(page, "2 faces in 800 x 400 pixels; choose one.", "#compare")
     second = page.locator("#compare .side").nth(1)
     assert similarity(page) == pytest.approx(alike[0], abs=1e-4)
     second.get_by_role("button", name="Face 2").click()
@@ -80,7 +80,7 @@ def test_the_decision_and_the_probability_are_the_clients(
         expect(page.locator("#compare .decision")).to_have_text(words, timeout=SLOW)
         result = client.compare(astronaut, second, far=far)
         assert float(facts.nth(1).text_content()) == pytest.approx(result.threshold, abs=1e-4)
-    give(page, other, where="#compare", side=1)
+    upload(page, other, where="#compare", side=1)
     for prior in (None, 0.001, 0.9):
         page.locator("[name=prior]").fill("" if prior is None else str(prior))
         page.locator("[name=prior]").blur()
@@ -109,7 +109,7 @@ def test_a_face_that_is_not_recognizable_decides_nothing(
     expect(verdict.locator("dt")).to_have_text(
         [re.compile("^similarity"), re.compile("^threshold")]
     )
-    give(page, blurred, where="#compare", side=0)
+    upload(page, blurred, where="#compare", side=0)
     expect(verdict).to_contain_text("The first photo: sharpness", timeout=SLOW)
 
 
@@ -155,18 +155,18 @@ def test_without_a_calibration_there_is_no_decision(open_page, simulated, astron
     with serve(simulated) as playground:
         page = open_page("compare", url=playground.url)
         compare(page, astronaut, astronaut)
-        said(page, "No decision: this embedder is not calibrated.", "#compare")
+        wait_for_status(page, "No decision: this embedder is not calibrated.", "#compare")
         assert similarity(page) == 1
 
 
 def test_a_side_without_a_face_or_with_a_bad_photo(open_page, astronaut):
     page = open_page("compare", expected=["400"])
     compare(page, astronaut, astronaut)
-    give(
+    upload(
         page, cv2.imencode(".png", np.full((90, 120), 99, np.uint8))[1].tobytes(), where="#compare"
     )
-    said(page, "No face found", "#compare")
+    wait_for_status(page, "No face found", "#compare")
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
-    give(page, b"nothing", where="#compare")
-    failed(page, "[invalid_image]", "#compare")
+    upload(page, b"nothing", where="#compare")
+    wait_for_error(page, "[invalid_image]", "#compare")
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")

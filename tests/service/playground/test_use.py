@@ -4,7 +4,7 @@ import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import DESK, PHONE, SLOW, failed, give, said
+from browser import DESK, PHONE, SLOW, upload, wait_for_error, wait_for_status
 from playwright.sync_api import expect
 
 from aurum.playground.app import STATIC
@@ -22,19 +22,19 @@ def test_axe_finds_no_violation(open_page, astronaut, scheme, size):
             found.append((state, violation["id"], violation["impact"], nodes))
 
     check("empty")
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     page.get_by_label("quality parts").check()
     for details in page.locator("#analyze details").all():
         details.locator("summary").click()
     page.locator("#analyze .faces button").first.click()
     check("answered")
-    give(page, b"nothing")
-    failed(page, "[invalid_image]")
+    upload(page, b"nothing")
+    wait_for_error(page, "[invalid_image]")
     check("failed")
     page.get_by_role("tab", name="Compare").click()
     for side in (0, 1):
-        give(page, astronaut, where="#compare", side=side)
+        upload(page, astronaut, where="#compare", side=side)
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
     check("compared")
     page.get_by_role("tab", name="Live").click()
@@ -60,7 +60,7 @@ def test_by_keyboard_alone(open_page, astronaut):
     expect(tab).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    said(page, "face")
+    wait_for_status(page, "face")
     face = page.locator("#analyze .faces button").first
     for _ in range(20):
         if face.evaluate("button => button === document.activeElement"):
@@ -77,10 +77,10 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_stored(open_page, addre
     asked = []
     page.context.on("request", lambda request: asked.append(request.url))
     page.reload()
-    give(page, astronaut)
-    said(page, "face")
-    give(page, astronaut, "other.jpg")
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
+    upload(page, astronaut, "other.jpg")
+    wait_for_status(page, "face")
     assert asked
     assert all(url.startswith((f"{address}/", f"blob:{address}/")) for url in asked)
     assert page.context.cookies() == []
@@ -190,7 +190,7 @@ def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
     )
     name = "Start the camera" if tab == "live" else "Take a photo"
     page.locator(f"#{tab}").get_by_role("button", name=name).click()
-    failed(page, words, f"#{tab}")
+    wait_for_error(page, words, f"#{tab}")
     expect(page.locator(f"#{tab}").get_by_role("button", name=name)).to_be_visible()
 
 
@@ -214,5 +214,5 @@ def test_a_key_that_an_gateway_wants(open_page, astronaut):
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#health")).to_have_text(words, timeout=SLOW)
     expect(field).to_be_hidden()
-    give(page, astronaut)
-    said(page, "face in")
+    upload(page, astronaut)
+    wait_for_status(page, "face in")

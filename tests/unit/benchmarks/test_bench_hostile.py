@@ -1,4 +1,4 @@
-"""The hostile requests are the same for everybody, and wrong answers are noticed."""
+"""Hostile requests are reproducible, and wrong answers are detected."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ print(hashlib.sha256(b"".join(case(5, n).call.body for n in range(200))).hexdige
 """
 
 
-def test_a_case_is_made_again_by_its_number_in_any_process():
+def test_a_case_is_reproducible_from_its_number_in_any_process():
     for made in (bases.jpegs, bases.pngs, bases.webps, bases.avifs):
         made.cache_clear()
     with ThreadPoolExecutor(8) as threads:  # as the benchmark makes them
@@ -40,7 +40,7 @@ def test_a_case_is_made_again_by_its_number_in_any_process():
     assert case(5, 7) != case(6, 7)
 
 
-def test_some_of_every_kind_are_weighed_and_all_that_are_heavy():
+def test_some_of_every_kind_and_all_heavy_ones_are_measured():
     chosen = one_of_each(1, range(5000), 120)
     kinds = Counter(kind(1, number) for number in chosen)
     every = Counter(kind(1, number) for number in range(5000))
@@ -50,11 +50,11 @@ def test_some_of_every_kind_are_weighed_and_all_that_are_heavy():
     assert kind(1, 7) == case(1, 7).kind
 
 
-def test_every_kind_comes():
+def test_every_kind_occurs():
     assert {case(1, n).kind for n in range(5000)} == set(KINDS)
 
 
-def test_a_case_is_kept_as_it_was_sent(tmp_path):
+def test_a_case_is_saved_as_it_was_sent(tmp_path):
     item = case(1, 3)
     assert keep(item, 1, tmp_path).read_bytes() == item.call.body
     assert json.loads((tmp_path / "1-3.json").read_text())["kind"] == item.kind
@@ -79,7 +79,7 @@ def http(status: int, message: str) -> Answer:
         (http(401, "[unauthenticated] this service wants an API key"), "unauthenticated"),
     ],
 )
-def test_allowed_answers(answer, said):
+def test_allowed_answers_are_accepted(answer, said):
     assert judge.judge(answer) == said
 
 
@@ -100,7 +100,7 @@ def test_allowed_answers(answer, said):
         Answer("INTERNAL", b"", 0.0, error="[internal] KeyError"),
     ],
 )
-def test_wrong_answers(answer):
+def test_wrong_answers_are_detected(answer):
     with pytest.raises(WrongAnswerError):
         judge.judge(answer)
 
@@ -113,14 +113,14 @@ def grpc_answer(boxes: np.ndarray, scores: np.ndarray) -> Answer:
     return Answer("OK", response.SerializeToString(), 0.0)
 
 
-def test_numbers_must_fit_together():
+def test_lengths_must_agree_and_numbers_must_be_finite():
     assert judge.judge(grpc_answer(np.zeros((2, 4)), np.zeros(2))) == judge.OK
     for boxes, scores in ((np.zeros((2, 4)), np.zeros(3)), (np.full((1, 4), np.nan), np.zeros(1))):
         with pytest.raises(WrongAnswerError, match="don't fit"):
             judge.judge(grpc_answer(boxes, scores))
 
 
-def test_binary_answers_of_http_are_read():
+def test_binary_http_answers_are_read():
     head = {
         "name": "scores",
         "datatype": "FP32",
@@ -133,14 +133,14 @@ def test_binary_answers_of_http_are_read():
     assert judge.tensors(answer)["scores"].tolist() == [0.5]
 
 
-def test_no_answer_is_an_answer_too():
+def test_a_missing_answer_is_an_outcome_too():
     sender = Sender(Address("http://127.0.0.1:9", "grpc://127.0.0.1:9"))
     item = next(found for n in range(50) if (found := case(1, n)).call.protocol == "http")
     assert sender.send(item.call).status == NONE
     sender.close()
 
 
-def test_a_process_that_ends_is_noticed_and_reported():
+def test_a_process_that_ends_is_detected_and_reported():
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
     result = Result(1)
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as parent:

@@ -1,4 +1,4 @@
-"""How Locust's reports are read, and how the held rate is searched for. It isn't run here."""
+"""Reading Locust's reports and searching for the sustained rate, without running Locust."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ HEADER = (
     "Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s,"
     "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%\n"
 )
-# Written by Locust 2.18.4, as they are.
+# Written by Locust 2.18.4, unchanged.
 STATS = HEADER + (
     "POST,analyze_faces,105,3,36,37.1,25,65,3147.0,52.6,1.5,36,39,40,41,45,50,55,57,65,65,65\n"
     ",Aggregated,105,3,36,37.1,25,65,3147.0,52.6,1.5,36,39,40,41,45,50,55,57,65,65,65\n"
@@ -27,7 +27,7 @@ POST,analyze_faces,TimeoutError(),1
 GOOD = Load(requests=100, failures=0, rate=50, p50=20, p95=40, p99=60)
 
 
-def test_the_csvs_become_a_load_with_its_failures_by_reason():
+def test_the_csvs_become_a_load_with_failures_by_reason():
     assert parse(STATS, FAILURES) == Load(
         requests=105,
         failures=3,
@@ -39,7 +39,7 @@ def test_the_csvs_become_a_load_with_its_failures_by_reason():
     )
 
 
-def test_no_requests_have_no_latencies():
+def test_without_requests_there_are_no_latencies():
     load = parse(NOTHING)
     assert load.requests == 0
     assert math.isnan(load.p95)
@@ -50,15 +50,15 @@ def test_no_requests_have_no_latencies():
     "stats",
     ["", HEADER, STATS.replace("95%", "94%"), STATS.replace(",105,", ",many,"), STATS + STATS],
 )
-def test_another_csv_is_refused_and_shown(stats):
+def test_an_unexpected_csv_is_refused_and_shown(stats):
     with pytest.raises(LocustError) as error:
         parse(stats)
     assert stats in str(error.value)
 
 
-def test_held_is_fast_whole_and_without_failures():
+def test_a_rate_is_held_if_answers_are_fast_complete_and_without_failures():
     assert held(GOOD, 50)
-    assert held(GOOD, 52)  # nearly all of it: the last photos' answers were not waited for
+    assert held(GOOD, 52)  # nearly all: the answers to the last photos were not waited for
     assert not held(GOOD, 60)
     assert not held(replace(GOOD, failures=1), 50)
     assert not held(replace(GOOD, p95=100), 50)
@@ -66,7 +66,7 @@ def test_held_is_fast_whole_and_without_failures():
 
 
 def service(capacity):
-    """A service that holds up to `capacity` photos a second, and slows down beyond that."""
+    """A service that sustains up to `capacity` photos a second and slows down beyond that."""
 
     def measure(rate):
         return replace(GOOD, rate=rate, p95=40 if rate <= capacity else 400)
@@ -82,12 +82,12 @@ def test_the_search_ends_just_below_the_capacity(capacity):
     assert any(load.p95 == 400 for load in tried.values())
 
 
-def test_a_service_that_holds_nothing_has_the_rate_0():
+def test_a_service_that_sustains_nothing_has_the_rate_0():
     rate, tried = find_held_rate(service(0), start=10)
     assert rate == 0
     assert min(tried) >= 1
 
 
-def test_an_address_of_another_scheme_is_refused(tmp_path):
+def test_an_address_with_another_scheme_is_refused(tmp_path):
     with pytest.raises(LocustError, match="ftp://host: the address must begin with"):
         run("ftp://host", tmp_path, users=1, seconds=1)

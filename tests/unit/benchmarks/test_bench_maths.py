@@ -1,4 +1,4 @@
-"""What the report makes of raw figures, against figures worked out by hand."""
+"""The report's statistics against hand-computed figures."""
 
 import math
 
@@ -16,21 +16,21 @@ def run(index, what, clients, rate, *, size=1, p50=math.nan, cpu=math.nan):
     return Run.of(index, what, clients, load, size=size, cpu_ms=cpu)
 
 
-def test_the_spread_is_median_least_and_most_without_what_is_not_known():
+def test_the_spread_is_median_minimum_and_maximum_of_the_known_values():
     assert Spread.of([3, math.nan, 1, 10]) == (3, 1, 10)
     assert Spread.of([1, 2]) == (1.5, 1, 2)
     assert Spread.of([math.nan]) is None
     assert Spread.of([]) is None
 
 
-def test_ratios_are_of_the_same_round():
+def test_ratios_are_within_a_round():
     rows = [
         run(index, what, clients, rate)
         for index, figures in enumerate([(100, 50), (200, 180), (10, 6)])
         for what, clients, rate in zip(("floor", "service"), (2, 8), figures, strict=True)
     ]
-    rows.append(run(3, "service", 8, 1000))  # its round has no floor: no ratio
-    rows.append(run(0, "service", 1, 1000))  # of other clients
+    rows.append(run(3, "service", 8, 1000))  # its round has no baseline: no ratio
+    rows.append(run(0, "service", 1, 1000))  # another number of clients
     top, bottom = by_round(rows, "service", 8, "rate"), by_round(rows, "floor", None, "rate")
     assert ratios(top, bottom) == [0.5, 0.9, 0.6]
     # The ratio of the medians would be 115 / 100.
@@ -38,7 +38,7 @@ def test_ratios_are_of_the_same_round():
     assert ratios(top, {0: 0.0}) == []
 
 
-def test_the_slope_is_that_of_least_squares():
+def test_the_slope_is_by_least_squares():
     assert maths.slope([1, 2, 3], [5, 7, 9]) == pytest.approx(2)
     # By hand: means 2 and 4, sum of products 4, sum of squares 2.
     assert maths.slope([1, 2, 3], [2, 4, 6]) == pytest.approx(2)
@@ -48,7 +48,7 @@ def test_the_slope_is_that_of_least_squares():
     assert math.isnan(maths.slope([], []))
 
 
-def test_a_face_s_cost_is_the_slope_over_photos_that_have_one():
+def test_the_cost_of_a_face_is_the_slope_over_photos_with_faces():
     photos = [
         run(0, names.PHOTO, 1, 1000 / milliseconds, size=faces, cpu=2 * milliseconds)
         for faces, milliseconds in ((0, 90), (1, 10), (5, 22), (36, 115))  # 7 ms and 3 ms a face
@@ -58,7 +58,7 @@ def test_a_face_s_cost_is_the_slope_over_photos_that_have_one():
     assert math.isnan(maths.face_cost(photos, 1, "time"))
 
 
-def test_memory_grows_by_what_all_processes_together_grow_after_the_warm_up():
+def test_memory_growth_is_that_of_all_processes_after_the_warm_up():
     samples = [
         Sample(float(second), process, size)
         for second in range(101)
@@ -74,7 +74,7 @@ def test_memory_grows_by_what_all_processes_together_grow_after_the_warm_up():
     assert math.isnan(maths.growth([]))
 
 
-def test_the_mean_batch_weighs_every_execution_alike():
+def test_the_mean_batch_weighs_every_execution_equally():
     def stats(inferences, executions):
         return ModelStats(0, 8, "m", inferences, inferences, executions, 0, 0, 0, 0)
 

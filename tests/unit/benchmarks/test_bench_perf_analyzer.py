@@ -1,4 +1,4 @@
-"""What perf_analyzer is told and sent, and how its reports are read. It isn't run here."""
+"""perf_analyzer's arguments, inputs and reports, without running it."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from benchmarks.load.perf_analyzer import (
     protocol_of,
 )
 
-# Written by perf_analyzer 2.51 (--verbose-csv), as it is.
+# Written by perf_analyzer 2.51 (--verbose-csv), unchanged.
 CSV = """\
 Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,\
 Server Compute Input,Server Compute Infer,Server Compute Output,Client Recv,p50 latency,\
@@ -95,7 +95,7 @@ def test_a_model_alone_has_no_steps():
         (CSV.replace(",55570,90,55437", "").replace(",87193", ""), "int()"),
     ],
 )
-def test_another_csv_is_refused_and_shown(report, said):
+def test_an_unexpected_csv_is_refused_and_shown(report, said):
     with pytest.raises(PerfAnalyzerError) as error:
         parse(report, LOG)
     assert said in str(error.value)
@@ -112,7 +112,7 @@ def test_a_plan_has_windows_of_requests_or_of_time():
     assert SMOKE.flags()[:2] == ["--measurement-mode=time_windows", "--measurement-interval=500"]
 
 
-def test_the_protocol_is_the_address_s_scheme():
+def test_the_protocol_follows_the_address_scheme():
     assert protocol_of("http://127.0.0.1:8000") == "http"
     assert protocol_of("grpc://127.0.0.1:8001") == "grpc"
     with pytest.raises(PerfAnalyzerError, match=r"127\.0\.0\.1:8000: the address must begin with"):
@@ -120,7 +120,7 @@ def test_the_protocol_is_the_address_s_scheme():
 
 
 class Finder:
-    """Stands in for the client: the astronaut has a face, what else there is has none."""
+    """A stand-in for the client: the astronaut has a face, anything else has none."""
 
     def __init__(self, url):
         self.url = url
@@ -147,7 +147,7 @@ def wall(tmp_path):
     return path
 
 
-def test_each_workload_gets_what_its_input_is(monkeypatch, tmp_path, wall):
+def test_each_workload_gets_inputs_of_its_own_kind(monkeypatch, tmp_path, wall):
     monkeypatch.setattr(inputs, "FaceClient", Finder)
     workloads = inputs.write([ASTRONAUT, wall], "http://nowhere", tmp_path, Settings())
     entries = {item.name: json.loads(item.data.read_text())["data"] for item in workloads}
@@ -174,7 +174,7 @@ def test_each_workload_gets_what_its_input_is(monkeypatch, tmp_path, wall):
     np.testing.assert_array_equal(decoded[..., ::-1], crop)
 
 
-def test_photos_without_a_face_are_an_error_that_names_them(monkeypatch, tmp_path, wall):
+def test_photos_without_a_face_are_named_in_the_error(monkeypatch, tmp_path, wall):
     monkeypatch.setattr(inputs, "FaceClient", Finder)
     with pytest.raises(inputs.NoFacesError, match=r"http://nowhere finds no face in .*wall\.png"):
         inputs.write([wall], "http://nowhere", tmp_path, Settings())
@@ -189,7 +189,7 @@ def pixels(entry):
 
 
 def elements(entry):
-    """The one element of a BYTES tensor as Triton has it on the wire."""
+    """The only element of a BYTES tensor in Triton's wire format."""
     assert entry["shape"] == [1]
     data = content(entry)
     assert struct.unpack("<I", data[:4]) == (len(data) - 4,)

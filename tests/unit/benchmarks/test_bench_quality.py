@@ -1,4 +1,4 @@
-"""The tools that fit and judge the total quality, against cases worked out by hand."""
+"""Tools that fit and evaluate the total quality, against hand-computed cases."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
-def test_rejecting_by_hand():
+def test_rejection_by_hand():
     failed = np.array([True, False, True, False, False])
     quality = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
 
@@ -40,11 +40,11 @@ def test_rejecting_by_hand():
 
     assert fnmr == pytest.approx([2 / 5, 1 / 4, 1 / 3, 0, 0])
     assert error_versus_reject(failed, -quality, [0.4]) == pytest.approx([2 / 3])
-    # Between two pairs, half of one: 2 - 0.5 failures of 4.5 pairs.
+    # Halfway between two pairs, half of one: 2 - 0.5 failures of 4.5 pairs.
     assert error_versus_reject(failed, quality, [0.1]) == pytest.approx([1.5 / 4.5])
 
 
-def test_ties_are_cut_in_proportion_whatever_the_order():
+def test_ties_are_rejected_in_proportion_in_any_order():
     failed = np.array([True, True, False, False])
     for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
         assert error_versus_reject(failed[order], np.zeros(4), [0, 0.5]) == pytest.approx(
@@ -52,7 +52,7 @@ def test_ties_are_cut_in_proportion_whatever_the_order():
         )
 
 
-def test_pairs_are_of_one_person_and_of_two():
+def test_pairs_of_one_person_and_of_two():
     data = table(["Ann", "Ann", "Bob"])
 
     one, both = pairs(data, both=False), pairs(data, both=True)
@@ -70,7 +70,7 @@ def test_pairs_are_of_one_person_and_of_two():
     assert (both.impostors[:, 0] % 4 == both.impostors[:, 1] % 4).all()
 
 
-def test_fewer_pairs_have_a_spoilt_photo():
+def test_fewer_pairs_have_a_degraded_photo():
     data = table([f"P{index // 2}" for index in range(200)])
 
     every, some, none = (pairs(data, False, share) for share in (1.0, 0.25, 0.0))
@@ -83,7 +83,7 @@ def test_fewer_pairs_have_a_spoilt_photo():
     assert (some.genuine // 4 == every.genuine // 4).all()
 
 
-def test_mixtures_by_severity_and_of_a_list():
+def test_mixtures_by_severity_and_from_a_list():
     data = table(["Ann", "Ann", "Ann", "Bob"])
     # Severities are 0, 1/4, 2/4, 3/4 by version.
     official = {frozenset(("Ann/Ann_0000.jpg", "Ann/Ann_0002.jpg"))}
@@ -100,7 +100,7 @@ def test_mixtures_by_severity_and_of_a_list():
     ]  # fmt: skip
 
 
-def test_the_centre_is_of_what_is_not_even_like_itself():
+def test_the_centre_is_the_mean_of_photos_unlike_their_own_person():
     data = table([f"P{index // 2}" for index in range(100)])
     data.embeddings[:] = 0
     data.embeddings[np.arange(400), 2 + np.arange(400) // 4] = 1  # like itself
@@ -118,7 +118,7 @@ def test_the_centre_is_of_what_is_not_even_like_itself():
     assert column[3] == 0
 
 
-def test_people_are_foreseen_by_others():
+def test_predictions_for_a_person_come_from_other_people():
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(60)])
     data.embeddings[:] = random.normal(size=data.embeddings.shape)
@@ -130,7 +130,7 @@ def test_people_are_foreseen_by_others():
     own = data.person == "P0"
     data.parts[own] = 0
 
-    # What P0's photos are like changes no one else's total in the fold that leaves P0 out.
+    # P0's photos affect no one else's total in the fold that leaves P0 out.
     again = model.cross_validated(data, (), seed=0)
     _, person = np.unique(data.person, return_inverse=True)
     fold = np.random.default_rng(0).integers(model.FOLDS, size=30)[person]
@@ -141,7 +141,7 @@ def test_people_are_foreseen_by_others():
     assert (before[~own] == data.parts[~own]).all()
 
 
-def test_pairs_without_a_face_are_left_out_and_told():
+def test_pairs_without_a_face_are_left_out_and_counted():
     found = np.ones(12, bool)
     found[5] = False
 
@@ -157,18 +157,18 @@ def test_the_threshold_is_that_of_all_impostors():
     embeddings[:, 0] = 1
     embeddings[8:] = 0
     embeddings[8:, 0], embeddings[8:, 1] = 0.8, 0.6  # Bob: 0.8 with either photo of Ann
-    embeddings[1, :2] = 0.6, 0.8  # Ann's first photo, spoilt, is 0.6 like her second
+    embeddings[1, :2] = 0.6, 0.8  # Ann's first photo, degraded, is 0.6 like her second
     data = table(["Ann", "Ann", "Bob"], embeddings=embeddings)
     chosen = pairs(data, both=False)
 
     failed, threshold = failures(data, chosen, far=0.0)
 
-    # Spoilt Ann and Bob: 0.6 * 0.8 + 0.8 * 0.6 = 0.96 is the impostors' highest.
+    # Degraded Ann and Bob: 0.6 * 0.8 + 0.8 * 0.6 = 0.96 is the impostors' highest.
     assert threshold == pytest.approx(0.96, abs=1e-6)
     assert chosen.genuine[failed].tolist() == [[1, 4]]
 
 
-def test_halves_share_nobody_and_stay_as_they_are():
+def test_halves_share_nobody_and_are_deterministic():
     photos = [f"P{i:03d}/P{i:03d}_000{k}.jpg" for i in range(101) for k in (1, 2)]
 
     fitted, judged = lfw.halves(photos)
@@ -179,7 +179,7 @@ def test_halves_share_nobody_and_stay_as_they_are():
     assert lfw.halves(photos[::-1])[0] == fitted[::-1]
 
 
-def test_samples_are_the_same_in_every_run(folder):
+def test_samples_are_deterministic(folder):
     first = [samples.sample(folder, NAMES[0], version) for version in range(samples.VERSIONS)]
     again = [samples.sample(folder, NAMES[0], version) for version in range(samples.VERSIONS)]
 
@@ -191,11 +191,11 @@ def test_samples_are_the_same_in_every_run(folder):
 
 
 @pytest.mark.parametrize("kind", degrade.KINDS)
-def test_every_degradation_grows(kind):
+def test_every_degradation_grows_with_its_severity(kind):
     random = np.random.default_rng(1)
     coarse = random.integers(60, 200, (16, 16, 3)).astype(np.uint8)
     photo = cv2.resize(coarse, (250, 250), interpolation=cv2.INTER_CUBIC)
-    shade = kind in ("flat", "occlude")  # their chance is a colour, so contrast or area is judged
+    shade = kind in ("flat", "occlude")  # random in colour: compare contrast or area
 
     changes = []
     for severity in (0.0, 0.5, 1.0):
@@ -212,8 +212,8 @@ def test_every_degradation_grows(kind):
 
 
 @pytest.mark.parametrize("kind", ["small", "rotate", "cut"])
-def test_a_moved_plane_is_told(kind):
-    """A blob lies where the matrix says."""
+def test_a_shifted_plane_is_measured(kind):
+    """A blob is where the matrix says."""
     rows, columns = np.indices((250, 250))
     blob = 200 * np.exp(-((columns - 131) ** 2 + (rows - 122) ** 2) / 50)
     photo = np.repeat(np.rint(blob).astype(np.uint8)[..., None], 3, axis=2)
@@ -225,7 +225,7 @@ def test_a_moved_plane_is_told(kind):
         assert centre == pytest.approx(moved @ (131, 122, 1), abs=0.5)
 
 
-def test_measuring_goes_on_where_it_stopped(folder, tmp_path):
+def test_measuring_resumes_where_it_stopped(folder, tmp_path):
     asked = []
 
     def source(image):
@@ -248,7 +248,7 @@ def test_measuring_goes_on_where_it_stopped(folder, tmp_path):
     assert first.quality[0] == 0.75
 
 
-def test_a_face_elsewhere_is_not_the_persons(folder, tmp_path):
+def test_a_face_off_the_centre_is_not_the_persons(folder, tmp_path):
     def source(_):
         return Measured(
             np.array([[-90, -90, 10, 10]], np.float32),
@@ -263,7 +263,7 @@ def test_a_face_elsewhere_is_not_the_persons(folder, tmp_path):
     assert not found.parts.any()
 
 
-def test_the_regression_is_at_the_least_of_its_loss():
+def test_the_regression_minimizes_its_loss():
     random = np.random.default_rng(0)
     x = random.normal(size=(400, 3))
     y = random.random(400) < 1 / (1 + np.exp(-(x @ (1.5, -1, 0) + 0.5)))
@@ -276,19 +276,19 @@ def test_the_regression_is_at_the_least_of_its_loss():
         return importance @ (np.logaddexp(0, z) - y * z) + 3.0 * (b[:3] ** 2).sum() / 2
 
     assert np.abs(approx_fprime(beta, loss, 1e-6)).max() < 0.05
-    # Shrunk by the penalty, and by chance off the truth.
+    # Shrunk by the penalty, and off the truth by chance.
     assert beta == pytest.approx([1.5, -1, 0, 0.5], abs=0.5)
 
 
-def test_a_model_learns_which_part_tells():
+def test_a_model_finds_the_part_that_matters():
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(200)])
     data.parts[:] = random.normal(0, 1, data.parts.shape)
     spoilt = np.flatnonzero(data.kinds == "blur")
     data.embeddings[:] = 0
-    data.embeddings[np.arange(800), 1 + np.arange(800) // 8] = 1  # an own axis for every person
+    data.embeddings[np.arange(800), 1 + np.arange(800) // 8] = 1  # a separate axis for every person
     bad = spoilt[::3]
-    data.embeddings[bad] = np.eye(512, dtype=np.float32)[0]  # all alike, and like nobody
+    data.embeddings[bad] = np.eye(512, dtype=np.float32)[0]  # all alike, and like nobody else
     symmetry = PARTS.index("symmetry")
     data.parts[:, symmetry] = 2
     data.parts[bad, symmetry] = -2
@@ -299,7 +299,7 @@ def test_a_model_learns_which_part_tells():
     assert found.weights[symmetry] > 0.5
 
 
-def test_the_mean_face_is_symmetrical_and_of_any_light():
+def test_the_mean_face_is_symmetric_and_normalized_in_light():
     crop = np.zeros((112, 112, 3), np.uint8)
     crop[60:70, 40:50] = 200
 
@@ -310,13 +310,13 @@ def test_the_mean_face_is_symmetrical_and_of_any_light():
     assert (mean_face.mean_face([crop // 2]) == face).all()
 
 
-def test_what_was_learnt_is_kept_as_it_is(tmp_path):
+def test_fitted_weights_are_saved_unchanged(tmp_path):
     save(LEARNT, tmp_path / "kept.json")
 
     assert load(tmp_path / "kept.json") == LEARNT
 
 
-def test_the_report_has_what_was_counted(tmp_path):
+def test_the_report_contains_the_counts(tmp_path):
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(40)])
     data.embeddings[:] = random.normal(size=data.embeddings.shape)
@@ -337,7 +337,7 @@ def test_the_report_has_what_was_counted(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
-def test_parts_by_severity():
+def test_the_report_lists_parts_by_severity():
     data = table(["Ann", "Bob"])
     data.parts[:, PARTS.index("recognizability")] = [0.9, 0.8, 0.6, 0.4, 0.7, 0.6, 0.4, 0.2]
 
@@ -369,7 +369,7 @@ def test_a_measure_is_not_better_than_itself():
     assert against == [0, 0]
 
 
-def test_halves_are_compared_both_ways():
+def test_halves_are_compared_in_both_directions():
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(40)])
     data.embeddings[:] = random.normal(size=data.embeddings.shape)

@@ -1,4 +1,4 @@
-"""Raw rows in, report out: the targets' table against figures worked out by hand."""
+"""From raw rows to the report: the table of targets against hand-computed figures."""
 
 import json
 import math
@@ -114,7 +114,7 @@ EXPECTED = {
 }
 
 
-def test_every_target_is_measured_and_judged(folder):
+def test_every_target_is_measured_and_evaluated(folder):
     figures = raw.load(folder / "raw")
     assert [target.figure for target in TARGETS] == list(EXPECTED)
     for target in TARGETS:
@@ -123,7 +123,7 @@ def test_every_target_is_measured_and_judged(folder):
         assert target.met(sorted(values)[0]) == met, target.figure
 
 
-def test_the_report_says_it_all_and_is_the_same_when_written_again(folder):
+def test_the_report_is_complete_and_deterministic(folder):
     path = report.write(folder)
     text = path.read_text()
     command = "`aurum bench run --suite quick --only compare --out DIR`"
@@ -142,7 +142,7 @@ def test_the_report_says_it_all_and_is_the_same_when_written_again(folder):
     assert {plot.name: plot.read_bytes() for plot in (folder / "plots").iterdir()} == shown
 
 
-def test_a_folder_without_raw_figures_is_an_error_that_names_it(tmp_path):
+def test_a_folder_without_raw_figures_is_named_in_the_error(tmp_path):
     with pytest.raises(raw.RawError, match=str(tmp_path)):
         report.write(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The benchmarks' own tools: Triton's counters, photos, and what stands in for a server."""
+"""The benchmarks' own tools: Triton's counters, photos, and in-process stand-ins for a server."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def counters(requests, executions, **spent):
     }
 
 
-def test_what_triton_counted_between_two_readings():
+def test_counters_are_the_difference_between_two_readings():
     before = {"busy": counters(10, 8, queue=5_000), "idle": counters(3, 3)}
     after = {
         "busy": counters(30, 18, queue=45_000, compute_infer=4_000_000),
@@ -57,11 +57,11 @@ def test_what_triton_counted_between_two_readings():
         ({"parameters": {"intra_op_thread_count": {"string_value": "0"}}}, 1),
     ],
 )
-def test_the_cores_of_a_model_are_its_instances_times_their_threads(config, workers):
+def test_a_models_cores_are_its_instances_times_their_threads(config, workers):
     assert triton_stats.workers(config) == workers
 
 
-def test_photos_differ_in_their_number_of_faces_alone():
+def test_photos_differ_only_in_their_number_of_faces():
     made = photos.tiled(ASTRONAUT, (0, 2))
     none, two = (cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_COLOR) for d in made.values())
     assert none.shape == two.shape == (photos.SIDE, photos.SIDE, 3)
@@ -72,7 +72,7 @@ def test_photos_differ_in_their_number_of_faces_alone():
         assert np.abs(changed).mean() > 20
 
 
-def test_a_load_of_several_workers_adds_their_rates():
+def test_the_rates_of_several_workers_add_up():
     # 4 calls in 0.8 s and 2 calls in 1 s.
     load = in_process.load_of([[0.2] * 4, [0.5] * 2])
     assert (load.requests, load.failures) == (6, 0)
@@ -84,8 +84,8 @@ def test_a_load_of_several_workers_adds_their_rates():
 def test_yunet_s_heads_become_candidates():
     # 2 rows of 3 cells at stride 8
     cls, obj = np.zeros((2, 6, 1), np.float32)
-    cls[4], obj[4] = 0.81, 1.5  # row 1, column 1; beyond 1 is clipped
-    cls[0], obj[0] = 0.5, 0.5  # score 0.5: not sure enough
+    cls[4], obj[4] = 0.81, 1.5  # row 1, column 1; values above 1 are clipped
+    cls[0], obj[0] = 0.5, 0.5  # score 0.5: below the threshold
     bbox, kps = np.zeros((6, 4), np.float32), np.zeros((6, 10), np.float32)
     bbox[4] = 0.5, 0.25, np.log(2), np.log(4)
     kps[4, :2] = 0.5, -1
@@ -102,13 +102,13 @@ def test_a_missing_wrk_is_named(monkeypatch, tmp_path):
         wrk.post("http://127.0.0.1:1", wrk.Body(b""), 1, 1)
 
 
-def test_without_a_gpu_nothing_is_claimed(monkeypatch):
+def test_without_a_gpu_none_is_reported(monkeypatch):
     monkeypatch.setattr(gpu.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert "CUDAExecutionProvider" in gpu.missing()
 
 
 def started(monkeypatch, *arguments):
-    """The exit status of `python -m benchmarks` with these arguments."""
+    """Run `python -m benchmarks` with these arguments; return the exit status."""
     monkeypatch.setattr("sys.argv", ["benchmarks", *arguments])
     try:
         return benchmarks.__main__.main()
@@ -117,7 +117,7 @@ def started(monkeypatch, *arguments):
 
 
 @pytest.mark.parametrize("command", benchmarks.__main__.COMMANDS)
-def test_every_command_explains_itself(monkeypatch, capsys, command):
+def test_every_command_has_help(monkeypatch, capsys, command):
     if command == "quality cost":
         pytest.skip("it takes no options")
     assert not started(monkeypatch, *command.split(), "--help")
@@ -132,7 +132,7 @@ def test_without_a_command_all_are_listed(monkeypatch, capsys):
     assert "hostile" in capsys.readouterr().err
 
 
-def test_aurum_bench_hands_its_arguments_on():
+def test_aurum_bench_passes_its_arguments_on():
     program = "from aurum.cli.app import main; main()"
     shown = subprocess.run(
         [sys.executable, "-c", program, "bench", "fairness", "--help"],
@@ -141,7 +141,7 @@ def test_aurum_bench_hands_its_arguments_on():
     assert "--at-once" in shown.stdout
 
 
-def test_a_missing_package_is_named_with_what_to_do(monkeypatch, capsys, tmp_path):
+def test_a_missing_package_is_named_with_a_fix(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "benchmarks.performance.command", None)
     assert started(monkeypatch, "report", str(tmp_path)) == 1
     assert "make setup" in capsys.readouterr().err
@@ -155,7 +155,7 @@ def test_a_missing_package_is_named_with_what_to_do(monkeypatch, capsys, tmp_pat
         (["--suite", "smoke", "--url", "http://127.0.0.1:1"], "one grpc://"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_measured(
+def test_wrong_usage_is_reported_before_any_measurement(
     monkeypatch, capsys, tmp_path, arguments, said
 ):
     assert started(monkeypatch, "run", "--out", str(tmp_path), *arguments) != 0

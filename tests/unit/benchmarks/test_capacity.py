@@ -1,4 +1,4 @@
-"""The capacity sheet: arithmetic against figures worked out by hand, and the committed one."""
+"""The capacity sheet: its arithmetic against hand-computed figures, and the committed sheet."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_costs_grow_with_faces_and_megapixels():
     assert COSTS.use == pytest.approx(0.5)  # 100 photos of 10 ms on 2 cores
     assert COSTS.of(small) == pytest.approx(10)
     assert COSTS.of(large) == pytest.approx(10 + 2 * 4 + 2 * 5)
-    assert COSTS.rate_a_core(small) == pytest.approx(50)  # what was held, over 2 cores
+    assert COSTS.rate_a_core(small) == pytest.approx(50)  # the sustained rate, over 2 cores
     assert COSTS.servers(small, 100) == 1
     assert COSTS.servers(small, 101) == 2
     assert COSTS.servers(large, 10_000) == 280  # 10,000 * 28 ms / 0.5 / 2 cores
     assert COSTS.gateway_cores(1000) == pytest.approx(1)
 
 
-def test_the_committed_sheet_is_that_of_the_committed_figures():
+def test_the_committed_sheet_matches_the_committed_figures():
     own = DOCS / "capacity" / "raw"
     found = sheet.costs(DOCS / "performance" / "raw", own)
     text = sheet.report(found, own)
@@ -38,7 +38,7 @@ def test_the_committed_sheet_is_that_of_the_committed_figures():
     assert "| 10,000 |" in text
 
 
-def test_the_committed_run_lost_nothing():
+def test_the_committed_run_lost_no_photo():
     runs = read(DOCS / "capacity" / "raw" / "scaleout.csv", Run)
     assert {run.what for run in runs} == set(sheet.WHATS)
     assert sum(run.failures for run in runs) == 0

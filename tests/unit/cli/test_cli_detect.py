@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def test_detect_searches_folders_and_keeps_the_order(client, folder):
-    extra = folder / "notes.txt"  # a file that is named is asked about whatever it is called
+    extra = folder / "notes.txt"  # a file given by name is always sent
 
     result = run("detect", extra, folder, folder / "b.jpg", "--json", "--concurrency", 3)
 
@@ -74,7 +74,7 @@ def test_detect_json(client, folder):
     ]
 
 
-def test_detect_for_people(client, folder):
+def test_detect_prints_text(client, folder):
     result = run("detect", folder / "b.jpg")
 
     assert result.stdout.splitlines() == [
@@ -102,7 +102,7 @@ def test_detect_passes_its_options_on(client, folder):
     assert client.asked == [(folder / "b.jpg", options)]
 
 
-def test_what_is_not_said_is_the_services_to_choose(client, folder):
+def test_options_left_out_are_left_to_the_service(client, folder):
     run("detect", folder / "b.jpg")
     run("detect", folder / "b.jpg", "--refine")
 
@@ -111,7 +111,7 @@ def test_what_is_not_said_is_the_services_to_choose(client, folder):
     assert second["refine"] is True
 
 
-def test_detect_tells_a_turn_and_that_there_may_be_more(client, folder):
+def test_detect_reports_rotation_and_that_there_may_be_more_faces(client, folder):
     client.faces["b"] = faces(rotation=90, complete=False)
 
     text = run("detect", folder / "b.jpg").stdout
@@ -134,7 +134,7 @@ def test_detect_tells_a_turn_and_that_there_may_be_more(client, folder):
         (("--tiles", 2), False),
     ],
 )
-def test_a_crowd_of_small_faces_may_have_more(client, folder, options, more):
+def test_a_crowd_of_small_faces_hints_at_more(client, folder, options, more):
     client.faces["b"] = faces(20, (800, 600))
 
     text = run("detect", folder / "b.jpg", *options).stdout
@@ -142,14 +142,14 @@ def test_a_crowd_of_small_faces_may_have_more(client, folder, options, more):
     assert text.endswith("--tiles\n") is more
 
 
-def test_the_services_own_size_is_taken_from_its_setting(client, folder, monkeypatch):
+def test_the_services_detection_size_comes_from_its_setting(client, folder, monkeypatch):
     client.faces["b"] = faces(20, (800, 600))
     monkeypatch.setenv("AURUM_DETECTION_SIZE", "704")
 
     assert "--tiles" not in run("detect", folder / "b.jpg").stdout
 
 
-def test_detect_draws(client, folder, tmp_path):
+def test_detect_draws_the_faces(client, folder, tmp_path):
     photo = np.full((100, 200, 3), 128, np.uint8)
     for name in ("b.jpg", "sub/b.jpg"):
         cv2.imwrite(str(folder / name), photo)
@@ -175,7 +175,7 @@ def test_drawing_over_the_photos_is_refused(client, folder):
     assert client.asked == []
 
 
-def test_address_comes_from_the_settings(client, folder, monkeypatch):
+def test_the_address_comes_from_the_settings(client, folder, monkeypatch):
     monkeypatch.setenv("AURUM_HTTP_PORT", "8123")
     run("detect", folder)
     assert client.url == "http://127.0.0.1:8123"
@@ -205,7 +205,7 @@ def test_a_bad_photo_does_not_stop_the_others(client, folder):
     assert result.stderr == f"{folder / 'b.jpg'}: the image is corrupt\n"
 
 
-def test_no_photo_is_wrong_usage(client, tmp_path):
+def test_a_folder_without_photos_is_a_usage_error(client, tmp_path):
     result = run("detect", tmp_path)
 
     assert result.exit_code == 2
@@ -213,7 +213,7 @@ def test_no_photo_is_wrong_usage(client, tmp_path):
     assert client.asked == []
 
 
-def test_no_argument_is_wrong_usage(client):
+def test_no_argument_is_a_usage_error(client):
     assert run("detect").exit_code == 2
 
 
@@ -236,25 +236,25 @@ def test_unreachable_service_fails_before_any_photo(client, folder):
         (InvalidRequestError("detection_size=99", code="invalid_parameter"), 2),
     ],
 )
-def test_what_concerns_all_photos_ends_the_run(client, folder, error, code):
+def test_an_error_that_concerns_all_photos_ends_the_run(client, folder, error, code):
     client.errors["b"] = error
 
     result = run("detect", folder, "--concurrency", 1)
 
     assert result.exit_code == code
     assert str(error) in result.stderr
-    assert "a.PNG: 1 face" in result.stdout  # what was known before is not lost
+    assert "a.PNG: 1 face" in result.stdout  # earlier results are not lost
     assert "c.webp" not in result.stdout
 
 
-def test_bad_address_is_wrong_usage(folder):
+def test_a_bad_address_is_a_usage_error(folder):
     result = run("detect", folder, "--url", "ftp://x")
 
     assert result.exit_code == 2
     assert "ftp://x" in result.stderr
 
 
-def test_bad_setting_is_wrong_usage(client, folder, monkeypatch):
+def test_a_bad_setting_is_a_usage_error(client, folder, monkeypatch):
     monkeypatch.setenv("AURUM_HTTP_PORT", "many")
 
     result = run("detect", folder)
@@ -263,13 +263,13 @@ def test_bad_setting_is_wrong_usage(client, folder, monkeypatch):
     assert result.stderr.startswith("aurum: AURUM_HTTP_PORT='many': must be")
 
 
-def test_what_nobody_foresaw_is_not_hidden(client, folder):
+def test_an_unexpected_exception_is_not_hidden(client, folder):
     client.errors["b"] = ZeroDivisionError("a bug")
 
     assert isinstance(run("detect", folder).exception, ZeroDivisionError)
 
 
-def test_simulated_models_are_named_so(client, folder):
+def test_simulated_models_are_labelled(client, folder):
     client.health_answer = replace(client.health_answer, models=ModelIds("simulated_x@1", None))
 
     result = run("detect", folder)
@@ -278,7 +278,7 @@ def test_simulated_models_are_named_so(client, folder):
     assert "SIMULATED" in result.stderr
 
 
-def test_only_a_few_photos_are_asked_ahead():
+def test_only_a_few_photos_are_sent_ahead():
     asked, lock = [], threading.Lock()
 
     def ask(path):

@@ -82,13 +82,13 @@ def test_exit_code_and_json(monkeypatch, found, code):
     assert all(set(check) == {"name", "status", "detail", "mend"} for check in answer["checks"])
 
 
-def test_lines_for_people(monkeypatch):
+def test_the_output_is_readable(monkeypatch):
     monkeypatch.setattr(checks, "examine", lambda settings: [Result("a", "fail", "[b]", "do c")])
 
     assert run().stdout.splitlines() == ["fail  a: [b]", "      do c"]
 
 
-def test_a_check_that_breaks_is_a_failed_check(monkeypatch, settings):
+def test_a_check_that_raises_is_a_failed_check(monkeypatch, settings):
     def broken(settings):
         yield Result("cache", "ok", "so far")
         raise KeyError("surprise")
@@ -104,7 +104,7 @@ def test_a_check_that_breaks_is_a_failed_check(monkeypatch, settings):
     assert {"Python", "commercial use", "metrics port"} <= {result.name for result in found}
 
 
-def test_old_python(monkeypatch, settings):
+def test_an_old_python_fails(monkeypatch, settings):
     assert only(checks.python, settings).status == "ok"
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     result = only(checks.python, settings)
@@ -112,7 +112,7 @@ def test_old_python(monkeypatch, settings):
     assert "3.10.4 is older than 3.11" in result.detail
 
 
-def test_package_that_cannot_be_imported(monkeypatch, settings):
+def test_a_package_that_cannot_be_imported_fails(monkeypatch, settings):
     monkeypatch.setitem(sys.modules, "cv2", None)
 
     found = {result.name: result for result in checks.packages(settings)}
@@ -122,7 +122,7 @@ def test_package_that_cannot_be_imported(monkeypatch, settings):
     assert found["package onnx"].status == "ok"
 
 
-def test_missing_parts_of_triton(monkeypatch, settings):
+def test_missing_parts_of_triton_fail(monkeypatch, settings):
     def missing():
         raise runtime.RuntimeMissingError("apt-get install libpython3.11")
 
@@ -140,7 +140,7 @@ def test_missing_parts_of_triton(monkeypatch, settings):
 
 
 @pytest.mark.parametrize(("free", "status"), [(500_000_000, "ok"), (499_999_999, "warn")])
-def test_space_for_models(monkeypatch, settings, free, status):
+def test_space_for_models_is_checked(monkeypatch, settings, free, status):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, free))
     nested = replace(settings, model_cache=settings.model_cache / "not" / "yet")
 
@@ -150,13 +150,13 @@ def test_space_for_models(monkeypatch, settings, free, status):
 @pytest.mark.parametrize(
     ("total", "status"), [(1 << 30, "ok"), (256 << 20, "warn"), (64 << 20, "fail")]
 )
-def test_shared_memory(monkeypatch, settings, total, status):
+def test_shared_memory_is_checked(monkeypatch, settings, total, status):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(total, 0, total))
 
     assert only(checks.shared_memory, settings).status == status
 
 
-def test_folders_that_can_not_be_written(monkeypatch, settings, tmp_path):
+def test_folders_that_cannot_be_written_fail(monkeypatch, settings, tmp_path):
     settings = replace(settings, repositories=tmp_path)
     assert only(checks.folders, settings).status == "ok"
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
@@ -166,7 +166,7 @@ def test_folders_that_can_not_be_written(monkeypatch, settings, tmp_path):
     assert "AURUM_REPOSITORIES" in result.mend
 
 
-def test_a_cache_that_can_not_be_written_and_is_empty(monkeypatch, settings, tmp_path):
+def test_an_empty_cache_that_cannot_be_written_fails(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     result = only(checks.cache, settings)
     assert (result.status, result.detail) == ("fail", f"{tmp_path} can't be written")
@@ -175,19 +175,19 @@ def test_a_cache_that_can_not_be_written_and_is_empty(monkeypatch, settings, tmp
     assert only(checks.cache, settings).status == "ok"
 
 
-def test_an_environment_below_letters_that_are_not_ascii(monkeypatch, settings, tmp_path):
+def test_an_environment_below_a_path_that_is_not_ascii_fails(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(sys, "prefix", "/home/zoë/aurum/.venv")
     result = only(checks.folders, replace(settings, repositories=tmp_path))
     assert (result.status, result.mend[:17]) == ("fail", "move the checkout")
 
 
-def test_no_shared_memory(monkeypatch, settings, tmp_path):
+def test_no_shared_memory_fails(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(preflight, "SHARED_MEMORY", tmp_path / "none")
 
     assert only(checks.shared_memory, settings).status == "fail"
 
 
-def test_model_files(settings, tmp_path):
+def test_model_files_are_checked(settings, tmp_path):
     (tmp_path / "yunet_s_dynamic.onnx").write_bytes(b"damaged")
 
     found = {result.name: result for result in checks.models(settings)}
@@ -201,7 +201,7 @@ def test_model_files(settings, tmp_path):
     assert "unclear" in found["commercial use"].detail
 
 
-def test_simulated_profile(settings):
+def test_the_simulated_profile_needs_no_files(settings):
     found = {
         result.name: result for result in checks.models(replace(settings, profile="simulated"))
     }
@@ -212,21 +212,21 @@ def test_simulated_profile(settings):
     assert found["commercial use"].status == "ok"
 
 
-def test_non_commercial_profile(settings):
+def test_a_non_commercial_profile_is_reported(settings):
     *_, result = checks.models(replace(settings, profile="scrfd"))
 
     assert result.status == "warn"
     assert "not allowed for scrfd (scrfd_2.5g_bnkps: InsightFace's terms" in result.detail
 
 
-def test_unknown_profile(settings):
+def test_an_unknown_profile_fails(settings):
     result = only(checks.models, replace(settings, profile="nothing"))
 
     assert result.status == "fail"
     assert "'nothing'" in result.detail
 
 
-def test_auto_is_the_first_profile_that_is_cached(settings, monkeypatch):
+def test_auto_is_the_first_cached_profile(settings, monkeypatch):
     auto = replace(settings, profile="auto")
     assert checks.expected_profile(CONTENT, auto).name == CONTENT.auto[0]
 
@@ -237,7 +237,7 @@ def test_auto_is_the_first_profile_that_is_cached(settings, monkeypatch):
     assert checks.expected_profile(CONTENT, auto) == second
 
 
-def test_free_port(settings, taken_port):
+def test_a_free_port_passes(settings, taken_port):
     assert not ports.is_free("127.0.0.1", taken_port)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -250,7 +250,7 @@ def port_result(monkeypatch, settings, port, health, ids=(None, None)):
     return result
 
 
-def test_port_of_our_own_server(monkeypatch, settings, taken_port):
+def test_the_port_of_our_own_server_passes(monkeypatch, settings, taken_port):
     profile = CONTENT.profiles["edgeface-xs"]
     health = Health(True, True, 0.01, ModelIds(None, None), None)
 
@@ -262,7 +262,7 @@ def test_port_of_our_own_server(monkeypatch, settings, taken_port):
     assert result.detail.endswith(": our server serves profile edgeface-xs")
 
 
-def test_port_of_our_simulated_server(monkeypatch, settings, taken_port):
+def test_the_port_of_our_simulated_server_is_reported(monkeypatch, settings, taken_port):
     health = Health(True, True, 0.01, ModelIds(None, None), None)
     ids = ("simulated_detector@0123456789ab", "simulated_embedder@0123456789ab")
 
@@ -271,7 +271,7 @@ def test_port_of_our_simulated_server(monkeypatch, settings, taken_port):
     assert "profile simulated, SIMULATED" in result.detail
 
 
-def test_port_of_a_server_that_starts(monkeypatch, settings, taken_port):
+def test_the_port_of_a_starting_server_is_reported(monkeypatch, settings, taken_port):
     health = Health(True, False, None, None, ConnectionFailedError("not yet"))
 
     result = port_result(monkeypatch, settings, taken_port, health)
@@ -280,7 +280,7 @@ def test_port_of_a_server_that_starts(monkeypatch, settings, taken_port):
     assert "not ready: not yet" in result.detail
 
 
-def test_port_of_another_program(monkeypatch, settings, taken_port):
+def test_the_port_of_another_program_fails(monkeypatch, settings, taken_port):
     health = Health(False, False, None, None, ConnectionFailedError("no HTTP"))
 
     result = port_result(monkeypatch, settings, taken_port, health)
@@ -290,7 +290,7 @@ def test_port_of_another_program(monkeypatch, settings, taken_port):
     assert "AURUM_HTTP_PORT" in result.mend
 
 
-def test_address_that_is_not_ours(settings):
+def test_an_address_that_is_not_ours_fails(settings):
     found = list(ports.ports(replace(settings, host="192.0.2.1")))
 
     assert [result.status for result in found] == ["fail"] * 3

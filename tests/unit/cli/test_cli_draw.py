@@ -32,10 +32,10 @@ def gray():
     return np.full((150, 200, 3), 128, np.uint8)
 
 
-def test_marks_the_box_the_landmarks_and_the_score(gray):
+def test_the_box_the_landmarks_and_the_score_are_drawn(gray):
     marked = draw.mark(gray, faces())
 
-    assert (gray == 128).all()  # the photo itself is left alone
+    assert (gray == 128).all()  # the photo itself is unchanged
     for x, y in ((60, 70), (110, 70), (85, 40), (85, 100)):  # the middles of the box's sides
         assert tuple(marked[y, x]) == draw.BOX
     for (x, y), colour in zip(LANDMARKS.astype(int), draw.LANDMARKS, strict=True):
@@ -46,29 +46,29 @@ def test_marks_the_box_the_landmarks_and_the_score(gray):
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_an_arrow_points_to_the_top_of_a_turned_face(gray, rotation):
+def test_an_arrow_points_to_the_top_of_a_rotated_face(gray, rotation):
     marked = draw.mark(gray, faces(rotation=rotation))
 
-    # Between the middle and each of the sides, where there is no landmark.
+    # Halfway between the centre and each side, where there is no landmark.
     points = {90: (70, 70), 180: (85, 93), 270: (100, 70), "upright": (85, 50)}
     drawn = [turn for turn, (x, y) in points.items() if changed(marked)[y, x]]
     assert drawn == ([rotation] if rotation else [])
 
 
-def test_image_left_and_right_have_their_own_colours():
+def test_image_left_and_right_have_different_colours():
     left_eye, right_eye, nose, left_mouth, right_mouth = draw.LANDMARKS
     assert left_eye == left_mouth
     assert right_eye == right_mouth
     assert len({left_eye, right_eye, nose, draw.BOX}) == 4
 
 
-def test_score_stays_inside_the_photo(gray):
+def test_the_score_stays_inside_the_photo(gray):
     marked = draw.mark(gray, faces((-30, -20, 100, 60)))
 
     assert changed(marked)[2:20, 0:40].any()
 
 
-def test_line_width_follows_the_size(gray):
+def test_the_line_width_follows_the_size(gray):
     large = np.full((3000, 4000, 3), 128, np.uint8)
 
     marked = draw.mark(large, faces((1000, 1000, 1000, 1000)))
@@ -79,9 +79,9 @@ def test_line_width_follows_the_size(gray):
 
 
 @pytest.mark.parametrize("name", ["in.jpg", "in.png"])
-def test_saves_the_upright_photo(tmp_path, name):
+def test_the_upright_photo_is_saved(tmp_path, name):
     exif = Image.Exif()
-    exif[0x0112] = 6  # must be turned clockwise by 90 degrees
+    exif[0x0112] = 6  # must be rotated clockwise by 90 degrees
     data = io.BytesIO()
     photo = Image.new("RGB", (150, 200), (200, 30, 30))
     photo.save(data, "JPEG" if name.endswith("jpg") else "PNG", exif=exif)
@@ -94,13 +94,13 @@ def test_saves_the_upright_photo(tmp_path, name):
         assert drawn.format == ("JPEG" if name.endswith("jpg") else "PNG")
         assert drawn.size == (200, 150)
         red, green, blue = drawn.convert("RGB").getpixel((5, 140))
-    assert red > 180  # and not blue, which BGR for RGB would have made it
+    assert red > 180  # not blue, as it would be with red and blue swapped
     assert green < 50
     assert blue < 50
 
 
 @pytest.mark.parametrize("kind", ["heic", "avif"])
-def test_the_drawing_of_what_few_programs_show_is_a_jpeg(tmp_path, kind):
+def test_drawings_of_uncommon_formats_are_jpegs(tmp_path, kind):
     data, size = images.good()[f"{kind} orientation 6"]
     path = tmp_path / f"in.{kind}"
     path.write_bytes(data)
@@ -114,14 +114,14 @@ def test_the_drawing_of_what_few_programs_show_is_a_jpeg(tmp_path, kind):
         assert drawn.size == size
 
 
-def test_save_says_what_is_wrong(tmp_path):
+def test_save_reports_errors(tmp_path):
     (tmp_path / "in.jpg").write_bytes(b"no photo")
 
     with pytest.raises(draw.DrawError, match=r"out\.jpg.*not an image"):
         draw.save(tmp_path / "in.jpg", faces(), tmp_path / "out.jpg", Settings())
 
 
-def test_targets_never_meet(tmp_path):
+def test_output_names_never_collide(tmp_path):
     names = ("a/x.jpg", "b/x.jpg", "b/X.JPG", "b/x.png", "c/x.webp", "c/x-2.jpg")
     photos = [tmp_path / name for name in names]
 
@@ -144,7 +144,7 @@ def test_photos_are_never_overwritten(tmp_path):
     assert caught.value.code == 2
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_not_a_folder(tmp_path):
     (tmp_path / "out").touch()
 
     with pytest.raises(CommandError, match="File exists"):

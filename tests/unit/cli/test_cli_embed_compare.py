@@ -17,7 +17,7 @@ def folder(tmp_path):
     return photo_folder(tmp_path)
 
 
-def test_embed_for_people(client, folder):
+def test_embed_prints_text(client, folder):
     result = run("embed", folder / "b.jpg", "--aligned")
 
     numbers = "[+1.0000 +0.0000 +0.0000 +0.0000 ...]"
@@ -53,7 +53,7 @@ def test_embed_json(client, folder):
     ],
     ids=["bad", "another embedder", "a server of 0.1.0"],
 )
-def test_embed_tells_what_is_known_of_the_quality(client, folder, judged, words):
+def test_embed_prints_the_known_quality(client, folder, judged, words):
     client.embeddings["b"] = embedding(0, **judged)
     result = run("embed", folder / "b.jpg")
     assert f"norm 1.0000{words}{IDS.embedder}\n" in result.stdout
@@ -66,7 +66,7 @@ def test_embed_tells_what_is_known_of_the_quality(client, folder, judged, words)
 
 
 @pytest.mark.parametrize("command", ["embed", "compare"])
-def test_a_face_of_too_low_a_quality_is_a_photo_that_failed(client, folder, command):
+def test_a_face_of_too_low_quality_is_a_failed_photo(client, folder, command):
     client.errors["b"] = LowQualityError("the face's quality is 0.12", code="low_quality")
 
     result = run(command, folder / "a.PNG", folder / "b.jpg", "--min-quality", "0.5", "--json")
@@ -82,7 +82,7 @@ def test_a_face_of_too_low_a_quality_is_a_photo_that_failed(client, folder, comm
 
 
 @pytest.mark.parametrize("command", ["embed", "compare"])
-def test_how_the_photos_are_looked_at(client, folder, command):
+def test_the_options_for_looking_are_passed_on(client, folder, command):
     run(command, folder / "a.PNG", folder / "b.jpg", "--orientation", "exif", "--no-refine")
 
     assert len(client.asked) == 2
@@ -90,7 +90,7 @@ def test_how_the_photos_are_looked_at(client, folder, command):
         assert (options["orientation"], options["refine"]) == ("exif", False)
 
 
-def test_embed_and_compare_tell_a_turn(client, folder):
+def test_embed_and_compare_report_rotation(client, folder):
     flat = embedding(0)
     client.embeddings["a"] = replace(flat, face=replace(flat.face, rotation=270), complete=False)
 
@@ -104,7 +104,7 @@ def test_embed_and_compare_tell_a_turn(client, folder):
     assert text.count("turned 270") == text.count("turned") == 1
 
 
-def test_embed_keeps_the_embeddings(client, folder, tmp_path):
+def test_embed_saves_the_embeddings(client, folder, tmp_path):
     client.embeddings = {"a": embedding(3), "c": embedding(5)}
     client.errors["b"] = NoFaceError("no face", code="no_face")
     out = tmp_path / "faces"  # kept as it is, without .npz
@@ -120,7 +120,7 @@ def test_embed_keeps_the_embeddings(client, folder, tmp_path):
         assert str(kept["model"]) == IDS.embedder
 
 
-def test_embed_keeps_what_it_has_when_the_service_goes_away(client, folder, tmp_path):
+def test_embed_saves_what_it_has_when_the_service_goes_away(client, folder, tmp_path):
     client.errors["c"] = ConnectionFailedError("gone")
     out = tmp_path / "faces.npz"
 
@@ -141,12 +141,12 @@ def test_embed_never_mixes_models_in_one_file(client, folder, tmp_path):
         assert [Path(path).name for path in kept["paths"]] == ["a.PNG", "c.webp"]
 
 
-def test_embed_into_no_folder_is_wrong_usage(client, folder, tmp_path):
+def test_embed_into_a_missing_folder_is_a_usage_error(client, folder, tmp_path):
     assert run("embed", folder, "--out", tmp_path / "no" / "faces.npz").exit_code == 2
     assert client.asked == []
 
 
-def test_compare(client, folder):
+def test_compare_prints_the_similarity_and_the_decision(client, folder):
     half = embedding(0)
     half.vector[:2] = 0.8, 0.6
     client.embeddings = {"a": embedding(0), "b": half}
@@ -179,7 +179,7 @@ def test_compare_at_another_far_and_prior(client, folder):
     assert "--far=0.1: must be one of 0.01, 0.001, 0.0001" in result.stderr
 
 
-def test_compare_decides_nothing_where_a_face_is_not_recognizable(client, folder):
+def test_compare_decides_nothing_if_a_face_is_not_recognizable(client, folder):
     client.embeddings["b"] = embedding(0, recognizable=False, defect="sharpness")
     photos = folder / "a.PNG", folder / "b.jpg"
 
@@ -197,7 +197,7 @@ def test_compare_decides_nothing_where_a_face_is_not_recognizable(client, folder
     assert (record["b"]["face"]["recognizable"], record["gated"]) == (False, True)
 
 
-def test_compares_exit_codes(client, folder):
+def test_compare_exit_codes(client, folder):
     photos = folder / "a.PNG", folder / "b.jpg"
     assert run("compare", *photos).exit_code == 0
     client.embeddings["b"] = embedding(1)
@@ -225,7 +225,7 @@ def test_compare_names_the_photo_that_failed(client, folder):
     assert record["error"]["code"] == "no_face"
 
 
-def test_compare_of_different_models(client, folder):
+def test_compare_refuses_embeddings_of_different_models(client, folder):
     client.embeddings["b"] = embedding(0, ModelIds(IDS.detector, "other@cccccccccccc"))
 
     result = run("compare", folder / "a.PNG", folder / "b.jpg")

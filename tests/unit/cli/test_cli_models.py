@@ -29,7 +29,7 @@ def small(name, template, **fields):
 
 @pytest.fixture
 def content(monkeypatch):
-    """A manifest of two small models, with the real one's simulated profile."""
+    """A manifest of two small models and the real simulated profile."""
     detector = small("small_detector", "yunet_s_dynamic")
     embedder = small("small_embedder", "edgeface_xs_q", licence="the licence of nobody")
     profile = replace(
@@ -47,7 +47,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("AURUM_MODEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("AURUM_MODEL_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.delenv("AURUM_PROFILE", raising=False)
-    monkeypatch.setenv("COLUMNS", "300")  # so that no cell of a table is broken
+    monkeypatch.setenv("COLUMNS", "300")  # so that table cells don't wrap
     (tmp_path / "cache").mkdir()
     (tmp_path / "mirror").mkdir()
     return tmp_path / "cache"
@@ -66,7 +66,7 @@ def run(*arguments):
 
 
 def cells(result, name):
-    """The cells of the table's row that begins with `name`."""
+    """The cells of the table row that begins with `name`."""
     rows = [re.split(r"\s{2,}", line.strip()) for line in result.stdout.splitlines()]
     return next(row for cell, *row in rows if cell == name)
 
@@ -79,7 +79,7 @@ def test_list(content, cache):
 
     assert result.exit_code == 0, result.output
     assert cells(result, "small") == ["small_detector", "small_embedder", "unclear", "no"]
-    assert cells(result, "simulated")[-1] == "yes"  # there is nothing to pull
+    assert cells(result, "simulated")[-1] == "yes"  # nothing to pull
     assert cells(result, "small_detector")[2] == "ok"
     assert cells(result, "small_embedder") == [
         *("embedder", "0.0", "corrupt", "unclear", "the licence of nobody")
@@ -105,7 +105,7 @@ def test_pull_gets_only_what_is_named(content, cache, mirror):
     assert "simulated_detector: simulated, it has no file" in result.stdout
 
 
-def test_pull_goes_on_after_a_file_that_cannot_be_had(content, cache, mirror):
+def test_pull_continues_after_an_unavailable_file(content, cache, mirror):
     (mirror / "small_detector.onnx").unlink()
 
     result = run("pull", "small")
@@ -116,7 +116,7 @@ def test_pull_goes_on_after_a_file_that_cannot_be_had(content, cache, mirror):
     assert (cache / "small_embedder.onnx").is_file()
 
 
-def test_pull_of_auto_says_why_nothing_can_be_had(content, cache):
+def test_pull_of_auto_says_why_nothing_is_available(content, cache):
     result = run("pull")
 
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_pull_of_auto_says_why_nothing_can_be_had(content, cache):
 
 
 @pytest.mark.parametrize("command", ["pull", "verify"])
-def test_an_unknown_name_is_wrong_usage(content, cache, command):
+def test_an_unknown_name_is_a_usage_error(content, cache, command):
     result = run(command, "nothing")
 
     assert result.exit_code == 2
@@ -133,8 +133,8 @@ def test_an_unknown_name_is_wrong_usage(content, cache, command):
 
 
 def test_verify(content, cache):
-    assert run("verify").exit_code == 0  # nothing was pulled, so nothing is wrong
-    assert run("verify", "small").exit_code == 1  # whoever names it wants it
+    assert run("verify").exit_code == 0  # nothing is cached, so nothing is wrong
+    assert run("verify", "small").exit_code == 1  # a named model must be cached
 
     for name, data in CONTENTS.items():
         (cache / f"{name}.onnx").write_bytes(data)
@@ -160,7 +160,7 @@ def test_a_bad_manifest_is_one_message(cache, monkeypatch):
     assert result.stderr == "aurum: models.toml: it is all wrong\n"
 
 
-def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path):
+def test_build_installs_the_prepared_graphs(content, cache, monkeypatch, tmp_path):
     graph = tmp_path / "graph.onnx"
     graph.write_bytes(b"graph")
 
@@ -185,7 +185,7 @@ def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ProofError("not equal")])
-def test_build_reports_what_went_wrong(content, cache, monkeypatch, error):
+def test_build_reports_failures(content, cache, monkeypatch, error):
     def prepare(*_):
         raise error
 

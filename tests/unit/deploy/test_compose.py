@@ -1,4 +1,4 @@
-"""The Compose files: by the specification's schema, by Compose itself where it is, by our rules."""
+"""The Compose files: schema, Docker Compose itself where installed, and our own rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aurum.settings import PREFIX, Settings
 
 MAIN = "docker-compose.yml"
 FILES = [MAIN, "deploy/compose/dev.yml", "deploy/compose/gpu.yml"]
-# Files that are made on the spot, and a folder of Docker's.
+# Created at run time: a folder of Docker's.
 LATER = {"/var/lib/docker/containers"}
 
 
@@ -33,8 +33,8 @@ SERVICES = load(MAIN)["services"]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_schema_of_the_specification(name):
-    """The schema comes with check-jsonschema, which keeps it up to date."""
+def test_the_files_match_the_compose_specification(name):
+    """The schema comes with check-jsonschema, which keeps it current."""
     package = importlib.resources.files("check_jsonschema.builtin_schemas")
     schema = json.loads((package / "vendor" / "compose-spec.json").read_text())
     jsonschema.validate(load(name), schema)
@@ -43,7 +43,7 @@ def test_the_schema_of_the_specification(name):
 
 
 @pytest.mark.parametrize("more", [[], ["deploy/compose/dev.yml"], ["deploy/compose/gpu.yml"]])
-def test_compose_itself_takes_them(more):
+def test_docker_compose_accepts_the_files(more):
     compose = compose_command()
     if compose is None:
         pytest.skip("no Docker Compose here")
@@ -86,7 +86,7 @@ def test_every_mounted_path_exists(name):
             assert volume.endswith(":ro") or not source.startswith((".", "/"))
 
 
-def test_every_variable_is_in_the_example_with_its_default():
+def test_every_variable_is_in_the_example_file_with_its_default():
     used: dict[str, str] = {}
     for name in FILES:
         for variable, default in re.findall(
@@ -104,7 +104,7 @@ def test_every_variable_is_in_the_example_with_its_default():
             assert Settings().to_env()[variable] == default, variable
 
 
-def test_no_secrets_stand_in_the_files():
+def test_the_files_hold_no_secrets():
     for name in [*FILES, ".env.example"]:
         for line in (CHECKOUT / name).read_text().splitlines():
             match = re.search(r"(PASSWORD|TOKEN|SECRET|KEY)\w*\s*[:=]\s*(\S*)", line)
@@ -112,7 +112,7 @@ def test_no_secrets_stand_in_the_files():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_service_is_pinned_watched_and_confined(name):
+def test_each_service_is_pinned_monitored_and_confined(name):
     service = SERVICES[name]
     tag = service["image"].rpartition(":")[2]
     assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag), "pinned"
@@ -129,7 +129,7 @@ def test_each_service_is_pinned_watched_and_confined(name):
     assert service["user"] != "0:0" or name == "logs"
 
 
-def test_what_prometheus_asks_is_a_service():
+def test_prometheus_scrapes_only_existing_services():
     text = (CHECKOUT / "monitoring" / "prometheus.yml").read_text()
     hosts = set(re.findall(r'"(?:http://)?([a-z-]+):\d+', text))
     assert len(hosts) > 3
@@ -140,7 +140,7 @@ def test_what_prometheus_asks_is_a_service():
     )
 
 
-def test_nothing_but_the_gateway_is_open_to_the_network():
+def test_only_the_gateway_is_open_to_the_network():
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
             assert name == "gateway" or port.startswith("127.0.0.1:")
@@ -154,7 +154,7 @@ def test_nothing_but_the_gateway_is_open_to_the_network():
 @pytest.mark.parametrize(
     "name", ["Dockerfile", "deploy/gateway/Dockerfile", "deploy/logs/Dockerfile"]
 )
-def test_dockerfiles_are_pinned_and_copy_what_exists(name):
+def test_dockerfiles_are_pinned_and_copy_existing_files(name):
     text = (CHECKOUT / name).read_text()
     [base] = set(re.findall(r"^FROM (\S+)(?: AS \w+)?$", text, re.M))
     assert re.search(r":(\d+\.\d+-py3|bookworm-\d{8}-slim)(@sha256:[0-9a-f]{64})?$", base)

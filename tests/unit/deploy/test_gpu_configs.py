@@ -1,4 +1,4 @@
-"""The configurations for a GPU are Triton's, and keep the contract of those for a CPU."""
+"""The GPU configurations are valid for Triton and have the same contract as the CPU ones."""
 
 import pytest
 from google.protobuf import text_format

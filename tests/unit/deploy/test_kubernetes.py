@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: by real schemas, and against each other. There is no cluster here."""
+"""The Kubernetes manifests, checked against the real schemas and each other, without a cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KSERVE = "serving.kserve.io/"
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The objects that a folder's kustomization names."""
+    """The objects that a folder's kustomization lists."""
     named = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
     texts = ((folder / name).read_text() for name in named)
     return [document for text in texts for document in yaml.safe_load_all(text)]
@@ -56,11 +56,11 @@ def container(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("document", PLAIN, ids=name_of)
-def test_the_schemas_of_kubernetes(document, version):
+def test_the_manifests_match_the_kubernetes_schemas(document, version):
     kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_the_schemas_notice_a_wrong_field():
+def test_the_schemas_reject_a_wrong_field():
     wrong = json.loads(json.dumps(one("Deployment", "triton")))
     wrong["spec"]["template"]["spec"]["containers"][0]["volumeMount"] = []
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -78,11 +78,11 @@ def test_kustomize_builds_the_folders(folder):
     assert "image: aurum/triton:0.2.0" in built
 
 
-# --- KServe, whose schemas are in no package; the classes of its Python SDK are made from them ---
+# --- KServe: no package has its schemas, but its Python SDK has classes generated from them ---
 
 
 def sdk(kind: str) -> dict[str, str] | None:
-    """JSON names of a class's fields with their types; read, not imported: that needs too much."""
+    """A class's JSON names and types; parsed, as an import would need many packages."""
     found = importlib.util.find_spec("kserve")
     assert found is not None
     assert found.submodule_search_locations
@@ -101,7 +101,7 @@ def sdk(kind: str) -> dict[str, str] | None:
 
 
 def check(value: Any, kind: str, where: str) -> int:
-    """Fails where a field is unknown or has the wrong type; how many fields it looked at."""
+    """Fail on unknown fields or wrong types; return the number of fields checked."""
     scalars = {"str": str, "int": int, "bool": bool, "float": float}
     if match := re.fullmatch(r"list\[(\w+)\]", kind):
         assert isinstance(value, list), where
@@ -110,7 +110,9 @@ def check(value: Any, kind: str, where: str) -> int:
         assert type(value) is scalars[kind], f"{where} must be {kind}"
         return 1
     fields = sdk(kind)
-    if fields is None:  # of Kubernetes itself; the probes and volumes are those of triton.yaml
+    if (
+        fields is None
+    ):  # a class of Kubernetes itself; the probes and volumes are those of triton.yaml
         return 0
     assert isinstance(value, dict), where
     assert set(value) <= set(fields), f"{where}: unknown {set(value) - set(fields)}"
@@ -118,7 +120,7 @@ def check(value: Any, kind: str, where: str) -> int:
 
 
 @pytest.mark.parametrize("document", SERVED, ids=name_of)
-def test_the_classes_of_kserve(document):
+def test_the_manifests_match_the_kserve_classes(document):
     if importlib.util.find_spec("kserve") is None:
         pytest.skip("no KServe SDK here: pip install --no-deps kserve")
     version = document["apiVersion"].removeprefix(KSERVE)
@@ -145,11 +147,11 @@ def test_kserve_runs_the_same_container():
     assert ours["readinessProbe"]["exec"] == container("triton")["readinessProbe"]["exec"]
 
 
-# --- what fits together ---
+# --- consistency ---
 
 
 @pytest.mark.parametrize("name", ["triton", "gateway"])
-def test_labels_ports_and_volumes_fit(name):
+def test_labels_ports_and_volumes_match(name):
     deployment = one("Deployment", name)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -176,12 +178,12 @@ def test_pods_are_confined(name):
     assert security["allowPrivilegeEscalation"] is False
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert container(name)["resources"]["limits"]["memory"]
-    assert pod(name)["enableServiceLinks"] is False  # their variables look like settings
+    assert pod(name)["enableServiceLinks"] is False  # service variables would look like settings
     for variable in container(name).get("env", []):
         assert hasattr(Settings(), variable["name"].removeprefix(PREFIX).lower())
 
 
-def test_triton_gets_requests_when_it_answers_a_photo_and_stops_in_order():
+def test_triton_is_ready_when_it_answers_a_photo_and_has_time_to_drain():
     triton = container("triton")
     health = re.search(r"CMD (\[.*?\])", (CHECKOUT / "Dockerfile").read_text().replace("\\\n", ""))
     mine = triton["readinessProbe"]["exec"]["command"]
@@ -195,7 +197,7 @@ def test_triton_gets_requests_when_it_answers_a_photo_and_stops_in_order():
     assert one("Service", "triton")["spec"]["clusterIP"] == "None"
 
 
-def test_nothing_is_open_that_is_not_named():
+def test_network_policies_open_only_what_is_named():
     closed = one("NetworkPolicy", "nothing")["spec"]
     assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     [from_gateway, from_monitoring] = one("NetworkPolicy", "triton")["spec"]["ingress"]
@@ -207,7 +209,7 @@ def test_nothing_is_open_that_is_not_named():
     assert [name_of(item) for item in outside] == ["Service-gateway"]
 
 
-def test_scaling_asks_for_the_metric_that_the_adapter_makes():
+def test_scaling_uses_the_metric_that_the_adapter_provides():
     [metric] = one("HorizontalPodAutoscaler", "triton")["spec"]["metrics"]
     [rule] = yaml.safe_load((FOLDER / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]

@@ -1,4 +1,4 @@
-"""The monitoring's configuration, by its own programs' checks. A real run: tests/service."""
+"""The monitoring configuration, checked by its own programs. A real run is in tests/service."""
 
 import json
 import re
@@ -25,7 +25,7 @@ DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "aurum.json").read_t
         "prometheus-blackbox-exporter --config.check --config.file=blackbox.yml",
     ],
 )
-def test_a_check_passes(command):
+def test_the_programs_own_checks_pass(command):
     done = subprocess.run(
         command.split(), cwd=FOLDER, capture_output=True, text=True, timeout=250, check=False
     )
@@ -33,7 +33,7 @@ def test_a_check_passes(command):
 
 
 @pytest.mark.parametrize("severity", ["page", "ticket"])
-def test_an_alert_goes_to_whom_its_severity_names(severity):
+def test_alerts_are_routed_by_severity(severity):
     command = ["amtool", "config", "routes", "test", "--config.file=alertmanager.yml"]
     done = subprocess.run(
         [*command, f"severity={severity}", "alertname=AurumDown"],
@@ -45,12 +45,12 @@ def test_an_alert_goes_to_whom_its_severity_names(severity):
     assert done.stdout.strip() == severity
 
 
-def test_there_is_an_alert_for_everything_that_was_asked_for():
+def test_every_required_alert_exists():
     assert len(ALERTS) == len(set(ALERTS)) == 12
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_has_a_case_in_which_it_fires_one_in_which_it_does_not_and_a_runbook_entry(alert):
+def test_every_alert_has_a_firing_case_a_quiet_case_and_a_runbook_entry(alert):
     assert re.search(rf"alertname: {alert}\n\s+exp_alerts:\n\s+- exp_labels", CASES), "never fires"
     assert f"alertname: {alert}, exp_alerts: []" in CASES, "is never silent"
     runbook = (CHECKOUT / "docs" / "guides" / "runbook.md").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Where and when a checkout can't be set up, `make` says so at once."""
+"""`make` reports at once if a checkout can't be set up or has been moved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make(folder, *arguments):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """What the Makefile's rule for `.venv` is made of, and nothing else."""
+    """Only the files that the Makefile's rule for `.venv` depends on."""
     folder = tmp_path / "a checkout"
     rule = (CHECKOUT / "Makefile").read_text().split(".venv/.%:")[1].partition("\n\t@")[0]
     needed = [word for word in rule.split() if (CHECKOUT / word).is_file()]
@@ -33,7 +33,7 @@ def checkout(tmp_path):
     return folder
 
 
-def test_a_second_set_up_is_refused(checkout):
+def test_a_concurrent_setup_is_refused(checkout):
     (checkout / ".aurum").mkdir()
     with (checkout / ".aurum" / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -42,13 +42,13 @@ def test_a_second_set_up_is_refused(checkout):
     assert "another set-up runs in this checkout" in ended.stderr.splitlines()[0]
 
 
-def test_letters_that_are_not_ascii_are_refused(checkout):
+def test_a_path_that_is_not_ascii_is_refused(checkout):
     ended = make(checkout.rename(checkout.with_name("zoë")), "serve", "PYTHON=false")
     assert ended.returncode
     assert "letters that are not ASCII" in ended.stderr.splitlines()[0]
 
 
-def test_a_link_without_such_letters_does_not_hide_them(checkout):
+def test_an_ascii_link_does_not_hide_such_a_path(checkout):
     real = checkout.rename(checkout.with_name("zoë"))
     checkout.symlink_to(real)
     ended = subprocess.run(
@@ -63,7 +63,7 @@ def test_a_link_without_such_letters_does_not_hide_them(checkout):
     assert ended.stderr.startswith(f"{real} has letters that are not ASCII")
 
 
-def test_a_checkout_that_can_not_be_written_is_refused(checkout):
+def test_a_checkout_that_cannot_be_written_is_refused(checkout):
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     mounts = f"mount --bind '{checkout}' '{checkout}' && mount -o remount,bind,ro '{checkout}'"
@@ -81,8 +81,8 @@ def test_a_checkout_that_can_not_be_written_is_refused(checkout):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_a_moved_checkout_is_set_up_anew(checkout, moved):
-    """Its commands name the interpreter where it was."""
+def test_a_moved_checkout_is_set_up_again(checkout, moved):
+    """Its commands contain the path of the interpreter."""
     environment = checkout / ".venv"
     environment.mkdir()
     made = "/elsewhere" if moved else checkout
@@ -93,7 +93,7 @@ def test_a_moved_checkout_is_set_up_anew(checkout, moved):
 
 @pytest.fixture
 def environment(checkout):
-    """A `.venv` as the set-up leaves it, but for the packages, which are this one's."""
+    """A `.venv` as the setup leaves it, but with the packages of the current one."""
     binaries = checkout / ".venv" / "bin"
     binaries.mkdir(parents=True)
     shutil.copy2(CHECKOUT / "scripts" / "aurum", binaries)
@@ -119,7 +119,7 @@ def test_the_command_runs_where_it_was_set_up(environment, tmp_path):
 
 @pytest.mark.parametrize("copied", [True, False])
 def test_the_command_of_a_moved_or_copied_checkout_says_so(environment, copied):
-    """It would not be found, or run the code of the other checkout."""
+    """Otherwise it would not be found, or would run the code of the other checkout."""
     place = environment.parent.with_name("another")
     (shutil.copytree if copied else shutil.move)(environment.parent, place)
     ended = aurum(place / ".venv")

@@ -1,4 +1,4 @@
-"""What is installed is what the locks name, each file with its hash; and it can be listed."""
+"""The supply chain: what is installed matches the locks, with a hash for each file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWN = {"aurum-face-serving", "aurum-face-client"}
 
 
 def locked(name: str) -> dict[str, tuple[str, int]]:
-    """Version and number of hashes of each package of a lock."""
+    """The version and number of hashes of each package in a lock."""
     entries = re.split(r"^(?=\w)", (LOCKS / name).read_text(), flags=re.M)[1:]
     found = {}
     for entry in entries:
@@ -33,14 +33,14 @@ def plain(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["serve.txt", "test.txt", "image.txt"])
-def test_each_package_has_one_version_and_its_hashes(name: str):
+def test_each_package_has_one_version_and_hashes(name: str):
     packages = locked(name)
     assert packages
     assert all(hashes for _, hashes in packages.values())
     assert packages.items() <= locked("test.txt").items()
 
 
-def test_what_the_projects_ask_for_is_locked():
+def test_all_declared_dependencies_are_locked():
     wanted: dict[str, list[str]] = {"serve.txt": [], "test.txt": [], "image.txt": []}
     for path in ("pyproject.toml", "client/python/pyproject.toml"):
         document = tomllib.loads((CHECKOUT / path).read_text())
@@ -53,7 +53,7 @@ def test_what_the_projects_ask_for_is_locked():
         assert names <= locked(name).keys()
 
 
-def test_what_is_installed_here_is_what_is_locked():
+def test_the_installed_versions_are_the_locked_ones():
     for name, (version, _) in locked("test.txt").items():
         assert importlib.metadata.version(name) == version, name
 
@@ -68,8 +68,8 @@ def test_nothing_else_is_installed(path: str):
         assert "--require-hashes" in flags or "--no-build-isolation" in flags
 
 
-def test_no_file_but_those_of_a_lock_is_taken(tmp_path: Path):
-    """pip itself, asked offline, for a file that differs from the one that was locked."""
+def test_a_file_that_is_not_in_the_lock_is_refused(tmp_path: Path):
+    """pip itself, run offline with a file that differs from the locked one."""
     name = "locked-1.0-py3-none-any.whl"
     (tmp_path / name).write_bytes(b"another")
     lock = tmp_path / "lock.txt"
@@ -83,7 +83,7 @@ def test_no_file_but_those_of_a_lock_is_taken(tmp_path: Path):
     assert "DO NOT MATCH THE HASHES" in run.stderr
 
 
-def test_libraries_inside_wheels_are_listed_and_looked_at(tmp_path: Path):
+def test_libraries_inside_wheels_are_listed(tmp_path: Path):
     script = [sys.executable, str(CHECKOUT / "scripts" / "bundled.py")]
     run = subprocess.run(script, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout

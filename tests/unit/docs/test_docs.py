@@ -1,4 +1,4 @@
-"""Links, headings, files, figures and commands in the docs are real."""
+"""Links, headings, files, figures and commands in the docs exist."""
 
 import importlib.util
 import re
@@ -17,7 +17,7 @@ PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted(CHECKOUT.glo
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_relative_links_lead_somewhere(page):
+def test_relative_links_resolve(page):
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), link
@@ -41,7 +41,7 @@ def test_make_help_lists_the_targets_that_the_docs_name():
         assert f"make {target} " in shown
 
 
-def test_the_headings_that_links_name_exist():
+def test_headings_in_links_exist():
     for page in PAGES:
         for link in re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", page.read_text(encoding="utf-8")):
             path, _, anchor = link.partition("#")
@@ -52,7 +52,7 @@ def test_the_headings_that_links_name_exist():
 
 
 def anchors(text: str) -> set[str]:
-    """GitHub's: lower case, without punctuation, dashes for blanks."""
+    """Heading anchors as GitHub makes them: lower case, no punctuation, dashes for spaces."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     plain = [re.sub(r"\]\([^)]*\)", "", heading).lower() for heading in headings]
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
@@ -61,7 +61,7 @@ def anchors(text: str) -> set[str]:
 ROADMAP = CHECKOUT / "docs" / "reports" / "acceptance.md"
 
 
-def test_the_files_that_the_roadmap_names_exist():
+def test_files_named_in_the_acceptance_page_exist():
     quoted = re.findall(r"`([^`]+)`", ROADMAP.read_text(encoding="utf-8"))
     paths = [word for text in quoted for word in re.findall(r"(?:tests|aurum|docs)/[\w./-]+", text)]
     assert len(paths) > 20
@@ -69,7 +69,7 @@ def test_the_files_that_the_roadmap_names_exist():
         assert (CHECKOUT / path).exists(), path
 
 
-def test_the_roadmaps_figures_are_in_their_sources():
+def test_figures_in_the_acceptance_page_are_in_their_sources():
     text = ROADMAP.read_text(encoding="utf-8").partition("## Required figures")[2]
     rows = [line.split("|") for line in text.partition("\n## ")[0].splitlines() if "](" in line]
     checked = 0
@@ -90,7 +90,7 @@ TOLD = [page.relative_to(CHECKOUT).as_posix() for page in WITH_COMMANDS]
 
 
 @pytest.mark.parametrize("page", TOLD)
-def test_the_commands_exist_with_their_options(page):
+def test_commands_exist_with_their_options(page):
     for words in doc_blocks.commands(page):
         check_command(words)
     for words in doc_blocks.inline(page):
@@ -98,7 +98,7 @@ def test_the_commands_exist_with_their_options(page):
 
 
 @pytest.mark.parametrize("page", [page for page in TOLD if page.startswith(("README", "docs"))])
-def test_the_commands_run_without_an_active_environment(page):
+def test_commands_run_without_an_active_environment(page):
     """One convention: `.venv/bin/aurum`, which works in any shell in the checkout."""
     for words in doc_blocks.commands(page):
         assert words[0] not in ("aurum", "python"), " ".join(words)
@@ -116,20 +116,20 @@ def test_the_commands_run_without_an_active_environment(page):
         ".venv/bin/python -m benchmarks.not_there",
     ],
 )
-def test_a_wrong_command_is_noticed(wrong):
+def test_a_wrong_command_is_detected(wrong):
     with pytest.raises(AssertionError):
         check_command(wrong.split())
 
 
 def check_command(words: list[str], *, whole: bool = True) -> None:
-    """The program is ours and knows these subcommands and options, or it is not ours.
+    """Assert that the program isn't ours, or that it knows these subcommands and options.
 
-    `whole`: it could run like this; otherwise it may be a mention, such as `aurum rollout`.
+    `whole`: the command must be complete; otherwise it may be a mention, such as `aurum rollout`.
     """
     shown = " ".join(words)
     program, *rest = Path(words[0]).name, *words[1:]
     line = ["python" if program == "python3" else program, *rest]
-    if line[:2] == ["aurum", "bench"]:  # hands everything on
+    if line[:2] == ["aurum", "bench"]:  # passes everything on
         line = ["python", "-m", "benchmarks", *line[2:]]
     for prefix, command in PROGRAMS.items():
         if tuple(line[: len(prefix)]) == prefix:
@@ -142,7 +142,7 @@ def check_command(words: list[str], *, whole: bool = True) -> None:
 
 
 def can_run(module: str) -> bool:
-    """Whether `python -m module` finds something to run."""
+    """Return whether `python -m module` finds something to run."""
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -153,7 +153,7 @@ def can_run(module: str) -> bool:
 
 
 def check_arguments(command, words: list[str], shown: str, *, whole: bool) -> None:
-    """Walk down to the subcommand, and have its own parser read the options and arguments."""
+    """Walk down to the subcommand and let its own parser read the options and arguments."""
     context = command.make_context(command.name, [], resilient_parsing=True)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"no subcommand {words[0]!r}: {shown}"

@@ -1,4 +1,4 @@
-"""Answers are kept and asked for once; what is judged of them."""
+"""Cached answers of the service, and how verification and parity evaluate them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from aurum.settings import Settings
 
 
 class Client:
-    """Finds as many faces as the photo has bytes; refuses `bad`, and is gone at `gone`."""
+    """Finds one face per byte; refuses `bad`, and raises a connection error for `gone`."""
 
     def __init__(self):
         self.asked = []
@@ -64,7 +64,7 @@ def everything(*given, **options):
     return dict(ask.everything(*given, **options))
 
 
-def test_a_rerun_asks_only_for_what_is_not_kept(client, tmp_path):
+def test_a_rerun_asks_only_for_missing_answers(client, tmp_path):
     first = everything(service(), photos(b"a", b"bb"), tmp_path, min_confidence=0.3)
     again = everything(service(), photos(b"a", b"bb", b"ccc"), tmp_path, min_confidence=0.3)
 
@@ -84,7 +84,7 @@ def test_other_options_and_other_bytes_are_other_requests(client, tmp_path):
     assert len(client.asked) == 4
 
 
-def test_another_model_makes_the_answers_invalid(client, tmp_path):
+def test_another_model_invalidates_the_answers(client, tmp_path):
     everything(service("one"), photos(b"a"), tmp_path)
     everything(service("two"), photos(b"a"), tmp_path)
     everything(service("two"), photos(b"a"), tmp_path)
@@ -92,7 +92,7 @@ def test_another_model_makes_the_answers_invalid(client, tmp_path):
     assert len(client.asked) == 3
 
 
-def test_a_refused_photo_is_told_and_asked_for_again(client, tmp_path):
+def test_a_refused_photo_is_reported_and_asked_for_again(client, tmp_path):
     for _ in range(2):
         found = everything(service(), photos(b"a", b"bad"), tmp_path)
         assert isinstance(found["1.jpg"], InvalidImageError)
@@ -100,7 +100,7 @@ def test_a_refused_photo_is_told_and_asked_for_again(client, tmp_path):
     assert [data for data, _ in client.asked].count(b"bad") == 2
 
 
-def test_what_was_answered_before_the_service_went_is_kept(client, tmp_path):
+def test_answers_before_a_lost_connection_are_kept(client, tmp_path):
     with pytest.raises(ConnectionFailedError):
         everything(service(), photos(b"a", b"gone"), tmp_path, concurrency=1)
     client.asked.clear()
@@ -120,7 +120,7 @@ def answer(boxes, embeddings=None, size=(100, 100)):
     return Answer(np.array(size, np.int32), boxes, points, sure, embeddings, sure > 0)
 
 
-def test_the_central_face_counts():
+def test_the_face_nearest_the_centre_counts():
     assert verification.central(answer([])) is None
     assert verification.central(answer([(0, 0, 60, 60), (45, 45, 10, 10)])) == 1
     assert verification.central(answer([(40, 0, 10, 10), (0, 40, 10, 10)], size=(90, 20))) == 0
@@ -145,20 +145,20 @@ def test_similarities_are_cosines():
     assert found.tolist() == pytest.approx([0.8, 0, 1, 0.6])
 
 
-def test_a_pair_without_a_face_is_called_two_people():
+def test_a_pair_without_a_face_counts_as_two_people():
     without = {name: value for name, value in VECTORS.items() if name != "a2"}
     found = verification.judge(PAIRS, embedded(without))
     assert found.scores[0] == found.scores[3] == verification.NO_FACE
     assert found.at_far[0].tar == 0.5
 
 
-def test_success_and_photos_without_a_face():
+def test_success_rate_and_photos_without_a_face():
     found = verification.Embedded({"a": np.ones(1)}, {"a": 2, "b": 0}, {"c": "corrupt"})
     assert found.without_face == ["b"]
     assert found.success == pytest.approx(1 / 3)
 
 
-def test_the_worst_pairs_are_those_furthest_on_the_wrong_side():
+def test_the_worst_pairs_are_farthest_on_the_wrong_side_of_the_threshold():
     scores = np.array([0.9, 0.8, 0.1, 0.2])
     folds = verification.roc.Folds(np.array([0.5]), np.array([0.5]))
     found = verification.Verification(PAIRS, embedded(), scores, folds, (), ())
@@ -166,7 +166,7 @@ def test_the_worst_pairs_are_those_furthest_on_the_wrong_side():
     assert found.worst(2) == [2, 1]
 
 
-def test_the_report_and_the_raw_scores(tmp_path):
+def test_the_report_and_the_raw_scores_are_written(tmp_path):
     result = verification.judge(PAIRS, embedded())
     verification.save(result, tmp_path)
     rows = (tmp_path / "pairs.csv").read_text().split()
@@ -179,7 +179,7 @@ def test_the_report_and_the_raw_scores(tmp_path):
     assert "| embedding success | 100.00% |" in text
 
 
-def test_missing_photos_are_named_before_anything_is_asked(client, tmp_path):
+def test_missing_photos_are_named_before_any_request(client, tmp_path):
     (tmp_path / "pairs.txt").write_text("1\t1\nAnn\t1\t2\nAnn\t1\tBob\t1\n")
     with pytest.raises(ValidationError, match=r"3 photos .* first Ann/Ann_0001\.jpg"):
         verification.run(service(), tmp_path, tmp_path / "pairs.txt", tmp_path)
@@ -220,7 +220,7 @@ def test_parity_needs_the_same_faces_and_at_least_one():
     assert not parity.compare("r", "w", [none], [none]).same
 
 
-def test_a_reference_without_embeddings_is_judged_by_its_boxes():
+def test_a_reference_without_embeddings_is_compared_by_boxes():
     wanted = face()._replace(embeddings=np.empty((1, 0), np.float32))
     row = parity.compare("r", "w", [wanted], [face()])
     assert np.isnan(row.least_cosine)

@@ -1,4 +1,4 @@
-"""Overlaps, matches and landmark errors against cases worked out by hand."""
+"""Overlaps, matches and landmark errors against hand-computed cases."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_clip():
     ]
 
 
-def test_match():
+def test_each_face_matches_its_best_box():
     truth = np.array([[0, 0, 10, 10], [100, 0, 10, 10]])
     found = np.array([[300, 0, 10, 10], [1, 0, 10, 10]])
     match = boxes.match(truth, found, NONE)
@@ -54,21 +54,21 @@ def test_match():
     assert match.extra.tolist() == [0]
 
 
-def test_a_face_found_twice_is_right_once():
+def test_a_face_found_twice_counts_once():
     truth = np.array([[0, 0, 10, 10]])
     match = boxes.match(truth, np.array([[1, 0, 10, 10], [0, 0, 10, 10]]), NONE)
     assert match.pairs.tolist() == [[0, 1]]
     assert match.extra.tolist() == [0]
 
 
-def test_the_least_overlap_counts():
+def test_the_minimum_overlap_counts_as_a_match():
     truth, found = np.array([[0, 0, 10, 10]]), np.array([[0, 0, 10, 20]])
     assert len(boxes.match(truth, found, NONE).pairs) == 1  # exactly 0.5
     assert len(boxes.match(truth, found, NONE, least=0.51).pairs) == 0
     assert boxes.match(truth, found, NONE, least=0.51).extra.tolist() == [0]
 
 
-def test_ignored_faces_excuse_what_matches_nothing_else():
+def test_ignored_faces_absorb_only_unmatched_boxes():
     truth, ignored = np.array([[0, 0, 10, 10]]), np.array([[50, 0, 10, 10]])
     found = np.array([[50, 0, 10, 10], [0, 0, 10, 10], [80, 0, 10, 10]])
     match = boxes.match(truth, found, ignored)
@@ -77,12 +77,12 @@ def test_ignored_faces_excuse_what_matches_nothing_else():
     assert boxes.match(NONE, found[:1], ignored).extra.tolist() == []
 
 
-def test_nothing_to_match():
+def test_nothing_to_match_gives_empty_arrays():
     assert boxes.match(NONE, NONE, NONE).pairs.shape == (0, 2)
     assert boxes.match(np.array([[0, 0, 1, 1]]), NONE, NONE).missed.tolist() == [0]
 
 
-def test_landmark_error_is_in_distances_of_the_eyes():
+def test_the_landmark_error_is_relative_to_the_eye_distance():
     truth = np.array([[0, 0], [40, 0], [20, 20], [5, 40], [35, 40]])
     assert boxes.landmark_error(truth, truth) == 0
     assert boxes.landmark_error(truth, truth + np.array([3, 4])) == pytest.approx(5 / 40)

@@ -1,4 +1,4 @@
-"""Calibration against cases worked out by hand."""
+"""Calibration against hand-computed cases."""
 
 import math
 import tomllib
@@ -18,7 +18,7 @@ def test_all_pairs_and_their_weights():
     assert sorted(pairs.impostors.tolist()) == pytest.approx([-1, -0.8, 0])
 
 
-def test_people_weigh_the_same_however_many_photos_they_have():
+def test_people_have_equal_weight_regardless_of_their_number_of_photos():
     people = np.array([0, 0, 1, 1, 1, 1, 2])
     vectors = np.eye(7, dtype=np.float32)
     pairs = calibration.all_pairs(vectors, people)
@@ -27,7 +27,7 @@ def test_people_weigh_the_same_however_many_photos_they_have():
     assert len(pairs.impostors) == 7 * 6 // 2 - 7
 
 
-def test_probability_by_hand_and_with_another_prior():
+def test_the_probability_by_hand_and_with_another_prior():
     logistic = Logistic(10, -3)
     assert logistic.probability(0.3) == pytest.approx(0.5)
     assert logistic.probability(0.5) == pytest.approx(1 / (1 + math.exp(-2)))
@@ -38,7 +38,7 @@ def test_probability_by_hand_and_with_another_prior():
 
 
 def test_the_fit_by_hand():
-    """Two places only: there the logistic can say exactly what Platt's targets average to."""
+    """With only two similarities the logistic can give exactly the mean of Platt's targets."""
     genuine = np.array([1, 1, 1, 0], np.float32)
     impostors = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.float32)
     found = calibration.fit(Pairs(genuine, np.ones(4), impostors))
@@ -50,7 +50,7 @@ def test_the_fit_by_hand():
     assert found.probability(0) == pytest.approx(at_0, abs=1e-6)
 
 
-def test_the_fit_finds_the_logistic_that_made_the_pairs():
+def test_the_fit_recovers_the_logistic_that_made_the_pairs():
     random = np.random.default_rng(0)
     # Two normals of variance v around +-m: the log-odds at equal priors are 2 m x / v.
     genuine, impostors = (random.normal(mean, 0.5, 40_000) for mean in (0.5, -0.5))
@@ -67,13 +67,13 @@ def test_separable_pairs_have_a_finite_slope():
 
 
 @pytest.mark.parametrize("empty", ["genuine", "impostors"])
-def test_both_kinds_of_pairs_are_needed(empty):
+def test_the_fit_needs_both_kinds_of_pairs(empty):
     pairs = Pairs(np.array([0.8]), np.ones(1), np.array([0.1]))._replace(**{empty: np.empty(0)})
     with pytest.raises(ValidationError, match="needs pairs"):
         calibration.fit(pairs)
 
 
-def test_the_table_is_toml_and_keeps_to_the_fars():
+def test_the_table_is_toml_and_respects_the_fars():
     impostors = np.linspace(0, 10, 20_000, dtype=np.float32)
     weights = np.array([0.75, 0.25])
     genuine = np.array([11, 2], np.float32)

@@ -1,4 +1,4 @@
-"""The tools that calibrate quality, find the gate's ranges and count false matches."""
+"""Tools that calibrate quality, choose the gate's ranges and count false matches of strangers."""
 
 import itertools
 
@@ -26,13 +26,13 @@ def fewer_impostors(monkeypatch):
 
 
 def people(count, seed=0):
-    """Spoilt photos that are recognized with a chance which their sharpness tells."""
+    """Degraded photos whose probability of being recognized depends on their sharpness."""
     random = np.random.default_rng(seed)
     data = table([f"P{index // 2}" for index in range(2 * count)])
     data.parts[:] = random.normal(0, 1, data.parts.shape)
     samples = np.arange(len(data.person))
     data.embeddings[:] = random.normal(0, 0.02, data.embeddings.shape)
-    data.embeddings[samples, samples // 8] = 1  # an own axis for every person
+    data.embeddings[samples, samples // 8] = 1  # a separate axis for every person
     chance = 1 / (1 + np.exp(-1.5 * data.parts[:, SHARPNESS] - 1))
     lost = (samples % 4 > 0) & (random.random(len(samples)) > chance)
     data.embeddings[lost] = random.normal(0, 1, (int(lost.sum()), 512))
@@ -40,7 +40,7 @@ def people(count, seed=0):
     return data._replace(quality=chance.astype(np.float32))
 
 
-def test_a_calibrated_model_keeps_the_order_and_foresees_other_people():
+def test_a_calibrated_model_keeps_the_order_and_predicts_other_people():
     seen, others = people(150), people(150, seed=1)
     middle = model.centre(seen)
     raw = model.fit(model.recognized(seen, middle), len(PARTS))
@@ -51,13 +51,13 @@ def test_a_calibrated_model_keeps_the_order_and_foresees_other_people():
     one, two = total(others.parts, raw), total(others.parts, found)
     assert np.diff(two[np.argsort(one)]).min() > -1e-3  # weights are rounded
     rows, failed, _ = model.outcomes(others)
-    # Brier's score: what it foresees is nearer to what comes true.
+    # Brier score: the calibrated prediction is nearer to the outcome.
     near = [np.mean((foreseen[rows] - ~failed) ** 2) for foreseen in (one, two)]
     assert near[1] < near[0]
     assert abs(np.mean(two[rows]) - np.mean(~failed)) < 0.05
 
 
-def test_what_is_foreseen_stands_beside_what_comes_true():
+def test_predictions_are_listed_beside_outcomes():
     data = people(250)
 
     lines = reliability.reliability(data)
@@ -75,7 +75,7 @@ def test_what_is_foreseen_stands_beside_what_comes_true():
 
 def test_a_higher_cut_rejects_more_and_recognizes_more():
     data = people(200)
-    data.quality[::4] = 0.97  # the untouched
+    data.quality[::4] = 0.97  # the originals
 
     lines = reliability.cuts(data)
 
@@ -93,18 +93,18 @@ def test_a_higher_cut_rejects_more_and_recognizes_more():
 # --- strangers ---
 
 
-def test_pairs_of_one_owner_are_no_strangers():
+def test_pairs_of_one_owner_are_not_strangers():
     vectors = np.eye(3, 4, dtype=np.float32)[[0, 0, 1, 0]]
 
     found = rates(vectors, np.array(["Ann", "Ann", "Bob", "Cid"]), [0.5])
 
-    # Of six pairs Ann's own is none; Ann's two and Cid are alike.
+    # Of six pairs Ann's own is excluded; Ann's two photos and Cid's are alike.
     assert (found.photos, found.pairs, found.accepted) == (4, 5, (2,))
     assert found.share(0) == pytest.approx(0.4)
     assert rates(vectors[:0], np.array([]), [0.5]).share(0) == 0
 
 
-def test_many_are_counted_in_parts(monkeypatch):
+def test_many_photos_are_counted_in_blocks(monkeypatch):
     random = np.random.default_rng(0)
     vectors = random.normal(size=(50, 8)).astype(np.float32)
     owners = random.integers(0, 20, 50)
@@ -118,8 +118,8 @@ def test_many_are_counted_in_parts(monkeypatch):
 # --- the gate's ranges ---
 
 
-def spoilt(sharpness, alike):
-    """Faces of 60 owners, of which those below a sharpness match each other."""
+def degraded(sharpness, alike):
+    """Faces of 60 owners, of which the `alike` ones match each other."""
     parts = np.full((60, len(PARTS)), 0.5, np.float32)
     parts[:, SHARPNESS] = sharpness
     vectors = np.eye(60, 512, dtype=np.float32)
@@ -127,22 +127,22 @@ def spoilt(sharpness, alike):
     return Group(parts, vectors, [str(index) for index in range(60)])
 
 
-def test_the_loosest_bound_is_taken_that_holds(monkeypatch):
+def test_the_loosest_bound_that_holds_is_chosen(monkeypatch):
     sharpness = np.linspace(0.2, 0.5, 60)
     plan = ranges.Part("sharpness", True, (0.1, 0.2, 0.3, 0.4), ("blurred",))
     monkeypatch.setattr(ranges, "PLAN", (plan,))
-    groups = {("blurred", "much"): spoilt(sharpness, sharpness < 0.28)}
+    groups = {("blurred", "much"): degraded(sharpness, sharpness < 0.28)}
 
     assert ranges.choose(groups, (0.3, 0.4)) == {"sharpness": (0.3, None)}
-    # Of a kind that the part does not tell, it is not asked.
-    assert ranges.choose({("noisy", "much"): spoilt(sharpness, sharpness < 0.28)}, (0.3, 0.4)) == {
-        "sharpness": (0.1, None)
-    }
+    # A kind that the part is not meant for is ignored.
+    assert ranges.choose(
+        {("noisy", "much"): degraded(sharpness, sharpness < 0.28)}, (0.3, 0.4)
+    ) == {"sharpness": (0.1, None)}
 
 
-def test_what_can_not_be_measured_is_let_be():
+def test_a_bound_that_leaves_too_few_faces_to_measure_is_accepted():
     sharpness = np.linspace(0.2, 0.5, 60)
-    group = spoilt(sharpness, sharpness > 0)
+    group = degraded(sharpness, sharpness > 0)
 
     assert not ranges.held(group, {}, (0.3, 0.4))
     assert ranges.held(group, {"sharpness": (0.49, None)}, (0.3, 0.4))
@@ -150,7 +150,7 @@ def test_what_can_not_be_measured_is_let_be():
 
 
 @pytest.mark.parametrize(("kind", "severity"), list(kinds.every()))
-def test_every_kind_is_made_the_same_in_every_run(tmp_path, kind, severity):
+def test_every_kind_of_degradation_is_deterministic(tmp_path, kind, severity):
     random = np.random.default_rng(0)
     path = tmp_path / "Ann" / "Ann_0001.jpg"
     path.parent.mkdir()
@@ -165,7 +165,7 @@ def test_every_kind_is_made_the_same_in_every_run(tmp_path, kind, severity):
     assert items[0].load() == made()[0].load() != path.read_bytes()
 
 
-def test_the_gate_is_judged_by_what_passes():
+def test_the_gate_is_evaluated_on_the_faces_that_pass():
     vectors = np.eye(4, 8, dtype=np.float32)[[0, 0, 0, 1]]
     faces = Faces(5, vectors, np.array([True, False, True, True]), ["a", "b", "c", "d"])
 
@@ -180,7 +180,7 @@ def test_the_gate_is_judged_by_what_passes():
 # --- groups ---
 
 
-def test_groups_are_read_and_a_bad_line_named(tmp_path):
+def test_groups_are_read_and_a_bad_line_is_named(tmp_path):
     path = tmp_path / "groups.txt"
     path.write_text("# who is what\nAnn\twomen\n\nBob B\tmen\n")
     assert groups.read(path) == {"Ann": "women", "Bob B": "men"}

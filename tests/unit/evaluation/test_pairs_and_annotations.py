@@ -1,4 +1,4 @@
-"""Pairs files and annotations: what is read, and what is refused with its line."""
+"""Pairs files and annotations: reading them, and errors that name the line."""
 
 import json
 
@@ -16,7 +16,7 @@ def written(folder, name, text):
     return path
 
 
-def test_pairs_of_two_sets(tmp_path):
+def test_pairs_of_two_sets_are_read(tmp_path):
     assert lfw.read_pairs(written(tmp_path, "pairs.txt", PAIRS)) == [
         (0, True, "Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg"),
         (0, False, "Ann/Ann_0001.jpg", "Bob/Bob_0003.jpg"),
@@ -41,12 +41,12 @@ def test_a_development_file_is_one_set(tmp_path):
         ("1\t1\nAnn\tx\t2\nAnn\t1\tBob\t3\n", "line 2"),
     ],
 )
-def test_bad_pairs(tmp_path, text, said):
+def test_bad_pairs_are_refused(tmp_path, text, said):
     with pytest.raises(ValidationError, match=said):
         lfw.read_pairs(written(tmp_path, "pairs.txt", text))
 
 
-def test_images_and_people(tmp_path):
+def test_images_and_people_are_listed(tmp_path):
     for name in ("Bob/Bob_0001.jpg", "Ann/Ann_0001.jpg", "Ann/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -56,7 +56,7 @@ def test_images_and_people(tmp_path):
         lfw.images(tmp_path / "Ann")
 
 
-def test_csv(tmp_path):
+def test_csv_is_read(tmp_path):
     points = ",".join(f"x{i},y{i}" for i in range(1, 6))
     text = (
         f"file,x,y,width,height,{points},ignore\n"
@@ -93,7 +93,7 @@ def test_json_lines_are_read_as_they_are_written(tmp_path):
             np.testing.assert_array_equal(got, want)
 
 
-def test_wider_face(tmp_path):
+def test_wider_face_is_read(tmp_path):
     text = (
         "0--Parade/a.jpg\n2\n449 330 122 149 0 0 0 0 0 0\n10 20 30 40 2 0 0 1 2 0\n"
         "0--Parade/none.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n"
@@ -118,6 +118,6 @@ def test_wider_face(tmp_path):
         ("a.xml", "", r"\.csv, \.jsonl, \.txt"),
     ],
 )
-def test_bad_annotations(tmp_path, name, text, said):
+def test_bad_annotations_are_refused(tmp_path, name, text, said):
     with pytest.raises(ValidationError, match=said):
         annotations.read(written(tmp_path, name, text))

@@ -1,4 +1,4 @@
-"""The generated variants: the truth is where the pixels are."""
+"""Generated variants: the annotations follow the pixels."""
 
 import io
 
@@ -50,13 +50,13 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_landmarks_are_where_the_pixels_went(scene, name):
+def test_landmarks_follow_the_pixels(scene, name):
     variant = variants.VARIANTS[name](scene)
     assert seen_at(opened(variant), variant.marked.landmarks[0]) == WANTED
 
 
 @pytest.mark.parametrize("name", variants.VARIANTS)
-def test_every_variant_can_be_decoded_and_repeats(scene, name):
+def test_every_variant_decodes_and_is_deterministic(scene, name):
     first, second = variants.VARIANTS[name](scene), variants.VARIANTS[name](scene)
     assert first.data == second.data
     assert opened(first).ndim == 3
@@ -65,7 +65,7 @@ def test_every_variant_can_be_decoded_and_repeats(scene, name):
 
 
 @pytest.mark.parametrize(("share", "side"), [(0.5, 640), (0.95, 640), (0.95, 112)])
-def test_a_close_up_fills_its_share(scene, share, side):
+def test_a_close_up_fills_the_requested_share(scene, share, side):
     variant = variants.close_up(scene, share, side)
     height, width = opened(variant).shape[:2]
     assert max(height, width) == side
@@ -76,7 +76,7 @@ def test_a_close_up_fills_its_share(scene, share, side):
     assert y + box_height / 2 == pytest.approx(height / 2, abs=1)
 
 
-def test_a_small_face_has_the_height_that_was_asked_for(scene):
+def test_a_small_face_has_the_requested_height(scene):
     assert variants.small(scene, 16).marked.boxes[0, 3] == pytest.approx(16)
     assert variants.small(scene, 16).marked.boxes[0, 2] == pytest.approx(12)
 
@@ -86,13 +86,13 @@ def test_a_small_face_has_the_height_that_was_asked_for(scene):
     # At 45 degrees both half sides of the ellipse's box are sqrt((30**2 + 40**2) / 2).
     [(0, 60, 80), (90, 80, 60), (180, 60, 80), (45, 5000**0.5, 5000**0.5)],
 )
-def test_a_turned_box_holds_the_turned_ellipse(scene, degrees, width, height):
+def test_a_rotated_box_encloses_the_rotated_ellipse(scene, degrees, width, height):
     box = variants.rotated(scene, degrees).marked.boxes[0]
     assert box[2:].tolist() == pytest.approx([width, height])
 
 
-def test_counterclockwise(scene):
-    """A quarter turn takes the face's top to the left."""
+def test_rotation_is_counterclockwise(scene):
+    """A quarter turn moves the top of the face to the left."""
     marked = variants.rotated(scene, 90).marked
     eyes, mouth = marked.landmarks[0, :2], marked.landmarks[0, 3:]
     assert eyes[:, 0].max() < mouth[:, 0].min()
@@ -108,13 +108,13 @@ def test_counterclockwise(scene):
         ("bottom", (200, 110), (60, 50, 60, 80)),
     ],
 )
-def test_a_quarter_of_the_face_is_cut(scene, side, size, box):
+def test_a_quarter_of_the_face_is_cut_off(scene, side, size, box):
     variant = variants.at_border(scene, side, 0.25)
     assert opened(variant).shape[1::-1] == size
     assert variant.marked.boxes[0].tolist() == pytest.approx(box)
 
 
-def test_faces_out_of_the_frame_are_dropped_and_others_stay_ignored(scene):
+def test_faces_outside_the_frame_are_dropped_and_ignored_ones_stay_ignored(scene):
     boxes = np.array([[0, 0, 20, 20], BOX, [185, 0, 15, 15]], float)
     marked = Marked(boxes, np.zeros((3, 5, 2)), np.array([True, False, True]))
     result = variants.at_border(Scene(scene.photo, marked, 1), "right", 0.25)
@@ -122,7 +122,7 @@ def test_faces_out_of_the_frame_are_dropped_and_others_stay_ignored(scene):
     assert result.marked.boxes[1].tolist() == pytest.approx(BOX)
 
 
-def test_degradations_degrade(scene):
+def test_degradations_degrade_the_photo(scene):
     def spread(variant):
         return float(opened(variant).std())
 
@@ -140,7 +140,7 @@ def test_degradations_degrade(scene):
     assert (gray[..., 0] == gray[..., 2]).all()
 
 
-# --- how they are judged ---
+# --- evaluation ---
 
 
 def answer(boxes, landmarks=None, embeddings=None):
@@ -157,7 +157,7 @@ def answer(boxes, landmarks=None, embeddings=None):
 def test_a_tally_by_hand(scene):
     tally = detection.Tally("x")
     points = np.array([POINTS], np.float32)
-    # Found, all landmarks 3 pixels off where the eyes are 30 apart; and one false positive.
+    # Found, with all landmarks 3 pixels off and the eyes 30 apart; and one false positive.
     tally.add(
         "a",
         scene.marked,
@@ -174,7 +174,7 @@ def test_a_tally_by_hand(scene):
     assert tally.judged == [("a", 1, 1, 1), ("b", 1, 0, 0), ("c", 1, 1, 0)]
 
 
-def test_a_refused_photo_has_missed_its_faces(scene):
+def test_a_refused_photo_misses_all_its_faces(scene):
     from aurum_client import ServerError
 
     tally = detection.Tally("x")
@@ -182,7 +182,7 @@ def test_a_refused_photo_has_missed_its_faces(scene):
     assert (tally.refused, tally.recall, tally.extra) == (1, 0, 0)
 
 
-def test_what_lies_beyond_the_frame_does_not_count():
+def test_faces_beyond_the_frame_do_not_count():
     marked = Marked(np.array([[150, 0, 100, 100.0]]), np.full((1, 5, 2), np.nan), np.zeros(1, bool))
     tally = detection.Tally("x")
     tally.add("a", marked, answer([(150, 0, 50, 100)]))
@@ -190,7 +190,7 @@ def test_what_lies_beyond_the_frame_does_not_count():
     assert tally.errors == []
 
 
-def test_likeness_is_the_cosine_with_the_untouched_face(scene):
+def test_the_similarity_is_the_cosine_with_the_original_face(scene):
     one, other = detection.Tally("as it is"), detection.Tally("x")
     one.add("a", scene.marked, answer([BOX], embeddings=np.array([[1, 0]], np.float32)))
     other.add("a", scene.marked, answer([BOX], embeddings=np.array([[0.6, 0.8]], np.float32)))
@@ -199,7 +199,7 @@ def test_likeness_is_the_cosine_with_the_untouched_face(scene):
     assert other.likeness == pytest.approx([0.6])
 
 
-def test_faces_are_chosen_evenly_and_only_large_sure_ones(tmp_path):
+def test_faces_are_chosen_evenly_among_large_confident_ones(tmp_path):
     def marked(height, ignore):
         return Marked(
             np.array([[0, 0, 50, height]], float), np.zeros((1, 5, 2)), np.array([ignore])

@@ -1,4 +1,4 @@
-"""Keys and rendering of the gateway, without nginx."""
+"""API keys and rendered configuration of the gateway, without nginx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aurum.gateway.render import GatewayError
 from aurum.settings import Settings
 
 
-def test_a_key_is_printed_once_and_only_its_digest_kept(tmp_path, monkeypatch):
+def test_a_key_is_printed_once_and_stored_as_a_digest(tmp_path, monkeypatch):
     file = tmp_path / "deep" / "keys"
     monkeypatch.setenv("AURUM_GATEWAY_KEYS", str(file))
 
@@ -65,7 +65,7 @@ def test_servers_come_from_the_settings():
             render.servers(replace(Settings(), gateway_servers=wrong))
 
 
-def test_missing_files_and_strange_paths_are_named(tmp_path):
+def test_missing_files_and_unsafe_paths_are_named(tmp_path):
     settings = replace(Settings(), gateway_folder=tmp_path, gateway_certificate=tmp_path / "none")
     with pytest.raises(GatewayError, match="AURUM_GATEWAY_CERTIFICATE: there is no file"):
         render.write(settings)
@@ -73,7 +73,7 @@ def test_missing_files_and_strange_paths_are_named(tmp_path):
         render.render(replace(settings, gateway_log='a";x'))
 
 
-def test_each_refusal_is_fit_for_json_headers_and_nginx():
+def test_each_error_is_safe_in_json_headers_and_nginx():
     for item in errors.refusals(1000, 500, "detect_faces"):
         assert item.text.isascii()
         assert not set(item.text) & set("\"'\\$%{}\n"), item
@@ -92,5 +92,5 @@ def test_each_refusal_is_fit_for_json_headers_and_nginx():
         (b"connect() failed (111: Unknown error)", b"connect() failed (111: Unknown error)"),
     ],
 )
-def test_errors_of_nginx_are_shown_without_what_may_hold_a_key(line, shown):
+def test_nginx_errors_are_shown_without_parts_that_may_hold_a_key(line, shown):
     assert run.without_secrets(line) == shown

@@ -12,8 +12,8 @@ from aurum.imaging.align import SIDE, TEMPLATE, align, similarity
 BOX = np.array([[0, 0, 10, 10]], np.float32)
 
 
-def turned(scale, degrees, x, y, *, noise=0.0, seed=0):
-    """The template's landmarks on a face somewhere in a photo, and the way there [2,3]."""
+def transformed(scale, degrees, x, y, *, noise=0.0, seed=0):
+    """Scale, rotate and move the template's landmarks; also return the transform [2,3]."""
     angle = np.deg2rad(degrees)
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     way = np.column_stack([rotation, (x, y)])
@@ -23,7 +23,7 @@ def turned(scale, degrees, x, y, *, noise=0.0, seed=0):
 
 
 def reference(landmarks):
-    """scikit-image's least-squares similarity, the one that the embedders' authors use."""
+    """scikit-image's least-squares similarity, which the embedders' authors use."""
     transform = SimilarityTransform()
     if hasattr(SimilarityTransform, "from_estimate"):
         transform = SimilarityTransform.from_estimate(landmarks, TEMPLATE)
@@ -37,7 +37,7 @@ def crop_of(photo, landmarks):
 
 
 def noise_photo(height, width, seed=0):
-    """Smooth texture, so that neighbouring pixels are alike as in a photo."""
+    """Smooth texture whose neighbouring pixels are similar, as in a photo."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3))
     return cv2.resize(small.astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -55,9 +55,9 @@ def difference(one, other):
     noise=st.floats(0, 8),
     seed=st.integers(0, 1000),
 )
-def test_the_similarity_is_that_of_scikit_image(scale, degrees, noise, seed, **corner):
-    landmarks, _ = turned(scale, degrees, **corner, noise=noise, seed=seed)
-    # In float64 and around their middle, as scikit-image's own error grows with the distance.
+def test_the_similarity_agrees_with_scikit_image(scale, degrees, noise, seed, **corner):
+    landmarks, _ = transformed(scale, degrees, **corner, noise=noise, seed=seed)
+    # In float64 and centred, because scikit-image's own error grows with the distance.
     landmarks = landmarks.astype(np.float64)
     middle = landmarks.mean(axis=0)
 
@@ -90,9 +90,9 @@ def test_landmarks_in_one_point_have_no_similarity(spread):
 
 @pytest.mark.parametrize("degrees", [0, 17, 90, 180, -135])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 1.9])
-def test_a_crop_is_the_plain_warp(scale, degrees):
+def test_a_crop_of_a_small_face_is_a_plain_warp(scale, degrees):
     photo = noise_photo(600, 700)
-    landmarks, way = turned(scale, degrees, 0, 0, noise=2.0)
+    landmarks, way = transformed(scale, degrees, 0, 0, noise=2.0)
     landmarks += (350, 300) - way[:, :2] @ (56, 56)
     landmarks = landmarks.astype(np.float32)
 
@@ -105,10 +105,10 @@ def test_a_crop_is_the_plain_warp(scale, degrees):
 
 @pytest.mark.parametrize("degrees", [0, 40, 90, 180, -100])
 @pytest.mark.parametrize("scale", [0.7, 1.5, 2.0, 2.9, 5.3, 11.0])
-def test_marks_lie_where_the_template_has_them(scale, degrees):
-    """Blobs painted at the landmarks come out at the template, to a fraction of a pixel."""
+def test_landmarks_land_on_the_template(scale, degrees):
+    """Blobs painted at the landmarks land on the template, to a fraction of a pixel."""
     height, width = 2400, 2600
-    _, way = turned(scale, degrees, 0, 0)
+    _, way = transformed(scale, degrees, 0, 0)
     shift = (width / 2, height / 2) - way[:, :2] @ (56, 56)
     landmarks = (TEMPLATE @ way[:, :2].T + shift).astype(np.float32)
     rows, columns = np.indices((height, width), np.float32)
@@ -131,16 +131,16 @@ def test_marks_lie_where_the_template_has_them(scale, degrees):
 
 
 @pytest.mark.parametrize(("scale", "degrees"), [(2.4, 0), (3.7, 25), (6.0, 70), (9.5, -160)])
-def test_a_big_face_is_averaged_and_not_sampled(scale, degrees):
+def test_a_big_face_is_averaged_not_sampled(scale, degrees):
     photo = np.random.default_rng(1).integers(0, 256, (1600, 1600, 3), np.uint8)
-    _, way = turned(scale, degrees, 0, 0)
+    _, way = transformed(scale, degrees, 0, 0)
     way[:, 2] = (800, 800) - way[:, :2] @ (56, 56)
     landmarks = (TEMPLATE @ way[:, :2].T + way[:, 2]).astype(np.float32)
 
     crop = crop_of(photo, landmarks)
 
     matrix = similarity(landmarks)
-    # The ideal: many samples within each pixel of the crop, averaged.
+    # The ideal: the mean of many samples within each pixel of the crop.
     fine = 8
     enlarged = matrix * fine
     enlarged[:, 2] += (fine - 1) / 2
@@ -153,7 +153,7 @@ def test_a_big_face_is_averaged_and_not_sampled(scale, degrees):
 def test_a_fine_checkerboard_becomes_gray():
     board = (np.indices((1200, 1200)).sum(axis=0) % 2 * 255).astype(np.uint8)
     photo = np.repeat(board[..., None], 3, axis=2)
-    landmarks, _ = turned(4.37, 13, 400, 300)
+    landmarks, _ = transformed(4.37, 13, 400, 300)
 
     crop = crop_of(photo, landmarks)
 
@@ -164,10 +164,10 @@ def test_a_fine_checkerboard_becomes_gray():
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.2])
-def test_beyond_the_border_it_is_black(scale):
+def test_pixels_beyond_the_border_are_black(scale):
     photo = np.full((400, 400, 3), 200, np.uint8)
-    middle = -scale * 56  # a face whose middle is the photo's corner
-    landmarks, _ = turned(scale, 0, middle, middle)
+    middle = -scale * 56  # a face centred on the photo's corner
+    landmarks, _ = transformed(scale, 0, middle, middle)
 
     crop = crop_of(photo, landmarks)
 
@@ -181,7 +181,7 @@ def test_beyond_the_border_it_is_black(scale):
 @pytest.mark.parametrize("shape", [(1, 1, 3), (300, 300, 3)])
 def test_a_face_outside_the_photo_is_black(shape, x, scale):
     photo = np.full(shape, 200, np.uint8)
-    landmarks, _ = turned(scale, 0, x * max(scale, 1), 0)
+    landmarks, _ = transformed(scale, 0, x * max(scale, 1), 0)
 
     assert (crop_of(photo, landmarks) == 0).all()
 
@@ -189,16 +189,16 @@ def test_a_face_outside_the_photo_is_black(shape, x, scale):
 @pytest.mark.parametrize("offset", [20, 20_000, 32_700, 39_500])
 @pytest.mark.parametrize("scale", [1.0, 2.5])
 def test_a_very_wide_photo(offset, scale):
-    """OpenCV's warp refuses images with a side of 32767 pixels or more."""
+    """OpenCV's warp rejects images with a side of 32767 pixels or more."""
     photo = np.zeros((400, 40_000, 3), np.uint8)
     photo[:, offset : offset + 400] = noise_photo(400, 400)
-    landmarks, _ = turned(scale, 10, 60, 20)
+    landmarks, _ = transformed(scale, 10, 60, 20)
     far = landmarks + np.array([offset, 0], np.float32)
 
     crop = crop_of(photo, far)
 
     near = crop_of(np.ascontiguousarray(photo[:, offset : offset + 400]), landmarks)
-    # A big face is averaged on a grid that starts at another pixel.
+    # A large face is averaged on a grid with another origin.
     assert difference(crop, near) < (0.3 if scale < 2 else 1.5)
     tall = crop_of(photo.transpose(1, 0, 2), far[:, ::-1])
     assert tall.shape == (SIDE, SIDE, 3)
@@ -211,12 +211,12 @@ def test_degenerate_landmarks_fall_back_to_the_box():
 
     crop = align(photo, box, landmarks)[0]
 
-    square = photo[30:130, 50:150]  # the box's middle, in its longer side
+    square = photo[30:130, 50:150]  # the square around the box's centre, with its longer side
     assert difference(crop, cv2.resize(square, (SIDE, SIDE))) < 6
 
 
 @pytest.mark.parametrize("box", [[0, 0, 0, 0], [10, 10, 0.1, 0.1], [-50, -50, 1e5, 1e5]])
-def test_the_box_may_be_odd_as_well(box):
+def test_degenerate_boxes_still_give_a_crop(box):
     crops = align(noise_photo(64, 64), np.array([box], np.float32), np.zeros((1, 5, 2), np.float32))
 
     assert crops.shape == (1, SIDE, SIDE, 3)
@@ -224,7 +224,9 @@ def test_the_box_may_be_odd_as_well(box):
 
 def test_crops_keep_the_order_of_their_faces():
     photo = noise_photo(500, 900)
-    several = np.stack([turned(1.2, a, x, 150)[0] for a, x in ((0, 50), (30, 400), (-20, 650))])
+    several = np.stack(
+        [transformed(1.2, a, x, 150)[0] for a, x in ((0, 50), (30, 400), (-20, 650))]
+    )
 
     crops = align(photo, np.repeat(BOX, 3, axis=0), several)
 
@@ -240,7 +242,7 @@ def test_no_faces_give_no_crops():
     assert none.dtype == np.uint8
 
 
-def test_a_turned_photo_gives_the_same_crop():
+def test_a_rotated_photo_gives_the_same_crop():
     photo = images.photo()
     landmarks = np.array([[140, 105], [183, 100], [170, 130], [147, 150], [180, 147]], np.float32)
     upside_down = np.ascontiguousarray(photo[::-1, ::-1])

@@ -12,7 +12,7 @@ from aurum.imaging.decoding.refusal import InvalidImageError
 BYTES, PIXELS = 10_000_000, 50_000_000
 GOOD, BAD = images.good(), images.bad(BYTES, PIXELS)
 OTHER = ("astronaut", "tiny", "wide", "tall", "gray sampling")
-# Mean difference to the photo, of 255: what each way of storing it loses.
+# The mean difference from the photo, of 255, that each format's losses may cause.
 LOSSLESS = ("png", "webp lossless", "png rgba", "png 16-bit")
 LOSS = {"png palette": 3, "png palette transparent": 3, "png 1-bit": 128}
 
@@ -53,7 +53,7 @@ def test_a_bad_photo_is_refused_with_its_reason(name):
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_orientations_agree(orientation):
+def test_all_orientations_decode_to_the_same_photo(orientation):
     upright = decode(GOOD["jpeg orientation 1"][0], BYTES, PIXELS)
 
     turned = decode(GOOD[f"jpeg orientation {orientation}"][0], BYTES, PIXELS)
@@ -74,7 +74,7 @@ def test_the_limits_are_inclusive():
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if name.startswith("bomb")])
-def test_a_bomb_is_small(name):
+def test_decompression_bombs_are_small_files(name):
     assert len(BAD[name][0]) < 200_000
 
 
@@ -95,7 +95,7 @@ def test_16_bit_becomes_8_bit():
 
 
 @pytest.mark.parametrize("before", [b"\xff\xc4", b"\xff\xda", b"\xff\xdb"])
-def test_stray_bytes_between_segments_do_no_harm(before):
+def test_stray_bytes_between_segments_are_ignored(before):
     data = GOOD["jpeg"][0]
     at = data.index(before)
 
@@ -104,7 +104,7 @@ def test_stray_bytes_between_segments_do_no_harm(before):
     assert difference(photo, images.photo()) < 1
 
 
-def test_a_fatal_error_in_the_middle_is_no_half_photo():
+def test_a_fatal_error_in_the_middle_never_gives_half_a_photo():
     data = GOOD["jpeg"][0]
     at = images.entropy(data) + 5000
 
@@ -112,7 +112,7 @@ def test_a_fatal_error_in_the_middle_is_no_half_photo():
         decode(data[:at] + b"\xff\x08" + data[at + 2 :], BYTES, PIXELS)
 
 
-def test_many_scans_are_refused_but_not_what_only_looks_like_them():
+def test_many_scans_are_refused_but_not_bytes_that_only_look_like_scans():
     most = jpeg_header.MAX_SCANS
     scan_in_comment = images.segment(0xFE, b"\xff\xda" * 5000)
     plain = GOOD["jpeg"][0]
@@ -137,7 +137,7 @@ SEEDS = [
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", SEEDS)
-def test_whatever_is_sent_is_a_photo_or_an_invalid_image(name):
+def test_any_bytes_give_a_photo_or_an_invalid_image_error(name):
     random = np.random.default_rng(SEEDS.index(name))
     source = GOOD[name][0]
     for attempt in range(60):
@@ -145,7 +145,7 @@ def test_whatever_is_sent_is_a_photo_or_an_invalid_image(name):
         if attempt % 3 == 0:
             del data[random.integers(1, len(data)) :]
         else:
-            # Half of them where it hurts: in the header.
+            # Half of them in the header, where they matter most.
             end = min(700, len(data)) if attempt % 3 == 1 else len(data)
             for _ in range(random.integers(1, 5)):
                 data[random.integers(end)] = random.choice([0, 0xFF, random.integers(256)])
@@ -160,7 +160,7 @@ def test_whatever_is_sent_is_a_photo_or_an_invalid_image(name):
 
 
 @pytest.mark.parametrize("name", [name for name in SEEDS if name not in ("mpo", "heic", "avif")])
-def test_a_truncated_photo_is_never_answered_with_a_part_of_it(name):
+def test_a_truncated_photo_is_never_decoded_in_part(name):
     data = GOOD[name][0]
 
     for length in np.linspace(1, len(data) - 40, 12).astype(int):

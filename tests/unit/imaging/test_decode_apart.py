@@ -1,4 +1,4 @@
-"""Processes that decode a photo each: what they are for, and what becomes of them."""
+"""Decoding in separate processes: one process per photo, its limits, crashes and fork server."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ ALL = 256 * 320 * 3
 
 @pytest.fixture
 def decoders(monkeypatch):
-    """No process is there yet."""
+    """Start without any process."""
     decoders = apart._Decoders()
     monkeypatch.setattr(apart, "_decoders", decoders)
     yield decoders
@@ -41,7 +41,7 @@ def decoders(monkeypatch):
 
 @pytest.fixture
 def fake(decoders, monkeypatch, tmp_path):
-    """Has another decoder of HEIC, which is the body of a function of `order` and `data`."""
+    """Replace the HEIC decoder by a function of `order` and `data` with this body."""
 
     def use(text):
         path = tmp_path / "decoder_process.py"
@@ -63,7 +63,7 @@ def refusal(data, limits=LIMITS):
     return caught.value
 
 
-# --- whatever becomes of one is an answer ---
+# --- every failure of the process is an error of the photo ---
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def refusal(data, limits=LIMITS):
         ("import subprocess; subprocess.Popen([])", "damaged"),
     ],
 )
-def test_whatever_becomes_of_its_process_is_an_answer(text, reason, fake):
+def test_every_failure_of_the_process_becomes_an_error(text, reason, fake):
     fake(text)
     if reason == "not refused":
         assert accept(HEIC, LIMITS).decode().pixels.shape == (256, 320, 3)
@@ -100,7 +100,7 @@ def test_the_limits_of_the_process_hold(fake):
     assert refusal(HEIC).reason == "too_much_memory"
 
 
-def test_a_decoder_that_does_not_end_is_ended_when_the_photo_has_no_time_left(fake):
+def test_a_decoder_that_never_ends_is_killed_when_the_photos_time_is_used_up(fake):
     fake("while True: pass")
     began = time.thread_time()
 
@@ -108,10 +108,10 @@ def test_a_decoder_that_does_not_end_is_ended_when_the_photo_has_no_time_left(fa
 
     assert error.reason == "too_much_time"
     assert "more than 1 s of processor time" in str(error)
-    assert time.thread_time() - began < 1  # spent elsewhere
+    assert time.thread_time() - began < 1  # the time was spent in the other process
 
 
-def test_what_it_took_counts_as_the_photos_time(fake):
+def test_time_in_the_process_counts_as_the_photos_time(fake):
     fake(f"time.thread_time() and [0 for _ in iter(lambda: time.thread_time() < 0.5, False)]\n"
          f"    return (320, 256), 1, [bytes({ALL})]")  # fmt: skip
     encoded = accept(HEIC, LIMITS)
@@ -121,7 +121,7 @@ def test_what_it_took_counts_as_the_photos_time(fake):
     assert encoded.clock.left < LIMITS.seconds - 0.4
 
 
-def test_a_crash_hurts_nobody_else(fake):
+def test_a_crash_affects_no_other_photo(fake):
     fake(f"time.sleep(0.5) if data else 0\n"
          f"    if order.seconds == 1: os.abort()\n"
          f"    return (320, 256), 1, [bytes({ALL})]")  # fmt: skip
@@ -133,10 +133,10 @@ def test_a_crash_hurts_nobody_else(fake):
         assert {one.result().pixels.shape for one in good} == {(256, 320, 3)}
 
 
-# --- the process that forks them ---
+# --- the fork server ---
 
 
-def test_many_photos_at_a_time_have_one_process_in_common(decoders):
+def test_concurrent_photos_share_one_fork_server(decoders):
     whole = accept(HEIC, LIMITS).decode().pixels
     first = decoders._process
 
@@ -148,7 +148,7 @@ def test_many_photos_at_a_time_have_one_process_in_common(decoders):
     eventually(lambda: not psutil.Process(first.pid).children())
 
 
-def test_one_that_has_died_is_replaced(decoders):
+def test_a_dead_fork_server_is_replaced(decoders):
     accept(HEIC, LIMITS).decode()
     first = decoders._process.pid
 
@@ -158,7 +158,7 @@ def test_one_that_has_died_is_replaced(decoders):
     assert decoders._process.pid != first
 
 
-def test_one_that_dies_at_work_costs_no_photo(fake, tmp_path):
+def test_a_fork_server_that_dies_during_work_costs_no_photo(fake, tmp_path):
     fake(f"flag = {str(tmp_path / 'flag')!r}\n"
          "    if not os.path.exists(flag):\n"
          "        os.mkdir(flag); os.kill(os.getppid(), signal.SIGKILL); os._exit(0)\n"
@@ -167,14 +167,14 @@ def test_one_that_dies_at_work_costs_no_photo(fake, tmp_path):
     assert accept(HEIC, LIMITS).decode().pixels.shape == (256, 320, 3)
 
 
-def test_one_that_dies_again_and_again_is_no_fault_of_the_photo(fake):
+def test_a_fork_server_that_keeps_dying_is_not_blamed_on_the_photo(fake):
     fake("os.kill(os.getppid(), signal.SIGKILL)\n    os._exit(0)")
 
     with pytest.raises(RuntimeError, match="ended again and again"):
         accept(HEIC, LIMITS).decode()
 
 
-def test_it_ends_with_who_started_it(tmp_path):
+def test_the_fork_server_ends_with_its_parent(tmp_path):
     photo = tmp_path / "photo"
     photo.write_bytes(HEIC)
     script = (
@@ -194,7 +194,7 @@ def test_it_ends_with_who_started_it(tmp_path):
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_inside_an_embedded_interpreter_python_is_the_one_on_the_path(monkeypatch):
+def test_an_embedded_interpreter_uses_the_python_on_the_path(monkeypatch):
     monkeypatch.setattr(sys, "executable", "")
     apart._python.cache_clear()
     try:
@@ -203,12 +203,12 @@ def test_inside_an_embedded_interpreter_python_is_the_one_on_the_path(monkeypatc
         apart._python.cache_clear()
 
 
-# --- which photos ---
+# --- which photos are decoded in a separate process ---
 
 OTHERS = [name for name in GOOD if not name.startswith(("heic", "avif"))]
 
 
-def test_what_people_send_starts_no_process(decoders):
+def test_common_photos_start_no_process(decoders):
     for name in OTHERS:
         accept(GOOD[name][0], LIMITS).decode()
     for factor in FACTORS:
@@ -218,7 +218,7 @@ def test_what_people_send_starts_no_process(decoders):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_apart_and_here_are_the_same(name):
+def test_decoding_apart_gives_the_same_pixels_as_in_process(name):
     encoded = accept(GOOD[name][0], LIMITS)
     for factor in FACTORS if encoded.kind == "JPEG" else (1,):
         here, there = encoded._here(factor), encoded._apart(factor)
@@ -226,7 +226,7 @@ def test_apart_and_here_are_the_same(name):
         assert np.array_equal(here[0], there[0])
 
 
-def test_what_only_pillow_reads_comes_smaller_there_too():
+def test_jpegs_that_only_pillow_reads_are_reduced_there_too():
     odd = blank_jpeg(1600, 1200, (0x31, 0x11, 0x11))
 
     pixels, factor = accept(odd, LIMITS._replace(memory=1600 * 1200 * 3))._apart(1)
@@ -234,16 +234,16 @@ def test_what_only_pillow_reads_comes_smaller_there_too():
     assert (pixels.shape, factor) == ((600, 800, 3), 2)
 
 
-def test_what_may_take_long_is_decoded_where_it_can_be_ended(decoders):
-    """By our figures it may take 2 s; it takes less, and was refused with this limit before."""
+def test_a_photo_that_may_take_long_is_decoded_where_it_can_be_killed(decoders):
+    """The estimate allows 2 s; it takes less, and an earlier version refused it with this limit."""
     encoded = accept(flat_png(), LIMITS._replace(seconds=1.9))
 
     assert encoded.decode().pixels.shape == (7070, 7070, 3)
     assert decoders._process is not None
 
 
-def test_where_our_figures_are_wrong_the_kernel_ends_it(decoders, monkeypatch):
-    """As on a machine five times as slow: before, it was decoded to its end."""
+def test_if_the_estimate_is_wrong_the_kernel_ends_it(decoders, monkeypatch):
+    """As on a machine five times as slow, where an earlier version decoded it to the end."""
     monkeypatch.setitem(header._PIXEL_SECONDS, "PNG", 40e-9 / 5)
     data, began = slow_png(), time.thread_time()
 
@@ -260,7 +260,7 @@ def test_where_our_figures_are_wrong_the_kernel_ends_it(decoders, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["heic", "avif"])
-def test_one_gets_no_more_time_than_the_photo_has_left(name, decoders, monkeypatch):
+def test_a_process_gets_no_more_time_than_the_photo_has_left(name, decoders, monkeypatch):
     asked = []
     real = decoders.ask
 

@@ -1,4 +1,4 @@
-"""Memory and processor time of one photo, and of all that a process works on."""
+"""Limits of memory and CPU time, for one photo and for all photos of a process."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def nothing(_):
 # --- time ---
 
 
-def test_passes_over_very_many_blocks_are_refused_before_any_is_made():
+def test_an_estimate_above_the_limit_is_refused_before_decoding():
     few, many = many_scans(2000, 2000, 99), many_scans(10_000, 10_000, 99)
     assert len(many) < 250_000
     assert accept(few, LIMITS).header.seconds < 0.2
@@ -57,11 +57,11 @@ def test_passes_over_very_many_blocks_are_refused_before_any_is_made():
 
 
 @pytest.mark.parametrize("name", ["jpeg progressive", "mpo", "jpeg trailing jpeg"])
-def test_what_encoders_write_has_time_in_any_size(name):
+def test_common_encodings_have_time_in_any_size(name):
     assert accept(with_size(GOOD[name][0], 8000, 6000), LIMITS).header.seconds < 2
 
 
-def test_the_clock_counts_its_own_thread_alone():
+def test_the_clock_counts_only_its_own_thread():
     clock = Clock(0.2)
     other = threading.Thread(target=burn, args=(0.3,))
     other.start()
@@ -77,7 +77,7 @@ def test_the_clock_counts_its_own_thread_alone():
         clock.check()
 
 
-def test_a_photo_that_has_no_time_left_is_not_looked_at_again():
+def test_a_photo_without_time_left_gets_no_further_look():
     looks = []
 
     def slow(image):
@@ -99,14 +99,14 @@ def test_a_photo_that_has_no_time_left_is_not_looked_at_again():
 # --- memory ---
 
 
-def test_room_is_told_all_that_a_photo_may_take():
+def test_admission_is_asked_for_all_memory_that_a_photo_may_take():
     data, (width, height) = GOOD["png"]
     assert accept(data, LIMITS).room == len(data) + int(width * height * 6.25)
     jpeg = images.jpeg(4000, 3000)
     assert accept(jpeg, LIMITS).room == len(jpeg) + 12_000_000 * 3 + 3_000_000 * 3
 
 
-def test_a_photo_waits_until_there_is_room_for_it_and_in_turn():
+def test_a_photo_waits_in_turn_until_there_is_memory_for_it():
     room = Room(100)
     order, inside = [], threading.Event()
     leave = threading.Event()
@@ -123,7 +123,7 @@ def test_a_photo_waits_until_there_is_room_for_it_and_in_turn():
         inside.wait(30)
         done.append(pool.submit(visit, "large", 90))
         eventually(lambda: len(room._large._waiting) == 1)
-        done.append(pool.submit(visit, "next", 10))  # would fit, but has to wait for its turn
+        done.append(pool.submit(visit, "next", 10))  # would fit, but must wait for its turn
         eventually(lambda: len(room._large._waiting) == 2)
         assert order == ["first"]
         leave.set()
@@ -131,17 +131,17 @@ def test_a_photo_waits_until_there_is_room_for_it_and_in_turn():
             one.result()
     assert order == ["first", "large", "next"]
     with room.visit() as admit:
-        admit(1000)  # all there is
+        admit(1000)  # all the memory there is
 
 
-def test_a_small_photo_waits_for_no_large_one():
+def test_a_small_photo_does_not_wait_for_a_large_one():
     room = Room(160)
     with room.visit() as large, room.visit() as small:
         large(160)
         small(10)
 
 
-def test_room_is_given_back_after_an_error():
+def test_memory_is_released_after_an_error():
     room = Room(100)
 
     def fail(*need):
@@ -175,20 +175,20 @@ def test_nothing_is_decoded_before_it_is_admitted(name):
     assert needs == [accept(GOOD[name][0], LIMITS).room] * 2
 
 
-def test_one_photo_may_not_have_more_memory_than_all():
+def test_one_photo_may_not_need_more_memory_than_there_is_in_all():
     with pytest.raises(SettingError, match=r"AURUM_MAX_PHOTO_MEMORY=500000000: must not exceed "):
         Settings.from_env({"AURUM_PIPELINE_MEMORY": "400000000"})
     assert Settings.from_env({"AURUM_PIPELINE_MEMORY": "600000000"}).pipeline_memory == 600_000_000
 
 
-# --- only the picture is decoded ---
+# --- decoders get only the picture ---
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if "heic" not in name])
 def test_decoders_get_no_metadata(name):
     data = accept(GOOD[name][0], LIMITS).data
     if name.startswith("avif"):
-        return  # in a process of its own
+        return  # decoded in a separate process
 
     for trace in (b"Exif", b"eXIf", b"EXIF", b"zTXt", b"tEXt", b"MPF\0", b"VP8X", b"ICCP", b"iCCP"):
         assert trace not in data[:2000], trace

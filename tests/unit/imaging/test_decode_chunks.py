@@ -1,4 +1,4 @@
-"""The picture is taken out of its file: what is kept of it, and what is damage."""
+"""Extracting the picture from its file: which parts are kept, and what counts as damage."""
 
 import images
 import numpy as np
@@ -29,7 +29,7 @@ def same(data, name):
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg cmyk", "jpeg rgb", "jpeg progressive", "jpeg gray"])
-def test_a_jpeg_keeps_what_its_pixels_need(name):
+def test_a_jpeg_keeps_only_what_its_pixels_need(name):
     data = GOOD[name][0]
     extra = segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(500)) + segment(0xFE, b"a comment")
 
@@ -53,13 +53,13 @@ def test_a_jpeg_without_metadata_is_not_copied():
     "extra",
     [chunk(b"IHDR", GOOD["png"][0][16:29]), chunk(b"ABCD", b"has to be understood")],
 )
-def test_a_png_with_another_header_or_what_must_be_understood_is_damaged(extra):
+def test_a_png_with_a_wrong_header_or_an_unknown_critical_chunk_is_damaged(extra):
     data = GOOD["png"][0]
 
     assert reason(data[:33] + extra + data[33:]) == "damaged"
 
 
-def test_what_need_not_be_understood_is_left_out_even_if_it_is_damaged():
+def test_ancillary_chunks_are_dropped_even_if_damaged():
     data = GOOD["png palette transparent"][0]
     extra = chunk(b"tEXt", b"a\0b")[:-4] + b"none" + chunk(b"abCd", b"?")
 
@@ -70,15 +70,15 @@ def test_what_need_not_be_understood_is_left_out_even_if_it_is_damaged():
 # --- WebP ---
 
 
-def film(count):
-    """A WebP of `count` frames."""
+def animation(count):
+    """An animated WebP of `count` frames."""
     image = Image.fromarray(images.photo())
     frames = [image.rotate(90 * turn) for turn in range(1, count)]
     return images.save(image, "WEBP", save_all=True, append_images=frames, quality=90)
 
 
-def framed(data):
-    """A film of one frame, as some programs write stills."""
+def one_frame(data):
+    """An animation of one frame, as some programs write still pictures."""
     width, height = images.WIDTH, images.HEIGHT
     sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
 
@@ -94,16 +94,16 @@ def framed(data):
 
 
 @pytest.mark.parametrize("name", ["webp", "webp lossless"])
-def test_a_film_of_one_frame_is_a_photo(name):
-    assert same(framed(GOOD[name][0]), name)
+def test_an_animation_of_one_frame_is_a_photo(name):
+    assert same(one_frame(GOOD[name][0]), name)
 
 
-def test_a_film_of_more_is_none():
-    assert webp.read(film(2)).frames == 2
-    assert reason(film(2)) == "animated"
+def test_an_animation_of_several_frames_is_refused():
+    assert webp.read(animation(2)).frames == 2
+    assert reason(animation(2)) == "animated"
 
 
-def test_a_picture_of_another_size_than_its_canvas_is_damage():
+def test_a_frame_of_another_size_than_the_canvas_is_damage():
     data = bytearray(GOOD["webp orientation 6"][0])
     assert data[12:16] == b"VP8X"
     data[24] ^= 1
@@ -122,13 +122,13 @@ def test_a_webp_of_very_many_chunks_is_damaged():
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_the_orientation_is_read_with_its_prefix_and_without(value):
+def test_the_orientation_is_read_with_and_without_the_exif_prefix(value):
     block = images.exif(value)
 
     assert exif.orientation(block) == exif.orientation(block[6:]) == value
 
 
-def test_either_order_of_bytes_is_read():
+def test_both_byte_orders_are_read():
     assert exif.orientation(b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0") == 6
     assert exif.orientation(b"II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0") == 6
 
@@ -139,5 +139,5 @@ def test_either_order_of_bytes_is_read():
      b"Exif\0\0" * 9, images.exif(0), images.exif(9), images.exif(65535), directory(60_000),
      images.exif(6)[:-12]],
 )  # fmt: skip
-def test_what_can_not_be_read_is_upright(block):
+def test_an_unreadable_orientation_means_upright(block):
     assert exif.orientation(block) == 1

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: what is read from their headers, and what holds where those lie."""
+"""HEIC and AVIF: reading their headers, and the limits that hold when a header lies."""
 
 import struct
 
@@ -29,7 +29,7 @@ def refusal(data, limits=LIMITS):
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name.startswith(KINDS)])
-def test_the_header_tells_size_and_turn(name):
+def test_the_header_gives_size_and_rotation(name):
     data, size = GOOD[name]
 
     found = heif.header(data)
@@ -45,11 +45,11 @@ def test_the_header_tells_size_and_turn(name):
     [("heic", 1.5), ("heic gray", 1), ("heic 4:4:4", 3), ("heic 10-bit", 3), ("heic tiles", 1.5),
      ("avif", 1.5), ("avif gray", 1), ("avif 4:4:4", 3)],
 )  # fmt: skip
-def test_the_header_tells_how_deep_it_is(name, samples):
+def test_the_header_gives_the_bytes_per_pixel(name, samples):
     assert heif.header(GOOD[name][0]).samples == samples
 
 
-def test_exif_only_says_what_was_done():
+def test_the_exif_orientation_of_a_heic_is_ignored():
     entry = struct.pack(">HHI", 0x0112, 3, 1)
     data = images.heic(Image.fromarray(images.photo()), exif=images.exif(1))
     assert data.count(entry + b"\0\1") == 1
@@ -59,7 +59,7 @@ def test_exif_only_says_what_was_done():
     assert np.array_equal(photo, decode(data, 10**7, 10**7))
 
 
-def test_ten_bits_become_eight():
+def test_ten_bits_are_reduced_to_eight():
     ramp = np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 8)
     pixels = np.repeat(np.tile(ramp, (64, 1))[..., None], 3, axis=2)
 
@@ -68,7 +68,7 @@ def test_ten_bits_become_eight():
     assert np.abs(photo.astype(int) - pixels).max() <= 6
 
 
-def test_heic_can_be_left_out():
+def test_heic_can_be_switched_off():
     error = refusal(GOOD["heic"][0], LIMITS._replace(heic=False))
 
     assert error.reason == "other_format"
@@ -76,7 +76,7 @@ def test_heic_can_be_left_out():
     assert accept(GOOD["avif"][0], LIMITS._replace(heic=False)).decode().pixels.size
 
 
-def test_without_its_decoder_heic_is_another_format(monkeypatch):
+def test_without_its_decoder_heic_is_an_unsupported_format(monkeypatch):
     monkeypatch.setattr(apart, "decodes_heic", lambda: False)
 
     assert "pi-heif is not installed" in str(refusal(GOOD["heic"][0]))
@@ -91,7 +91,7 @@ def test_sequences_are_animated(name):
 
 
 @pytest.mark.parametrize("brand", [b"qt  ", b"isom", b"crx "])
-def test_other_files_of_boxes_are_named(brand):
+def test_other_iso_media_files_are_named(brand):
     error = refusal(GOOD["heic"][0].replace(b"ftypheic", b"ftyp" + brand).replace(b"mif1", brand, 1)
                     .replace(b"heic", brand))  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_other_files_of_boxes_are_named(brand):
     assert f"files of the kind '{brand.decode().strip()}' are not supported" in str(error)
 
 
-def test_other_codings_are_named():
+def test_unsupported_codings_are_named():
     error = refusal(GOOD["heic"][0].replace(b"hvc1", b"jpeg"))
 
     assert error.reason == "other_format"
@@ -107,15 +107,15 @@ def test_other_codings_are_named():
 
 
 @pytest.mark.parametrize("size", [(64, 48), (321, 256), (256, 320), (3200, 2560)])
-def test_a_header_that_states_another_size_is_damage(size):
-    """Of a HEIC; an AVIF's picture is scaled to what its header says, by libavif."""
+def test_a_header_with_a_wrong_size_is_damage(size):
+    """HEIC only; libavif scales an AVIF's picture to the size in its header."""
     assert refusal(with_size(GOOD["heic"][0], *size)).reason == "damaged"
     scaled = accept(with_size(GOOD["avif"][0], *size), LIMITS).decode().pixels
     assert scaled.shape == (*size[::-1], 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_holds_more_than_its_header_says_gets_no_more_memory_than_that(kind):
+def test_a_picture_larger_than_its_header_says_gets_no_extra_memory(kind):
     # Some 40 MB of samples, more than a process gets for the smallest photo.
     image = Image.new("RGB", (6000, 4500), "gray")
     if kind == "heic":
@@ -128,7 +128,7 @@ def test_what_holds_more_than_its_header_says_gets_no_more_memory_than_that(kind
     assert error.reason in ("damaged", "too_much_memory")
 
 
-def test_too_many_pixels_and_too_much_memory_show_in_the_header():
+def test_too_many_pixels_or_too_much_memory_are_known_from_the_header():
     data = GOOD["heic"][0]
 
     error = refusal(with_size(data, 20_000, 10_000))
@@ -140,15 +140,15 @@ def test_too_many_pixels_and_too_much_memory_show_in_the_header():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_truncated_photo_is_never_answered_with_a_part_of_it(kind):
+def test_a_truncated_photo_is_never_decoded_in_part(kind):
     data = GOOD[kind][0]
 
     for length in np.linspace(12, len(data) - 40, 9).astype(int):
         assert refusal(data[:length]).reason == "damaged"
 
 
-def test_the_generators_make_what_decodes_and_what_does_not():
-    """The crafted grids are sound until they are damaged."""
+def test_a_generated_grid_decodes_and_a_hostile_one_does_not():
+    """The hostile requests are derived from grids that are valid by themselves."""
     sound = hostile.grid(bases.heics()[0], 2, 2)
     width, height = bases.SIZE
     assert accept(sound, LIMITS).decode().pixels.shape == (2 * height, 2 * width, 3)

@@ -1,4 +1,4 @@
-"""What a JPEG may lack, and how much memory a photo may take."""
+"""How incomplete a JPEG may be, and how much memory a photo may take."""
 
 import images
 import numpy as np
@@ -28,13 +28,13 @@ def refusal(data, limits=LIMITS):
     return caught.value
 
 
-# --- without its end ---
+# --- a missing end marker ---
 
 JPEGS = ("jpeg", "jpeg progressive", "jpeg cmyk", "jpeg gray", "jpeg restarts", "jpeg 411")
 
 
 @pytest.mark.parametrize("name", JPEGS)
-def test_a_jpeg_may_lack_its_end_and_nothing_more(name):
+def test_a_jpeg_may_lack_its_end_marker_and_nothing_more(name):
     data = GOOD[name][0]
     assert data.endswith(jpeg.END)
 
@@ -44,7 +44,7 @@ def test_a_jpeg_may_lack_its_end_and_nothing_more(name):
 
 
 @pytest.mark.parametrize("name", JPEGS)
-def test_so_may_one_that_is_decoded_smaller(name):
+def test_a_reduced_jpeg_may_lack_its_end_marker_too(name):
     data = GOOD[name][0]
 
     smaller = accept(data[:-2], LIMITS).decode(4)
@@ -56,7 +56,7 @@ def test_so_may_one_that_is_decoded_smaller(name):
 
 
 def scans(data):
-    """Where the scans of a JPEG begin."""
+    """Find where the scans of a JPEG begin."""
     return [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
 
 
@@ -67,7 +67,7 @@ def test_a_progressive_jpeg_that_ends_between_two_scans_is_damaged():
 
     for start in starts[1:]:
         assert refusal(data[:start]).reason == "damaged"
-        # With an end it is what its encoder wanted, as far as anybody can know.
+        # With an end marker it is complete, as far as anybody can know.
         assert decode(data[:start] + jpeg.END, BYTES, PIXELS).shape == (256, 320, 3)
 
 
@@ -80,7 +80,7 @@ def test_a_baseline_jpeg_in_several_scans_needs_all_of_them():
 
 
 def in_scans(_):
-    """A blank JPEG whose three components have a scan each."""
+    """A blank JPEG with a scan for each of its three components."""
     whole = blank_jpeg(320, 256, (0x11, 0x11, 0x11))
     head = whole[: whole.index(b"\xff\xda")]
     packed = bytes(-(-(320 // 8) * (256 // 8) * 2 // 8))
@@ -90,7 +90,7 @@ def in_scans(_):
     return head + parts + jpeg.END
 
 
-def test_more_than_the_end_is_missing_if_nothing_is_there():
+def test_a_jpeg_without_any_scan_data_is_damaged():
     data = GOOD["jpeg"][0]
 
     assert refusal(data[: images.entropy(data)]).reason == "damaged"
@@ -109,7 +109,7 @@ def test_a_png_of_very_many_chunks_is_refused():
     assert refusal(data[:-12] + many + data[-12:]).reason == "damaged"
 
 
-def test_exif_that_is_no_exif_leaves_a_png_as_it_is():
+def test_invalid_exif_leaves_a_png_unchanged():
     data = GOOD["png"][0]
     plain = decode(data, BYTES, PIXELS)
     for extra in (
@@ -132,18 +132,18 @@ def progressive(width, height, *, colour=True):
     return with_size(data, width, height)
 
 
-def test_a_phone_of_108_megapixels_is_decoded_as_large_as_the_memory_allows():
+def test_a_108_megapixel_jpeg_is_decoded_as_large_as_memory_allows():
     baseline = with_size(GOOD["jpeg"][0], 12_000, 9000)
 
     assert accept(baseline, LIMITS).finest == 1  # 324 MB of RGB
     turned = with_size(GOOD["jpeg orientation 6"][0], 12_000, 9000)
-    assert accept(turned, LIMITS).finest == 2  # and once more to turn it
+    assert accept(turned, LIMITS).finest == 2  # plus a copy for the rotation
     assert accept(progressive(12_000, 9000, colour=False), LIMITS).finest == 2  # coefficients
     assert accept(baseline, LIMITS._replace(memory=100_000_000)).finest == 2
     assert accept(baseline, LIMITS._replace(memory=10_000_000)).finest == 8
 
 
-def test_what_takes_too_much_at_any_size_is_refused_with_the_figures():
+def test_a_photo_that_takes_too_much_at_any_size_is_refused_with_the_figures():
     error = refusal(progressive(12_000, 9000))
 
     assert error.reason == "too_much_memory"
@@ -154,7 +154,7 @@ def test_what_takes_too_much_at_any_size_is_refused_with_the_figures():
 
 
 @pytest.mark.parametrize(("name", "each"), [("png", 6.25), ("webp", 8.25), ("avif", 12.75)])
-def test_other_formats_have_to_fit_in_full(name, each):
+def test_other_formats_must_fit_in_full(name, each):
     data = GOOD[name][0]
     need = int(320 * 256 * each)
 
@@ -164,7 +164,7 @@ def test_other_formats_have_to_fit_in_full(name, each):
     assert f"takes {need} bytes of memory to be decoded; at most {need - 1}" in str(error)
 
 
-def test_a_finer_decoding_than_fits_comes_as_fine_as_fits():
+def test_a_second_finer_decoding_is_as_fine_as_memory_allows():
     data = images.jpeg(1600, 1200)
     encoded = accept(data, LIMITS._replace(memory=800 * 600 * 3))
 
@@ -174,7 +174,7 @@ def test_a_finer_decoding_than_fits_comes_as_fine_as_fits():
     assert encoded.size == (1600, 1200)
 
 
-def test_what_only_pillow_reads_comes_smaller_where_it_takes_more():
+def test_jpegs_that_only_pillow_reads_are_reduced_where_they_take_more():
     odd = blank_jpeg(1600, 1200, (0x31, 0x11, 0x11))
 
     photo = accept(odd, LIMITS._replace(memory=1600 * 1200 * 3)).decode()
@@ -185,7 +185,7 @@ def test_what_only_pillow_reads_comes_smaller_where_it_takes_more():
         accept(odd, LIMITS._replace(memory=200 * 150 * 3)).decode()
 
 
-def test_the_coefficients_of_all_scans_count():
+def test_the_coefficients_of_all_scans_are_counted():
     assert jpeg.read(GOOD["jpeg"][0]).frame.coefficients == 0
     frame = jpeg.read(GOOD["jpeg 444"][0]).frame
     assert frame._replace(interleaved=False).coefficients == 320 * 256 * 6

@@ -1,4 +1,4 @@
-"""Photos as base64, in any of its spellings, and as data URLs."""
+"""Photos as base64 in all its variants, and as data URLs."""
 
 import base64
 import textwrap
@@ -81,14 +81,14 @@ GIF = base64.b64encode(b"GIF89a" + bytes(100))
         (base64.b64encode(base64.b64encode(GOOD["jpeg"][0])), "not_an_image", "not an image"),
     ],
 )
-def test_what_is_refused_is_named(text, reason, pattern):
+def test_invalid_text_is_named(text, reason, pattern):
     with pytest.raises(InvalidImageError, match=pattern) as caught:
         decode(text, BYTES, PIXELS)
 
     assert caught.value.reason == reason
 
 
-def test_the_limit_counts_the_bytes_that_base64_stands_for():
+def test_the_limit_counts_the_decoded_bytes():
     data, _ = GOOD["jpeg"]
     text = SPELLINGS["lines of 76"](base64.b64encode(data))
 
@@ -98,7 +98,7 @@ def test_the_limit_counts_the_bytes_that_base64_stands_for():
             decode(text, limit, PIXELS)
 
 
-def test_base64_has_a_limit_of_its_own_and_its_error_says_what_helps():
+def test_base64_has_its_own_limit_and_its_error_suggests_binary():
     data, _ = GOOD["jpeg"]
     limits = Limits(BYTES, len(data) - 1, PIXELS, PIXELS, memory=10**9, seconds=60, heic=True)
 
@@ -113,8 +113,8 @@ def test_base64_has_a_limit_of_its_own_and_its_error_says_what_helps():
         )
 
 
-def test_a_binary_photo_is_never_taken_for_text():
-    """Bytes that all are letters of base64, but for the zeros of a length."""
+def test_a_binary_photo_is_never_mistaken_for_text():
+    """All bytes are letters of base64, except for the zeros of a length."""
     for name in NAMES:
         data = GOOD[name][0]
         limits = Limits(BYTES, 1, PIXELS, PIXELS, memory=10**9, seconds=60, heic=True)

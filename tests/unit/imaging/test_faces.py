@@ -16,7 +16,7 @@ ONE = np.ones(2, np.float32)
 
 
 def faces(boxes, scores):
-    """Candidates best first, with landmarks that tell which box they belong to."""
+    """Candidates, best first, with landmarks that identify their box."""
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     landmarks = boxes[:, None, :2] + np.arange(10, dtype=np.float32).reshape(5, 2)
     return Candidates(boxes, landmarks, np.array(scores, np.float32))
@@ -31,7 +31,7 @@ def iou(one, other):
 
 
 def naive(candidates, min_confidence, nms_iou):
-    """Greedy NMS as the textbooks have it: the indices that stay, largest first."""
+    """Textbook greedy NMS: the indices that remain, largest first."""
     kept = []
     for index, score in enumerate(candidates.scores):
         box = candidates.boxes[index].astype(float)
@@ -51,7 +51,7 @@ def naive(candidates, min_confidence, nms_iou):
     min_confidence=st.floats(0.05, 0.95),
     nms_iou=st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]),
 )
-def test_selection_agrees_with_a_naive_one(seed, count, min_confidence, nms_iou):
+def test_selection_agrees_with_textbook_nms(seed, count, min_confidence, nms_iou):
     random = np.random.default_rng(seed)
     boxes = np.hstack([random.uniform(0, 100, (count, 2)), random.uniform(5, 60, (count, 2))])
     scores = np.sort(random.uniform(0.01, 1, count))[::-1]
@@ -75,13 +75,13 @@ def test_the_threshold_is_inclusive():
     assert len(select_faces(candidates, ONE, 1.0, 0.3).scores) == 0
 
 
-def test_with_no_threshold_a_score_of_zero_is_still_no_face():
+def test_at_threshold_zero_a_score_of_zero_is_still_no_face():
     candidates = faces([[0, 0, 10, 10], [50, 0, 10, 10]], [1e-6, 0])
 
     assert len(select_faces(candidates, ONE, 0, 0.3).scores) == 1
 
 
-def test_of_overlapping_boxes_the_surest_stays():
+def test_of_overlapping_boxes_the_highest_score_stays():
     candidates = faces([[0, 0, 10, 10], [1, 1, 10, 10], [100, 0, 10, 10]], [0.9, 0.8, 0.7])
 
     found = select_faces(candidates, ONE, 0.5, 0.2)
@@ -98,7 +98,7 @@ def test_faces_come_largest_first_and_keep_their_landmarks():
     assert found.landmarks[:, 0, 0].tolist() == [50, 100, 0]
 
 
-def test_faces_are_mapped_to_the_photo_for_each_axis():
+def test_each_axis_is_scaled_to_the_photo_separately():
     candidates = faces([[10, 20, 30, 40]], [0.9])
 
     found = select_faces(candidates, np.array([0.5, 0.25], np.float32), 0.5, 0.3)
@@ -109,7 +109,7 @@ def test_faces_are_mapped_to_the_photo_for_each_axis():
 
 
 @pytest.mark.parametrize("scores", [[], [0.1, 0.1]])
-def test_none_is_an_answer_with_its_shapes(scores):
+def test_no_faces_give_empty_arrays(scores):
     boxes = [[0, 0, 10, 10]] * len(scores)
 
     found = select_faces(faces(boxes, scores), ONE, 0.5, 0.3)
@@ -120,7 +120,7 @@ def test_none_is_an_answer_with_its_shapes(scores):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("where", ["box", "size", "landmark", "score"])
-def test_what_no_face_can_be_is_dropped_and_harms_no_other(value, where):
+def test_impossible_candidates_are_dropped_and_affect_no_other(value, where):
     candidates = faces([[0, 0, 10, 10], [0, 0, 12, 12], [50, 0, 10, 10]], [0.9, 0.8, 0.7])
     if where == "box":
         candidates.boxes[0, 0] = value
@@ -146,7 +146,7 @@ def test_a_box_without_an_area_is_no_face(size):
 # --- landmarks of several candidates ---
 
 
-def test_landmarks_are_the_mean_of_a_faces_candidates_and_of_no_other_face():
+def test_landmarks_are_the_mean_over_one_faces_candidates():
     candidates = faces([[0, 0, 40, 40], [2, 0, 40, 40], [100, 0, 40, 40]], [0.9, 0.9, 0.8])
 
     found = select_faces(candidates, ONE, 0.5, 0.3)
@@ -155,7 +155,7 @@ def test_landmarks_are_the_mean_of_a_faces_candidates_and_of_no_other_face():
     assert found.landmarks[1, 0].tolist() == pytest.approx([100, 1])
 
 
-def test_a_doubtful_candidate_hardly_moves_them():
+def test_a_low_scoring_candidate_hardly_moves_them():
     candidates = faces([[0, 0, 40, 40], [4, 0, 40, 40]], [0.9, 0.5])
 
     found = select_faces(candidates, ONE, 0.5, 0.3)
@@ -163,10 +163,10 @@ def test_a_doubtful_candidate_hardly_moves_them():
     assert 0 < found.landmarks[0, 0, 0] < 0.05
 
 
-# --- lists that fill up ---
+# --- full lists ---
 
 
-def test_a_list_that_ends_above_the_threshold_is_not_complete():
+def test_a_list_that_ends_above_the_threshold_is_incomplete():
     full = faces([[x, 0, 9, 9] for x in range(LISTED)], np.linspace(0.9, 0.5, LISTED))
 
     assert not full.complete(0.5)
@@ -174,7 +174,7 @@ def test_a_list_that_ends_above_the_threshold_is_not_complete():
     assert full.take(slice(100)).complete(0.5), "it was shorter than it may be: there is no more"
 
 
-def test_what_only_another_image_of_the_batch_has_listed_is_dropped():
+def test_candidates_that_only_another_image_of_the_batch_needs_are_dropped():
     scores = np.concatenate([np.linspace(0.9, 0.2, 300), np.linspace(0.09, 0.01, 300)])
     listed = faces([[x, 0, 9, 9] for x in range(600)], scores)
 
@@ -189,7 +189,7 @@ def seen(boxes, scores):
     return as_faces(faces(boxes, scores))
 
 
-def test_the_pieces_of_a_face_that_a_fine_look_tears_apart_are_dropped():
+def test_fragments_of_a_face_from_a_finer_look_are_dropped():
     whole = seen([[0, 0, 1000, 1000]], [0.9])
     eye, other, corner = [300, 300, 400, 400], [1200, 100, 400, 400], [0, 0, 90, 90]
     fine = seen([eye, other, corner], [0.8, 0.8, 0.8])
@@ -208,13 +208,13 @@ def test_the_pieces_of_a_face_that_a_fine_look_tears_apart_are_dropped():
         ([450, 450, 90, 90], 0.8, 512, "it is too small for a piece"),
     ],
 )
-def test_what_may_be_a_face_of_its_own_stays(piece, score, limit, why):
+def test_a_possible_face_of_its_own_is_kept(piece, score, limit, why):
     whole = seen([[0, 0, 1000, 1000]], [0.9])
 
     assert len(without_fragments(seen([piece], [score]), whole, limit).scores) == 1, why
 
 
-def test_best_apart_goes_by_the_keys():
+def test_best_apart_follows_the_keys():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [50, 0, 10, 10]], np.float32)
 
     assert best_apart(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.3).tolist() == [1, 2]

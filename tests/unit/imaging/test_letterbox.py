@@ -28,10 +28,10 @@ def test_any_photo_fits_without_being_stretched(height, width, long_side):
     inner_width, inner_height = np.round(scale * (width, height)).astype(int)
     assert (image[:inner_height, :inner_width] == 255).all()
     assert image[inner_height:].sum() == image[:, inner_width:].sum() == 0
-    # Less than a whole cell of padding: the input is no larger than it must be.
+    # Less than a whole cell of padding: the input is no larger than needed.
     assert image.shape[0] - inner_height < CELL
     assert image.shape[1] - inner_width < CELL
-    # The photo's far corner comes back to where it was, to half a pixel of the input.
+    # The photo's far corner maps back to where it was, to half a pixel of the input.
     ideal = min(long_side, max(height, width, SMALLEST)) / max(height, width)
     corner = np.array([inner_width, inner_height]) / ideal
     off = np.abs(corner - (width, height)) * ideal
@@ -51,7 +51,7 @@ def test_a_photo_that_fits_is_kept_as_it_is():
 @pytest.mark.parametrize(
     ("long_side", "shape"), [(640, (256, 320, 3)), (320, (256, 320, 3)), (160, (128, 160, 3))]
 )
-def test_a_smaller_one_is_enlarged_to_320_where_the_size_allows(long_side, shape):
+def test_a_smaller_photo_is_enlarged_to_320_where_the_size_allows(long_side, shape):
     image, scale = letterbox(white(80, 100), long_side)
 
     assert image.shape == shape
@@ -72,7 +72,7 @@ def test_odd_shapes(height, width, shape):
 
 
 @pytest.mark.parametrize("long_side", [320, 416, 640])
-def test_a_mark_is_found_again_within_half_a_pixel(long_side):
+def test_a_mark_is_located_within_half_a_pixel(long_side):
     for x, y in [(100, 60), (650, 300), (900, 420)]:
         photo = np.zeros((500, 1000, 3), np.uint8)
         cv2.circle(photo, (x, y), 15, (255, 255, 255), -1)

@@ -1,7 +1,7 @@
-"""Work on untrusted bytes grows with their number, not with its square: whatever is sent.
+"""Work on untrusted bytes grows linearly with their number, not quadratically.
 
-It is the CPU time of this process and of those that it starts. Where a shape of four times the size
-took 16 times as long, the work would be quadratic.
+The tests measure the CPU time of this process and its children. If four times the size took 16
+times as long, the work would be quadratic.
 """
 
 import resource
@@ -16,18 +16,18 @@ from benchmarks.robustness.hostile import metadata
 
 LIMITS = Limits(10**8, 10**8, 10**6, 10**6, memory=500_000_000, seconds=300, heic=True)
 MOST = 6  # times the work of a quarter of the size
-FLOOR = 0.02  # seconds: what takes less is nothing
-EACH = 1e-6  # seconds for a byte: linear work can be too much, too
+FLOOR = 0.02  # seconds; shorter times are not compared
+EACH = 1e-6  # seconds per byte; linear work can be too much, too
 
 
 def spent():
-    """CPU seconds."""
+    """CPU seconds so far."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def work(data):
-    """CPU seconds of all that is done with a file: the least of three, as others use the CPU."""
+    """CPU seconds to process a file: the minimum of three, as others use the CPU."""
     taken = []
     for _ in range(3):
         start = spent()
@@ -38,7 +38,7 @@ def work(data):
 
 
 @pytest.mark.parametrize("name", metadata.SHAPES)
-def test_four_times_the_bytes_take_no_more_than_six_times_the_work(name):
+def test_four_times_the_bytes_take_at_most_six_times_the_work(name):
     build, size = metadata.SHAPES[name]
 
     few, many = work(build(size)), work(build(4 * size))

@@ -1,4 +1,4 @@
-"""JPEGs decoded at a fraction of their size: the pixels, where they lie, and when it is done."""
+"""JPEGs decoded at a fraction of their size: pixels, positions, and the choice of factor."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def opened(data):
 
 
 def with_orientation(upright, orientation):
-    """A JPEG of `upright` RGB, stored as a camera does that was held so."""
+    """Store `upright` RGB as a JPEG of a camera held in this orientation."""
     stored, way = Image.fromarray(upright), images.STORED[orientation]
     stored = stored if way is None else stored.transpose(way)
     return images.save(stored, "JPEG", quality=98, exif=images.exif(orientation))
@@ -39,7 +39,7 @@ def with_orientation(upright, orientation):
 
 @pytest.mark.parametrize("factor", FEWER)
 @pytest.mark.parametrize("name", [name for name in GOOD if opened(GOOD[name][0]).kind == "JPEG"])
-def test_a_jpeg_comes_smaller_and_shows_the_same(name, factor):
+def test_a_reduced_jpeg_shows_the_same_picture(name, factor):
     data, (width, height) = GOOD[name]
     encoded = opened(data)
 
@@ -55,7 +55,7 @@ def test_a_jpeg_comes_smaller_and_shows_the_same(name, factor):
     assert photo.factor == factor
     assert photo.pixels.shape == (-(-height // factor), -(-width // factor), 3)
     assert photo.pixels.dtype == np.uint8
-    if width < 2 * factor:  # hardly a pixel is all the photo's own
+    if width < 2 * factor:  # hardly a pixel comes entirely from the photo
         return
     size = photo.pixels.shape[1::-1]
     shrunk = cv2.resize(full.pixels, size, interpolation=cv2.INTER_AREA)
@@ -63,7 +63,7 @@ def test_a_jpeg_comes_smaller_and_shows_the_same(name, factor):
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if opened(GOOD[name][0]).kind != "JPEG"])
-def test_png_and_webp_come_in_full(name):
+def test_png_and_webp_are_decoded_in_full(name):
     encoded = opened(GOOD[name][0])
 
     photo = encoded.decode(4)
@@ -96,8 +96,8 @@ def test_a_truncated_photo_is_refused_at_any_factor(name, factor):
 @pytest.mark.parametrize("factor", FEWER)
 @pytest.mark.parametrize("size", [(336, 248), (337, 251), (342, 255), (331, 252)])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_points_of_the_full_photo_are_found_in_the_reduced_one(orientation, size, factor):
-    """Also where the sides are no multiple of the factor, and the last block becomes the first."""
+def test_points_map_from_the_full_to_the_reduced_photo(orientation, size, factor):
+    """Also if the sides are no multiple of the factor and a partial block comes first."""
     width, height = size
     rows, columns = np.indices((height, width))
     for x, y in ((61, 47), (width - 60, 52), (width - 63, height - 55)):
@@ -115,7 +115,7 @@ def test_points_of_the_full_photo_are_found_in_the_reduced_one(orientation, size
         assert np.abs(seen - told).max() < 0.1
 
 
-def test_how_many_pixels_a_crops_pixel_spans():
+def test_photo_pixels_per_crop_pixel():
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     landmarks = np.stack([TEMPLATE, 2.5 * TEMPLATE + 30, 7 * TEMPLATE @ turn, 0 * TEMPLATE + 50])
     boxes = np.array([[0, 0, 112, 112]] * 3 + [[20, 30, 336, 224]], np.float32)
@@ -127,7 +127,7 @@ def test_how_many_pixels_a_crops_pixel_spans():
 
 
 class Detector:
-    """Finds faces at given places of the full photo, after `blind` looks; keeps what it saw."""
+    """Finds faces at given places of the full photo, after `blind` looks; records its inputs."""
 
     def __init__(self, size, *landmarks, blind=0):
         self.size, self.landmarks, self.blind, self.seen = size, landmarks, blind, []
@@ -148,7 +148,7 @@ LOOK = 320
 
 
 def look(data, detect, monkeypatch, *, detection_size=LOOK):
-    """What is found, and the factors at which the photo is decoded, in a list that grows."""
+    """Find faces; also return the factors of each decoding, a list that grows."""
     factors = []
 
     def decode(encoded, factor=1):
@@ -174,13 +174,11 @@ def look(data, detect, monkeypatch, *, detection_size=LOOK):
         ((5121, 2050), 640, 8),
         ((4000, 1600), 1280, 2),
         ((520, 512), 64, 8),
-        ((20_000, 30), 640, 1),  # in tiles that are not shrunk so far
+        ((20_000, 30), 640, 1),  # tiles that are not shrunk that much
         ((12_000, 800), 640, 2),
     ],
 )
-def test_the_detector_always_gets_as_many_pixels_as_it_looks_at(
-    size, detection_size, factor, monkeypatch
-):
+def test_the_detector_always_gets_its_full_resolution(size, detection_size, factor, monkeypatch):
     detect = Detector(size, blind=99)
 
     found, factors = look(images.jpeg(*size), detect, monkeypatch, detection_size=detection_size)
@@ -202,11 +200,11 @@ def face(span, x, y):
     [([9], []), ([4.01], []), ([3.9], [2]), ([9, 2.1, 5], [2]), ([9, 1.9], [1]), ([0.4], [1])],
 )
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_crops_never_come_from_fewer_pixels_than_they_have(spans, again, orientation, monkeypatch):
-    """`again`: the factors at which the photo is decoded a second time, once for all faces."""
+def test_crops_lose_no_resolution_to_the_reduced_decoding(spans, again, orientation, monkeypatch):
+    """`again`: the factors at which the photo is decoded again, once for all faces."""
     upright = np.asarray(cv2.resize(images.photo(), (1502, 1201), interpolation=cv2.INTER_CUBIC))
     data = with_orientation(upright, orientation)
-    # Here the photo has much to show, and no two faces are in one place.
+    # A photo full of detail, with every face in another place.
     landmarks = [face(span, 640 + 90 * at, 560) for at, span in enumerate(spans)]
     found, factors = look(data, Detector((1502, 1201), *landmarks), monkeypatch)
     assert factors == [4]
@@ -225,7 +223,7 @@ def test_crops_never_come_from_fewer_pixels_than_they_have(spans, again, orienta
         assert (crops == full).all()
 
 
-def test_degenerate_landmarks_are_cut_by_their_box(monkeypatch):
+def test_degenerate_landmarks_use_their_box(monkeypatch):
     size = (1300, 960)
     upright = np.asarray(cv2.resize(images.photo(), size, interpolation=cv2.INTER_CUBIC))
     found, factors = look(

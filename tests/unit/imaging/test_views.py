@@ -14,7 +14,7 @@ sides = st.integers(1, 20_000)
 
 
 def marks(image):
-    """A detector of white squares: a box around each, and landmarks that tell its corners."""
+    """Detects white squares: a box around each, with landmarks that identify its corners."""
     _, _, stats, _ = cv2.connectedComponentsWithStats((image[..., 0] > 127).astype(np.uint8))
     boxes = stats[1:, :4].astype(np.float32)
     x, y, width, height = boxes.T
@@ -32,7 +32,7 @@ def marked(width, height, *squares):
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("long_side", [400, 320])
-def test_what_a_turned_look_sees_lies_where_it_is_in_the_photo(turn, long_side):
+def test_faces_of_a_rotated_look_map_back_to_the_photo(turn, long_side):
     photo = marked(400, 340, (40, 100, 60), (300, 20, 40))
 
     faces = look(Picture(photo), View(0, 0, 400, 340, long_side, turn), marks, 0.5, 0.3)
@@ -40,17 +40,17 @@ def test_what_a_turned_look_sees_lies_where_it_is_in_the_photo(turn, long_side):
     near = 1 if long_side == 400 else 3
     assert np.abs(faces.boxes - [[40, 100, 60, 60], [300, 20, 40, 40]]).max() <= near
     assert faces.rotations.tolist() == [turn] * 2
-    # The corner that is the first in the turned look: what lies below when turned clockwise ...
+    # The corner that comes first in the rotated look: the lower one when rotated clockwise ...
     x, y = {0: (40, 100), 90: (40, 159), 180: (99, 159), 270: (99, 100)}[turn]
     assert np.abs(faces.landmarks[0, 0] - (x, y)).max() <= near
 
 
-def test_a_part_sees_its_own_faces_and_none_that_its_border_cuts():
+def test_a_tile_sees_its_own_faces_and_none_cut_by_its_border():
     photo = marked(1000, 400, (480, 100, 60), (700, 50, 30), (970, 200, 30))
 
     faces = look(Picture(photo), View(500, 0, 1000, 400, 512), marks, 0.5, 0.3)
 
-    # The first is cut by the part's border, the last by the photo's own.
+    # The first is cut by the tile's border, the last by the photo's own.
     assert faces.boxes[:, :2].tolist() == [[700, 50], [970, 200]]
 
 
@@ -71,7 +71,7 @@ def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, heig
             spans = sorted({(view[axis], view[axis + 2]) for view in level})
             assert spans[0][0] == 0
             assert spans[-1][1] == side
-            # Each overlaps the next, so that what one cuts the other has whole.
+            # Neighbours overlap, so that one contains whole what another cuts.
             assert all(one[1] > other[0] for one, other in pairwise(spans))
     whole = [level for level in planned.levels if len(level) == 1]
     if size <= LARGEST:
@@ -92,7 +92,7 @@ def test_tiles_are_as_square_as_their_number_allows(size, tiles, grid):
     assert len({view.top for view in views}) == grid[1]
 
 
-def test_a_smaller_look_starts_from_the_one_before():
+def test_a_smaller_look_is_shrunk_from_the_previous_one():
     picture = Picture(marked(1300, 900, (400, 300, 200)))
 
     large, small = (picture.shrunk(View(0, 0, 1300, 900, side)) for side in (640, 320))

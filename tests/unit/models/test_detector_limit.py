@@ -1,4 +1,4 @@
-"""`face_detection` looks at no image that is larger than any that the steps may send."""
+"""`face_detection` refuses images larger than any that the pipeline may send."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def detector(name):
     return graphs.session(families.build("face_detection", entry, upstream))
 
 
-def most():
-    """Bytes that this process has held at most, since this was last reset."""
+def peak():
+    """Peak memory of this process in bytes, since the last reset."""
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 
@@ -36,21 +36,21 @@ def reset():
 def test_larger_images_are_refused_before_they_take_memory(name):
     served = detector(name)
     image = np.zeros((1, 3, 8192, 8192), np.uint8)
-    image[:] = 1  # its pages are there
+    image[:] = 1  # touch its pages
     reset()
-    before = most()
+    before = peak()
 
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match=REFUSED):
         served.run(None, {"images": image})
 
-    assert most() - before < 100_000_000
+    assert peak() - before < 100_000_000
     for shape in ((32, MOST_SIDE + 32), (MOST_SIDE + 32, 32)):
         with pytest.raises(Exception, match=REFUSED):
             served.run(None, {"images": np.zeros((1, 3, *shape), np.uint8)})
     assert served.run(None, {"images": np.zeros((1, 3, 32, MOST_SIDE), np.uint8)})
 
 
-def test_it_is_the_largest_that_can_be_set():
+def test_the_limit_is_the_largest_setting():
     value = str(MOST_SIDE)
     assert Settings.from_env({"AURUM_MAX_DETECTION_SIZE": value}).max_detection_size == MOST_SIDE
     with pytest.raises(SettingError):

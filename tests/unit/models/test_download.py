@@ -1,4 +1,4 @@
-"""Downloads, by the models that are pulled with them."""
+"""Downloads, tested by pulling models."""
 
 import hashlib
 import socket
@@ -25,7 +25,7 @@ def site():
 
 @pytest.fixture
 def black_hole():
-    """An address that accepts connections and never answers."""
+    """An address that accepts connections but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -45,7 +45,7 @@ def write_part(settings, content):
     (settings.model_cache / f"{NAME}.part").write_bytes(content)
 
 
-# --- what comes of an answer ---
+# --- answers ---
 
 
 @pytest.mark.parametrize("behaviour", ["plain", "ranges", "moved"])
@@ -66,7 +66,7 @@ def test_download_of_unknown_size(settings, site):
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
-def test_cut_download_is_continued(settings, site, size):
+def test_cut_download_is_resumed(settings, site, size):
     model = at(site, "cut", bytes=size)
     with pytest.raises(PullError, match="the next pull continues it"):
         pull(model, settings)
@@ -77,13 +77,13 @@ def test_cut_download_is_continued(settings, site, size):
     assert [asked for _, asked in site.asked] == [None, f"bytes={HALF}-"]
 
 
-def test_cut_download_is_continued_at_the_next_address(settings, site):
+def test_cut_download_is_resumed_at_the_next_address(settings, site):
     pull(at(site, "cut", "ranges"), settings)
     assert has_file(settings)
     assert site.asked[1] == (f"/ranges/{NAME}", f"bytes={HALF}-")
 
 
-def test_stalled_download_is_continued(settings, site):
+def test_stalled_download_is_resumed(settings, site):
     with pytest.raises(PullError, match=r"broke off \(ReadTimeout"):
         pull(at(site, "stalled"), settings, timeouts=replace(SHORT, answer=10))
     pull(at(site, "ranges"), settings)
@@ -92,7 +92,7 @@ def test_stalled_download_is_continued(settings, site):
 
 
 @pytest.mark.parametrize("behaviour", ["plain", "unsatisfiable", "strange"])
-def test_part_that_cannot_be_continued_is_started_afresh(settings, site, behaviour):
+def test_part_that_cannot_be_resumed_is_restarted(settings, site, behaviour):
     write_part(settings, CONTENT[:HALF])
     seen = []
     pull(at(site, behaviour), settings, lambda *report: seen.append(report))
@@ -101,14 +101,14 @@ def test_part_that_cannot_be_continued_is_started_afresh(settings, site, behavio
     assert site.asked[0][1] == f"bytes={HALF}-"
 
 
-def test_wrong_part_is_started_afresh(settings, site):
+def test_wrong_part_is_restarted(settings, site):
     write_part(settings, bytes(HALF))
     pull(at(site, "ranges"), settings)
     assert has_file(settings)
     assert [asked for _, asked in site.asked] == [f"bytes={HALF}-", None]
 
 
-def test_wrong_content_is_not_kept(settings, site):
+def test_wrong_content_is_discarded(settings, site):
     wrong = hashlib.sha256(bytes(len(CONTENT))).hexdigest()
     model = at(site, "wrong")
     with pytest.raises(PullError, match=f"has sha256 {wrong}, expected {model.sha256}"):
@@ -116,7 +116,7 @@ def test_wrong_content_is_not_kept(settings, site):
     assert files(settings) == []
 
 
-def test_announced_size_is_refused_unread(settings, site):
+def test_wrong_announced_size_is_refused_unread(settings, site):
     with pytest.raises(PullError, match=f"has {len(CONTENT) + 1} bytes, expected {len(CONTENT)}"):
         pull(at(site, "large"), settings)
     assert files(settings) == []
@@ -130,7 +130,7 @@ def test_endless_body_is_refused(settings, site, size, monkeypatch):
     assert files(settings) == []
 
 
-# --- hosts that do not answer ---
+# --- hosts that don't answer ---
 
 
 def test_black_hole_is_asked_once(settings, site, black_hole):
@@ -150,11 +150,11 @@ def test_black_hole_behind_a_redirect_is_remembered(settings, site, black_hole):
         pull(at(site, "hole"), settings, timeouts=patient)
     with pytest.raises(PullError, match="did not answer before"):
         pull(at(site, "hole"), settings)
-    pull(at(site, "plain"), settings)  # the host of the redirect itself is in order
+    pull(at(site, "plain"), settings)  # the redirecting host itself still works
     assert has_file(settings)
 
 
-def test_dead_hosts_share_the_patience(settings, site, black_hole):
+def test_dead_hosts_share_the_time_limit(settings, site, black_hole):
     timeouts = Timeouts(connect=5, read=5, answer=0.3)
     model = model_of(f"{black_hole}/x/{NAME}", f"{site.base}/plain/{NAME}")
     with pytest.raises(PullError, match=r"(?s)no answer within 0.3 s.*not asked: 0.3 s were lost"):
@@ -162,7 +162,7 @@ def test_dead_hosts_share_the_patience(settings, site, black_hole):
     assert site.asked == []
 
 
-def test_name_lookup_that_hangs_is_given_up(settings, monkeypatch):
+def test_name_lookup_that_hangs_times_out(settings, monkeypatch):
     over = threading.Event()
 
     def hang(*_, **__):
@@ -175,7 +175,7 @@ def test_name_lookup_that_hangs_is_given_up(settings, monkeypatch):
     over.set()
 
 
-def test_name_lookup_that_fails(settings, monkeypatch):
+def test_failed_name_lookup_is_reported(settings, monkeypatch):
     def fail(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -184,14 +184,14 @@ def test_name_lookup_that_fails(settings, monkeypatch):
         pull(model_of(f"http://models.invalid/{NAME}"), settings)
 
 
-def test_refused_connection(settings):
+def test_refused_connection_is_reported(settings):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(PullError, match="Connection refused"):
         pull(model_of(f"http://127.0.0.1:{port}/{NAME}"), settings)
 
 
-def test_wrong_proxy_is_a_reason_and_no_crash(settings, monkeypatch):
+def test_wrong_proxy_is_reported(settings, monkeypatch):
     monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:1")
     with pytest.raises(PullError, match="proxy"):
         pull(model_of(f"http://models.invalid/{NAME}"), settings)

@@ -1,4 +1,4 @@
-"""The served detectors: their contract, and NumPy's own reading of the upstream graphs."""
+"""The served detectors: their contract, and NumPy's decoding of the upstream graphs."""
 
 import cv2
 import images
@@ -35,7 +35,7 @@ def fake():
     return session(simulated.build_detector())
 
 
-# --- the contract, which is the same for every family ---
+# --- the contract, which is the same for all families ---
 
 
 def planes(batch):
@@ -89,7 +89,7 @@ def test_a_detector_keeps_the_contract(name, count, request):
 
 
 def crowd(faces, side):
-    """A photo of the astronaut's face in rows, with `faces` of them."""
+    """The astronaut's face repeated in rows, `faces` times."""
     across = int(faces**0.5)
     cell = side // across
     face = cv2.resize(images.photo()[30:220, 120:310], (cell, cell), interpolation=cv2.INTER_AREA)
@@ -107,7 +107,7 @@ def test_the_list_grows_with_the_crowd_and_ends_below_any_face(name, request):
     assert scores[-2] >= LISTED_SCORE > scores[-1]
 
 
-def test_a_list_is_the_same_whatever_is_in_the_batch(yunet):
+def test_a_list_does_not_depend_on_the_rest_of_the_batch(yunet):
     lone = np.zeros((1280, 1280, 3), np.uint8)
     lone[:256, :320] = images.photo()
     alone = answer(yunet[0], images=planes(lone[None]))
@@ -127,7 +127,7 @@ def test_a_list_is_the_same_whatever_is_in_the_batch(yunet):
 
 @pytest.fixture(scope="module")
 def astronaut():
-    """The astronaut's landmarks and box, as YuNet sees them at first."""
+    """The astronaut's landmarks and box, as YuNet's first look finds them."""
     photo = images.photo()
     found = answer(built("yunet_s_dynamic")[0], images=planes(photo[None]))
     candidates = Candidates(found["boxes"][0], found["landmarks"][0], found["scores"][0])
@@ -150,7 +150,7 @@ def test_a_second_look_keeps_the_contract(name, count):
     assert (found["model"] == entry.id).all()
 
 
-def test_a_second_look_brings_moved_landmarks_back(astronaut):
+def test_a_second_look_corrects_shifted_landmarks(astronaut):
     photo, face = astronaut
     served, _, _ = built("yunet_s_dynamic", "face_landmarks")
     eyes = np.linalg.norm(face.landmarks[0, 1] - face.landmarks[0, 0])
@@ -166,7 +166,7 @@ def test_a_second_look_brings_moved_landmarks_back(astronaut):
     assert np.abs(np.array(seen) - seen[0]).max() < 0.1 * eyes
 
 
-def test_a_second_look_at_a_mirror_image_is_the_mirror_image(astronaut):
+def test_a_second_look_at_a_mirror_image_is_mirrored(astronaut):
     photo, face = astronaut
     served, _, _ = built("yunet_s_dynamic", "face_landmarks")
     crop = cut_for_second_look(photo, to_crops(face.boxes, face.landmarks))[0][0]
@@ -180,7 +180,7 @@ def test_a_second_look_at_a_mirror_image_is_the_mirror_image(astronaut):
     assert np.ptp(found["scores"]) < 1e-4
 
 
-def test_where_no_face_is_in_the_middle_the_score_is_zero():
+def test_without_a_face_in_the_middle_the_score_is_zero():
     served, _, _ = built("yunet_s_dynamic", "face_landmarks")
 
     found = answer(served, crops=np.full((1, SECOND_SIDE, SECOND_SIDE, 3), 90, np.uint8))
@@ -189,7 +189,7 @@ def test_where_no_face_is_in_the_middle_the_score_is_zero():
     assert np.isfinite(found["landmarks"]).all()
 
 
-def test_the_simulated_second_look_sees_what_the_first_saw():
+def test_the_simulated_second_look_agrees_with_the_first():
     served = session(simulated.build_landmarks())
 
     found = answer(served, crops=np.zeros((2, SECOND_SIDE, SECOND_SIDE, 3), np.uint8))
@@ -235,7 +235,7 @@ def test_a_low_threshold_gives_a_simulated_crowd(fake):
     assert len(faces.scores) > 40
 
 
-def test_the_simulated_detector_is_built_alike_each_time():
+def test_the_simulated_detector_is_built_deterministically():
     one, other = simulated.build_detector(), simulated.build_detector()
 
     assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
@@ -293,7 +293,7 @@ def scrfd_candidates(upstream, image):
 @pytest.mark.parametrize(
     ("name", "decode"), [("yunet", yunet_candidates), ("scrfd", scrfd_candidates)]
 )
-def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, request):
+def test_a_detector_decodes_by_the_published_formulas(name, decode, count, size, request):
     served, upstream, _ = request.getfixturevalue(name)
     batch = textured(count, *size)
 
@@ -303,9 +303,9 @@ def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, reque
         boxes, points, scores = (np.array(x, np.float32) for x in zip(*decode(upstream, image)))  # noqa: B905
         k = found["scores"].shape[1]
         assert k == min(len(scores), LISTED)
-        # Squared, because YuNet's root enlarges what is nothing but rounding near 0.
+        # Squared, because YuNet's root magnifies rounding errors near 0.
         assert np.allclose(found["scores"][n] ** 2, np.sort(scores)[::-1][:k] ** 2, atol=1e-5)
-        # Each served candidate is one of the decoded ones: boxes, landmarks and score together.
+        # Each served candidate equals a decoded one in box, landmarks and score together.
         rows = np.column_stack([boxes, points.reshape(-1, 10), scores * 100])
         for box, landmarks, score in list(
             zip(found["boxes"][n], found["landmarks"][n], found["scores"][n], strict=True)
@@ -315,7 +315,7 @@ def test_a_detector_decodes_as_the_formulas_say(name, decode, count, size, reque
 
 
 @pytest.mark.parametrize("name", ["yunet", "scrfd"])
-def test_a_detector_sees_rgb_and_finds_the_astronaut(name, request):
+def test_a_detector_expects_rgb_and_finds_the_astronaut(name, request):
     served, _, _ = request.getfixturevalue(name)
     photo = cv2.imdecode(np.frombuffer(images.astronaut(), np.uint8), cv2.IMREAD_COLOR_RGB)
 
@@ -349,6 +349,6 @@ def test_yunet_agrees_with_opencv(yunet, size):
     across = min(x + w, left + wide) - max(x, left)
     down = min(y + h, top + high) - max(y, top)
     assert across * down / (w * h + wide * high - across * down) > 0.95
-    # OpenCV has those of the best candidate, select_faces the mean of all.
+    # OpenCV returns those of the best candidate, select_faces the mean of all.
     assert np.abs(candidates.landmarks[0] - expected[0, 4:14].reshape(5, 2)).max() < 1
     assert faces.scores[0] == pytest.approx(expected[0, 14], abs=0.01)

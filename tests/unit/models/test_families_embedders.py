@@ -1,4 +1,4 @@
-"""The served embedders: their contract, and NumPy's own reading of the upstream graphs."""
+"""The served embedders: their contract, and NumPy's computation of the upstream graphs."""
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ def fake():
     return session(simulated.build_embedder())
 
 
-# --- the contract, which is the same for every family ---
+# --- the contract, which is the same for all families ---
 
 
 def signature(values):
@@ -68,14 +68,14 @@ def test_an_embedder_keeps_the_contract(edgeface, count):
 # --- the simulated graph ---
 
 
-def test_the_simulated_embedder_is_built_alike_each_time():
+def test_the_simulated_embedder_is_built_deterministically():
     one, other = simulated.build_embedder(), simulated.build_embedder()
 
     assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
     assert one.metadata_props[0].value == other.metadata_props[0].value
 
 
-def test_simulated_answers_are_deterministic_and_tell_photos_apart(fake):
+def test_simulated_answers_are_deterministic_and_differ_by_photo(fake):
     crops = textured(3, 112, 112)
     near = np.clip(crops.astype(int) + 2, 0, 255).astype(np.uint8)
 
@@ -103,11 +103,11 @@ def test_edgeface_is_its_upstream_normalized(edgeface):
     assert np.allclose(given["embedding"], raw / norm, atol=1e-4)
 
 
-# --- embedders of any other kind: a tiny one that is built here ---
+# --- other embedders: a tiny one is built here ---
 
 
 def tiny_model(columns, opset=13):
-    """[N,3,112,112] -> [N,columns]: each channel's mean and a corner, projected."""
+    """[N,3,112,112] -> [N,columns]: each channel's mean and a corner pixel, projected."""
     projection = np.random.default_rng(5).standard_normal((6, columns)).astype(np.float32)
     bounds = {"start": [0, 0], "end": [1, 1], "axes": [2, 3]}
     nodes = [
@@ -140,7 +140,7 @@ def tiny_entry(color="RGB", mean=127.5, std=128.0):
 @pytest.mark.parametrize("opset", [11, 13, 17])
 @pytest.mark.parametrize("color", ["RGB", "BGR"])
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (127.5, 128.0), (127.5, 127.5)])
-def test_colour_order_mean_and_std_are_those_of_the_manifest(color, mean, std, opset):
+def test_colour_order_mean_and_std_come_from_the_manifest(color, mean, std, opset):
     model, projection = tiny_model(512, opset)
     entry = tiny_entry(color, mean, std)
     crops = textured(3, 112, 112)
@@ -156,7 +156,7 @@ def test_colour_order_mean_and_std_are_those_of_the_manifest(color, mean, std, o
     assert given["model"].tolist() == [["tiny@abababababab"]] * 3
 
 
-def test_a_raw_embedding_of_zero_stays_finite():
+def test_a_zero_embedding_stays_finite():
     model, _ = tiny_model(512)
     entry = tiny_entry(mean=0.0, std=1.0)
     black = np.zeros((1, 112, 112, 3), np.uint8)

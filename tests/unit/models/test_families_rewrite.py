@@ -1,4 +1,4 @@
-"""Rewrites keep the function; each is tried on a tiny graph that has its pattern."""
+"""Graph rewrites preserve the function; each is tested on a tiny graph with its pattern."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_a_scale_moves_into_the_weights():
     np.testing.assert_allclose(run(made, x), expected, atol=1e-5)
 
 
-def test_a_scale_stays_where_somebody_else_takes_the_unscaled_value():
+def test_a_scale_stays_if_another_node_uses_the_unscaled_value():
     made = model(
         SCALED.format("Add (r, q)"),
         w=np.ones((5, 3)),
@@ -94,7 +94,7 @@ def test_a_scale_stays_where_somebody_else_takes_the_unscaled_value():
     assert run(made, np.ones((1, 5), np.float32)).tolist() == [[18, 18, 18]]
 
 
-def test_a_residual_is_added_with_channels_last():
+def test_a_residual_is_added_in_channels_last_order():
     made = model(
         """
         net (float[N, 2, 3, 3] x) => (float[N, 2, 3, 3] y) {

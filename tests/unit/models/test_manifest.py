@@ -114,7 +114,7 @@ def load_text(folder: Path, text: str):
     return load(path)
 
 
-def test_good_manifest(tmp_path):
+def test_a_good_manifest_is_read(tmp_path):
     manifest = load_text(tmp_path, GOOD)
     assert manifest.auto == ("real",)
     detector = manifest.models["det"]
@@ -131,13 +131,13 @@ def test_good_manifest(tmp_path):
     assert manifest.profile("real").models == (detector, embedder)
 
 
-def test_commercial_use_is_the_stricter(tmp_path):
+def test_a_profiles_commercial_use_is_the_stricter_of_its_models(tmp_path):
     profiles = load_text(tmp_path, GOOD).profiles
     assert profiles["real"].commercial_use == "unclear"
     assert profiles["research"].commercial_use == "no"
 
 
-def test_unknown_profile_lists_the_names(tmp_path):
+def test_an_unknown_profile_error_lists_the_names(tmp_path):
     with pytest.raises(ManifestError, match=r"'big'.*: auto, real, research, simulated"):
         load_text(tmp_path, GOOD).profile("big")
 
@@ -185,14 +185,14 @@ def test_unknown_profile_lists_the_names(tmp_path):
         ("tested = true\n[models.input]", "tested = true\ninput = 1\n[x]", "`input`: is 1; must"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, old, new, message):
+def test_errors_in_a_manifest_are_named(tmp_path, old, new, message):
     assert old in GOOD
     with pytest.raises(ManifestError, match=message) as raised:
         load_text(tmp_path, GOOD.replace(old, new, 1))
     assert str(tmp_path / "models.toml") in str(raised.value)
 
 
-def test_a_calibration_gives_six_numbers(tmp_path):
+def test_a_calibration_has_six_numbers(tmp_path):
     models = load_text(tmp_path, CALIBRATED).models
     assert models["emb"].calibration.row == (0.2, 0.3, 0.4, 20.0, -5.5, 0.5)
     assert models["emb"].calibration.date.isoformat() == "2026-11-24"
@@ -223,7 +223,7 @@ def test_a_calibration_gives_six_numbers(tmp_path):
         ("date = 2026-11-24", "date = 2026-11-24\nx = 1", "calibration, field `x`: is not known"),
     ],
 )
-def test_what_is_wrong_with_a_calibration_is_named(tmp_path, old, new, message):
+def test_errors_in_a_calibration_are_named(tmp_path, old, new, message):
     assert old in CALIBRATED
     with pytest.raises(ManifestError, match=re.escape(message)):
         load_text(tmp_path, CALIBRATED.replace(old, new, 1))
@@ -237,17 +237,17 @@ def test_a_detector_has_no_calibration(tmp_path):
         )
 
 
-def test_simulated_model_has_no_file(tmp_path):
+def test_a_simulated_model_has_no_file(tmp_path):
     with pytest.raises(ManifestError, match="'sim', field `file`: is not known"):
         load_text(tmp_path, GOOD + 'file = "sim.onnx"\n')
 
 
-def test_missing_manifest(tmp_path):
+def test_a_missing_manifest_is_named(tmp_path):
     with pytest.raises(ManifestError, match="No such file"):
         load(tmp_path / "models.toml")
 
 
-def test_manifest_of_the_project():
+def test_the_projects_manifest_is_valid():
     manifest = load()
     assert manifest.auto == ("edgeface-xs", "edgeface-xs-gamma")
     assert {name for name, p in manifest.profiles.items() if p.commercial_use == "no"} == {
@@ -257,12 +257,12 @@ def test_manifest_of_the_project():
     }
     assert [m.file for m in manifest.profile("simulated").models] == [None, None]
     assert manifest.models["edgeface_xs_q"].id == "edgeface_xs_q@f078bab9d777"
-    # The second choice of `auto` must be there for who has no mirror.
+    # The second choice of `auto` must be available without a mirror.
     assert all(model.urls for model in manifest.profile("edgeface-xs-gamma").models)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/models")
-def test_tested_models_are_the_files_at_hand():
+def test_tested_models_match_the_local_files():
     tested = [m for m in load().models.values() if m.tested and m.file]
     assert len(tested) == 4
     for model in tested:

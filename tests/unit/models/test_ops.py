@@ -1,4 +1,4 @@
-"""Our operators give what the plain graphs give: backends/ops against onnxruntime's own kernels."""
+"""Our operators (backends/ops) agree with ONNX Runtime's own kernels on the plain graphs."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(not ours.find().name, reason=ours.find().reason)
 
 @pytest.fixture(scope="module")
 def both():
-    """Sessions of a model's plain graph and of that with kernels, each made once."""
+    """Sessions of a model's plain graph and its graph with kernels, cached."""
     return functools.cache(pair)
 
 
@@ -46,14 +46,14 @@ LARGE = [(32, 2560), (2560, 32), (1280, 960), (2560, 2560)]
 
 @pytest.mark.parametrize("name", ["yunet_s_dynamic", "yunet_n_dynamic"])
 @pytest.mark.parametrize("size", SIZES + LARGE)
-def test_the_detector_at_any_size(both, name, size):
+def test_the_detector_agrees_at_any_size(both, name, size):
     plain, fast = both(name, "face_detection")
     batch = planes(textured(1, *size))
     assert_same_candidates(answer(fast, images=batch), answer(plain, images=batch))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_the_detector_on_batches(both, count):
+def test_the_detector_agrees_on_batches(both, count):
     plain, fast = both("yunet_s_dynamic", "face_detection")
     batch = planes(textured(count, 96, 160))
     found = answer(fast, images=batch)
@@ -65,7 +65,7 @@ def test_the_detector_on_batches(both, count):
         )
 
 
-def test_the_detector_on_saturated_photos(both):
+def test_the_detector_agrees_on_saturated_photos(both):
     plain, fast = both("yunet_s_dynamic", "face_detection")
     batch = extremes(3, 320, 256)
     found = answer(fast, images=batch)
@@ -73,7 +73,7 @@ def test_the_detector_on_saturated_photos(both):
     assert_same_candidates(found, answer(plain, images=batch))
 
 
-def test_a_crowd_makes_the_list_as_long_as_in_the_plain_graph(both):
+def test_a_crowd_gives_a_list_as_long_as_the_plain_graph_s(both):
     plain, fast = both("yunet_s_dynamic", "face_detection")
     face = images.photo()[30:220, 120:310][::3, ::3]
     crowd = np.tile(face, (20, 20, 1))[:1280, :1280]
@@ -84,7 +84,7 @@ def test_a_crowd_makes_the_list_as_long_as_in_the_plain_graph(both):
 
 
 @pytest.mark.parametrize("count", [1, 5, 8])
-def test_the_second_look(both, count):
+def test_the_second_look_agrees(both, count):
     plain, fast = both("yunet_s_dynamic", "face_landmarks")
     crops = textured(count, 96, 96)
     got, want = answer(fast, crops=crops), answer(plain, crops=crops)
@@ -94,7 +94,7 @@ def test_the_second_look(both, count):
 
 @pytest.mark.parametrize("name", ["edgeface_xs_q", "edgeface_xxs_q"])
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 17])
-def test_the_embedder_on_batches(both, name, count):
+def test_the_embedder_agrees_on_batches(both, name, count):
     plain, fast = both(name, "face_embedding")
     crops = textured(count, 112, 112)
     crops[-3:] = extremes(112, 112, 3)[-len(crops) :]
@@ -107,7 +107,7 @@ def test_the_embedder_on_batches(both, name, count):
 
 
 def float_checkpoint():
-    """EdgeFace-XS with weights that are not whole numbers times anything."""
+    """EdgeFace-XS with weights that are not integers times a scale."""
     entry, model = upstream("edgeface_xs_q")
     noise = np.random.default_rng(2)
     for item in model.graph.initializer:
@@ -118,7 +118,7 @@ def float_checkpoint():
     return entry, model
 
 
-def test_an_embedder_whose_weights_are_not_whole(both):
+def test_an_embedder_with_float_weights_agrees(both):
     entry, model = float_checkpoint()
     fast = kernels.build("face_embedding", entry, model)
     whole = next(item for item in fast.graph.initializer if item.name == "whole")
@@ -129,14 +129,14 @@ def test_an_embedder_whose_weights_are_not_whole(both):
     assert np.abs(got["embedding"] - want["embedding"]).max() <= EMBEDDING_TOLERANCE
 
 
-def test_a_model_that_no_operator_computes_has_no_such_graph():
+def test_an_unsupported_model_has_no_graph_with_kernels():
     entry, model = upstream("scrfd_2.5g_bnkps")
     assert kernels.build("face_detection", entry, model) is None
     other = onnx.load(weights("yunet_s_dynamic.onnx"))
     assert kernels.build("face_embedding", ENTRIES["edgeface_xs_q"], other) is None
 
 
-def test_runs_at_the_same_time_do_not_see_each_other(both):
+def test_concurrent_runs_do_not_interfere(both):
     _, detector = both("yunet_s_dynamic", "face_detection")
     _, embedder = both("edgeface_xs_q", "face_embedding")
     second = by_kernels(graph("edgeface_xs_q", "face_embedding"))
@@ -156,7 +156,7 @@ def test_runs_at_the_same_time_do_not_see_each_other(both):
 
 
 @pytest.mark.parametrize("size", [(0, 32), (32, 0), (33, 64), (64, 48), (4128, 32)])
-def test_sizes_that_are_not_detected_on_are_refused_in_the_plain_graph_s_words(both, size):
+def test_sizes_that_are_not_detected_on_are_refused_with_the_plain_graph_s_message(both, size):
     batch = np.zeros((1, 3, *size), np.uint8)
     for made in both("yunet_s_dynamic", "face_detection"):
         with pytest.raises(Exception, match="must_be_multiples_of_32_up_to_4096"):
@@ -164,7 +164,7 @@ def test_sizes_that_are_not_detected_on_are_refused_in_the_plain_graph_s_words(b
 
 
 def changed(name, served, change):
-    """A graph with kernels, its node or its weights changed."""
+    """A graph with kernels whose node or weights are changed."""
     made = graph(name, served)
     node = next(node for node in made.graph.node if node.domain == "aurum")
     change(made.graph, node)
@@ -210,7 +210,7 @@ def not_constant(whole, node):
         (DETECTOR, not_constant, "must be initializers"),
     ],
 )
-def test_a_graph_that_does_not_fit_the_library_fails_when_it_is_loaded(which, change, reason):
+def test_a_graph_that_does_not_fit_the_library_fails_to_load(which, change, reason):
     with pytest.raises(Exception, match=reason):
         by_kernels(changed(*which, change))
 

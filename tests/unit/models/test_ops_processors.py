@@ -1,4 +1,4 @@
-"""Our operators on lesser processors, and in sessions that are made at once."""
+"""Our operators on processors without some instructions, and in sessions created concurrently."""
 
 import json
 import os
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not ours.find().name, reason=ours.find().reason)
 
 HIGHEST = ["AVX2", "AVX-512", "AVX-512 VNNI"]
 
-# --- sessions that are made at once, as Triton makes them; Python's lock would keep them apart ---
+# --- sessions created concurrently, as Triton does; Python's lock would serialize them ---
 
 AT_ONCE = """
 import ctypes, sys, threading
@@ -67,7 +67,7 @@ for thread in threads:
 """
 
 
-def test_sessions_may_be_made_at_once(tmp_path):
+def test_sessions_may_be_created_concurrently(tmp_path):
     onnx.save(graph(*DETECTOR), tmp_path / "model.onnx")
     for _ in range(8):
         command = [sys.executable, "-c", AT_ONCE, LIBRARY, tmp_path / "model.onnx"]
@@ -75,7 +75,7 @@ def test_sessions_may_be_made_at_once(tmp_path):
         assert result.stdout == ""
 
 
-# --- what runs where; each in a process that is told that its processor lacks something ---
+# --- which kernels run where; in processes that pretend to lack some instructions ---
 
 PROGRAM = """
 import json, sys
@@ -96,8 +96,8 @@ print(json.dumps(said))
 """
 
 
-def on_a_processor_without(flags, model, given, folder):
-    """What is said there, and the answer as far as there is one."""
+def without_instructions(flags, model, given, folder):
+    """Run a model without some instructions; return the report and the outputs, if any."""
     onnx.save(model, folder / "model.onnx")
     np.save(folder / "given.npy", given)
     paths = [folder / name for name in ("model.onnx", "given.npy", "answer.npz")]
@@ -119,7 +119,7 @@ def test_a_processor_without_the_instructions_runs_no_kernels(tmp_path, flags):
         (EMBEDDER, textured(1, 112, 112)),
         (DETECTOR, planes(textured(1, 64, 64))),
     ):
-        said, found = on_a_processor_without(flags, graph(*which), given, tmp_path)
+        said, found = without_instructions(flags, graph(*which), given, tmp_path)
         assert (said["name"], said["reason"]) == ("", reason)
         assert reason in said["error"]
         assert not found
@@ -129,23 +129,23 @@ def test_a_processor_without_the_instructions_runs_no_kernels(tmp_path, flags):
     ("flags", "name"),
     [("avx512_vnni", "AVX-512"), ("avx512f", "AVX2"), ("avx512bw", "AVX2"), ("avx512vl", "AVX2")],
 )
-def test_a_lesser_processor_computes_the_same(tmp_path, flags, name):
+def test_a_processor_with_fewer_instructions_computes_the_same(tmp_path, flags, name):
     if name not in HIGHEST[: HIGHEST.index(ours.find().name) + 1]:
         pytest.skip("this processor can't run them")
     crops = np.concatenate([textured(3, 112, 112), extremes(112, 112, 3)])
-    said, found = on_a_processor_without(flags, graph(*EMBEDDER), crops, tmp_path)
+    said, found = without_instructions(flags, graph(*EMBEDDER), crops, tmp_path)
     assert said["name"] == name
     want = answer(pair(*EMBEDDER)[0], crops=crops)["embedding"]
     assert np.abs(found["embedding"] - want).max() <= EMBEDDING_TOLERANCE
     for size in ((32, 32), (96, 160), (512, 512)):
         batch = planes(textured(2, *size))
-        said, found = on_a_processor_without(flags, graph(*DETECTOR), batch, tmp_path)
+        said, found = without_instructions(flags, graph(*DETECTOR), batch, tmp_path)
         want = answer(pair(*DETECTOR)[0], images=batch)
         assert_same_candidates(found, {key: want[key] for key in found})
 
 
-def test_no_file_of_kernels_shares_code_with_those_that_run_everywhere():
-    """A function that two files have is linked once, and may be the one for AVX-512."""
+def test_kernel_files_share_no_code_with_files_that_run_on_any_processor():
+    """A function in two object files is linked once, possibly the one for AVX-512."""
     objects = sorted((ours.LIBRARY.parent / "build" / "library").glob("*_*.o"))
     if not objects:
         pytest.skip("the library was compiled elsewhere")

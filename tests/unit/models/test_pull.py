@@ -30,15 +30,15 @@ def settings(tmp_path):
     return Settings(model_cache=tmp_path / "cache", model_mirror="", profile="auto")
 
 
-# --- the cache, the mirror and the other places ---
+# --- the cache, the mirror and the upstream addresses ---
 
 
-def test_good_cache_needs_nothing_else(settings):
+def test_a_good_cache_needs_nothing_else(settings):
     settings.model_cache.mkdir()
     path = settings.model_cache / NAME
     path.write_bytes(CONTENT)
     assert pull(model_of(), settings) == path
-    assert list(settings.model_cache.iterdir()) == [path]  # no lock either: it may be read-only
+    assert list(settings.model_cache.iterdir()) == [path]  # no lock: it may be read-only
 
 
 def test_mirror_folder_comes_first(settings, site, tmp_path):
@@ -60,7 +60,7 @@ def test_mirror_address(settings, site):
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT + b"x"])
-def test_bad_mirror_is_passed_over(settings, site, tmp_path, content):
+def test_bad_mirror_is_skipped(settings, site, tmp_path, content):
     (tmp_path / NAME).write_bytes(content)
     settings = replace(settings, model_mirror=str(tmp_path))
     pull(at(site, "plain"), settings)
@@ -70,7 +70,7 @@ def test_bad_mirror_is_passed_over(settings, site, tmp_path, content):
     assert files(replace(settings, model_cache=tmp_path / "other")) == []
 
 
-def test_password_of_the_mirror_is_not_told(settings, site):
+def test_password_of_the_mirror_is_not_shown(settings, site):
     mirror = site.base.replace("://", "://user:secret@") + "/gone"
     with pytest.raises(PullError, match="HTTP 404") as raised:
         pull(model_of(), replace(settings, model_mirror=mirror))
@@ -88,7 +88,7 @@ def test_verify(settings):
     assert verify(model_of(file=None, sha256=None), settings) == "ok"
 
 
-def test_corrupt_cache_is_reported_and_pulled_again(settings, site, caplog):
+def test_corrupt_cache_is_reported_and_replaced(settings, site, caplog):
     settings.model_cache.mkdir()
     (settings.model_cache / NAME).write_bytes(CONTENT[1:])
     with caplog.at_level(logging.WARNING):
@@ -97,7 +97,7 @@ def test_corrupt_cache_is_reported_and_pulled_again(settings, site, caplog):
     assert f"{NAME} is corrupt" in caplog.text
 
 
-def test_corrupt_cache_is_named_when_nothing_replaces_it(settings):
+def test_corrupt_cache_is_named_if_nothing_replaces_it(settings):
     settings.model_cache.mkdir()
     (settings.model_cache / NAME).write_bytes(b"x")
     with pytest.raises(PullError, match=rf"cache .*{NAME}: corrupt"):
@@ -117,7 +117,7 @@ def test_next_address_after_a_failure(settings, site):
 
 def test_two_processes_pull_once(settings, site):
     model = at(site, "slow")
-    spawn = multiprocessing.get_context("spawn")  # threads of this one must not be forked
+    spawn = multiprocessing.get_context("spawn")  # threads of this process must not be forked
     with ProcessPoolExecutor(2, mp_context=spawn) as pool:
         pulls = [pool.submit(pull, model, settings) for _ in range(2)]
         paths = {p.result() for p in pulls}
@@ -129,7 +129,7 @@ def test_two_processes_pull_once(settings, site):
 # --- failures ---
 
 
-def test_error_lists_every_place_and_how_to_mend(settings, site, tmp_path):
+def test_error_lists_every_address_and_a_fix(settings, site, tmp_path):
     with pytest.raises(PullError) as raised:
         pull(at(site, "gone", "large"), replace(settings, model_mirror=str(tmp_path / "none")))
     text = str(raised.value)
@@ -140,12 +140,12 @@ def test_error_lists_every_place_and_how_to_mend(settings, site, tmp_path):
     assert "To mend: set AURUM_MODEL_MIRROR" in text
 
 
-def test_error_without_any_place(settings):
+def test_error_without_any_address(settings):
     with pytest.raises(PullError, match=r"(?s)mirror: none is set.*it publishes no such file"):
         pull(model_of(), settings)
 
 
-def test_offline_asks_no_upstream(settings, site):
+def test_offline_contacts_no_upstream(settings, site):
     with pytest.raises(PullError, match="not asked, because of AURUM_OFFLINE=1"):
         pull(at(site, "plain"), replace(settings, offline=True))
     assert site.asked == []
@@ -159,10 +159,10 @@ def test_full_disk(settings, site, monkeypatch):
     with pytest.raises(PullError, match=r"(?s)No space left.*AURUM_MODEL_CACHE"):
         pull(at(site, "plain", "ranges"), settings)
     assert files(settings) == []
-    assert len(site.asked) == 1  # no other place would help
+    assert len(site.asked) == 1  # no other address would help
 
 
-def test_cache_that_is_no_folder(settings, tmp_path):
+def test_cache_that_is_not_a_folder(settings, tmp_path):
     settings.model_cache.write_text("a file")
     with pytest.raises(PullError, match="cannot be kept in"):
         pull(model_of(), settings)
@@ -181,7 +181,7 @@ def manifest_of(first, second):
     return Manifest({}, profiles, ("first", "second"))
 
 
-def test_auto_takes_the_first_that_can_be_had(settings, site):
+def test_auto_takes_the_first_available_profile(settings, site):
     manifest = manifest_of(model_of(name="a", file="a.onnx"), at(site, "plain"))
     choice = choose_profile(manifest, settings)
     assert choice.profile is manifest.profiles["second"]
@@ -190,19 +190,19 @@ def test_auto_takes_the_first_that_can_be_had(settings, site):
     assert "a.onnx cannot be had" in choice.failures["first"]
 
 
-def test_auto_stops_at_the_first(settings, site):
+def test_auto_stops_at_the_first_available_profile(settings, site):
     manifest = manifest_of(at(site, "plain"), model_of(name="a", file="a.onnx"))
     choice = choose_profile(manifest, settings)
     assert (choice.profile, choice.failures) == (manifest.profiles["first"], {})
 
 
-def test_auto_with_nothing_at_hand(settings):
+def test_auto_with_nothing_available(settings):
     choice = choose_profile(manifest_of(model_of(), model_of()), settings)
     assert (choice.profile, choice.paths) == (None, {})
     assert list(choice.failures) == ["first", "second"]
 
 
-def test_named_profile_falls_back_to_nothing(settings, site):
+def test_named_profile_has_no_fallback(settings, site):
     manifest = manifest_of(model_of(name="a", file="a.onnx"), at(site, "plain"))
     with pytest.raises(PullError, match=r"a\.onnx cannot be had"):
         choose_profile(manifest, replace(settings, profile="first"))
@@ -210,7 +210,7 @@ def test_named_profile_falls_back_to_nothing(settings, site):
 
 
 @pytest.mark.parametrize("use", ["no", "unclear"])
-def test_who_requires_commercial_use_gets_nothing_less(settings, site, use):
+def test_required_commercial_use_is_enforced(settings, site, use):
     doubtful = replace(at(site, "plain"), commercial_use=use, licence="for research")
     manifest = manifest_of(doubtful, at(site, "plain"))
     strict = replace(settings, require_commercial=True)

@@ -6,12 +6,12 @@ from aurum.pipeline.embed import CHUNK, DIMENSIONS, Embedded, embed_crops, from_
 
 
 def crops(count):
-    """Crops that differ: each is filled with its number."""
+    """Distinct crops: each is filled with its number."""
     return np.repeat(np.arange(count, dtype=np.uint8), 112 * 112 * 3).reshape(-1, 112, 112, 3)
 
 
 class Embedder:
-    """Embeddings that start with the crop's number and the call's; of its ids the last stays."""
+    """Returns embeddings that start with the crop's and the call's number; the last id repeats."""
 
     def __init__(self, *ids):
         self.ids = ids
@@ -53,7 +53,7 @@ def test_crops_are_embedded_in_chunks_and_keep_their_order(count, sizes):
     assert calibration.tolist() == [0] * 6
 
 
-def test_no_crops_ask_no_embedder():
+def test_without_crops_the_embedder_is_not_called():
     embed = Embedder(b"m@1")
 
     embeddings, norms, model, calibration = embed_crops(crops(0), embed)
@@ -72,7 +72,7 @@ def test_embeddings_of_two_models_are_never_mixed():
         embed_crops(crops(3 * CHUNK), embed)
 
 
-def test_an_error_of_the_embedder_is_passed_on():
+def test_an_embedder_error_is_passed_on():
     def broken(some):
         raise RuntimeError("the embedder is away")
 
@@ -80,7 +80,7 @@ def test_an_error_of_the_embedder_is_passed_on():
         embed_crops(crops(1), broken)
 
 
-def test_an_embedder_without_a_calibration_says_so_by_nan():
+def test_the_calibration_of_an_uncalibrated_embedder_is_nan():
     vectors, norms = np.zeros((2, DIMENSIONS), np.float32), np.array([[3], [4]], np.float32)
     row = np.array([0.1, 0.2, 0.3, 20, -5, 0.5], np.float32)
 
@@ -92,7 +92,7 @@ def test_an_embedder_without_a_calibration_says_so_by_nan():
     assert unknown.calibration.shape == (0,)
 
 
-def test_a_chunk_is_what_the_embedder_takes():
+def test_a_chunk_fits_the_embedders_batch_size():
     config = CHECKOUT / "model_repository" / "face_embedding" / "config.pbtxt"
 
     assert f"max_batch_size: {CHUNK}\n" in config.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Keys take turns: none keeps another's photos waiting for all of its own."""
+"""API keys take turns: one key's photos don't all go before another's."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from aurum.pipeline.fair_queue import FairQueue
 
 
 class Jobs:
-    """Jobs that last until they are let go, in the order in which they begin."""
+    """Jobs that run until they are released; records the order in which they begin."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -52,7 +52,7 @@ def jobs():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_another_keys_photo_begins_while_one_key_has_all_the_threads_it_may(jobs, threads):
+def test_another_keys_photo_begins_while_one_key_has_all_its_threads(jobs, threads):
     with queue(jobs, threads=threads) as fair:
         for number in range(31):
             fair.put("heavy", f"heavy {number}")
@@ -62,7 +62,7 @@ def test_another_keys_photo_begins_while_one_key_has_all_the_threads_it_may(jobs
         assert len(jobs.begun) == threads + 1
 
 
-def test_who_has_used_less_time_is_next(jobs, monkeypatch):
+def test_the_key_that_has_used_the_least_time_is_next(jobs, monkeypatch):
     now = 0.0
     monkeypatch.setattr(fair_queue.time, "monotonic", lambda: now)
     with queue(jobs) as fair:
@@ -81,7 +81,7 @@ def test_who_has_used_less_time_is_next(jobs, monkeypatch):
         eventually(lambda: jobs.begun[-1] == "a1")
 
 
-def test_time_without_photos_is_no_credit(jobs, monkeypatch):
+def test_idle_time_earns_no_credit(jobs, monkeypatch):
     now = 0.0
     monkeypatch.setattr(fair_queue.time, "monotonic", lambda: now)
     with queue(jobs) as fair:
@@ -104,7 +104,7 @@ def test_time_without_photos_is_no_credit(jobs, monkeypatch):
         eventually(lambda: {"a3", "late 2"} <= set(jobs.begun))
 
 
-def test_of_too_many_photos_of_a_key_the_oldest_is_given_up(jobs):
+def test_if_a_key_has_too_many_photos_waiting_the_oldest_is_dropped(jobs):
     with queue(jobs, most_waiting=2) as fair:
         assert [fair.put("a", f"a{number}") for number in range(3)] == [None] * 3
         assert fair.put("a", "a3") == "a1"
@@ -112,11 +112,11 @@ def test_of_too_many_photos_of_a_key_the_oldest_is_given_up(jobs):
         assert [fair.put("", f"{number}") for number in range(9)] == [None] * 9
 
 
-def test_no_more_is_taken_while_those_in_work_may_soon_end(jobs, monkeypatch):
+def test_no_more_photos_are_accepted_while_a_running_one_may_soon_end(jobs, monkeypatch):
     monkeypatch.setattr(fair_queue, "PATIENCE", 1000)
     with queue(jobs) as fair:
         fair.put("a", "a0")
-        fair.wait()  # nothing waits
+        fair.wait()  # returns, as nothing is waiting
         fair.put("a", "a1")
         taking = threading.Thread(target=fair.wait)
         taking.start()
@@ -126,7 +126,7 @@ def test_no_more_is_taken_while_those_in_work_may_soon_end(jobs, monkeypatch):
         assert jobs.begun == ["a0", "a1"]
 
 
-def test_more_is_taken_while_those_in_work_take_long(jobs, monkeypatch):
+def test_more_photos_are_accepted_while_the_running_ones_take_long(jobs, monkeypatch):
     monkeypatch.setattr(fair_queue, "PATIENCE", 0.01)
     with queue(jobs) as fair:
         for number in range(5):
@@ -135,7 +135,7 @@ def test_more_is_taken_while_those_in_work_take_long(jobs, monkeypatch):
         assert jobs.begun == ["a0"]
 
 
-def test_but_not_beyond_the_bytes_that_may_wait(jobs, monkeypatch):
+def test_the_bytes_that_wait_are_limited_all_the_same(jobs, monkeypatch):
     monkeypatch.setattr(fair_queue, "PATIENCE", 0.01)
     with queue(jobs, most_bytes=100) as fair:
         for number in range(4):

@@ -15,7 +15,7 @@ from aurum.pipeline.request import RequestError
 from aurum.settings import Settings
 
 
-def test_faces_are_found_in_the_pixels_of_the_photo():
+def test_faces_are_in_photo_pixels():
     detect = Detector(faces([10, 20, 40, 60]))
 
     found = find(file(1024, 768), options(), detect)
@@ -28,7 +28,7 @@ def test_faces_are_found_in_the_pixels_of_the_photo():
     assert found.image_size.dtype == np.int32
 
 
-def test_they_come_largest_first_and_no_more_than_wanted():
+def test_faces_come_largest_first_up_to_the_requested_number():
     candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], [200, 0, 40, 40])
     photo = file(500, 400)
 
@@ -39,7 +39,7 @@ def test_they_come_largest_first_and_no_more_than_wanted():
         assert found.crops().shape == (len(sizes), 112, 112, 3)
 
 
-def test_the_options_and_settings_reach_the_selection():
+def test_the_options_and_settings_reach_the_face_selection():
     candidates = faces([0, 0, 20, 20], [5, 0, 20, 20], [100, 0, 20, 20], scores=[0.9, 0.8, 0.7])
     photo = file(640, 480)
 
@@ -53,7 +53,7 @@ def test_the_options_and_settings_reach_the_selection():
     assert count(0.9, min_confidence=0.75) == 2
 
 
-def test_doubtful_candidates_alone_are_nothing():
+def test_candidates_below_the_threshold_give_no_face():
     detect = Detector(*[faces([0, 0, 9, 9], scores=[0.4])] * 2)
 
     found = find(file(640, 480), options(), detect)
@@ -64,7 +64,7 @@ def test_doubtful_candidates_alone_are_nothing():
     assert found.complete
 
 
-def test_a_list_that_filled_up_is_said():
+def test_a_full_list_makes_the_answer_incomplete():
     boxes = [[x, 0, 9, 9] for x in range(LISTED)]
 
     found = find(file(640, 480), options(), Detector(faces(*boxes, scores=[0.7] * LISTED)))
@@ -82,7 +82,7 @@ def test_the_detector_sees_the_letterboxed_photo():
     assert image[330:].sum() == image[:, 400:].sum() == 0
 
 
-def test_find_face_takes_the_largest_even_if_others_are_surer():
+def test_find_face_takes_the_largest_face_not_the_most_certain():
     candidates = faces([0, 0, 20, 20], [100, 0, 60, 60], scores=[0.99, 0.6])
 
     found = find_face(file(500, 400), options(), SETTINGS, Detector(candidates).models)
@@ -93,7 +93,7 @@ def test_find_face_takes_the_largest_even_if_others_are_surer():
     )
 
 
-def test_find_face_says_when_there_is_none():
+def test_find_face_without_a_face_is_an_error():
     with pytest.raises(RequestError) as caught:
         find_face(
             file(640, 480),
@@ -106,7 +106,7 @@ def test_find_face_says_when_there_is_none():
     assert "min_confidence=0.75 and detection_size=320" in str(caught.value)
 
 
-def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
+def test_an_aligned_crop_is_used_as_it_is_without_detection():
     pixels = np.random.default_rng(3).integers(0, 256, (112, 112, 3), np.uint8)
     data = images.opencv(".png", pixels)
 
@@ -115,7 +115,7 @@ def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
     found = find_face(data, again, SETTINGS, Detector(second=[0.25]).models)
 
     assert unseen.faces.fits.tolist() == [1]
-    assert found.faces.fits.tolist() == [0.25]  # what a second look says
+    assert found.faces.fits.tolist() == [0.25]  # the score of the second look
     assert found.detector == b""
     assert found.faces.boxes.tolist() == [[0, 0, 112, 112]]
     assert np.array_equal(found.faces.landmarks, TEMPLATE[None])
@@ -125,7 +125,7 @@ def test_an_aligned_crop_is_taken_as_it_is_and_no_detector_is_asked():
 
 
 @pytest.mark.parametrize("size", [(112, 111), (111, 112), (224, 224), (1, 1)])
-def test_what_is_said_to_be_aligned_must_have_that_size(size):
+def test_an_aligned_crop_must_have_the_crop_size(size):
     with pytest.raises(RequestError) as caught:
         find_face(file(*size), options(aligned=True), SETTINGS, Detector().models)
 
@@ -162,7 +162,7 @@ def test_the_limits_of_the_settings_apply():
     assert caught.value.reason == "too_much_memory"
 
 
-def test_crops_of_a_photo_that_is_large_for_its_memory_come_as_fine_as_fits(monkeypatch):
+def test_crops_of_a_photo_too_large_for_memory_are_as_fine_as_memory_allows(monkeypatch):
     decoded = []
     monkeypatch.setattr(Encoded, "decode", recorded(decoded, Encoded.decode))
     small = faces([100, 100, 12, 12])
@@ -171,7 +171,7 @@ def test_crops_of_a_photo_that_is_large_for_its_memory_come_as_fine_as_fits(monk
     found = find(file(3200, 2400), options(), Detector(small), settings)
     crops = [found.crops(), found.crops()]
 
-    assert decoded == [4, 2]  # for the detector, and for the crops, which would want it in full
+    assert decoded == [4, 2]  # for the detector, then for the crops, which would need the full size
     assert found.faces.boxes[0, 2] == pytest.approx(12 * 3200 / 512)
     assert np.array_equal(*crops)
     assert found.image_size.tolist() == [3200, 2400]
@@ -186,7 +186,7 @@ def recorded(kept, decode):
     return decoding
 
 
-def test_an_error_of_the_detector_is_passed_on():
+def test_a_detector_error_is_passed_on():
     def broken(image):
         raise RuntimeError("the detector is away")
 
@@ -194,7 +194,7 @@ def test_an_error_of_the_detector_is_passed_on():
         find_faces(file(64, 64), options(), SETTINGS, Models(broken, None, None))
 
 
-def test_orientation_is_applied_before_the_detector():
+def test_the_orientation_is_applied_before_detection():
     detect = Detector(faces([0, 0, 9, 9]))
     data, size = images.good()["jpeg orientation 6"]
 

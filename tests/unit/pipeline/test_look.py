@@ -1,4 +1,4 @@
-"""How often a photo is looked at, and what comes of several looks."""
+"""How many times the detector looks at a photo, and how the looks are combined."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from aurum.pipeline.look import MAX_SECOND_LOOKS, Models, Seen
 # --- several scales ---
 
 
-def test_where_nothing_is_found_noise_is_averaged():
+def test_if_nothing_is_found_a_coarser_look_averages_the_noise():
     detect = Detector(faces(), faces([10, 20, 40, 60]))
 
     found = find(file(500, 400), options(), detect)
@@ -25,17 +25,17 @@ def test_where_nothing_is_found_noise_is_averaged():
     ("size", "detection_size", "shapes"),
     [
         ((100, 80), 640, [(256, 320)]),  # enlarged
-        ((512, 300), 640, [(320, 512)]),  # held by one look
+        ((512, 300), 640, [(320, 512)]),  # covered by one look
         ((2000, 1000), 512, [(256, 512)]),
         ((640, 480), 640, [(480, 640), (256, 320)]),
         ((2000, 1500), 1280, [(960, 1280), (256, 320)]),
         ((500, 500), 32, [(32, 32)]),
         ((1, 1), 640, [(320, 320)]),
-        # More than the detector's memory is meant for: in parts, and once as a whole between.
+        # More than the detector's memory allows: in tiles, and once as a whole in between.
         ((2560, 1400), 2560, [(832, 1024)] * 6 + [(704, 1280), (192, 320)]),
     ],
 )
-def test_the_scales_that_a_size_makes_necessary(size, detection_size, shapes):
+def test_the_scales_for_each_detection_size(size, detection_size, shapes):
     detect = Detector(ONE, *[faces()] * (len(shapes) - 1))
 
     find(file(*size), options(detection_size=detection_size), detect)
@@ -43,8 +43,8 @@ def test_the_scales_that_a_size_makes_necessary(size, detection_size, shapes):
     assert detect.shapes == shapes
 
 
-def test_the_coarse_look_finds_the_large_face_and_the_fine_one_the_small():
-    # A photo of 1280x960 at 640: the coarse look has a quarter of its pixels on each side.
+def test_the_coarse_look_finds_the_large_face_and_the_fine_one_the_small_face():
+    # A photo of 1280x960 at 640: the coarse look has a quarter of the pixels on each side.
     torn, small = [150, 150, 200, 200], [600, 20, 30, 30]
     large = [10, 0, 300, 240]
     detect = Detector(faces(torn, small, scores=[0.7, 0.9]), faces(large, scores=[0.92]))
@@ -57,7 +57,7 @@ def test_the_coarse_look_finds_the_large_face_and_the_fine_one_the_small():
 # --- tiles ---
 
 
-def test_a_long_photo_is_looked_at_in_tiles():
+def test_a_long_photo_is_split_into_tiles():
     detect = Detector(*[faces([100, 50, 40, 40])] * 13, faces())
 
     found = find(file(12000, 800), options(detection_size=640), detect)
@@ -68,7 +68,7 @@ def test_a_long_photo_is_looked_at_in_tiles():
 
 
 @pytest.mark.parametrize(("size", "looks"), [((500, 100), 1), ((2000, 800), 1), ((1000, 390), 3)])
-def test_no_tiles_where_they_would_show_no_more(size, looks):
+def test_no_tiles_if_they_would_add_no_detail(size, looks):
     detect = Detector(ONE, *[faces()] * (looks - 1))
 
     find(file(*size), options(detection_size=256 if looks > 1 else 512), detect)
@@ -76,7 +76,7 @@ def test_no_tiles_where_they_would_show_no_more(size, looks):
     assert len(detect.seen) == looks
 
 
-def test_tiles_that_a_photo_is_too_long_for_are_said():
+def test_a_photo_too_long_for_the_tiles_is_reported_as_incomplete():
     detect = Detector(ONE, *[faces()] * 16)
 
     found = find(file(20000, 64), options(detection_size=256), detect)
@@ -85,7 +85,7 @@ def test_tiles_that_a_photo_is_too_long_for_are_said():
     assert not found.complete
 
 
-def test_tiles_can_be_asked_for():
+def test_tiles_can_be_requested():
     detect = Detector(ONE, *[faces()] * 4)
 
     find(file(1600, 1200), options(tiles=4), detect)
@@ -93,8 +93,8 @@ def test_tiles_can_be_asked_for():
     assert detect.shapes == [(416, 512)] * 4 + [(384, 512)]
 
 
-def test_a_face_that_a_tile_cuts_is_taken_from_the_one_that_has_it_whole():
-    # Tiles of 1000 pixels at 512: the first one's right border cuts a face in two.
+def test_a_face_cut_by_a_tile_is_taken_from_the_tile_that_has_it_whole():
+    # Tiles of 1000 pixels at 512: the right border of the first one cuts a face in two.
     cut, whole = [480, 100, 32, 60], [300, 100, 60, 60]
     detect = Detector(*[faces(cut), faces(whole), faces(), faces(), faces()])
 
@@ -106,7 +106,7 @@ def test_a_face_that_a_tile_cuts_is_taken_from_the_one_that_has_it_whole():
 # --- a second look at each face ---
 
 
-def test_a_second_look_moves_the_landmarks_and_tells_how_well_they_fit():
+def test_a_second_look_moves_the_landmarks_and_scores_their_fit():
     wanted = options(refine=True)
     face = [100, 100, 80, 80]
     first = find(file(400, 400), options(), Detector(faces(face, scores=[0.9])))
@@ -123,7 +123,7 @@ def test_a_second_look_moves_the_landmarks_and_tells_how_well_they_fit():
     assert found.faces.scores.tolist() == pytest.approx([0.9])
 
 
-def test_a_crowd_has_so_many_second_looks_and_no_more():
+def test_the_number_of_second_looks_is_limited():
     crowd = [[12 * (n % 40), 12 * (n // 40), 10, 10] for n in range(300)]
     detect = Detector(faces(*crowd, scores=[0.9] * 300), second=[0.9] * MAX_SECOND_LOOKS)
 
@@ -133,12 +133,12 @@ def test_a_crowd_has_so_many_second_looks_and_no_more():
     assert detect.crops == MAX_SECOND_LOOKS
 
 
-# --- turned photos ---
+# --- rotated photos ---
 
 AUTO = {"orientation": "auto", "refine": True}
 
 
-def test_an_upright_photo_is_not_turned():
+def test_an_upright_photo_is_not_rotated():
     detect = Detector(faces([100, 100, 80, 80], scores=[0.95]), upright=0.9, second=[0.9])
 
     found = find(file(500, 500), options(**AUTO), detect)
@@ -148,13 +148,13 @@ def test_an_upright_photo_is_not_turned():
 
 
 def shrunk(look):
-    """As a coarse look of 224 pixels sees what is seen at 500."""
+    """What a coarse look of 224 pixels sees of a look at 500."""
     return Candidates(look.boxes * 0.448, look.landmarks * 0.448, look.scores)
 
 
-def test_a_face_keeps_the_reading_that_fits_best():
+def test_a_face_keeps_the_rotation_that_fits_best():
     face = [100, 100, 128, 128]
-    # In a photo of 500x400, a box in the photo turned clockwise by 90 degrees: x is 400 - y - h.
+    # In a photo of 500x400, a box in the photo rotated clockwise by 90 degrees: x is 400 - y - h.
     turned = [400 - 100 - 128, 100, 128, 128]
     better = faces(turned, scores=[0.95])
     looks = [faces(face, scores=[0.7]), shrunk(better), faces(), faces(), better]
@@ -168,7 +168,7 @@ def test_a_face_keeps_the_reading_that_fits_best():
     assert found.faces.scores.tolist() == pytest.approx([0.95])
 
 
-def test_a_photo_without_faces_costs_three_coarse_looks_more():
+def test_a_photo_without_faces_costs_three_more_coarse_looks():
     detect = Detector(*[faces()] * 6)
 
     found = find(file(1280, 960), options(detection_size=640, **AUTO), detect)
@@ -181,10 +181,10 @@ def test_a_photo_without_faces_costs_three_coarse_looks_more():
 
 @pytest.mark.parametrize("size", [320, 512, 640, 960, 1280])
 @pytest.mark.parametrize("score", [0.61, 0.7, 0.8])
-def test_no_photo_costs_more_than_four_looks(size, score):
+def test_no_photo_costs_more_than_four_full_looks(size, score):
     def anything(image):
         pixels.append(image.shape[0] * image.shape[1])
-        # Each turned look sees something better than those before it.
+        # Each rotated look sees something better than those before it.
         best = min(score + 0.02 * len(pixels), 1)
         return Seen(faces([10, 10, 30, 30], scores=[best]), b"detector", 1.0)
 
@@ -198,7 +198,7 @@ def test_no_photo_costs_more_than_four_looks(size, score):
     assert sum(pixels) <= 4 * size * size
 
 
-def test_with_exif_alone_nothing_is_turned():
+def test_with_exif_orientation_nothing_is_rotated():
     detect = Detector(ONE, upright=0.99)
 
     find(file(500, 500), options(orientation="exif"), detect)

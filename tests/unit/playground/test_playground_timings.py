@@ -1,4 +1,4 @@
-"""Server-Timing: steps are told only where they are one request's."""
+"""Server-Timing: step times are reported only if they belong to one request."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from aurum.playground import timings
 NOTHING = dict.fromkeys(("analyze_faces", "detect_faces", *timings.MODELS), (0, 0))
 
 
-def told(after, before=NOTHING):
+def steps(after, before=NOTHING):
     text = timings.header(0.001, 0.03, "analyze_faces", before, {**NOTHING, **after})
     return [item.split(";")[0] for item in text.split(", ")], text
 
 
-def test_a_lone_request():
-    names, text = told(
+def test_a_single_request_has_all_steps():
+    names, text = steps(
         {
             "analyze_faces": (1, 20_000_000),
             "face_detection": (2, 9_000_000),
@@ -24,18 +24,18 @@ def test_a_lone_request():
             "face_embedding": (1, 5_000_000),
         }
     )
-    steps = ["face_detection", "face_landmarks", "face_embedding", "step"]
-    assert names == ["receive", "triton", *steps]
+    models = ["face_detection", "face_landmarks", "face_embedding", "step"]
+    assert names == ["receive", "triton", *models]
     assert text == (
         'receive;dur=1.00, triton;dur=30.00, face_detection;dur=9.00;desc="2", '
         'face_landmarks;dur=2.00;desc="3", face_embedding;dur=5.00;desc="1", step;dur=4.00'
     )
 
 
-def test_counters_go_on_from_what_was_before():
+def test_earlier_counts_are_subtracted():
     before = {**NOTHING, "analyze_faces": (7, 10**9), "face_detection": (9, 10**9)}
     after = {**before, "analyze_faces": (8, 10**9 + 4_000_000)}
-    assert "step;dur=4.00" in told(after, before)[1]
+    assert "step;dur=4.00" in steps(after, before)[1]
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_counters_go_on_from_what_was_before():
     ],
     ids=["nothing counted", "two of one", "two pipelines", "another's"],
 )
-def test_what_may_be_another_request_s_is_not_told(after):
-    assert told(after)[0] == ["receive", "triton"]
+def test_possible_times_of_another_request_are_left_out(after):
+    assert steps(after)[0] == ["receive", "triton"]
 
 
-def test_overlapping_calls_have_no_rest():
-    names, _ = told({"analyze_faces": (1, 20_000_000), "face_embedding": (5, 30_000_000)})
+def test_overlapping_calls_have_no_remainder():
+    names, _ = steps({"analyze_faces": (1, 20_000_000), "face_embedding": (5, 30_000_000)})
     assert names == ["receive", "triton", *timings.MODELS]
 
 
-def test_without_counters_only_what_was_measured_is_told():
+def test_without_counters_only_measured_times_are_reported():
     assert timings.header(0.001, 0.03, "analyze_faces", {}, {}) == (
         "receive;dur=1.00, triton;dur=30.00"
     )
@@ -68,7 +68,7 @@ def test_without_counters_only_what_was_measured_is_told():
     [httpx.Response(400), httpx.Response(200, text="<html>"), httpx.Response(200, json={})],
     ids=["refused", "no JSON", "not Triton's"],
 )
-def test_counters_that_can_not_be_had_are_none(answer):
+def test_unavailable_counters_are_empty(answer):
     async def read():
         transport = httpx.MockTransport(lambda request: answer)
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:

@@ -1,4 +1,4 @@
-"""The gate: a face with a part out of its range is not recognizable, and the part says why."""
+"""The gate: a face with a quality part out of its range fails, and the worst part is the reason."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from aurum.quality.gate import PASSES, gate
 from aurum.quality.parts import OF_ANY, PARTS, weakest
 from aurum.quality.weights import LEARNT
 
-# Whatever the ranges are fitted to be, such a face is one to recognize.
+# A face that passes, however the ranges are fitted.
 GOOD = {
     "resolution": 60, "sharpness": 0.55, "noise": 0.7, "exposure": 1, "contrast": 0.15, "yaw": 2,
     "pitch": -3, "roll": 1, "frontality": 0.99, "symmetry": 0.6, "visibility": 0.6, "misfit": 0.1,
@@ -20,41 +20,41 @@ def rows(*changes):
     return np.array([[face[name] for name in PARTS] for face in faces], np.float32)
 
 
-def told(*changes):
+def reasons(*changes):
     columns = gate(rows(*changes), LEARNT.embedder)
     assert columns.dtype == np.int32
     return [None if column == PASSES else PARTS[column] for column in columns]
 
 
 def test_a_good_face_passes():
-    assert told({}) == [None]
+    assert reasons({}) == [None]
 
 
 @pytest.mark.parametrize("name", LEARNT.gate)
-def test_each_range_has_ends(name):
-    """At the bound a face passes, a little beyond it does not."""
+def test_each_range_is_bounded(name):
+    """A face passes at the bound and fails a little beyond it."""
     least, most = LEARNT.gate[name]
     bound = np.float32(least if most is None else most)
     beyond = np.nextafter(bound, np.float32(-np.inf if most is None else np.inf)) - (
         0.001 * abs(bound) * (1 if most is None else -1)
     )
-    assert told({name: bound}, {name: beyond}) == [None, name]
+    assert reasons({name: bound}, {name: beyond}) == [None, name]
 
 
-def test_the_part_that_is_farthest_out_is_the_reason():
-    assert told({"sharpness": 0.05, "resolution": 9.9}) == ["sharpness"]
-    assert told({"sharpness": 0.33, "resolution": 1.5}) == ["resolution"]
+def test_the_reason_is_the_part_farthest_out_of_its_range():
+    assert reasons({"sharpness": 0.05, "resolution": 9.9}) == ["sharpness"]
+    assert reasons({"sharpness": 0.33, "resolution": 1.5}) == ["resolution"]
 
 
-def test_of_other_embedders_no_ranges_are_known():
+def test_other_embedders_have_no_ranges():
     assert gate(rows({}), "other@0123456789ab").shape == (0,)
 
 
-def test_no_faces_make_an_empty_answer():
+def test_no_faces_give_an_empty_result():
     assert gate(np.zeros((0, len(PARTS)), np.float32), LEARNT.embedder).shape == (0,)
 
 
-def test_what_a_face_is_worst_in():
+def test_the_weakest_part_of_a_face():
     changes = {"confidence": 0.6}, {"exposure": 0.1}, {"yaw": -70}, {"noise": 20}, {"misfit": 3}
     for embedder in (LEARNT.embedder, ""):
         found = [PARTS[column] for column in weakest(rows(*changes), embedder)]

@@ -9,7 +9,7 @@ from aurum.quality import pose
 
 
 def head(yaw, pitch, roll, scale=2.3, at=(300, 200)):
-    """The head's points in a photo: turned by yaw, then pitch, then roll, and seen from afar."""
+    """Project a head: turned by yaw, then pitch, then roll, and seen from a distance."""
     # y points down, so scipy's turns about x and z keep their sense when z points to the camera.
     turned = Rotation.from_euler("yxz", [yaw, pitch, roll], degrees=True).as_matrix()
     return (scale * (pose.HEAD @ turned.T)[:, :2] + at)[None]
@@ -22,7 +22,7 @@ def head(yaw, pitch, roll, scale=2.3, at=(300, 200)):
     roll=st.floats(-179, 179),
     scale=st.floats(0.1, 30),
 )
-def test_the_angles_that_a_head_was_turned_by_are_found(yaw, pitch, roll, scale):
+def test_the_angles_of_a_turned_head_are_recovered(yaw, pitch, roll, scale):
     found = pose.angles(pose.rotations(head(yaw, pitch, roll, scale)))[0]
 
     assert found == pytest.approx([yaw, pitch, roll], abs=1e-3)
@@ -44,7 +44,7 @@ def test_the_template_looks_straight_ahead():
     assert np.abs(pose.angles(pose.rotations(TEMPLATE[None]))).max() < 0.5
 
 
-def test_a_mirrored_face_has_the_other_yaw_and_roll():
+def test_a_mirrored_face_has_the_opposite_yaw_and_roll():
     landmarks = head(25, -10, 15)
     mirrored = (landmarks * (-1, 1))[:, [1, 0, 2, 4, 3]]
 
@@ -52,7 +52,7 @@ def test_a_mirrored_face_has_the_other_yaw_and_roll():
 
 
 @pytest.mark.parametrize("points", [np.zeros((1, 5, 2)), np.full((1, 5, 2), 1e6)])
-def test_landmarks_in_one_point_are_unturned(points):
+def test_landmarks_in_one_point_have_no_rotation(points):
     assert np.abs(pose.angles(pose.rotations(points))).max() == 0
 
 
@@ -62,7 +62,7 @@ def test_landmarks_on_a_line_give_finite_angles():
     assert np.isfinite(pose.angles(pose.rotations(line))).all()
 
 
-def test_no_heads():
+def test_no_heads_give_no_angles():
     assert pose.angles(pose.rotations(np.zeros((0, 5, 2)))).shape == (0, 3)
     assert pose.residuals(np.zeros((0, 5, 2))).shape == (0,)
 

@@ -1,4 +1,4 @@
-"""Every part against a case worked out by hand; the total; what comes in whatever shape."""
+"""Each quality part against hand-computed values; the total quality; arbitrary input."""
 
 import cv2
 import images
@@ -19,14 +19,14 @@ def gray(pixels):
     return np.array(pixels, np.uint8)[None]
 
 
-# --- against values worked out by hand ---
+# --- hand-computed values ---
 
 
 def test_resolution_is_the_distance_between_the_eyes():
     assert measured()["resolution"] == pytest.approx(np.hypot(46.6, 0.7), abs=1e-3)
 
 
-def test_sharpness_is_that_of_scikit_image():
+def test_sharpness_agrees_with_scikit_image():
     """Its blur effect takes Sobel's differences of the whole image, so alike and not equal."""
     crop = align(images.photo(), BOX, LANDMARKS)[0]
     for sigma in (0, 1, 2, 3):
@@ -36,7 +36,7 @@ def test_sharpness_is_that_of_scikit_image():
         assert measured(crops=blurred[None])["sharpness"] == pytest.approx(expected, abs=0.08)
 
 
-def test_sharpness_of_lines_is_what_a_mean_of_nine_takes_away():
+def test_sharpness_of_lines_is_what_a_9_pixel_mean_removes():
     columns, rows = np.zeros((112, 112)), np.zeros((112, 112))
     columns[:, ::2] = 180
     rows[::2] = 180
@@ -83,7 +83,7 @@ def test_symmetry_is_the_correlation_with_the_mirror_image():
     assert parts.symmetry((even + odd)[None].astype(np.float32))[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_the_mean_face_is_wholly_visible():
+def test_the_mean_face_is_fully_visible():
     face = parts.MEAN_FACE[None]
     assert parts.visibility(face)[0] == pytest.approx(1, abs=0.02)
     assert parts.visibility(255 - face)[0] == pytest.approx(-1, abs=0.02)
@@ -116,7 +116,7 @@ def test_misfit_is_in_pixels_of_the_crop():
         ([-99, 0, 10, 10], 1),
     ],
 )
-def test_border_cut_is_the_share_outside(box, share):
+def test_border_cut_is_the_share_outside_the_photo(box, share):
     assert parts.border_cut(SIZE, np.array([box], float))[0] == pytest.approx(share)
 
 
@@ -150,7 +150,7 @@ def test_recognizability_is_the_distance_from_unrecognizable_faces():
     assert np.linalg.norm(parts.CENTRE) == pytest.approx(1, abs=1e-6)
 
 
-def test_recognizability_is_known_of_one_embedder():
+def test_recognizability_is_known_for_one_embedder_only():
     own = parts.CENTRE[None]
     for sign, value in ((1, 0), (-1, 2)):
         found = measured(embeddings=sign * own, embedder=LEARNT.embedder)
@@ -160,10 +160,10 @@ def test_recognizability_is_known_of_one_embedder():
     assert measured(embedder=LEARNT.embedder)["recognizability"] == 0
 
 
-# --- all of it ---
+# --- all parts together ---
 
 
-def test_no_faces():
+def test_no_faces_give_no_rows():
     none = np.zeros((0, 4), np.float32)
     found = quality_parts(
         SIZE, np.zeros((0, SIDE, SIDE, 3), np.uint8), none, np.zeros((0, 5, 2), np.float32),
@@ -174,7 +174,7 @@ def test_no_faces():
     assert parts.quality(found).shape == (0,)
 
 
-def test_many_faces_are_measured_as_each_alone():
+def test_many_faces_are_measured_as_each_one_alone():
     random = np.random.default_rng(5)
     crops = random.integers(0, 256, (7, SIDE, SIDE, 3), np.uint8)
     crops[3] = 0
@@ -205,7 +205,7 @@ def test_many_faces_are_measured_as_each_alone():
     norm=st.sampled_from([0.0, 1e-12, 20.0, np.inf, np.nan]),
     embedding=st.sampled_from([0.0, 1.0, -1e30, np.nan]),
 )
-def test_whatever_comes_the_answer_is_finite(crop, points, box, norm, embedding):
+def test_any_input_gives_finite_parts(crop, points, box, norm, embedding):
     pixels = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     crops = pixels if crop == "noise" else np.full_like(pixels, crop)
     found = quality_parts(
@@ -225,7 +225,7 @@ def test_whatever_comes_the_answer_is_finite(crop, points, box, norm, embedding)
         assert (value <= 1).all()
 
 
-def test_the_total_is_the_logistic_function_of_what_it_is_given():
+def test_the_total_is_the_logistic_function_of_the_weighted_parts():
     count = len(PARTS)
     row = np.ones((1, count), np.float32)
     row[0, PARTS.index("resolution")] = np.e
@@ -233,19 +233,19 @@ def test_the_total_is_the_logistic_function_of_what_it_is_given():
     mean, spread = np.zeros(count), np.ones(count)
     spread[PARTS.index("yaw")] = 2
     weights = np.zeros(2 * count)
-    weights[PARTS.index("resolution")] = 0.5  # of log(e) = 1
-    weights[PARTS.index("yaw")] = 2.0  # of |-3| / 2 = 1.5
-    weights[count + PARTS.index("yaw")] = -1.0  # of its square, 2.25
+    weights[PARTS.index("resolution")] = 0.5  # times log(e) = 1
+    weights[PARTS.index("yaw")] = 2.0  # times |-3| / 2 = 1.5
+    weights[count + PARTS.index("yaw")] = -1.0  # times its square, 2.25
     model = Model(mean.tolist(), spread.tolist(), weights.tolist(), 0.25)
 
     assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-1.5)))
 
-    row[0, PARTS.index("resolution")] = 1e30  # no further than 4 spreads
+    row[0, PARTS.index("resolution")] = 1e30  # clipped at 4 spreads
     assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
 
 @pytest.mark.parametrize("part", PARTS[parts.OF_ANY :])
-def test_what_is_of_an_embedder_counts_only_for_it(part):
+def test_an_embedders_own_parts_count_only_for_that_embedder(part):
     row = np.array(list(measured(norms=np.array([2.0], np.float32)).values()), np.float32)
     rows = np.array([row, row])
     rows[:, PARTS.index(part)] = LEARNT.of_embedder.mean[PARTS.index(part)] * np.array([0.9, 1.1])
@@ -264,7 +264,7 @@ def test_what_is_of_an_embedder_counts_only_for_it(part):
     ],
     ids=["blur", "bright", "eyes covered"],
 )
-def test_a_spoilt_face_has_a_lower_total(spoil):
+def test_a_degraded_face_has_a_lower_total(spoil):
     good, bad = of_crop(lambda x: x), of_crop(spoil)
     rows = np.array([list(good.values()), list(bad.values())], np.float32)
     first, second = parts.quality(rows)
@@ -275,11 +275,11 @@ def test_a_spoilt_face_has_a_lower_total(spoil):
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_roll_is_in_the_photo_as_sent_and_quality_of_the_upright_face(turn):
-    """An upright photo of a face, and the same turned; landmarks in the face's own order."""
+def test_roll_is_measured_in_the_photo_as_sent_and_the_rest_on_the_upright_face(turn):
+    """An upright face, and the same face rotated; landmarks in the face's own order."""
     upright = PARTS.index("roll")
     points = TEMPLATE[None].astype(np.float32)
-    angle = np.deg2rad(-turn)  # turning it clockwise by `turn` makes it upright again
+    angle = np.deg2rad(-turn)  # rotating it clockwise by `turn` makes it upright again
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
     crop = np.random.default_rng(0).integers(0, 256, (1, 112, 112, 3), np.uint8)
     box, score = np.array([[0, 0, 112, 112]], np.float32), np.array([0.9], np.float32)

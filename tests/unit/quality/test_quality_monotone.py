@@ -1,4 +1,4 @@
-"""Every part against the degradation that it is for."""
+"""Each quality part falls with the degradation that it measures."""
 
 import itertools
 
@@ -17,12 +17,12 @@ def falling(values, by=0.0):
     return all(before - after > by for before, after in itertools.pairwise(values))
 
 
-def test_blur_takes_sharpness():
+def test_blur_lowers_sharpness():
     assert falling([of_crop(lambda x, s=s: cv2.GaussianBlur(x, (0, 0), s))["sharpness"]
                   for s in (0.3, 1, 2, 3, 5)], 0.01)  # fmt: skip
 
 
-def test_a_smaller_photo_takes_resolution_and_sharpness():
+def test_a_smaller_photo_lowers_resolution_and_sharpness():
     found = []
     for scale in (1.0, 0.5, 0.25, 0.12):
         size = (round(SIZE[0] * scale), round(SIZE[1] * scale))
@@ -32,7 +32,7 @@ def test_a_smaller_photo_takes_resolution_and_sharpness():
     assert falling([item["sharpness"] for item in found], 0.01)
 
 
-def test_noise_is_seen():
+def test_added_noise_is_measured():
     random = np.random.default_rng(1)
     found = [of_crop(lambda x, s=s: x + random.normal(0, s, x.shape))["noise"]
              for s in (0, 5, 15, 40)]  # fmt: skip
@@ -40,23 +40,23 @@ def test_noise_is_seen():
 
 
 @pytest.mark.parametrize("gains", [(1, 0.5, 0.3, 0.2, 0.14), (1, 1.5, 2, 3, 6)])
-def test_too_little_and_too_much_light_take_exposure(gains):
+def test_too_little_or_too_much_light_lowers_exposure(gains):
     assert falling([of_crop(lambda x, g=g: x * g)["exposure"] for g in gains], 0.01)
 
 
-def test_fog_and_darkness_take_contrast():
+def test_fog_and_darkness_lower_contrast():
     shares = (1, 0.6, 0.3, 0.1, 0.02)
     assert falling([of_crop(lambda x, s=s: 128 + s * (x - 128))["contrast"] for s in shares], 0.005)
     assert falling([of_crop(lambda x, s=s: s * x)["contrast"] for s in shares], 0.003)
 
 
-def test_light_from_one_side_takes_symmetry():
+def test_light_from_one_side_lowers_symmetry():
     across = np.linspace(0, 1, SIDE)[None, :, None]
     found = [of_crop(lambda x, s=s: x * s**across)["symmetry"] for s in (1, 0.6, 0.3, 0.1)]
     assert falling(found, 0.02)
 
 
-def test_covering_an_eye_or_the_mouth_takes_visibility():
+def test_covering_an_eye_or_the_mouth_lowers_visibility():
     face = cv2.resize(parts.MEAN_FACE, (96, 96), interpolation=cv2.INTER_LINEAR)
     crop = np.full((SIDE, SIDE), 128, np.uint8)
     crop[16:112, 8:104] = np.rint(face)
@@ -75,15 +75,15 @@ def test_covering_an_eye_or_the_mouth_takes_visibility():
             assert found[0] > 0.9
             assert max(found[1:]) < found[0] - 0.02
             assert found[-1] < 0.1
-            # A cover's own gateway can look like a feature, so only an unobtrusive one is monotone.
+            # A cover's own edge can look like a feature, so only a low-contrast one is monotone.
             assert tone is not None or falling(found, 0.02), found
 
 
-def test_turning_the_photo_changes_roll_alone():
+def test_rotating_the_photo_changes_only_the_roll():
     straight = measured()
     for degrees in (-120, -30, 20, 90):
         middle = (images.WIDTH / 2, images.HEIGHT / 2)
-        # OpenCV turns counter-clockwise.
+        # OpenCV rotates counterclockwise.
         way = cv2.getRotationMatrix2D(middle, -degrees, 1)
         way[:, 2] += 200
         photo = cv2.warpAffine(images.photo(), way, (720, 720))
@@ -100,7 +100,7 @@ def test_turning_the_photo_changes_roll_alone():
         assert found["visibility"] == pytest.approx(straight["visibility"], abs=0.05)
 
 
-def test_a_mirrored_photo_only_changes_signs():
+def test_mirroring_the_photo_changes_only_signs():
     mirrored = np.ascontiguousarray(images.photo()[:, ::-1])
     landmarks = (LANDMARKS * (-1, 1) + (images.WIDTH - 1, 0))[:, [1, 0, 2, 4, 3]]
     found, plain = measured(mirrored, landmarks.astype(np.float32)), measured()
@@ -109,7 +109,7 @@ def test_a_mirrored_photo_only_changes_signs():
         assert found[name] == pytest.approx(sign * plain[name], abs=0.5, rel=0.05), name
 
 
-def test_a_face_shifted_over_the_border_is_cut_more_and_more():
+def test_shifting_a_face_over_the_border_raises_the_border_cut():
     found = [measured(box=(BOX - (shift, 0, 0, 0)).astype(np.float32))["border_cut"]
              for shift in (100, 135, 160, 190)]  # fmt: skip
     assert found[0] == 0

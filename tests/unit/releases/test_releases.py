@@ -1,4 +1,4 @@
-"""A rollout's state: read as it was written, replaced as a whole, refused where it is damaged."""
+"""The rollout state: round trips, atomic writes and damaged files."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ NEW = replace(
 )
 
 
-def test_a_state_is_read_as_it_was_saved(tmp_path):
+def test_a_state_round_trips(tmp_path):
     store = Store(tmp_path / "new" / "folder")
     assert store.load() == State()
     state = State(OLD, None, NEW, 2, 12.5).noted("stage", "a test", NEW, "detail")
@@ -37,7 +37,7 @@ def test_a_state_is_read_as_it_was_saved(tmp_path):
     "text",
     ["", "{", "[]", "null", '{"format": 2}', '{"format": 1}', '{"format": 1, "current": 3}'],
 )
-def test_a_damaged_state_is_refused_by_who_changes_it(tmp_path, text):
+def test_a_damaged_state_is_refused_by_writers(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(StateError, match=r"state\.json can't be read.*\n.*To mend"):
         Store(tmp_path).load()
@@ -52,11 +52,11 @@ def test_a_state_of_another_format_is_not_misread(tmp_path):
         store.load()
 
 
-def test_the_pipelines_follow_the_state_and_outlive_its_damage(tmp_path):
+def test_pipelines_follow_the_state_and_survive_its_damage(tmp_path):
     store, versions = Store(tmp_path), Versions(tmp_path)
     assert versions.now() == {}
     store.save(State(candidate=NEW))
-    assert versions.now() == {}  # what is only staged is not called
+    assert versions.now() == {}  # a staged release is not called
     store.save(State(NEW, OLD))
     assert versions.now() == {"face_detection": 1, "face_embedding": 2}
     (tmp_path / FILE).write_text("{")
@@ -69,7 +69,7 @@ def test_the_pipelines_follow_the_state_and_outlive_its_damage(tmp_path):
     assert versions.now() == {}
 
 
-def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
+def test_graphs_are_stored_by_content_and_verified(tmp_path):
     source = tmp_path / "source.onnx"
     source.write_bytes(b"a graph")
     store = Store(tmp_path / "store")
@@ -87,14 +87,14 @@ def test_graphs_are_kept_by_their_content_and_checked(tmp_path):
     with pytest.raises(StateError, match="is damaged"):
         store.put(graph, tmp_path / "models" / "4")
     assert not (tmp_path / "models" / "4").exists()
-    store.keep(source)  # mends it
+    store.keep(source)  # repairs it
     assert store.graph(graph).read_bytes() == b"a graph"
     kept.unlink()
     with pytest.raises(StateError, match="can't be read"):
         store.graph(graph)
 
 
-def test_a_graph_with_kernels_goes_with_its_plain_one(tmp_path):
+def test_a_graph_with_kernels_is_stored_with_its_plain_one(tmp_path):
     source = tmp_path / "source.onnx"
     source.write_bytes(b"plain")
     beside(source).write_bytes(b"with kernels")
@@ -117,7 +117,7 @@ def test_a_graph_with_kernels_goes_with_its_plain_one(tmp_path):
     assert list((tmp_path / "store" / "graphs").iterdir()) == []
 
 
-def test_only_graphs_of_the_state_are_kept(tmp_path):
+def test_only_graphs_of_the_state_are_stored(tmp_path):
     store = Store(tmp_path / "store")
     digests = []
     for content in (b"one", b"two"):
@@ -128,7 +128,7 @@ def test_only_graphs_of_the_state_are_kept(tmp_path):
     assert [path.stem for path in (tmp_path / "store" / "graphs").iterdir()] == digests[:1]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     files.write(path, b"old")
 

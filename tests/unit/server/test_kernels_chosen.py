@@ -1,4 +1,4 @@
-"""Which graphs a server is started with: those with our kernels, or the plain ones, and why."""
+"""Which graphs a server starts with: those with our kernels or the plain ones, and why."""
 
 import shutil
 from dataclasses import replace
@@ -26,7 +26,7 @@ needs_kernels = pytest.mark.skipif(not HERE.name, reason=HERE.reason)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_configuration_differs_in_the_graph_and_its_operators_alone(name):
+def test_the_configurations_differ_only_in_the_graph_and_its_operators(name):
     plain, fast = (
         text_format.Parse((REPOSITORY / name / path).read_text(), ModelConfig())
         for path in ("config.pbtxt", "configs/kernels.pbtxt")
@@ -42,7 +42,7 @@ def test_the_configuration_differs_in_the_graph_and_its_operators_alone(name):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """Two models with a graph each, with kernels, on a processor that has them."""
+    """Two models with plain graphs and graphs with kernels, on a processor that supports them."""
     monkeypatch.setattr(kernels, "find", lambda: Found("some kernels"))
     for model in ("a", "b"):
         configs = tmp_path / model / "configs"
@@ -72,7 +72,7 @@ def test_graphs_with_kernels_are_served_where_they_run(repository):
     assert chosen.flags == ["--model-config-name=kernels"]
 
 
-def test_a_model_that_has_none_is_served_as_it_is(repository):
+def test_a_model_without_kernels_is_served_as_it_is(repository):
     shutil.copy(
         repository / "a" / "1" / "model.onnx", beside(repository / "a" / "1" / "model.onnx")
     )
@@ -80,18 +80,18 @@ def test_a_model_that_has_none_is_served_as_it_is(repository):
     shutil.copy(
         repository / "b" / "1" / "model.onnx", beside(repository / "b" / "1" / "model.onnx")
     )
-    # A rollout may bring some that do.
+    # A rollout may add models that have kernels.
     assert choose(repository).flags == ["--model-config-name=kernels"]
     assert str(choose(repository)) == "some kernels: none of these models"
 
 
-def test_off_is_off(repository):
+def test_kernels_can_be_switched_off(repository):
     chosen = choose(repository, kernels="off")
     assert chosen.flags == []
     assert str(chosen) == "none: AURUM_KERNELS=off"
 
 
-def test_an_unfit_processor_or_library_is_said(repository, monkeypatch, tmp_path):
+def test_an_unsuitable_processor_or_library_is_the_reason(repository, monkeypatch, tmp_path):
     monkeypatch.setattr(kernels, "find", lambda: Found("", "a reason"))
     assert str(choose(repository)) == "none: a reason"
     monkeypatch.undo()
@@ -102,7 +102,7 @@ def test_an_unfit_processor_or_library_is_said(repository, monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("wrong", ["missing", "of another", "no configuration", "replaced"])
-def test_graphs_that_do_not_belong_together_are_not_served_with_kernels(repository, wrong):
+def test_graphs_that_do_not_match_are_not_served_with_kernels(repository, wrong):
     plain = repository / "b" / "1" / "model.onnx"
     if wrong == "missing":
         beside(plain).unlink()
@@ -117,14 +117,14 @@ def test_graphs_that_do_not_belong_together_are_not_served_with_kernels(reposito
     assert str(repository / "b") in chosen.reason or chosen.reason.startswith("b has no")
 
 
-def test_a_container_with_flags_for_a_gpu_serves_the_plain_graphs(repository):
+def test_a_container_with_gpu_flags_serves_the_plain_graphs(repository):
     settings = replace(Settings(), repositories=repository)
     chosen = container.choose_kernels(settings, ["--model-config-name=gpu"])
     assert (chosen.flags, chosen.reason) == ([], "the flags name other configurations")
 
 
 @needs_kernels
-def test_a_build_makes_both_graphs_and_installs_them(tmp_path):
+def test_a_build_makes_and_installs_both_graphs(tmp_path):
     settings = replace(Settings(), model_cache=tmp_path / "cache")
     said = []
     entry = ENTRIES["yunet_s_dynamic"]

@@ -1,4 +1,4 @@
-"""What is counted and logged of requests. A real server: tests/service/test_observability.py."""
+"""Which metrics and log lines requests produce. With a real server: test_observability.py."""
 
 import json
 
@@ -13,7 +13,7 @@ from aurum.telemetry.record import CLIENT_FAULTS, SERVER_FAULTS, Record
 
 
 class Triton:
-    """Metrics as Triton keeps them: a family by name, its metrics by their labels."""
+    """A stand-in for Triton's metrics: families by name, metrics by their labels."""
 
     def __init__(self):
         self.values = {}
@@ -50,7 +50,7 @@ def value(counts, name, pipeline="analyze_faces", **labels):
     return counts.series()[name, (("pipeline", pipeline), *labels.items())]
 
 
-def test_every_series_is_there_at_zero_before_the_first_request():
+def test_every_series_is_zero_before_the_first_request():
     series = Counts(PIPELINES).series()
 
     assert set(series.values()) == {0}
@@ -60,7 +60,7 @@ def test_every_series_is_there_at_zero_before_the_first_request():
     assert len(series) < 200, "a process holds each of them in Triton, too"
 
 
-def test_a_photo_counts_its_faces_its_quality_its_time_and_the_detectors_inputs():
+def test_a_photos_faces_quality_time_and_detector_inputs_are_counted():
     counts = Counts(PIPELINES)
     counts.add(record(faces=2, quality=[0.25, 0.9], sides=[640, 320], seconds=0.02))
 
@@ -79,7 +79,7 @@ def test_a_photo_counts_its_faces_its_quality_its_time_and_the_detectors_inputs(
     assert value(counts, "aurum_requests_total", "detect_faces", code="ok") == 0
 
 
-def test_a_photo_without_faces_is_a_success_and_a_refused_one_has_no_faces():
+def test_a_photo_without_faces_is_a_success_and_a_refused_one_counts_none():
     counts = Counts(PIPELINES)
     counts.add(record(faces=0))
     refused = record()
@@ -101,7 +101,7 @@ def test_a_value_beyond_all_bounds_is_in_the_last_bucket():
     assert value(counts, "aurum_detection_size_pixels_bucket", le="+Inf") == 1
 
 
-def test_triton_gets_all_series_at_once_and_then_each_change():
+def test_triton_gets_all_series_at_first_and_then_each_change():
     triton, counts = Triton(), Counts(PIPELINES)
     publisher = Publisher(counts, triton.family)
 
@@ -125,7 +125,7 @@ def test_triton_gets_all_series_at_once_and_then_each_change():
         (b"/9j/!", "bad_base64"),
     ],
 )
-def test_a_refused_photo_has_a_reason_that_is_listed(data, reason):
+def test_a_refused_photo_has_a_known_reason(data, reason):
     with pytest.raises(InvalidImageError) as caught:
         decode(data, 50, 10)
     assert caught.value.reason == reason
@@ -162,7 +162,7 @@ def test_a_bug_is_logged_whatever_the_level():
     assert json.loads(text)["traceback"] == "Traceback\n  line"
 
 
-def test_a_line_says_which_request_how_it_ended_and_how_long_it_took():
+def test_a_line_has_the_request_its_outcome_and_its_duration():
     told = json.loads(
         line(record(request_id="r-1", faces=2, sides=[640], quality=[0.5, 0.6], seconds=0.0123))
     )
@@ -180,7 +180,7 @@ def test_a_line_says_which_request_how_it_ended_and_how_long_it_took():
     }
 
 
-def test_levels_tell_the_senders_faults_from_the_services():
+def test_levels_separate_client_faults_from_server_faults():
     levels = {
         code: json.loads(line(failed(code)))["level"] for code in (*CLIENT_FAULTS, *SERVER_FAULTS)
     }
@@ -189,7 +189,7 @@ def test_levels_tell_the_senders_faults_from_the_services():
     assert {levels[code] for code in SERVER_FAULTS} == {"error"}
 
 
-def test_a_senders_words_can_neither_forge_a_line_nor_fill_the_disk():
+def test_client_text_can_neither_forge_a_line_nor_fill_the_disk():
     item = record(request_id='x"}\n{"level":"info"' + "y" * 10_000)
     item.fail("invalid_parameter", "evil\r\n\x1b[31m" + "z" * 100_000)
     text = line(item)
