@@ -29,13 +29,13 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         ("40 megabytes, refused by the app", photos.ann + bytes(40_000_000), 413, "too large"),
         ("100 megapixels in 200 bytes", huge_png(10_000, 10_000), 413, "too large"),
     ):
-        told = app.keep("dan", photo)
-        assert (told.status, told.accepted) == (status, False), (what, told)
-        assert word in told.message, (what, told)
+        reply = app.keep("dan", photo)
+        assert (reply.status, reply.accepted) == (status, False), (what, reply)
+        assert word in reply.message, (what, reply)
         if status == 422:
             shown.append(photo)
-        score = "" if told.score is None else f" (score {told.score})"
-        seen(f'{what}: "{told.message}"{score}')
+        score = "" if reply.score is None else f" (score {reply.score})"
+        seen(f'{what}: "{reply.message}"{score}')
     seen.picture("bad-selfies.jpg", photos.side_by_side(*shown, height=160))
     assert app.compare("dan", photos.ann).status == 404  # none of them was stored
     assert app.keep("dan", photos.ann).accepted  # and none of them affected the next one

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("real")
 
 
 def test_a_member_registers_and_is_known_again(app, photos, seen):
-    told = app.keep("ann", photos.ann)
-    assert (told.status, told.accepted, told.source) == (200, True, "triton")
-    seen(f'Ann registers. She is told: "{told.message}" Her score: {told.score} of 100.')
+    reply = app.keep("ann", photos.ann)
+    assert (reply.status, reply.accepted, reply.source) == (200, True, "triton")
+    seen(f'Ann registers. She is told: "{reply.message}" Her score: {reply.score} of 100.')
 
     marks = photos.scene.marked.landmarks[0]
     with_glasses = scenes.encode(disguise.sunglasses(photos.scene.photo, marks))

@@ -1,4 +1,4 @@
-"""The gateway as its users meet it: real nginx, real TLS, a real Triton behind it."""
+"""The gateway as its users see it: real nginx, real TLS, a real Triton behind it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def world(best: Service) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def strict(best: Service) -> Iterator[World]:
-    """A gateway that soon has enough."""
+    """A gateway with low limits."""
     with gateway_for(best, rate=1, burst=4, connections=2, client_timeout=1) as world:
         yield world
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_our_client_gets_what_triton_answers(world, best, astronaut, protocol):
+def test_our_client_gets_triton_s_answers(world, best, astronaut, protocol):
     with world.client(protocol) as through, FaceClient(best.urls[protocol == "grpc"]) as direct:
         answer, expected = through.analyze(astronaut), direct.analyze(astronaut)
         np.testing.assert_array_equal(answer.boxes, expected.boxes)
@@ -51,7 +51,7 @@ def test_our_client_gets_what_triton_answers(world, best, astronaut, protocol):
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
-def test_both_http_versions(world, version):
+def test_http_1_and_2_are_served(world, version):
     lines = [item for name, value in RAW.items() for item in ("-H", f"{name}: {value}")]
     status, body, spoken = world.curl(
         INFER, f"--http{version}", *lines, "--data-binary", f"@{PHOTO}"
@@ -86,8 +86,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_key_is_refused_before_the_body_comes(world, case):
-    """A body is announced, and none of it sent."""
+def test_a_wrong_key_is_refused_before_the_body_is_sent(world, case):
+    """A body is announced but never sent."""
     line = WRONG[case].format(key=world.key, short=world.key[:-1], digest=keys.digest(world.key))
     [answer] = world.raw(
         f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{line}Content-Length: 1000000\r\n"
@@ -100,7 +100,7 @@ def test_a_wrong_key_is_refused_before_the_body_comes(world, case):
 
 
 @pytest.mark.parametrize("key", [None, "x" * 49])
-def test_a_wrong_key_over_grpc(world, astronaut, key):
+def test_a_wrong_key_over_grpc_is_unauthenticated(world, astronaut, key):
     headers = {"authorization": f"Bearer {key}"} if key else {}
     with world.client("grpc", headers=headers) as client:
         with pytest.raises(AccessDeniedError) as caught:
@@ -109,7 +109,7 @@ def test_a_wrong_key_over_grpc(world, astronaut, key):
         assert caught.value.code == "unauthenticated"
 
 
-def test_keys_rotate_under_load_and_no_request_fails(world, astronaut):
+def test_keys_are_rotated_under_load_without_a_failed_request(world, astronaut):
     file = world.gateway.settings.gateway_keys
     current = [keys.add(file, "rotating")]
     with load(world, astronaut, lambda: {"Authorization": f"Bearer {current[0]}"}) as statuses:
@@ -124,7 +124,7 @@ def test_keys_rotate_under_load_and_no_request_fails(world, astronaut):
     assert "rotating" in {line["key"] for line in world.log()}
 
 
-def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
+def test_a_certificate_is_replaced_under_load_without_a_failed_request(world, astronaut):
     with load(world, astronaut, dict) as statuses:
         before = world.serial()
         certificate(world.gateway.settings.gateway_certificate.parent)
@@ -134,7 +134,7 @@ def test_a_new_certificate_under_load_and_no_request_fails(world, astronaut):
     assert set(statuses) == {200}
 
 
-def test_unreadable_keys_let_nobody_in(best, astronaut):
+def test_an_unreadable_key_file_lets_nobody_in(best, astronaut):
     with gateway_for(best) as world:
         world.gateway.settings.gateway_keys.unlink()
         with world.http(**RAW) as http:
@@ -146,8 +146,8 @@ def test_unreadable_keys_let_nobody_in(best, astronaut):
 # --- limits ---
 
 
-def test_a_body_that_is_too_large(world):
-    """By its Content-Length over HTTP, by what comes over chunked HTTP and gRPC."""
+def test_a_body_that_is_too_large_is_refused(world):
+    """Known from Content-Length over HTTP, from the data over chunked HTTP and gRPC."""
     large = b"x" * 26_000_000
     with world.http(**RAW) as http:
         for body in (large, iter([large])):
@@ -167,13 +167,13 @@ def in_json(photo: bytes) -> dict[str, object]:
 
 
 def padded(photo: bytes, size: int) -> bytes:
-    """With so many bytes; what comes behind a JPEG's end is nobody's business."""
+    """Pad a JPEG to this size; bytes after its end are ignored."""
     return photo + bytes(size - len(photo))
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
 def test_the_largest_photo_fits_as_base64(world, astronaut, encode):
-    """10 MB, also in lines of 76 as encoders write them."""
+    """10 MB, also in lines of 76 characters, as encoders write them."""
     with world.http() as http:
         answer = http.post(INFER, json=in_json(encode(padded(astronaut, 10_000_000))))
         assert answer.status_code == 200, answer.text
@@ -186,7 +186,7 @@ def test_the_largest_photo_fits_as_base64(world, astronaut, encode):
     )
 
 
-def test_a_larger_photo_goes_in_binary(world, astronaut):
+def test_a_larger_photo_can_be_sent_in_binary(world, astronaut):
     for protocol in ("http", "grpc"):
         with world.client(protocol) as client:
             assert len(client.detect(padded(astronaut, 25_000_000))) == 1
@@ -194,7 +194,7 @@ def test_a_larger_photo_goes_in_binary(world, astronaut):
                 client.detect(padded(astronaut, 25_000_001))
 
 
-def test_json_that_is_too_large_is_told_to_go_in_binary(world):
+def test_the_error_for_large_json_suggests_binary(world):
     body = json.dumps(in_json(b"x" * 15_000_000)).encode()
     with world.http() as http:
         for content in (body, iter([body])):
@@ -206,12 +206,12 @@ def test_json_that_is_too_large_is_told_to_go_in_binary(world):
             )
 
 
-def test_a_flood_is_answered_429(strict, astronaut):
+def test_a_flood_is_answered_with_429(strict, astronaut):
     with strict.http(**RAW) as http:
         answers = [http.post(INFER, content=b"x") for _ in range(12)]
     counts = Counter(answer.status_code for answer in answers)
     assert counts[429] > 0
-    assert set(counts) == {400, 429}  # 400: Triton's, which were let through
+    assert set(counts) == {400, 429}  # 400: answered by Triton, to which they were let through
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.json()["error"].startswith("[rate_limited] ")
     assert refused.headers["Retry-After"] == "1"
@@ -222,7 +222,7 @@ def test_a_flood_is_answered_429(strict, astronaut):
     assert all(error.retryable for error in errors)
 
 
-def test_a_key_has_so_many_requests_in_flight(best, astronaut):
+def test_a_key_has_a_limited_number_of_requests_in_flight(best, astronaut):
     with gateway_for(best, rate=10_000, burst=10_000, connections=2) as world:
         with ThreadPoolExecutor(12) as pool, world.http(**RAW) as http:
             codes = list(pool.map(lambda _: http.post(INFER, content=astronaut), range(24)))
@@ -233,8 +233,8 @@ def test_a_key_has_so_many_requests_in_flight(best, astronaut):
 
 
 @pytest.mark.parametrize("sent", ["", "POST /v2/mod", "a header", "a body"])
-def test_slow_clients_are_cut(strict, sent):
-    """nginx closes without an answer: who is so slow would not read it. The log says 408."""
+def test_slow_clients_are_disconnected(strict, sent):
+    """nginx closes without an answer, which so slow a client would not read. The log says 408."""
     head = f"POST {INFER} HTTP/1.1\r\n{strict.head}Content-Length: 1000\r\n"
     text = {"a header": head + "X-More: a", "a body": head + "\r\nxx"}.get(sent, sent)
     with strict.socket() as connection:
@@ -246,7 +246,7 @@ def test_slow_clients_are_cut(strict, sent):
         eventually(lambda: strict.log()[-1]["status"] == 408)
 
 
-def test_many_slow_clients_keep_nobody_out(world, astronaut):
+def test_many_slow_clients_block_nobody(world, astronaut):
     with ExitStack() as stack:
         for _ in range(300):
             stack.enter_context(world.socket()).sendall(b"POST /v2/models/detect_faces/inf")
@@ -254,7 +254,7 @@ def test_many_slow_clients_keep_nobody_out(world, astronaut):
             client.detect(astronaut)
 
 
-# --- what is open, and what is not ---
+# --- open and closed paths ---
 
 OPEN = ["/v2/health/live", "/v2/health/ready"]
 KEYED = [f"/v2/models/{name}/ready" for name in ("detect_faces", "embed_face", "analyze_faces")]
@@ -281,7 +281,7 @@ CLOSED = [
 def test_everything_else_is_closed(world, method):
     with world.http() as http, world.http(Authorization="") as stranger:
         for path in CLOSED:
-            # As it stands, since clients tidy paths up.
+            # Raw, since clients normalize paths.
             [answer] = world.raw(
                 f"{method} {path} HTTP/1.1\r\n{world.head}Content-Length: 2\r\n"
                 "Connection: close\r\n\r\n{}".encode()
@@ -354,7 +354,7 @@ def test_other_grpc_methods_and_models_are_closed(world, astronaut):
 # --- errors and logs ---
 
 
-def test_a_server_that_is_away_is_said_so(best, astronaut):
+def test_an_unreachable_server_is_reported_as_unavailable(best, astronaut):
     nobody = replace(best, server=Server(on_free_ports(best.settings)))
     with gateway_for(nobody) as world:
         with world.http(**RAW) as http:
@@ -368,7 +368,7 @@ def test_a_server_that_is_away_is_said_so(best, astronaut):
         assert caught.value.retryable
 
 
-def test_a_sane_request_id_is_kept_and_any_other_replaced(world, astronaut):
+def test_a_valid_request_id_is_kept_and_any_other_replaced(world, astronaut):
     with world.http(**RAW) as http:
         for given, kept in (("Order-17.b:x_9", True), ("x" * 65, False), ("a b", False)):
             for path in (INFER, "/nothing"):

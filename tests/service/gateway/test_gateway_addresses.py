@@ -1,4 +1,4 @@
-"""Addresses of the gateway, of servers and of clients: IPv6, and balancers before the gateway."""
+"""Addresses of the gateway, servers and clients: IPv6, and load balancers before the gateway."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def ipv6() -> None:
 
 @pytest.mark.usefixtures("ipv6")
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_the_gateway_listens_on_an_address_of_ipv6(simulated, host):
+def test_the_gateway_listens_on_an_ipv6_address(simulated, host):
     with gateway_for(simulated, host=host) as world:
         assert world.gateway.url.startswith("https://[::1]:")
         assert world.curl(HEALTH, "-k")[0] == 200
 
 
 @pytest.mark.usefixtures("ipv6")
-def test_two_colons_are_all_addresses_of_both_kinds(simulated, astronaut):
+def test_two_colons_mean_all_addresses_of_both_kinds(simulated, astronaut):
     with gateway_for(simulated, host="::") as world:
         assert world.curl(HEALTH, "-k")[0] == 200
         for scheme in ("https", "grpcs"):
@@ -47,7 +47,7 @@ def test_two_colons_are_all_addresses_of_both_kinds(simulated, astronaut):
 
 
 class OnIPv6(ThreadingHTTPServer):
-    """Says yes. Not Triton, because what counts is whether anybody is reached."""
+    """A server on ::1 that always says yes; the test needs only to know whether it is reached."""
 
     address_family = socket.AF_INET6
     daemon_threads = True
@@ -64,7 +64,7 @@ class Yes(BaseHTTPRequestHandler):
 
 
 @pytest.mark.usefixtures("ipv6")
-def test_a_server_on_an_address_of_ipv6_is_reached(simulated):
+def test_a_server_on_an_ipv6_address_is_reached(simulated):
     with OnIPv6(("::1", 0), Yes) as server, gateway_for(simulated) as world:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
@@ -76,23 +76,23 @@ def test_a_server_on_an_address_of_ipv6_is_reached(simulated):
 
 
 def flooded(world: World, **headers: str) -> bool:
-    """Whether 90 questions of a stranger are too many."""
+    """Return whether 90 requests without a key exceed the limit."""
     with world.http(Authorization="", **headers) as stranger:
         return 429 in {stranger.get(HEALTH).status_code for _ in range(90)}
 
 
-def test_a_balancers_header_says_whose_limit_counts(simulated):
+def test_a_balancers_header_identifies_the_client_to_limit(simulated):
     given = {"client_address": "x-forwarded-for", "trusted": THEIRS}
     forwarded = {"X-Forwarded-For": f"198.51.100.1, {THEIRS}"}
     with gateway_for(simulated, **given, balancers="127.0.0.0/8") as world:
         assert not flooded(world, **forwarded)
         assert flooded(world)
-    # Of somebody who is no balancer it is only a header.
+    # From an address that is not a balancer it has no meaning.
     with gateway_for(simulated, **given, balancers="10.0.0.0/8") as world:
         assert flooded(world, **forwarded)
 
 
-def test_the_proxy_protocol_says_it_too(simulated):
+def test_the_proxy_protocol_identifies_the_client_too(simulated):
     given = {"client_address": "proxy-protocol", "balancers": "127.0.0.0/8"}
     with gateway_for(simulated, **given) as world:
 

@@ -1,4 +1,4 @@
-"""Heavy photos of one key don't make the photos of another wait for all of them."""
+"""Heavy photos with one key don't delay photos with another key until all of them are done."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,12 @@ from aurum.settings import Settings
 from benchmarks.robustness import fairness
 from benchmarks.robustness.hostile.send import Address
 
-SIDE = 3000  # of the heavy photos, some tenths of a second each
+SIDE = 3000  # side of the heavy photos, some tenths of a second each
 AT_ONCE = 31
 
 
 @pytest.mark.parametrize("pipeline", ["analyze_faces", "embed_face"])
-def test_a_selfie_waits_for_no_other_keys_heavy_photos(simulated, record_figure, pipeline):
+def test_a_selfie_does_not_wait_for_another_keys_heavy_photos(simulated, record_figure, pipeline):
     with gateway_for(simulated, rate=10_000, burst=10_000, connections=32) as world:
         one, other = (
             Address(world.gateway.url, world.gateway.grpc_url, key, world.ca)
@@ -31,14 +31,12 @@ def test_a_selfie_waits_for_no_other_keys_heavy_photos(simulated, record_figure,
 
     overtaken = [wait.overtaken for wait in waits]
     record_figure("heavy photos answered while a selfie waited", overtaken)
-    # First in, first out, it would be all of them.
+    # In first-in, first-out order it would be all of them.
     assert median(overtaken) <= 4
 
 
-def test_of_more_photos_than_a_key_may_have_waiting_the_oldest_are_given_up(
-    tmp_path, record_figure
-):
-    """As the gateway lets no more through, these are of callers who have gone."""
+def test_if_a_key_exceeds_its_waiting_photos_the_oldest_are_dropped(tmp_path, record_figure):
+    """The gateway lets no more through, so their callers must have gone."""
     settings = replace(Settings.from_env(), profile="simulated", gateway_connections=2)
     photo = fairness.heavy(SIDE)
     with running(settings, tmp_path) as service, ThreadPoolExecutor(16) as pool:

@@ -1,4 +1,4 @@
-"""The same fault is the same error of the Python client, over https and over grpcs."""
+"""The same fault raises the same error in the Python client, over https and over grpcs."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def error_of(url: str, photo: bytes, **options) -> AurumError:
     return caught.value
 
 
-# --- faults of the connection ---
+# --- connection faults ---
 
 
 @contextmanager
 def listening(answer) -> Iterator[int]:
-    """A port whose connections are given to `answer`."""
+    """A port that passes its connections to `answer`."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
@@ -98,8 +98,8 @@ def authority(tmp_path_factory) -> Path:
     return folder
 
 
-def signed(folder: Path, name: str, *when: str) -> Path:
-    """A certificate of the authority for another name, or another time."""
+def make_certificate(folder: Path, name: str, *when: str) -> Path:
+    """Make a certificate signed by the authority, for another name or another time."""
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
@@ -122,28 +122,28 @@ def signed(folder: Path, name: str, *when: str) -> Path:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("answer", [plain, closing])
-def test_no_tls(scheme, answer, authority, astronaut):
+def test_a_server_without_tls(scheme, answer, authority, astronaut):
     with listening(answer) as port:
         error = error_of(f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt")
     assert type(error) is ConnectionFailedError
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_cut_off_after_the_handshake(scheme, authority, astronaut):
+def test_a_connection_closed_after_the_handshake(scheme, authority, astronaut):
     with listening(tls(authority / "tls.crt", authority / "tls.key")) as port:
         error = error_of(f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt")
     assert type(error) is ConnectionFailedError
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_nobody_there(scheme, authority, astronaut):
+def test_a_port_without_a_server(scheme, authority, astronaut):
     (port,) = free_ports(1)
     error = error_of(f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt")
     assert type(error) is ConnectionFailedError
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_no_answer_in_time(scheme, authority, astronaut):
+def test_a_server_that_does_not_answer_in_time(scheme, authority, astronaut):
     with listening(silent) as port:
         error = error_of(
             f"{scheme}://localhost:{port}", astronaut, ca_file=authority / "ca.crt", timeout=0.5
@@ -153,11 +153,11 @@ def test_no_answer_in_time(scheme, authority, astronaut):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("fault", ["unknown authority", "another name", "expired"])
-def test_certificates(scheme, fault, authority, astronaut):
+def test_bad_certificates(scheme, fault, authority, astronaut):
     certificate = {
         "unknown authority": lambda: authority / "tls.crt",
-        "another name": lambda: signed(authority, "elsewhere"),
-        "expired": lambda: signed(
+        "another name": lambda: make_certificate(authority, "elsewhere"),
+        "expired": lambda: make_certificate(
             authority, "localhost", "-startdate", "200101000000Z", "-enddate", "210101000000Z"
         ),
     }[fault]()
@@ -168,7 +168,7 @@ def test_certificates(scheme, fault, authority, astronaut):
     assert any(word in str(error).lower() for word in ("certificate", "hostname"))
 
 
-# --- answers of the gateway and of the service ---
+# --- errors of the gateway and the service ---
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def url(world, scheme: str) -> str:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_refusals(scheme, world, astronaut):
+def test_errors_of_the_gateway_and_the_service(scheme, world, astronaut):
     def ask(photo: bytes = astronaut, key: str = world.key, **options) -> type[AurumError]:
         headers = {"Authorization": f"Bearer {key}"}
         given = {"ca_file": world.ca, "headers": headers, "retries": 0, "timeout": 30}
@@ -199,8 +199,8 @@ def test_refusals(scheme, world, astronaut):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_no_such_model(scheme, world, astronaut):
-    """Of the public calls only `models` meets it: it asks of models that a gateway doesn't show."""
+def test_an_unknown_model(scheme, world, astronaut):
+    """Only `models` can cause it: it asks for models that a gateway hides."""
     address, options = url(world, scheme), {"ca_file": world.ca, "headers": world.bearer}
 
     async def ask() -> list[type[AurumError]]:
@@ -222,7 +222,7 @@ def test_no_such_model(scheme, world, astronaut):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_too_often(scheme, simulated, astronaut):
+def test_too_many_requests(scheme, simulated, astronaut):
     with gateway_for(simulated, rate=1, burst=1) as world:
         headers = {"Authorization": f"Bearer {world.key}"}
         with FaceClient(url(world, scheme), ca_file=world.ca, headers=headers, retries=0) as client:

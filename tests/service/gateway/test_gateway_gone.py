@@ -1,4 +1,4 @@
-"""Callers who go away keep their place, so that a key has no more at work in Triton than it may."""
+"""Callers who disconnect keep their place, so that a key never exceeds its limit in Triton."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT, BURST = 4, 32
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory) -> Iterator[Service]:
-    """A server that nobody else needs, as it has much to do afterwards."""
+    """Its own server, which stays busy for a while afterwards."""
     settings = replace(Settings.from_env(), profile="simulated")
     with running(settings, tmp_path_factory.mktemp("gone")) as service:
         yield service
@@ -33,7 +33,7 @@ def service(tmp_path_factory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def heavy() -> bytes:
-    """Small as a file, and long to decode."""
+    """Small as a file, and slow to decode."""
     noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
     photo = cv2.resize(noise, (6000, 6000), interpolation=cv2.INTER_NEAREST)
     return cv2.imencode(".png", photo)[1].tobytes()
@@ -47,7 +47,7 @@ def over_http(world: World, photo: bytes) -> None:
 
 
 def over_grpc(world: World, photo: bytes) -> None:
-    """The connection ends with the call, as curl gives up."""
+    """The connection ends with the call, when curl gives up."""
     body = message("detect_faces", photo).SerializeToString()
     world.call(
         "ModelInfer",
@@ -61,7 +61,7 @@ def over_grpc(world: World, photo: bytes) -> None:
 def test_after_a_burst_of_dropped_photos_triton_has_no_more_than_the_limit(service, heavy, ask):
     with gateway_for(service, rate=10_000, burst=10_000, connections=LIMIT) as world:
         most = 0
-        with ThreadPoolExecutor(BURST) as pool:  # at once, however fast photos are worked on
+        with ThreadPoolExecutor(BURST) as pool:  # all at once, however fast photos are processed
             asked = [pool.submit(ask, world, heavy) for _ in range(BURST)]
             while not all(one.done() for one in asked):
                 most = max(most, pending(service))
@@ -78,7 +78,7 @@ def test_after_a_burst_of_dropped_photos_triton_has_no_more_than_the_limit(servi
 
 
 def pending(service: Service) -> int:
-    """Requests of the pipeline's steps that wait, or are worked on."""
+    """Requests that wait for the pipeline's step or are being processed by it."""
     url = f"http://127.0.0.1:{service.settings.metrics_port}/metrics"
     found = re.findall(
         r'^nv_inference_pending_request_count\{model="each_face".*\} (\d+)$',
@@ -88,7 +88,7 @@ def pending(service: Service) -> int:
     return sum(map(int, found)) + service.server.busy
 
 
-def test_who_stays_gives_the_place_back_at_once(service, astronaut):
+def test_a_caller_that_stays_frees_its_place_at_once(service, astronaut):
     with gateway_for(service, rate=10_000, burst=10_000, connections=1) as world:
         for protocol in ("http", "grpc"):
             with world.client(protocol) as client:

@@ -1,5 +1,4 @@
-"""The gateway's id of a request stays the gateway's, and nothing that a caller writes is logged
-raw."""
+"""A client can't replace the gateway's request id, and nothing it writes is logged raw."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ def document(**changes: object) -> dict[str, object]:
 
 
 def post(world: World, body: bytes, **headers: str) -> str:
-    """The message of the refusal."""
+    """The error message of the refusal."""
     with world.http(**headers) as http:
         answer = http.post(INFER, content=body)
     assert answer.status_code == 400, answer.text[:200]
@@ -62,7 +61,7 @@ def call(world: World, request: object) -> grpc.RpcError | None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_no_parameter_takes_the_place_of_the_edges_own(made, name):
+def test_no_parameter_replaces_the_gateways_own(made, name):
     world, service = made
     parameters = {"parameters": {name: KEY}}
     twice = json.dumps(parameters)[1:-1] + ',"parameters":{"max_faces":1},'
@@ -91,7 +90,7 @@ IDS = {"a key": KEY, "a line": "a\nE0101 forged", "a colour": "\x1b[2J", "an old
 
 
 @pytest.mark.parametrize("case", IDS)
-def test_an_id_that_would_harm_a_log_is_refused(made, case):
+def test_an_id_that_could_corrupt_a_log_is_refused(made, case):
     world, service = made
     for text in (json.dumps(document(id=IDS[case])), json.dumps(document(id=IDS[case] + "x" * 9))):
         assert "the id of a request must be without" in post(world, text.encode())
@@ -103,7 +102,7 @@ def test_an_id_that_would_harm_a_log_is_refused(made, case):
     assert KEY not in service.server.log.read_text(errors="replace")
 
 
-def test_the_edges_id_is_in_the_pipelines_log(made, astronaut):
+def test_the_gateways_id_is_in_the_pipelines_log(made, astronaut):
     world, service = made
     with world.http(**RAW) as http:
         assert http.post(INFER, content=astronaut, headers={"X-Request-Id": "order-9"}).is_success
@@ -114,7 +113,7 @@ def test_the_edges_id_is_in_the_pipelines_log(made, astronaut):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_members_of_one_name_are_refused(made, first):
+def test_duplicate_json_members_are_refused(made, first):
     """Of two, Triton takes the first and JavaScript the last."""
     world, service = made
     evil = [{"name": "models", "parameters": {"classification": 1}}]
@@ -134,7 +133,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_escapes_cost_little_more_than_letters(made, case):
-    """In processor time of the gateway, which is one for all."""
+    """In CPU time of the gateway, which all clients share."""
     world, _ = made
 
     def cost(data: bytes) -> float:

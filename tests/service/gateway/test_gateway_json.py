@@ -1,6 +1,6 @@
-"""What would end Triton 2.51 does not pass the gateway; what anybody may mean does.
+"""The gateway blocks JSON that would crash Triton 2.51, and passes all legitimate JSON.
 
-Each was found by `python -m benchmarks hostile`, or is a relative of what it found.
+Each case was found by `python -m benchmarks hostile`, or is a variant of such a case.
 """
 
 import base64
@@ -22,7 +22,7 @@ INFER = "/v2/models/analyze_faces/infer"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A gateway before a server that nobody else needs, and tritonserver's process id."""
+    """A gateway with its own server."""
     settings = replace(Settings.from_env(), profile="simulated")
     with (
         running(settings, tmp_path_factory.mktemp("json")) as service,
@@ -50,7 +50,7 @@ REFUSED = {
     "a shape that can't be allocated": EVIL,
     "a shape that overflows": text(shape=[2**63 - 1], datatype="UINT8", data=[1]),
     "a shape of the largest unsigned integer": text(shape=[2**64 - 1], datatype="FP16"),
-    # repeated as it is in an answer that is no JSON then
+    # repeated raw in an answer that is then not JSON
     "a name that is no UTF-8": GOOD.replace(b'"image"', b'"i\xff\xc3ge"'),
     "an id that is half a character": GOOD[:-1] + b',"id":"\xf0\x9f\x98"}',
     # the parser's recursion overflows the stack
@@ -91,7 +91,7 @@ def refuses(world, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_ends_triton_or_makes_it_answer_500_is_refused(world, case):
+def test_json_that_crashes_triton_or_makes_it_answer_500_is_refused(world, case):
     refuses(world, REFUSED[case])
 
 
@@ -127,7 +127,7 @@ def test_unusual_json_passes(world, astronaut):
             assert answer.json()["id"] == request["id"]
 
 
-# How encoders of JSON write the line breaks, slashes, pluses and equals signs of base64.
+# How JSON encoders write the line breaks, slashes, pluses and equals signs of base64.
 ESCAPED = {
     "line breaks": lambda text: text,
     "slashes, by PHP": lambda text: text.replace("/", "\\/"),
@@ -181,8 +181,8 @@ def test_a_classification_over_grpc_is_refused(world, astronaut):
     assert call(made, message("analyze_faces", astronaut)) is None
 
 
-def test_names_too_long_for_an_error_are_refused_and_take_no_server_out(world, astronaut):
-    """Triton repeats them in its errors; nginx can't read an answer with headers that large."""
+def test_names_too_long_for_an_error_are_refused_and_get_no_server_left_out(world, astronaut):
+    """Triton repeats them in its errors; nginx can't read an answer with such large headers."""
     made, _ = world
     long = "n" * 100_000
     requests = [message("analyze_faces", astronaut) for _ in range(4)]
@@ -235,5 +235,5 @@ REFUSED_LARGE = {
 
 
 @pytest.mark.parametrize("case", REFUSED_LARGE)
-def test_no_large_photo_hides_what_ends_triton(world, case):
+def test_a_large_photo_does_not_hide_json_that_crashes_triton(world, case):
     refuses(world, REFUSED_LARGE[case])

@@ -1,4 +1,4 @@
-"""The file of keys, as people and their editors write it: listed and accepted alike."""
+"""The file of keys as people and editors write it: every listed key is accepted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """Its servers are away: who gets past the keys is answered 503."""
+    """A gateway without servers: a valid key is answered 503."""
     behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
     with gateway_for(behind, rate=10_000, burst=10_000) as world:
         yield world
@@ -62,7 +62,7 @@ def status(world: World, key: str) -> int:
 
 
 @pytest.mark.parametrize("case", GOOD)
-def test_what_is_listed_is_accepted(world, case):
+def test_every_listed_key_is_accepted(world, case):
     write(world, GOOD[case])
     listed = keys.read(world.gateway.settings.gateway_keys)
     assert keys.digest(KEY) in [digest for _, digest in listed]
@@ -71,7 +71,7 @@ def test_what_is_listed_is_accepted(world, case):
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_refused_lets_nobody_in(world, case):
+def test_invalid_lines_let_nobody_in(world, case):
     write(world, BAD[case])
     with pytest.raises(KeyFileError, match="line 1: must be an id and a sha256"):
         keys.read(world.gateway.settings.gateway_keys)
@@ -79,7 +79,7 @@ def test_what_is_refused_lets_nobody_in(world, case):
 
 
 def test_thousands_of_keys_cost_a_wrong_one_little(world):
-    """In processor time of the gateway; each line that is looked at would cost 7 us."""
+    """In CPU time of the gateway; looking at each line would cost 7 us."""
 
     def cost(count: int) -> float:
         entries = (f"id{number} {secrets.token_hex(32)}\n" for number in range(count))

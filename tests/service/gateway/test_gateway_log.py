@@ -1,4 +1,4 @@
-"""No client breaks a line of the gateway's logs, or writes one of its own."""
+"""No client can break a line of the gateway's logs or forge one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 
 @pytest.fixture
 def nobody() -> Iterator[World]:
-    """A gateway whose servers are away, so that errors are logged."""
+    """A gateway without servers, so that errors are logged."""
     behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
     with gateway_for(behind, rate=10_000, burst=10_000) as world:
         yield world
@@ -56,7 +56,7 @@ def requests(key: str) -> Iterator[bytes]:
     yield b"x" * 40_000
 
 
-def test_each_line_is_whole_and_the_edges_own(nobody):
+def test_each_line_is_complete_and_written_by_the_gateway(nobody):
     sent = list(requests(nobody.key))
     for request in sent:
         nobody.raw(request)
@@ -66,7 +66,7 @@ def test_each_line_is_whole_and_the_edges_own(nobody):
     for path in ("/v2/health/ready%0aforged", "/forged%0a%1b%85"):
         nobody.curl(path, "--http2", "-H", "Referer: a\x1b[2Jforged")
     eventually(lambda: any(line["route"] == "infer" for line in nobody.log()))
-    for line in nobody.log():  # JSON, all of them
+    for line in nobody.log():  # all lines are JSON
         assert {"time", "status", "request_id", "seconds"} <= set(line)
         assert isinstance(line["status"], int)
     assert "forged" not in "\n".join(nobody.gateway.access())
@@ -77,7 +77,7 @@ def test_each_line_is_whole_and_the_edges_own(nobody):
         assert line.isprintable(), line
 
 
-def test_a_caller_who_goes_at_once_leaves_a_whole_line(nobody):
+def test_a_caller_who_disconnects_at_once_leaves_a_complete_line(nobody):
     for _ in range(3):
         with nobody.socket() as connection:
             connection.sendall(b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,7 +1,7 @@
-"""Two servers behind the gateway: one is killed, or stopped, under load, and nobody notices.
+"""Two servers behind the gateway: one is killed or stopped under load, and clients don't notice.
 
-Clients are our own with their usual retries: docs/guides/deployment.md says what can be lost
-without.
+The clients are ours with their usual retries; docs/guides/deployment.md says what can be lost
+without them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def pair(tmp_path_factory) -> Iterator[tuple[World, list[Service]]]:
 
 @contextmanager
 def load(world: World, photo: bytes, protocols: str) -> Iterator[list[str]]:
-    """Four clients that send all the time; how each of their requests ended."""
+    """Keep four clients sending; yield the growing list of outcomes."""
     results: list[str] = []
     stop = threading.Event()
 
@@ -71,7 +71,7 @@ def load(world: World, photo: bytes, protocols: str) -> Iterator[list[str]]:
 
 
 def served_by(world: World, since: int) -> set[str]:
-    """Addresses that answered since that line of the log."""
+    """The addresses that answered since that line of the log."""
     return {line["server"].split(", ")[-1] for line in world.log()[since:]}
 
 
@@ -85,21 +85,21 @@ def start(server: Server) -> None:
     server.wait_ready()
 
 
-def test_one_is_killed_under_load_and_comes_back(pair, astronaut):
+def test_a_server_is_killed_under_load_and_comes_back(pair, astronaut):
     """kill -9 of tritonserver and its stubs."""
     world, [_, two] = pair
     with load(world, astronaut, "http http grpc grpc") as results:
         wait_for_more(results, 30)
         two.server.kill()
         wait_for_more(results, 30)
-        two.server.stop()  # only tidies up
+        two.server.stop()  # only cleans up
         start(two.server)
         wait_for_share(world, two.server)
     assert Counter(results) == {"answered": len(results)}
 
 
-def test_one_is_stopped_without_a_word_to_the_gateway(pair, astronaut):
-    """Over HTTP, where the gateway sees the refusals that come after its drain."""
+def test_a_server_is_stopped_without_telling_the_gateway(pair, astronaut):
+    """Over HTTP, where the gateway sees the refusals that follow the server's drain."""
     world, [one, _] = pair
     with load(world, astronaut, "http http http http") as results:
         wait_for_more(results, 30)
@@ -110,8 +110,8 @@ def test_one_is_stopped_without_a_word_to_the_gateway(pair, astronaut):
     assert Counter(results) == {"answered": len(results)}
 
 
-def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
-    """The way for planned work, on both protocols: docs/guides/operations.md."""
+def test_a_server_is_taken_out_restarted_and_put_back(pair, astronaut):
+    """The procedure for planned work, on both protocols: docs/guides/operations.md."""
     world, [out, stays] = pair
     settings = world.gateway.settings
     kept = f"127.0.0.1:{stays.settings.http_port}:{stays.settings.grpc_port}"
@@ -127,13 +127,13 @@ def test_one_is_taken_out_restarted_and_put_back(pair, astronaut):
 
 
 def wait_for_share(world: World, server: Server) -> None:
-    """Until it answers on both protocols again."""
+    """Wait until the server answers on both protocols again."""
     since = len(world.log())
     eventually(lambda: served_by(world, since) >= addresses(server))
 
 
 def wait_for_quiet(world: World, server: set[str], results: list[str]) -> None:
-    """Until a server had none of the last 30 requests."""
+    """Wait until the server got none of the last 30 requests."""
 
     def quiet() -> bool:
         since = len(world.log())
@@ -143,7 +143,7 @@ def wait_for_quiet(world: World, server: set[str], results: list[str]) -> None:
     eventually(quiet)
 
 
-def test_where_all_are_away_it_says_so_and_recovers(pair, astronaut):
+def test_without_any_server_the_gateway_says_so_and_recovers(pair, astronaut):
     world, services = pair
     for service in services:
         service.server.kill()
@@ -155,11 +155,11 @@ def test_where_all_are_away_it_says_so_and_recovers(pair, astronaut):
             assert caught.value.retryable
         services[0].server.stop()
         start(services[0].server)
-        # At once, or when the 2 s are over that a server which failed is left out for.
+        # At once, or after the 2 s for which a failed server is left out.
         eventually(lambda: failure(client, astronaut) is None, seconds=10)
 
 
-def test_a_name_that_leads_to_more_servers_is_followed(best, simulated, astronaut, monkeypatch):
+def test_a_name_that_gets_more_addresses_is_followed(best, simulated, astronaut, monkeypatch):
     """The resolver is ours, as there is no name server here; nginx and both servers are real."""
     found = [best]
     monkeypatch.setattr(render, "servers", lambda settings: [

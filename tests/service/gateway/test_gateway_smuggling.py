@@ -1,8 +1,6 @@
-"""Requests that two readers could read in two ways: the gateway refuses them, or sends one reading
-on.
+"""Request smuggling: ambiguous requests are refused, or forwarded with a single meaning.
 
-Behind this gateway is a recorder and not Triton, because what counts is each byte that arrives
-there.
+A recorder stands in for Triton, because the tests compare every byte that arrives.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ ADMIN = "POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\
 
 
 class Recorder(socketserver.ThreadingTCPServer):
-    """Keeps the head and the body of each request, and answers it."""
+    """Records the head and body of each request, and answers it."""
 
     daemon_threads = True
 
@@ -56,7 +54,7 @@ def recorded() -> Iterator[tuple[World, Recorder]]:
 
 
 RAW = "Inference-Header-Content-Length: 0\r\nContent-Length: 1\r\n"  # a body without JSON
-# Each request is followed by nothing; statuses are those of all answers on the connection.
+# Nothing follows each request; statuses are those of all answers on the connection.
 REFUSED = {
     "length and chunks": ("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", 400),
     "chunks and length": ("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", "0\r\n\r\n", 400),
@@ -100,14 +98,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_request_with_two_readings_is_refused(recorded, case):
+def test_an_ambiguous_request_is_refused(recorded, case):
     world, recorder = recorded
     lines, body, status = REFUSED[case]
     recorder.requests.clear()
     head = f"{INFER}Host: x\r\n{lines}Authorization: Bearer {world.key}\r\nConnection: close\r\n"
     [answer] = world.raw(f"{head}\r\n{body}".encode("latin-1"), enough=1)
     assert answer.headers["connection"] == "close"
-    if status is None:  # harmless: one reading, and the header in question is not sent on
+    if status is None:  # harmless: it has one meaning, and the header in question is not forwarded
         assert answer.status == 200
         assert len(recorder.requests) == 1
     else:
@@ -186,7 +184,7 @@ def test_a_second_request_in_a_body_stays_a_body(recorded):
         assert "chunked" not in recorder.requests[0][0], "one length, whatever the client chose"
 
 
-def test_pipelined_requests_are_judged_one_by_one(recorded):
+def test_pipelined_requests_are_checked_one_by_one(recorded):
     world, recorder = recorded
     recorder.requests.clear()
     good = f"{INFER}{world.head}Content-Length: 1\r\n\r\nx"
@@ -207,7 +205,7 @@ def test_two_keys_are_refused(recorded):
     assert recorder.requests == []
 
 
-def test_of_two_header_lengths_the_judged_one_is_sent_on(recorded):
+def test_of_two_header_lengths_the_checked_one_is_forwarded(recorded):
     world, recorder = recorded
     recorder.requests.clear()
     second = "Inference-Header-Content-Length: 7\r\nConnection: close\r\n"
@@ -218,7 +216,7 @@ def test_of_two_header_lengths_the_judged_one_is_sent_on(recorded):
 
 
 @pytest.mark.parametrize("length", ["0", "1", "3", "4", "5", "100000000", "00"])
-def test_there_is_an_answer_to_any_header_length(best, length):
+def test_any_header_length_gets_an_answer(best, length):
     with gateway_for(best) as world:
         [answer] = world.raw(
             f"{INFER}Host: x\r\nAuthorization: Bearer {world.key}\r\nContent-Length: 4\r\n"

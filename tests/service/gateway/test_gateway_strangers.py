@@ -1,6 +1,6 @@
-"""What people without a key, or with one, send to get servers left out, or to take memory.
+"""Requests with or without a key can neither get servers left out nor exhaust memory.
 
-Before two servers, as one alone is never left out.
+The gateway has two servers, as a single one is never left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from waiting import eventually
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
 
-EMPTY = bytes(5)  # a message of gRPC without fields
+EMPTY = bytes(5)  # a gRPC message without fields
 GRPC = ("-H", "Content-Type: application/grpc")
 HEALTH = "/v2/health/ready"
 
@@ -36,12 +36,12 @@ def services(tmp_path_factory):
 
 @pytest.fixture
 def world(services) -> Iterator[World]:
-    """A gateway of each test's own, as health has a limit."""
+    """A new gateway for each test, as health checks are rate limited."""
     with gateway_for(*services, rate=10_000, burst=10_000) as world:
         yield world
 
 
-def nobody_is_left_out(world: World, photo: bytes) -> None:
+def assert_no_server_is_left_out(world: World, photo: bytes) -> None:
     for kind in ("http", "grpc"):
         with world.client(kind) as client:
             assert [failure(client, photo) for _ in range(8)] == [None] * 8
@@ -62,13 +62,13 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("case", STRANGE)
-def test_forty_strange_questions_about_health_take_no_server_out(world, astronaut, case):
+def test_forty_odd_health_requests_get_no_server_left_out(world, astronaut, case):
     request = f"{STRANGE[case]} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
     answers = world.raw(
         request * 39 + request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     )
     assert len(answers) == 40
-    nobody_is_left_out(world, astronaut)
+    assert_no_server_is_left_out(world, astronaut)
 
 
 CALLS = {
@@ -90,32 +90,32 @@ CALLS = {
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_forty_strange_calls_about_health_take_no_server_out(world, astronaut, case):
+def test_forty_odd_health_calls_get_no_server_left_out(world, astronaut, case):
     for _ in range(40):
         world.call("ServerLive", EMPTY, *CALLS[case])
-    nobody_is_left_out(world, astronaut)
+    assert_no_server_is_left_out(world, astronaut)
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\0\0", b"\1\0\0\0\0", EMPTY * 2, b"\0\0\0\0\2\x0a\0"])
-def test_other_bodies_of_health_over_grpc_are_refused(world, astronaut, body):
+def test_unexpected_bodies_of_health_calls_are_refused(world, astronaut, body):
     for _ in range(4):
         assert world.call("ServerReady", body, *GRPC)[0] == 3  # INVALID_ARGUMENT
     assert world.call("ServerReady", EMPTY, *GRPC) == (0, "")
-    nobody_is_left_out(world, astronaut)
+    assert_no_server_is_left_out(world, astronaut)
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_nor_do_strange_calls_with_a_key(world, astronaut, case):
+def test_odd_calls_with_a_key_get_no_server_left_out(world, astronaut, case):
     request = protocol.ModelReadyRequest(name="detect_faces").SerializeToString()
     key = ("-H", f"Authorization: Bearer {world.key}")
     for _ in range(6):
         world.call(
             "ModelReady", b"\0" + len(request).to_bytes(4, "big") + request, *key, *CALLS[case]
         )
-    nobody_is_left_out(world, astronaut)
+    assert_no_server_is_left_out(world, astronaut)
 
 
-def test_what_is_wrong_with_a_call_is_said(world):
+def test_the_error_says_what_is_wrong_with_a_call(world):
     for case, words in {
         "no time": "grpc-timeout must be 1 to 8 digits",
         "PUT": "POST over HTTP/2 with the Content-Type application/grpc",
@@ -126,20 +126,20 @@ def test_what_is_wrong_with_a_call_is_said(world):
         assert words in message
 
 
-def test_head_is_answered_as_get_without_its_body(world):
+def test_head_is_answered_like_get_without_the_body(world):
     with world.http() as http, world.http(Authorization="") as stranger:
         for path in ("/v2/health/live", HEALTH):
             assert stranger.head(path).status_code == 200
         assert http.head("/v2/models/detect_faces/ready").status_code == 200
 
 
-# --- bodies, and how many at a time ---
+# --- request bodies, and concurrent requests ---
 
 
 @pytest.mark.parametrize(
     "lines", ["Content-Length: 13000000", "Transfer-Encoding: chunked", "Content-Length: 1"]
 )
-def test_health_takes_no_body_and_no_memory(world, lines):
+def test_health_accepts_no_body_and_uses_no_memory(world, lines):
     request = f"GET {HEALTH} HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode()
     with ExitStack() as stack:
         sockets = [stack.enter_context(world.socket()) for _ in range(30)]
@@ -149,12 +149,12 @@ def test_health_takes_no_body_and_no_memory(world, lines):
             answer = item.recv(4000)
             assert answer.startswith(b"HTTP/1.1 413 ")
             assert b"[too_large] health and ready are asked without a body" in answer
-        # Each has some 13 MB; half of these bodies would be 195.
+        # A worker has some 13 MB; half of these bodies would be 195.
         assert max(worker.memory_info().rss for worker in world.workers()) < 60_000_000
 
 
-def test_nor_over_http2(world, tmp_path):
-    """There a body needs no announcement."""
+def test_health_accepts_no_body_over_http2(world, tmp_path):
+    """HTTP/2 needs no announcement of a body."""
     (tmp_path / "body").write_bytes(bytes(3_000_000))
     status, body, version = world.curl(
         HEALTH, "--http2", "-X", "GET", "-H", "Content-Length:", "-T", str(tmp_path / "body")
@@ -163,8 +163,8 @@ def test_nor_over_http2(world, tmp_path):
     assert "[too_large] health and ready" in body
 
 
-def test_one_address_asks_so_many_at_a_time(world):
-    """Calls of gRPC that never send their message hold the places; HTTP is counted with them."""
+def test_one_address_has_a_limited_number_of_health_requests_at_a_time(world):
+    """gRPC calls that never send their message occupy the places; HTTP counts with them."""
     credentials = grpc.ssl_channel_credentials(world.ca.read_bytes())
     address = world.gateway.grpc_url.removeprefix("grpcs://")
     over = threading.Event()
@@ -191,11 +191,11 @@ def eventually_refused(call: grpc.Future, all_of_them: list[grpc.Future]) -> boo
     return call.done() and call.code() == grpc.StatusCode.UNAVAILABLE
 
 
-# --- whom the limit does not concern ---
+# --- who is limited ---
 
 
 def health(world: World, key: str = "") -> set[int]:
-    """The statuses of 90 questions, sent at once, however slow the machine is."""
+    """The statuses of 90 requests, sent at once, however slow the machine is."""
     header = f"Authorization: Bearer {key}\r\n" if key else ""
     request = f"GET {HEALTH} HTTP/1.1\r\nHost: x\r\n{header}"
     last = f"{request}Connection: close\r\n\r\n"
@@ -204,7 +204,7 @@ def health(world: World, key: str = "") -> set[int]:
     return {answer.status for answer in answers}
 
 
-def test_only_strangers_are_limited(world, services):
+def test_only_clients_without_a_key_are_limited(world, services):
     assert health(world) == {200, 429}
     assert 429 in health(world, "x" * 49)
     assert health(world, world.key) == {200}

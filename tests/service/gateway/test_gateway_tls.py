@@ -1,4 +1,4 @@
-"""TLS: what is spoken, and what is said of a certificate that nobody should be shown."""
+"""TLS: cipher suites and versions, and warnings about certificates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def world(simulated):
 @pytest.mark.parametrize(
     "cipher", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-SHA"]
 )
-def test_cbc_is_not_spoken(world, cipher):
+def test_cbc_is_refused(world, cipher):
     context = ssl.create_default_context(cafile=world.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(cipher)
@@ -36,7 +36,7 @@ def test_cbc_is_not_spoken(world, cipher):
 @pytest.mark.parametrize(
     "cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
 )
-def test_tls_1_2_is_spoken_without_it(world, cipher):
+def test_tls_1_2_works_without_cbc(world, cipher):
     context = ssl.create_default_context(cafile=world.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(cipher)
@@ -57,7 +57,7 @@ def test_a_body_that_is_too_large_is_answered_in_json(world, tmp_path, version, 
     assert body.startswith('{"error":"[too_large] the body must not exceed 25065536 bytes')
 
 
-# --- dates ---
+# --- validity dates ---
 
 
 def openssl(*arguments: str) -> None:
@@ -66,7 +66,7 @@ def openssl(*arguments: str) -> None:
 
 @pytest.fixture
 def dated(tmp_path):
-    """Make a certificate that is valid from one day to another, as ASN.1 writes them."""
+    """Make a certificate valid between two dates in ASN.1 notation."""
 
     def make(begin: str, end: str) -> Settings:
         (tmp_path / "index").write_text("")
@@ -89,7 +89,7 @@ def dated(tmp_path):
     return make
 
 
-def test_the_dates_of_a_certificate_are_looked_at(dated, tmp_path):
+def test_the_validity_of_a_certificate_is_checked(dated, tmp_path):
     assert certificate.complaint(dated("20200101000000Z", "21000101000000Z")) == ""
     late = certificate.complaint(dated("20200101000000Z", "20210101000000Z"))
     assert late.endswith("tls.crt has expired: it was valid until Jan  1 00:00:00 2021 GMT")

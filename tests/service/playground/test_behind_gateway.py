@@ -1,4 +1,4 @@
-"""The page behind the real gateway, by the lines of docs/tutorials/playground.md."""
+"""The page behind the real gateway, configured as docs/tutorials/playground.md says."""
 
 import re
 
@@ -13,7 +13,7 @@ from aurum.playground.app import POLICY
 
 @pytest.fixture(scope="module")
 def gateway(best, tmp_path_factory):
-    """A gateway whose folder of locations has what the page about the playground tells."""
+    """A gateway with the locations from the page about the playground."""
     folder = tmp_path_factory.mktemp("locations")
     text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
@@ -22,7 +22,7 @@ def gateway(best, tmp_path_factory):
         yield world
 
 
-def test_its_files_need_no_key_and_carry_the_policy(gateway):
+def test_its_files_need_no_key_and_have_the_content_security_policy(gateway):
     with gateway.http() as http:
         del http.headers["authorization"]
         for path in ("/playground/", "/playground/main.js", "/playground/example.jpg"):

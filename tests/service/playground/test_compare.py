@@ -1,4 +1,4 @@
-"""Compare: two photos, a face of each, and what their likeness says."""
+"""Compare: two photos, a face of each, and what their similarity means."""
 
 import itertools
 import re
@@ -21,7 +21,7 @@ def other():
 
 @pytest.fixture(scope="module")
 def couple(astronaut, other):
-    """Both in one photo."""
+    """Both people in one photo."""
     photos = [
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (astronaut, other)
     ]
@@ -52,7 +52,9 @@ def test_the_similarity_is_the_clients(open_page, client, astronaut, other):
     expect(page.locator("#compare .verdict dd").first).to_have_text("1.0000", timeout=SLOW)
 
 
-def test_a_face_is_chosen_in_the_list_or_in_the_picture(open_page, real, client, astronaut, couple):
+def test_a_face_can_be_chosen_in_the_list_or_in_the_picture(
+    open_page, real, client, astronaut, couple
+):
     analysis = client.analyze(couple)
     assert len(analysis) == 2
     alike = analysis.embeddings @ client.embed(astronaut).vector
@@ -85,14 +87,14 @@ def test_the_decision_and_the_probability_are_the_clients(
         page.locator("[name=prior]").fill("" if prior is None else str(prior))
         page.locator("[name=prior]").blur()
         result = client.compare(astronaut, other, far=far, prior=prior)
-        told = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
-        expect(facts.nth(2)).to_contain_text(told, timeout=SLOW)
+        shown = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
+        expect(facts.nth(2)).to_contain_text(shown, timeout=SLOW)
     page.locator("[name=prior]").fill("1")
     page.locator("[name=prior]").blur()
     expect(page.locator("#compare .verdict")).to_contain_text("must be between 0 and 1")
 
 
-def test_decisions_are_made_at_one_in_ten_thousand(open_page):
+def test_decisions_are_made_at_a_far_of_one_in_ten_thousand(open_page):
     assert open_page("compare").locator("[name=far]").input_value() == "1e-4"
 
 
@@ -114,11 +116,13 @@ def test_a_face_that_is_not_recognizable_decides_nothing(
 
 
 def test_the_page_decides_as_the_client_does(open_page):
-    """Whatever is known of the faces and of the embedder."""
+    """For all combinations of known and unknown facts about the faces and the embedder."""
     page = open_page("compare")
-    told, decisions = [True, False, None], set()
+    known_or_not, decisions = [True, False, None], set()
     known = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
-    for a, b, calibration, alike in itertools.product(told, told, [known, None], [0, 1]):
+    for a, b, calibration, alike in itertools.product(
+        known_or_not, known_or_not, [known, None], [0, 1]
+    ):
         vectors = np.eye(512, dtype=np.float32)[[0, 1 - alike]]
         ours = [
             Embedding(
@@ -159,7 +163,7 @@ def test_without_a_calibration_there_is_no_decision(open_page, simulated, astron
         assert similarity(page) == 1
 
 
-def test_a_side_without_a_face_or_with_a_bad_photo(open_page, astronaut):
+def test_a_side_without_a_face_or_with_a_bad_photo_is_reported(open_page, astronaut):
     page = open_page("compare", expected=["400"])
     compare(page, astronaut, astronaut)
     upload(

@@ -1,4 +1,4 @@
-"""What Analyze says of a face's quality, and whether it is recognizable."""
+"""What Analyze shows of a face's quality, and whether it is recognizable."""
 
 import re
 
@@ -33,7 +33,7 @@ def test_quality_and_its_parts_are_listed_and_drawn(open_page, client, astronaut
             assert box[start] + box[length] <= picture[start] + picture[length] + 1
 
 
-def test_a_face_says_whether_it_is_recognizable_and_why_not(
+def test_a_face_shows_whether_it_is_recognizable_and_why_not(
     open_page, real, client, astronaut, blurred
 ):
     page = open_page()
@@ -50,7 +50,7 @@ def test_a_face_says_whether_it_is_recognizable_and_why_not(
     expect(page.locator("#analyze").get_by_text("only an order")).to_be_hidden()
 
 
-def test_quality_that_is_only_an_order_says_so(simulated, open_page, astronaut):
+def test_a_quality_that_only_orders_faces_says_so(simulated, open_page, astronaut):
     with serve(simulated) as playground:
         page = open_page(url=playground.url)
         upload(page, astronaut)
@@ -59,7 +59,7 @@ def test_quality_that_is_only_an_order_says_so(simulated, open_page, astronaut):
         expect(page.locator("#analyze .faces li").first).not_to_contain_text("recognizable")
 
 
-def test_faces_below_the_lowest_quality_are_left_out(open_page, astronaut):
+def test_faces_below_the_minimum_quality_are_left_out(open_page, astronaut):
     page = open_page()
     page.get_by_text("Options of the request").click()
     page.locator("[name=min_quality]").fill("1")

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: photos that the service reads, whether or not the browser shows them."""
+"""HEIC and AVIF: the service reads them, whether or not the browser shows them."""
 
 import io
 
@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
-def test_a_phone_s_photo_is_sent_as_it_is(open_page, client, kind):
+def test_a_phone_photo_is_sent_unchanged(open_page, client, kind):
     photo = images.Image.open(io.BytesIO(images.astronaut()))
     data = io.BytesIO()
     pillow_heif.from_pillow(photo).save(data) if kind == "HEIF" else photo.save(data, kind)
@@ -40,6 +40,6 @@ def test_a_phone_s_photo_is_sent_as_it_is(open_page, client, kind):
     expect(page.locator("#compare .crops p")).to_have_count(2 * (not seen))
 
 
-def test_the_file_dialog_offers_a_phone_s_photos(open_page):
+def test_the_file_dialog_offers_phone_photos(open_page):
     field = open_page().locator("#analyze input[type=file]")
     assert {"image/heic", "image/avif", ".heic"} <= set(field.get_attribute("accept").split(","))

@@ -1,4 +1,4 @@
-"""The page as a whole: who can use it, what it may do, and the camera's stream."""
+"""The page as a whole: accessibility, security policy, and the camera stream."""
 
 import time
 
@@ -45,7 +45,7 @@ def test_axe_finds_no_violation(open_page, astronaut, scheme, size):
     assert found == []
 
 
-def test_by_keyboard_alone(open_page, astronaut):
+def test_the_page_works_by_keyboard_alone(open_page, astronaut):
     page = open_page()
     file = {"buffer": astronaut, "name": "a.jpg", "mimeType": "image/jpeg"}
     page.on("filechooser", lambda chooser: chooser.set_files(file))
@@ -72,7 +72,7 @@ def test_by_keyboard_alone(open_page, astronaut):
     expect(face).to_have_attribute("aria-pressed", "true")
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_is_stored(open_page, address, astronaut):
+def test_nothing_is_loaded_from_elsewhere_or_stored(open_page, address, astronaut):
     page = open_page()
     asked = []
     page.context.on("request", lambda request: asked.append(request.url))
@@ -93,7 +93,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_stored(open_page, addre
     expect(page.locator("footer")).to_contain_text("Nothing is stored")
 
 
-def test_the_policy_stops_what_is_not_ours(open_page):
+def test_the_policy_blocks_foreign_content(open_page):
     page = open_page(expected=["Content Security Policy", "TrustedHTML", "TrustedScript"])
     blocked = page.evaluate(
         """async () => {
@@ -129,7 +129,7 @@ def test_the_page_has_no_inline_script_or_style():
             assert host not in rest, path
 
 
-def test_live_asks_for_one_frame_at_a_time_and_drops_the_rest(open_page, client, astronaut):
+def test_live_sends_one_frame_at_a_time_and_drops_the_rest(open_page, client, astronaut):
     page = open_page("live")
     flying, most = set(), [0]
 
@@ -179,7 +179,7 @@ def test_live_asks_for_one_frame_at_a_time_and_drops_the_rest(open_page, client,
     ],
 )
 @pytest.mark.parametrize("tab", ["live", "analyze"])
-def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
+def test_an_unusable_camera_is_reported(open_page, error, words, tab):
     page = open_page(tab)
     page.evaluate(
         """name => {
@@ -194,11 +194,11 @@ def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
     expect(page.locator(f"#{tab}").get_by_role("button", name=name)).to_be_visible()
 
 
-def test_a_key_that_an_gateway_wants(open_page, astronaut):
+def test_the_page_asks_for_a_key_if_the_gateway_needs_one(open_page, astronaut):
     page = open_page(expected=["401"])
 
     def gateway(route):
-        """As the gateway before a public server does."""
+        """Like the gateway in front of a public server."""
         if route.request.headers.get("authorization") == "Bearer right":
             route.continue_()
         else:

@@ -77,8 +77,8 @@ def test_fewer_pairs_have_a_degraded_photo():
 
     for chosen, share in ((every, 1.0), (some, 0.25), (none, 0.0)):
         for rows in (chosen.genuine, chosen.impostors):
-            spoilt = data.kinds[rows[:, 0]] != ""
-            assert spoilt.mean() == pytest.approx(share, abs=0.08)
+            degraded = data.kinds[rows[:, 0]] != ""
+            assert degraded.mean() == pytest.approx(share, abs=0.08)
             assert (data.kinds[rows[:, 1]] == "").all()
     assert (some.genuine // 4 == every.genuine // 4).all()
 
@@ -199,12 +199,12 @@ def test_every_degradation_grows_with_its_severity(kind):
 
     changes = []
     for severity in (0.0, 0.5, 1.0):
-        spoilt, moved = degrade.KINDS[kind](photo, severity, np.random.default_rng(3))
-        assert spoilt.dtype == np.uint8
-        seen = cv2.warpAffine(spoilt, cv2.invertAffineTransform(moved), (250, 250))
+        degraded, moved = degrade.KINDS[kind](photo, severity, np.random.default_rng(3))
+        assert degraded.dtype == np.uint8
+        seen = cv2.warpAffine(degraded, cv2.invertAffineTransform(moved), (250, 250))
         difference = np.abs(seen.astype(float) - photo)
         if kind == "flat":
-            changes.append(-float(spoilt.std()))
+            changes.append(-float(degraded.std()))
         else:
             changes.append(float((difference > 0).mean() if shade else difference.mean()))
 
@@ -218,8 +218,8 @@ def test_a_shifted_plane_is_measured(kind):
     blob = 200 * np.exp(-((columns - 131) ** 2 + (rows - 122) ** 2) / 50)
     photo = np.repeat(np.rint(blob).astype(np.uint8)[..., None], 3, axis=2)
     for seed in range(4):
-        spoilt, moved = degrade.KINDS[kind](photo, 0.5, np.random.default_rng(seed))
-        weights = spoilt[..., 0].astype(float)
+        degraded, moved = degrade.KINDS[kind](photo, 0.5, np.random.default_rng(seed))
+        weights = degraded[..., 0].astype(float)
         rows, columns = np.indices(weights.shape)
         centre = (columns * weights).sum() / weights.sum(), (rows * weights).sum() / weights.sum()
         assert centre == pytest.approx(moved @ (131, 122, 1), abs=0.5)
@@ -284,10 +284,10 @@ def test_a_model_finds_the_part_that_matters():
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(200)])
     data.parts[:] = random.normal(0, 1, data.parts.shape)
-    spoilt = np.flatnonzero(data.kinds == "blur")
+    degraded = np.flatnonzero(data.kinds == "blur")
     data.embeddings[:] = 0
     data.embeddings[np.arange(800), 1 + np.arange(800) // 8] = 1  # a separate axis for every person
-    bad = spoilt[::3]
+    bad = degraded[::3]
     data.embeddings[bad] = np.eye(512, dtype=np.float32)[0]  # all alike, and like nobody else
     symmetry = PARTS.index("symmetry")
     data.parts[:, symmetry] = 2

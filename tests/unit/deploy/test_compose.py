@@ -66,8 +66,8 @@ def run(
 def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
-            told = run([*command, "version"])
-            if told.returncode == 0 and re.search(r"version v?[2-9]", told.stdout):
+            version = run([*command, "version"])
+            if version.returncode == 0 and re.search(r"version v?[2-9]", version.stdout):
                 return command
     return None
 

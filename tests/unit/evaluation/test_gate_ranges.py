@@ -52,7 +52,7 @@ def test_a_calibrated_model_keeps_the_order_and_predicts_other_people():
     assert np.diff(two[np.argsort(one)]).min() > -1e-3  # weights are rounded
     rows, failed, _ = model.outcomes(others)
     # Brier score: the calibrated prediction is nearer to the outcome.
-    near = [np.mean((foreseen[rows] - ~failed) ** 2) for foreseen in (one, two)]
+    near = [np.mean((predicted[rows] - ~failed) ** 2) for predicted in (one, two)]
     assert near[1] < near[0]
     assert abs(np.mean(two[rows]) - np.mean(~failed)) < 0.05
 
@@ -62,9 +62,9 @@ def test_predictions_are_listed_beside_outcomes():
 
     lines = reliability.reliability(data)
 
-    told = [line.strip("| ").split(" | ") for line in lines if line.startswith("| 0")]
-    assert len(told) >= 7
-    for _, count, mean, true in told:
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| 0")]
+    assert len(rows) >= 7
+    for _, count, mean, true in rows:
         if int(count) > 100:
             assert abs(float(mean.rstrip("%")) - float(true.rstrip("%"))) < 12
     data.quality[:] = 0.99

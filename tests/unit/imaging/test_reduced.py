@@ -111,8 +111,8 @@ def test_points_map_from_the_full_to_the_reduced_photo(orientation, size, factor
         weight = np.maximum(photo.pixels[..., 0].astype(float) - 20, 0)
         down, right = np.indices(weight.shape)
         seen = np.array([(right * weight).sum(), (down * weight).sum()]) / weight.sum()
-        told = photo.here(np.array([x, y], np.float32))
-        assert np.abs(seen - told).max() < 0.1
+        expected = photo.here(np.array([x, y], np.float32))
+        assert np.abs(seen - expected).max() < 0.1
 
 
 def test_photo_pixels_per_crop_pixel():

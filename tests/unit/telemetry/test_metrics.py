@@ -163,12 +163,12 @@ def test_a_bug_is_logged_whatever_the_level():
 
 
 def test_a_line_has_the_request_its_outcome_and_its_duration():
-    told = json.loads(
+    entry = json.loads(
         line(record(request_id="r-1", faces=2, sides=[640], quality=[0.5, 0.6], seconds=0.0123))
     )
 
-    assert told.pop("time").endswith("+00:00")
-    assert told == {
+    assert entry.pop("time").endswith("+00:00")
+    assert entry == {
         "level": "info",
         "event": "request",
         "request_id": "r-1",
@@ -197,6 +197,6 @@ def test_client_text_can_neither_forge_a_line_nor_fill_the_disk():
     assert "\n" not in text
     assert "\r" not in text
     assert "\x1b" not in text
-    told = json.loads(text)
-    assert len(told["request_id"]) == MAX_ID
-    assert len(told["message"]) == MAX_MESSAGE
+    entry = json.loads(text)
+    assert len(entry["request_id"]) == MAX_ID
+    assert len(entry["message"]) == MAX_MESSAGE
