@@ -7,6 +7,7 @@ import pytest
 
 from aurum.evaluation import variants
 from benchmarks.gallery import scenes
+from benchmarks.robustness.hostile.image_bytes import chunk
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -43,11 +44,5 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
 
 def huge_png(width: int, height: int) -> bytes:
     """The beginning of a PNG whose header declares this size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))

@@ -15,7 +15,6 @@ from aurum_client import (
 )
 from typer.testing import CliRunner
 
-from aurum import cli
 from aurum.cli.app import app
 
 IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
@@ -78,30 +77,6 @@ class FakeClient:
     def embed(self, path, **options):
         self._ask(path, **options)
         return self.embeddings.get(path.stem, embedding(0))
-
-
-def fake_client(monkeypatch):
-    """Make the commands under test use this fake client."""
-    for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    fake = FakeClient()
-
-    def connect(url):
-        fake.url = url
-        return fake
-
-    monkeypatch.setattr(cli, "connect", connect)
-    return fake
-
-
-def photo_folder(tmp_path):
-    """Create a folder with three photos and some files that a search for photos skips."""
-    folder = tmp_path / "photos"
-    for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return folder
 
 
 def run(*arguments):

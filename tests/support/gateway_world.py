@@ -20,7 +20,8 @@ from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
 from aurum.gateway import run
-from aurum.server.ephemeral import Service
+from aurum.server.ephemeral import Service, on_free_ports
+from aurum.server.server import Server
 from aurum.settings import Settings
 from benchmarks.common import gateways
 
@@ -157,6 +158,11 @@ def answers(received: bytes) -> list[Answer]:
         found.append(Answer(int(first.split()[1]), headers, rest[:length]))
         received = rest[length:]
     return found
+
+
+def not_running(settings: Settings | None = None) -> Service:
+    """A service that isn't started; by default its ports are free."""
+    return Service(Server(settings or on_free_ports(Settings())), None)  # type: ignore[arg-type]
 
 
 @contextmanager

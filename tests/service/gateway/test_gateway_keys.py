@@ -6,13 +6,10 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import World, gateway_for
+from gateway_world import World, gateway_for, not_running
 
 from aurum.gateway import keys
 from aurum.gateway.keys import KeyFileError
-from aurum.server.ephemeral import Service, on_free_ports
-from aurum.server.server import Server
-from aurum.settings import Settings
 
 KEY = "aurum_" + secrets.token_urlsafe(32)
 LINE = f"app {keys.digest(KEY)}"
@@ -46,8 +43,7 @@ BAD = {
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """A gateway without servers: a valid key is answered 503."""
-    behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
-    with gateway_for(behind, rate=10_000, burst=10_000) as world:
+    with gateway_for(not_running(), rate=10_000, burst=10_000) as world:
         yield world
 
 

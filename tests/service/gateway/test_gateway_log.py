@@ -6,12 +6,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import RAW, World, gateway_for
+from gateway_world import RAW, World, gateway_for, not_running
 from waiting import eventually
-
-from aurum.server.ephemeral import Service, on_free_ports
-from aurum.server.server import Server
-from aurum.settings import Settings
 
 FORGED = '"}%0a{"time":"forged"}'
 TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
@@ -20,8 +16,7 @@ TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 @pytest.fixture
 def nobody() -> Iterator[World]:
     """A gateway without servers, so that errors are logged."""
-    behind = Service(Server(on_free_ports(Settings())), None)  # type: ignore[arg-type]
-    with gateway_for(behind, rate=10_000, burst=10_000) as world:
+    with gateway_for(not_running(), rate=10_000, burst=10_000) as world:
         yield world
 
 

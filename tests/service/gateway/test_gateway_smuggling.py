@@ -11,10 +11,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from gateway_world import World, gateway_for
+from gateway_world import World, gateway_for, not_running
 
-from aurum.server.ephemeral import Service, on_free_ports
-from aurum.server.server import Server
+from aurum.server.ephemeral import on_free_ports
 from aurum.settings import Settings
 
 INFER = "POST /v2/models/detect_faces/infer HTTP/1.1\r\n"
@@ -47,8 +46,7 @@ def recorded() -> Iterator[tuple[World, Recorder]]:
     settings = on_free_ports(Settings())
     with Recorder(settings.http_port) as recorder:
         threading.Thread(target=recorder.serve_forever, daemon=True).start()
-        behind = Service(Server(settings), None)  # type: ignore[arg-type]
-        with gateway_for(behind, rate=10_000, burst=10_000) as world:
+        with gateway_for(not_running(settings), rate=10_000, burst=10_000) as world:
             yield world, recorder
         recorder.shutdown()
 

@@ -12,19 +12,9 @@ from aurum_client import (
     InvalidRequestError,
     ModelIds,
 )
-from cli_fakes import IDS, faces, fake_client, photo_folder, records, run
+from cli_fakes import IDS, faces, records, run
 
 from aurum import batch
-
-
-@pytest.fixture
-def client(monkeypatch):
-    return fake_client(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return photo_folder(tmp_path)
 
 
 def test_detect_searches_folders_and_keeps_the_order(client, folder):

@@ -4,17 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aurum_client import ConnectionFailedError, LowQualityError, ModelIds, NoFaceError
-from cli_fakes import IDS, embedding, fake_client, photo_folder, records, run
-
-
-@pytest.fixture
-def client(monkeypatch):
-    return fake_client(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return photo_folder(tmp_path)
+from cli_fakes import IDS, embedding, records, run
 
 
 def test_embed_prints_text(client, folder):

@@ -6,21 +6,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from http_server import CONTENT, HALF, NAME, at, files, has_file, model_of, serving
+from http_server import CONTENT, HALF, NAME, at, files, has_file, model_of
 
-from aurum.models import download
 from aurum.models import pull as module
 from aurum.models.download import Timeouts
 from aurum.models.pull import PullError, pull
-from aurum.settings import Settings
 
 SHORT = Timeouts(connect=0.3, read=0.3, answer=0.3)
-
-
-@pytest.fixture
-def site():
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture
@@ -28,16 +20,6 @@ def black_hole():
     """An address that accepts connections but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    download._unreachable.clear()
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(model_cache=tmp_path / "cache", model_mirror="", profile="auto")
 
 
 def write_part(settings, content):

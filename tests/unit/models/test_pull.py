@@ -6,29 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
-from http_server import CONTENT, NAME, at, files, has_file, model_of, serving
+from http_server import CONTENT, NAME, at, files, has_file, model_of
 
-from aurum.models import download
 from aurum.models.manifest import Manifest, ManifestError, Profile
 from aurum.models.pull import LicenceError, PullError, choose_profile, pull, pull_profile, verify
-from aurum.settings import Settings
-
-
-@pytest.fixture
-def site():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    download._unreachable.clear()
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(model_cache=tmp_path / "cache", model_mirror="", profile="auto")
-
 
 # --- the cache, the mirror and the upstream addresses ---
 
