@@ -19,7 +19,6 @@ from aurum.settings import Settings
 
 # Servers are started while clients send. gRPC's fork handlers, which only a child that uses
 # gRPC needs, can then abort the whole process. Read when gRPC is first imported.
-# use gRPC needs, can then abort the whole process. Read when gRPC is first imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 

@@ -77,7 +77,6 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, rec
         else:
             # If it held a lock of the memory that it shares with tritonserver, Triton 2.51 aborts
             # too, about one time in 30 (docs/design/failures.md).
-            # along: Triton 2.51 aborts, some one time in 30 (docs/design/failures.md).
             assert death in (
                 f"the process of {name} died",
                 "tritonserver ended (killed by SIGABRT)",

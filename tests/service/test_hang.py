@@ -17,7 +17,6 @@ from benchmarks.robustness.failures import PARTS, Clients, part
 
 # Photos that the step below never finishes: in Python, whose other threads go on, and in C,
 # whose threads don't.
-# don't.
 LOOPS = {"loop": b"an endless loop", "lock": b"an endless loop in C"}
 STEP = f"""
 import re

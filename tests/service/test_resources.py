@@ -51,7 +51,6 @@ def test_memory_is_bounded_after_a_thousand_requests(untraced, astronaut):
     assert sum(isinstance(item, Exception) for item in results) == 100
     # Triton enlarges a region by a mebibyte when more requests than before meet in it,
     # which may happen late. A leak of only 10 kB a request would be more than a step each.
-    # happen late. A leak of as little as 10 kB a request would be more than a step for each.
     steps = 1 + len(psutil.Process(pid).children(recursive=True))
     assert 0 < shared_memory(untraced.settings) <= shared + steps * 2**20
     total = sum(processes.pss(pid).values())

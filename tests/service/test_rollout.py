@@ -186,7 +186,7 @@ def test_a_candidate_with_a_wrong_id_fails_and_changes_nothing(world, others):
     assert world.store.load().history[-1].what == "promote failed"
 
 
-def test_a_candidate_that_cannot_be_loaded_fails_with_triton_s_reason(world, others, tmp_path):
+def test_a_candidate_that_cannot_be_loaded_fails_with_tritons_reason(world, others, tmp_path):
     junk = tmp_path / "junk.onnx"
     junk.write_bytes(others["face_embedding"][0].read_bytes()[:1000])
     stage(world.settings, {**others, "face_embedding": (junk, "junk@0")})
@@ -324,7 +324,7 @@ def test_a_damaged_state_stops_no_running_server_but_prevents_a_start(world, oth
     assert world.ids() == answers_of(world.old.ids)
 
 
-def test_triton_s_own_ways_to_change_models_are_closed(world):
+def test_tritons_own_apis_for_changing_models_are_closed(world):
     for action in ("load", "unload"):
         url = f"{world.settings.http_url}/v2/repository/models/face_embedding/{action}"
         assert httpx.post(url, json={}).status_code in (403, 404)

@@ -184,7 +184,6 @@ def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
     def send() -> None:
         # A reload closes idle connections, maybe just when one is reused, which is not a
         # failure (RFC 9112, 9.3.1): so each request opens its own connection.
-        # (RFC 9112, 9.3.1): so each request has one of its own.
         with world.http(**RAW, Connection="close") as http:
             while not stop.is_set():
                 statuses.append(http.post(INFER, content=photo, headers=headers()).status_code)

@@ -42,7 +42,7 @@ def strict(best: Service) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_our_client_gets_triton_s_answers(world, best, astronaut, protocol):
+def test_our_client_gets_tritons_answers(world, best, astronaut, protocol):
     with world.client(protocol) as through, FaceClient(best.urls[protocol == "grpc"]) as direct:
         answer, expected = through.analyze(astronaut), direct.analyze(astronaut)
         np.testing.assert_array_equal(answer.boxes, expected.boxes)

@@ -50,7 +50,7 @@ def request(port, text, patience=30):
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_photo_gets_triton_s_answer(ask, best, astronaut):
+def test_a_photo_gets_tritons_answer(ask, best, astronaut):
     through = ask.post(INFER, content=astronaut, headers=RAW)
     direct = httpx.post(best.urls[0] + INFER, content=astronaut, headers=RAW, trust_env=False)
     assert through.status_code == direct.status_code == 200

@@ -81,7 +81,7 @@ def test_the_rates_of_several_workers_add_up():
     assert load.p99 == pytest.approx(500)
 
 
-def test_yunet_s_heads_become_candidates():
+def test_yunet_heads_become_candidates():
     # 2 rows of 3 cells at stride 8
     cls, obj = np.zeros((2, 6, 1), np.float32)
     cls[4], obj[4] = 0.81, 1.5  # row 1, column 1; values above 1 are clipped

@@ -73,7 +73,7 @@ def test_the_detector_agrees_on_saturated_photos(both):
     assert_same_candidates(found, answer(plain, images=batch))
 
 
-def test_a_crowd_gives_a_list_as_long_as_the_plain_graph_s(both):
+def test_a_crowd_gives_a_list_as_long_as_the_plain_graphs(both):
     plain, fast = both("yunet_s_dynamic", "face_detection")
     face = images.photo()[30:220, 120:310][::3, ::3]
     crowd = np.tile(face, (20, 20, 1))[:1280, :1280]
@@ -156,7 +156,7 @@ def test_concurrent_runs_do_not_interfere(both):
 
 
 @pytest.mark.parametrize("size", [(0, 32), (32, 0), (33, 64), (64, 48), (4128, 32)])
-def test_sizes_that_are_not_detected_on_are_refused_with_the_plain_graph_s_message(both, size):
+def test_unsupported_sizes_are_refused_with_the_plain_graphs_message(both, size):
     batch = np.zeros((1, 3, *size), np.uint8)
     for made in both("yunet_s_dynamic", "face_detection"):
         with pytest.raises(Exception, match="must_be_multiples_of_32_up_to_4096"):
