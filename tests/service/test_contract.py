@@ -47,7 +47,7 @@ def service(request, tmp_path_factory):
     try:
         build.prepare(settings)
     except PullError:
-        pytest.skip(f"no weights of {request.param}: AURUM_MODEL_MIRROR does not have them")
+        pytest.skip(f"no weights of {request.param}: not in AURUM_MODEL_MIRROR")
     with running(settings, tmp_path_factory.mktemp(request.param)) as service:
         yield service
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not HERE.name, reason=HERE.reason)
 
 def real(settings: Settings) -> Settings:
     if build.prepare(settings).simulated:
-        pytest.skip("the real models can't be had here")
+        pytest.skip("the real models are not available")
     return settings
 
 

@@ -154,7 +154,7 @@ class App:
 def app(gateway: World, redis_url: str, **settings: str) -> Iterator[App]:
     with _example("members", gateway, redis_url, **settings) as process:
         line = process.stdout.readline()
-        assert line.startswith("listening on "), "the back end has ended"
+        assert line.startswith("listening on "), "the back end has exited"
         yield App(line.split()[-1])
 
 

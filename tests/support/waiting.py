@@ -11,6 +11,6 @@ def eventually(look: Callable[[], Any], seconds: float = 60, pause: float = 0.05
     """Poll `look` every `pause` seconds until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"it did not come; the last look found {found!r}"
+        assert time.monotonic() < deadline, f"timed out; the last result was {found!r}"
         time.sleep(pause)
     return found

@@ -229,7 +229,9 @@ def test_a_key_has_a_limited_number_of_requests_in_flight(best, astronaut):
         counts = Counter(answer.status_code for answer in codes)
         assert set(counts) == {200, 429}
         with world.http(**RAW) as http:
-            assert http.post(INFER, content=astronaut).status_code == 200, "nothing is left over"
+            assert http.post(INFER, content=astronaut).status_code == 200, (
+                "all places are free again"
+            )
 
 
 @pytest.mark.parametrize("sent", ["", "POST /v2/mod", "a header", "a body"])

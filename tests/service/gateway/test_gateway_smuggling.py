@@ -179,7 +179,7 @@ def test_a_second_request_in_a_body_stays_a_body(recorded):
         answers = world.raw(f"{INFER}{world.head}{lines}Connection: close\r\n\r\n{body}".encode())
         assert [answer.status for answer in answers] == [200]
         assert [content for _, content in recorder.requests] == [ADMIN.encode()]
-        assert "chunked" not in recorder.requests[0][0], "one length, whatever the client chose"
+        assert "chunked" not in recorder.requests[0][0], "a Content-Length in both cases"
 
 
 def test_pipelined_requests_are_checked_one_by_one(recorded):

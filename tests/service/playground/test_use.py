@@ -158,7 +158,7 @@ def test_live_sends_one_frame_at_a_time_and_drops_the_rest(open_page, client, as
     first = arrived()[1]
     deadline = time.monotonic() + 60
     while arrived()[1] < first + 10:
-        assert time.monotonic() < deadline, "no frames come"
+        assert time.monotonic() < deadline, "no frames arrive"
         page.wait_for_timeout(100)
     assert 0 <= arrived()[0] < arrived()[1]
     assert most[0] == 1

@@ -119,7 +119,7 @@ def started(monkeypatch, *arguments):
 @pytest.mark.parametrize("command", benchmarks.__main__.COMMANDS)
 def test_every_command_has_help(monkeypatch, capsys, command):
     if command == "quality cost":
-        pytest.skip("it takes no options")
+        pytest.skip("the command has no options")
     assert not started(monkeypatch, *command.split(), "--help")
     assert f"python -m benchmarks {command}" in " ".join(capsys.readouterr().out.split())
 

@@ -46,7 +46,7 @@ def test_the_files_match_the_compose_specification(name):
 def test_docker_compose_accepts_the_files(more):
     compose = compose_command()
     if compose is None:
-        pytest.skip("no Docker Compose here")
+        pytest.skip("Docker Compose is not installed")
     files = itertools.chain.from_iterable(("-f", name) for name in [MAIN, *more])
     command = [*compose, *files, "--profile", "*", "config", "--format", "json"]
     environment = {**os.environ, "GRAFANA_ADMIN_PASSWORD": "x"}
@@ -124,7 +124,7 @@ def test_each_service_is_pinned_monitored_and_confined(name):
     assert not service.get("privileged")
     assert service["logging"]["options"]["max-size"]
     own = name in ("triton", "gateway")
-    assert own or service["healthcheck"], "ours have theirs in the Dockerfile"
+    assert own or service["healthcheck"], "our own images have health checks in their Dockerfiles"
     assert service["user"] == "1000:1000" or not own
     assert service["user"] != "0:0" or name == "logs"
 

@@ -70,7 +70,7 @@ def test_the_schemas_reject_a_wrong_field():
 @pytest.mark.parametrize("folder", [FOLDER, FOLDER / "kserve"], ids=["plain", "kserve"])
 def test_kustomize_builds_the_folders(folder):
     if not shutil.which("kubectl"):
-        pytest.skip("no kubectl here")
+        pytest.skip("kubectl is not installed")
     command = ["kubectl", "kustomize", str(folder)]
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     documents = list(yaml.safe_load_all(built))
@@ -122,7 +122,7 @@ def check(value: Any, kind: str, where: str) -> int:
 @pytest.mark.parametrize("document", SERVED, ids=name_of)
 def test_the_manifests_match_the_kserve_classes(document):
     if importlib.util.find_spec("kserve") is None:
-        pytest.skip("no KServe SDK here: pip install --no-deps kserve")
+        pytest.skip("the KServe SDK is not installed: pip install --no-deps kserve")
     version = document["apiVersion"].removeprefix(KSERVE)
     kind = version.capitalize() + document["kind"]
     assert check(document, kind, document["kind"]) >= 5

@@ -136,7 +136,9 @@ def check_command(words: list[str], *, whole: bool = True) -> None:
             check_arguments(command, line[len(prefix) :], shown, whole=whole)
             return
     if line[:3] == ["python", "-m", "benchmarks"] and line[3:]:
-        assert any(" ".join(line[3 : 3 + n]) in COMMANDS for n in (1, 2)), f"no such: {shown}"
+        assert any(" ".join(line[3 : 3 + n]) in COMMANDS for n in (1, 2)), (
+            f"no such command: {shown}"
+        )
     elif line[:2] == ["python", "-m"] and line[2].split(".")[0] in ("aurum", "benchmarks"):
         assert can_run(line[2]), f"no such module: {shown}"
 
@@ -167,7 +169,7 @@ def check_arguments(command, words: list[str], shown: str, *, whole: bool) -> No
         given, left, _ = command.make_parser(context).parse_args(words)
     except Exception as error:  # click's own, or Typer's copy of it
         raise AssertionError(f"{error}: {shown}") from error
-    assert not left, f"more than it takes, {left}: {shown}"
+    assert not left, f"unexpected arguments {left}: {shown}"
     if whole and not given.get("help"):
         for item in command.params:
             assert given.get(item.name) or not item.required, f"no {item.name}: {shown}"

@@ -171,7 +171,7 @@ def test_a_list_that_ends_above_the_threshold_is_incomplete():
 
     assert not full.complete(0.5)
     assert full.complete(0.51)
-    assert full.take(slice(100)).complete(0.5), "it was shorter than it may be: there is no more"
+    assert full.take(slice(100)).complete(0.5), "the list was not full, so there are no more"
 
 
 def test_candidates_that_only_another_image_of_the_batch_needs_are_dropped():

@@ -143,7 +143,7 @@ def test_a_build_makes_and_installs_both_graphs(tmp_path):
     beside(path).unlink()
     build.install_graphs({"face_detection": path}, tmp_path)
     assert not list(tmp_path.glob("face_detection/1/*.kernels.onnx")), (
-        "none of an older build stays"
+        "graphs of an older build are removed"
     )
 
 

@@ -57,7 +57,7 @@ def test_every_series_is_zero_before_the_first_request():
     names = {name for name, _ in series}
     parts = {name + part for name in HISTOGRAMS for part in ("_bucket", "_count", "_sum")}
     assert names == {*COUNTERS, *parts}
-    assert len(series) < 200, "a process holds each of them in Triton, too"
+    assert len(series) < 200, "each process also has all of them in Triton"
 
 
 def test_a_photos_faces_quality_time_and_detector_inputs_are_counted():
