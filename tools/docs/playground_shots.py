@@ -19,7 +19,7 @@ WINDOW = {"width": 1120, "height": 780}
 
 
 def shots(browser: Browser, url: str) -> None:
-    """Light, dark, phone width, the comparison and the camera."""
+    """Take them all: light, dark, phone width, the comparison and the camera."""
     for name, options in {
         "light": {"viewport": WINDOW},
         "dark": {"viewport": WINDOW, "color_scheme": "dark"},
@@ -57,7 +57,7 @@ def _save(page: Page, name: str) -> None:
 
 
 def main() -> None:
-    """Serve, open, save."""
+    """Start a server, a playground and a browser, and take the screenshots."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
