@@ -12,5 +12,5 @@ for without in none avx512_vnni avx512f; do
     # No leak detection: Python and onnxruntime don't free everything before the process ends.
     AURUM_CPU_WITHOUT=$without LD_PRELOAD="$libraries" ASAN_OPTIONS=detect_leaks=0 \
         AURUM_OPS_LIBRARY=backends/ops/build/sanitized/libaurum_ops.so \
-        .venv/bin/python -m pytest -q tests/unit/test_ops.py tests/unit/test_ops_processors.py
+        .venv/bin/python -m pytest -q tests/unit/models/test_ops.py tests/unit/models/test_ops_processors.py
 done

@@ -1,4 +1,4 @@
-"""One service behind its gateway, with the mini app before it, for all scenarios but the
+"""One service behind its gateway, with the mini app in front of it, for all scenarios but the
 rollout."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import os
 
 import pytest
 import scenario_world
-from gateway_world import gateway_before
+from gateway_world import gateway_for
 from scenario_page import Seen
 
 from aurum.paths import CHECKOUT
@@ -20,7 +20,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
-    """The default profile; the simulated one where no weights can be had."""
+    """The default profile, or the simulated one if no weights are available."""
     scenario_world.build()
     with running(Settings.from_env(), tmp_path_factory.mktemp("service")) as service:
         yield service
@@ -28,7 +28,7 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def gateway(service):
-    with gateway_before(service) as world:
+    with gateway_for(service) as world:
         yield world
 
 
@@ -57,7 +57,7 @@ def real(service):
 
 @pytest.fixture
 def seen(request, service):
-    """Told what was seen; docs/reports/scenarios.md has to show it."""
+    """Collects a scenario's output, which docs/reports/scenarios.md must show."""
     seen = Seen()
     yield seen
     request.node.user_properties.append(("seen", seen))

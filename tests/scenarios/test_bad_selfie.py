@@ -1,4 +1,4 @@
-"""A bad selfie: the member is told what is wrong with it, and what to do."""
+"""A bad selfie: the member is told what is wrong with it and what to do."""
 
 import struct
 import zlib
@@ -7,6 +7,7 @@ import pytest
 
 from aurum.evaluation import variants
 from benchmarks.gallery import scenes
+from benchmarks.robustness.hostile.image_bytes import chunk
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -29,25 +30,19 @@ def test_a_member_is_told_what_is_wrong(app, photos, seen):
         ("40 megabytes, refused by the app", photos.ann + bytes(40_000_000), 413, "too large"),
         ("100 megapixels in 200 bytes", huge_png(10_000, 10_000), 413, "too large"),
     ):
-        told = app.keep("dan", photo)
-        assert (told.status, told.accepted) == (status, False), (what, told)
-        assert word in told.message, (what, told)
+        reply = app.keep("dan", photo)
+        assert (reply.status, reply.accepted) == (status, False), (what, reply)
+        assert word in reply.message, (what, reply)
         if status == 422:
             shown.append(photo)
-        score = "" if told.score is None else f" (score {told.score})"
-        seen(f'{what}: "{told.message}"{score}')
+        score = "" if reply.score is None else f" (score {reply.score})"
+        seen(f'{what}: "{reply.message}"{score}')
     seen.picture("bad-selfies.jpg", photos.side_by_side(*shown, height=160))
-    assert app.compare("dan", photos.ann).status == 404  # none of them was kept
-    assert app.keep("dan", photos.ann).accepted  # and none of them hurt the next one
+    assert app.compare("dan", photos.ann).status == 404  # none of them was stored
+    assert app.keep("dan", photos.ann).accepted  # and none of them affected the next one
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """The beginning of a PNG that claims to be so large."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
+    """The beginning of a PNG whose header declares this size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))

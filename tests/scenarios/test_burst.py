@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import scenario_world
-from gateway_world import gateway_before
+from gateway_world import gateway_for
 
 
 @pytest.fixture
 def narrow(service):
-    """A gateway that lets one key have 40 photos a second, 8 of them in flight."""
-    with gateway_before(service, rate=40, burst=8, connections=8) as world:
+    """A gateway that allows one key 40 photos a second and 8 in flight."""
+    with gateway_for(service, rate=40, burst=8, connections=8) as world:
         yield world
 
 
@@ -39,7 +39,7 @@ def test_a_hundred_members_answer_a_push_message_at_once(narrow, redis, photos, 
 
 
 def test_three_hundred_photos_go_through_the_queue(narrow, redis, photos, seen):
-    """The app takes them at once; a worker scores them at the pace that the gateway allows."""
+    """The app accepts them at once; workers score them at the rate that the gateway allows."""
     numbers = range(300)
     with scenario_world.app(narrow, redis) as app, ThreadPoolExecutor(16) as pool:
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""A group photo: each face is found, and the member is found again among them."""
+"""A group photo: every face is found, and the member is recognized among them."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("real")
 
 
 def test_a_member_among_forty_faces(app, photos, service, seen):
-    """Ann and Bob in turn, 20 times each: there is no group photo that may be published."""
+    """Ann and Bob in turn, 20 times each: no real group photo of that size may be published."""
     wall = next(photo for photo in gallery(service) if photo.title.startswith("40 faces"))
     app.keep("ann", photos.ann)
     reply = app.group("ann", wall.data)
@@ -25,14 +25,14 @@ def test_a_member_among_forty_faces(app, photos, service, seen):
         tuple(box) for box, who in zip(wall.boxes, wall.people, strict=True) if who == "Collins"
     }
     assert len(found) == len(anns) == 20
-    for face in found:  # each of them where Ann is
+    for face in found:  # every match is where Ann is
         middle = np.array([face["bbox"]["x"], face["bbox"]["y"]])
         assert min(np.abs(middle - box[:2]).max() for box in anns) < 20
     seen(f"{len(reply.faces)} faces, {len(found)} of them Ann's, each where she is.")
 
 
 def test_a_member_beside_a_real_group(app, photos, service, photo_folder, seen):
-    """Real people, small and large, with Ann's portrait at their side."""
+    """Real people, small and large, with Ann's portrait beside them."""
     app.keep("ann", photos.ann)
     for name in ("src_meeting.jpg", "src_friends.jpg", "crowd_3.jpg"):
         group = (photo_folder / name).read_bytes()

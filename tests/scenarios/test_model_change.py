@@ -1,4 +1,4 @@
-"""A model change: another embedder goes live and is taken back while members keep sending."""
+"""A model change: another embedder goes live and is rolled back while members keep sending."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import scenario_world
-from gateway_world import gateway_before, wait_for_more
+from gateway_world import gateway_for, wait_for_more
 from rollout_world import World
 
 from aurum.models import build
@@ -37,7 +37,7 @@ def world(tmp_path):
 
 def test_another_embedder_and_back(world, redis, photos, seen):
     behind = SimpleNamespace(settings=world.settings)
-    with gateway_before(behind) as gateway, scenario_world.app(gateway, redis) as app:
+    with gateway_for(behind) as gateway, scenario_world.app(gateway, redis) as app:
         app.keep("ann", photos.ann)
         with members_sending(app, photos.ann) as answers:
             wait_for_more(answers, 10)
@@ -48,7 +48,7 @@ def test_another_embedder_and_back(world, redis, photos, seen):
             seen(f"Staged and validated: all answers are still by {old}.")
 
             operator(world, "promote", "--new-embedding-space")
-            wait_for_more(answers, 10)  # some were under way
+            wait_for_more(answers, 10)  # some were in flight
             since = len(answers)
             wait_for_more(answers, 20)
             (new,) = embedders(answers[since:])
@@ -83,7 +83,7 @@ def embedders(answers) -> set[str]:
 
 
 def operator(world: World, *step: str) -> None:
-    """`aurum rollout ...`, as who runs the service types it."""
+    """Run `aurum rollout ...` as an operator types it."""
     environment = {**os.environ, **world.settings.to_env()}
     done = subprocess.run(
         [AURUM, "rollout", *step], env=environment, capture_output=True, text=True, check=False
@@ -93,7 +93,7 @@ def operator(world: World, *step: str) -> None:
 
 @contextmanager
 def members_sending(app, photo):
-    """Two members who send all the time; the answers so far."""
+    """Keep two members sending; yield the growing list of answers."""
     answers: list[SimpleNamespace] = []
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""An outage: the service is killed under its users, and comes back."""
+"""An outage: the service is killed while in use, and comes back."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from waiting import eventually
 
 
 def test_the_app_goes_on_by_itself_and_says_who_answered(service, gateway, redis, photos, seen):
-    """With the same models in the app's own process. Nobody restarts the app."""
+    """The app falls back to the same models in its own process and needs no restart."""
     real = not service.prepared.simulated
     models = str(service.settings.repositories / "model_repository")
     with (
@@ -37,7 +37,7 @@ def test_the_app_goes_on_by_itself_and_says_who_answered(service, gateway, redis
         queued = photos.one_of_many(7)
         job = app.put_into_queue(queued)
 
-        service.server.stop()  # only tidies up
+        service.server.stop()  # only cleans up
         service.server.start()
         service.server.wait_ready()
         eventually(lambda: app.mode == "triton")
@@ -52,7 +52,7 @@ def test_the_app_goes_on_by_itself_and_says_who_answered(service, gateway, redis
 def test_an_app_without_models_of_its_own_invents_nothing_in_silence(
     service, gateway, redis, photos, seen
 ):
-    """Where made-up answers are allowed they are marked, and nobody's selfie becomes one."""
+    """Simulated answers, where allowed, are marked and never stored as a selfie."""
     with (
         scenario_world.app(gateway, redis, FALLBACK_TO_SIMULATED="true") as made_up,
         scenario_world.app(gateway, redis, ML_SERVICE_TIMEOUT="3000") as plain,
@@ -60,7 +60,7 @@ def test_an_app_without_models_of_its_own_invents_nothing_in_silence(
         service.server.kill()
         reply = made_up.keep("ann", photos.ann)
         assert (reply.source, reply.simulated, reply.accepted) == ("simulated", True, False)
-        assert made_up.compare("ann", photos.ann).status == 404  # it was not kept
+        assert made_up.compare("ann", photos.ann).status == 404  # it was not stored
         seen(f'Made-up answers allowed: marked as simulated, not kept. "{reply.message}"')
         reply = plain.keep("ann", photos.ann)
         assert (reply.status, reply.accepted) == (503, False)

@@ -1,7 +1,7 @@
-"""A member's selfie: Ann registers with one, and is known again by another.
+"""A member's selfie: Ann registers with one and is recognized by another.
 
-Ann is Eileen Collins and Bob is Grace Hopper: portraits that anybody may publish. There is one of
-each, so Ann's other selfies are made from hers; real other photos are LFW's.
+Ann is Eileen Collins and Bob is Grace Hopper: portraits that may be published. There is only one
+of each, so Ann's other selfies are derived from hers; other real photos come from LFW.
 """
 
 from pathlib import Path
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("real")
 
 
 def test_a_member_registers_and_is_known_again(app, photos, seen):
-    told = app.keep("ann", photos.ann)
-    assert (told.status, told.accepted, told.source) == (200, True, "triton")
-    seen(f'Ann registers. She is told: "{told.message}" Her score: {told.score} of 100.')
+    reply = app.keep("ann", photos.ann)
+    assert (reply.status, reply.accepted, reply.source) == (200, True, "triton")
+    seen(f'Ann registers. She is told: "{reply.message}" Her score: {reply.score} of 100.')
 
     marks = photos.scene.marked.landmarks[0]
     with_glasses = scenes.encode(disguise.sunglasses(photos.scene.photo, marks))
@@ -58,7 +58,7 @@ def test_people_with_two_real_photos_each(app, lfw, seen):
 
 
 def pairs(lfw: Path, count: int):
-    """(name, a photo, another photo) of different people; and photos of yet others."""
+    """(name, a photo, another photo) of different people; and photos of yet other people."""
 
     def photo(name: str, number: str) -> bytes:
         return (lfw / "images" / name / f"{name}_{int(number):04d}.jpg").read_bytes()

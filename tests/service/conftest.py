@@ -1,4 +1,4 @@
-"""Real servers for the tests: the best profile that can be had, and the simulated one."""
+"""Real servers for the tests: the best available profile, and the simulated one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from aurum.paths import CHECKOUT, PHOTO
 from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
-# Servers are started while clients send: gRPC's fork handlers, which only a child that goes on to
-# use gRPC needs, can then abort the whole process. Read when gRPC is first imported.
+# Servers are started while clients send. gRPC's fork handlers, which only a child that uses
+# gRPC needs, can then abort the whole process. Read when gRPC is first imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
@@ -27,7 +27,7 @@ settings, up = up_process.settings, up_process.up
 
 @pytest.fixture(scope="session")
 def best(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The default profile; the simulated one where no weights can be had."""
+    """The default profile, or the simulated one if no weights are available."""
     with running(Settings.from_env(), tmp_path_factory.mktemp("best")) as service:
         yield service
 
@@ -68,14 +68,14 @@ def astronaut() -> bytes:
 
 @pytest.fixture(scope="session")
 def blurred(astronaut: bytes) -> bytes:
-    """The same, so blurred that the face is not recognizable."""
+    """The astronaut, so blurred that the face is not recognizable."""
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     return cv2.imencode(".png", cv2.GaussianBlur(photo, (0, 0), 4))[1].tobytes()
 
 
 @pytest.fixture(scope="session")
 def photo_folder() -> Path:
-    """The folder that AURUM_TEST_PHOTOS names; it need not exist."""
+    """The folder in AURUM_TEST_PHOTOS, which need not exist."""
     return Path(os.environ.get("AURUM_TEST_PHOTOS") or CHECKOUT.parent / "shared" / "photos")
 
 
@@ -89,7 +89,7 @@ def photos(photo_folder: Path) -> Path:
 
 @pytest.fixture
 def people(tmp_path: Path, photos: Path) -> Path:
-    """Two people with two photos each, as LFW has them, and the pairs file of one set."""
+    """Two people with two photos each in LFW's layout, and a pairs file with one set."""
     crowd = cv2.imread(str(photos / "src_meeting.jpg"))
     both = {"Ann": cv2.imread(str(PHOTO)), "Bob": crowd}
     for name, photo in both.items():
@@ -103,11 +103,11 @@ def people(tmp_path: Path, photos: Path) -> Path:
 
 
 @pytest.fixture
-def told(record_property):
-    """Records a figure with the test's result, and shows it."""
+def record_figure(record_property):
+    """Record a figure with the test result, and print it."""
 
-    def tell(name: str, value: object) -> None:
+    def record(name: str, value: object) -> None:
         record_property(name, value)
         print(f"\n{name}: {value}", end="")
 
-    return tell
+    return record

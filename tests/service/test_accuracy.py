@@ -1,4 +1,4 @@
-"""What the default models find: skipped, with the reason, where there are no weights."""
+"""What the default models find; skipped if there are no weights."""
 
 import cv2
 import images
@@ -15,7 +15,7 @@ from aurum.models import manifest
 from aurum.quality.parts import recognizability
 from benchmarks.baselines.local import LocalService
 
-# Of a crop, as shares of its height.
+# Parts of a crop, as shares of its height.
 ROWS = np.arange(SIDE)[:, None, None] / SIDE
 
 
@@ -33,7 +33,7 @@ def iou(one, other):
     return shared / (np.prod(one[2:]) + np.prod(other[2:]) - shared)
 
 
-def test_the_astronaut_is_one_face(client, astronaut):
+def test_the_astronaut_is_found_as_one_face(client, astronaut):
     analysis = client.analyze(astronaut)
     assert len(analysis) == 1
     assert iou(analysis.boxes[0], np.array([178, 63, 90, 113])) > 0.9
@@ -41,15 +41,15 @@ def test_the_astronaut_is_one_face(client, astronaut):
 
 
 @pytest.mark.parametrize(("name", "least"), [("crowd_1.jpg", 50), ("scientists.png", 27)])
-def test_group_photos(client, photos, name, least):
+def test_group_photos_have_the_expected_number_of_faces(client, photos, name, least):
     analysis = client.analyze(photos / name)
     assert len(analysis) >= least
     likeness = analysis.embeddings @ analysis.embeddings.T - np.eye(len(analysis))
-    # Different people: every face has an embedding of its own.
+    # Different people: every face has its own embedding.
     assert likeness.max() < 0.8
 
 
-def test_a_close_up_that_fills_the_frame(client, astronaut):
+def test_a_close_up_that_fills_the_frame_is_found(client, astronaut):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     x, y, width, height = client.detect(astronaut).boxes[0].astype(int)
     face = photo[y : y + height, x - 8 : x + width + 8]
@@ -61,7 +61,7 @@ def test_a_close_up_that_fills_the_frame(client, astronaut):
 
 
 @pytest.mark.parametrize("spoil", ["blurred", "dark", "small"])
-def test_a_spoilt_photo_is_of_less_quality(client, astronaut, spoil):
+def test_a_degraded_photo_has_lower_quality(client, astronaut, spoil):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     worse, part = {
         "blurred": (cv2.GaussianBlur(photo, (0, 0), 3), "sharpness"),
@@ -87,8 +87,8 @@ def test_a_spoilt_photo_is_of_less_quality(client, astronaut, spoil):
     ],
     ids=["blur", "noise", "dark", "fog", "cover"],
 )
-def test_what_is_beyond_recognition_is_less_recognizable(real, astronaut, spoil, strengths):
-    """By the served graphs, in process: a crop that is spoilt where it is."""
+def test_heavy_degradation_lowers_recognizability(real, astronaut, spoil, strengths):
+    """With the served graphs in process, on a crop degraded in place."""
     service = LocalService(real.prepared.graphs, real.settings)
     crop = service.find(astronaut).crops()[0].astype(float)
     worse = [crop, *(spoil(crop, strength) for strength in strengths)]
@@ -107,7 +107,7 @@ def test_all_orientations_of_a_photo_give_the_same_face(client, astronaut):
 
 
 def test_the_detector_agrees_with_opencv(client, photos, real):
-    """FaceDetectorYN over the same weights at a fixed size, on the same letterboxed photo."""
+    """FaceDetectorYN with the same weights at a fixed size, on the same letterboxed photo."""
     model = f"{real.settings.model_mirror}/face_detection_yunet_2023mar.onnx"
     try:
         detector = cv2.FaceDetectorYN.create(model, "", (320, 320), 0.6, 0.3, 5000)
@@ -119,7 +119,7 @@ def test_the_detector_agrees_with_opencv(client, photos, real):
         boxed = letterbox(photo, WHOLE)
         detector.setInputSize(boxed.image.shape[1::-1])
         _, rows = detector.detect(boxed.image[..., ::-1].copy())
-        # As PNG, which is always decoded in full.
+        # PNG is always decoded in full.
         png = cv2.imencode(".png", photo[..., ::-1])[1].tobytes()
         found = client.detect(png, detection_size=WHOLE, orientation="exif", refine=False)
         assert len(found) == len(rows)
@@ -134,8 +134,8 @@ def test_the_detector_agrees_with_opencv(client, photos, real):
     assert compared > 100
 
 
-def test_embeddings_come_from_reference_crops(client, real, astronaut):
-    """The service's own alignment against scikit-image's, through the same embedder."""
+def test_embeddings_match_those_of_reference_crops(client, real, astronaut):
+    """The service's own alignment against scikit-image's, with the same embedder."""
     photo = decode(astronaut, 10**8, 10**8)
     face = client.analyze(astronaut)[0]
     transform = SimilarityTransform.from_estimate(

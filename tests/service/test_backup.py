@@ -1,4 +1,4 @@
-"""The commands of docs/guides/backup.md: after a wipe and a restore, all is served as before."""
+"""The commands of docs/guides/backup.md: after a wipe and a restore, everything is served again."""
 
 import shutil
 import subprocess
@@ -24,13 +24,13 @@ BLOCKS = doc_blocks.named("docs/guides/backup.md")
 
 @pytest.fixture
 def folder():
-    """Below /tmp itself, as nginx's workers must read the keys; it stands for the checkout."""
+    """Below /tmp, as nginx's workers must read the keys; it stands for the checkout."""
     with tempfile.TemporaryDirectory(prefix="aurum-backup-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
+def test_release_and_keys_are_the_same_after_a_restore(folder, tmp_path, astronaut):
     if not run.installed():
         pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
     world = World(folder, "simulated")
@@ -55,7 +55,7 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
         ), "face_landmarks": altered(
             world.old.graphs["face_landmarks"], tmp_path / "landmarks.onnx"
         )})  # fmt: skip
-        world.passed()
+        world.mark_validated()
         promoted = world.rollout.promote(new_embedding_space=True)
         before = ask()
         assert before.embedder == promoted.ids["face_embedding"]
@@ -74,7 +74,7 @@ def test_the_same_release_and_keys_after_a_restore(folder, tmp_path, astronaut):
         assert ask() == before
 
 
-def test_jobs_that_wait_in_redis_are_there_after_a_restore(tmp_path):
+def test_jobs_waiting_in_redis_survive_a_restore(tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     (port,) = free_ports(1)
@@ -90,7 +90,7 @@ def test_jobs_that_wait_in_redis_are_there_after_a_restore(tmp_path):
         doc_blocks.run(BLOCKS["backup_jobs"], tmp_path, {"6379": old})
     shutil.rmtree(tmp_path / "first")
 
-    # Redis's own folder may hold somebody's jobs, so the page lets it be set.
+    # Redis's own folder may hold other jobs, so the page has a variable for it.
     folder = {"REDIS_FOLDER": str(tmp_path / "second")}
     doc_blocks.run(BLOCKS["restore_jobs"], tmp_path, {"6379": str(port)}, folder)
     try:
@@ -99,7 +99,7 @@ def test_jobs_that_wait_in_redis_are_there_after_a_restore(tmp_path):
         eventually(lambda: "aof_rewrite_in_progress:0" in cli(port, "info", "persistence"))
     finally:
         cli(port, "shutdown")
-    # From now on it is started as always, and reads its append-only file.
+    # From now on it is started as usual, and reads its append-only file.
     process = subprocess.Popen(
         ["redis-server", "--port", str(port), "--dir", tmp_path / "second", "--appendonly", "yes"],
         stdout=subprocess.DEVNULL,

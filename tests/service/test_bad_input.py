@@ -1,4 +1,4 @@
-"""Every bad input gets INVALID_ARGUMENT and a message that says what was wrong and is allowed."""
+"""Every bad input gets INVALID_ARGUMENT and a message with the reason and what is allowed."""
 
 import base64
 import json
@@ -81,21 +81,21 @@ def test_bad_images_are_refused_with_the_reason(limited, name):
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_unusual_images_work(simulated, name):
+def test_unusual_images_are_accepted(simulated, name):
     data, (width, height) = GOOD[name]
     with FaceClient(simulated.urls[0]) as client:
         assert client.detect(data).image_size == (width, height)
 
 
-# What phones and browsers send, beside plain JPEG.
+# What phones and browsers send, besides plain JPEG.
 SENT = ["heic", "heic 10-bit", "heic tiles", "heic orientation 6", "avif", "avif orientation 6",
         "png orientation 6 behind", "jpeg without its end", "jpeg progressive without its end",
         "webp"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_the_same_face_is_found_in_every_form(best, name):
-    """In the real server: the decoders' processes are started from a Python stub of Triton's."""
+def test_the_same_face_is_found_in_every_format(best, name):
+    """On the real server, where a Triton Python stub starts the decoder processes."""
     with FaceClient(best.urls[1]) as client:
         plain, found = (client.detect(data) for data, _ in (GOOD["png"], GOOD[name]))
     assert len(found) == len(plain) == 1
@@ -104,7 +104,7 @@ def test_the_same_face_is_found_in_every_form(best, name):
 
 
 @pytest.mark.parametrize("transport", ["http", "grpc"])
-def test_base64_comes_as_encoders_write_it(simulated, transport):
+def test_base64_is_accepted_as_encoders_write_it(simulated, transport):
     data, size = GOOD["heic"]
     for text in (
         base64.encodebytes(data),
@@ -115,7 +115,7 @@ def test_base64_comes_as_encoders_write_it(simulated, transport):
         assert result.as_numpy("image_size").tolist() == list(size)
 
 
-def test_many_heics_at_once_get_the_answer_of_each(simulated):
+def test_many_concurrent_heics_get_their_own_answers(simulated):
     with FaceClient(simulated.urls[1]) as client, ThreadPoolExecutor(8) as pool:
         names = ["heic", "heic gray", "avif", "jpeg"] * 6
         boxes = list(pool.map(lambda name: client.detect(GOOD[name][0]).boxes, names))
@@ -123,7 +123,7 @@ def test_many_heics_at_once_get_the_answer_of_each(simulated):
         np.testing.assert_allclose(box, boxes[0], atol=4)
 
 
-def test_without_heic_the_setting_is_named(tmp_path):
+def test_with_heic_switched_off_the_error_names_the_setting(tmp_path):
     settings = replace(Settings.from_env(), profile="simulated", heic=False)
     with running(settings, tmp_path) as service, FaceClient(service.urls[0]) as client:
         with pytest.raises(InvalidImageError, match=r"HEIC images are not .* \(AURUM_HEIC=0\)"):
@@ -157,14 +157,14 @@ def test_bad_parameters_are_refused_with_what_is_allowed(
     assert "[invalid_parameter]" in str(caught.value)
 
 
-def test_numbers_may_come_as_text(simulated, astronaut):
+def test_numbers_are_accepted_as_text(simulated, astronaut):
     result = infer(
         simulated, "grpc", "detect_faces", astronaut, min_confidence="0.1", max_faces="3"
     )
     assert result.as_numpy("scores").shape == (3,)
 
 
-def test_an_aligned_crop_must_have_the_size_of_one(simulated, astronaut):
+def test_an_aligned_crop_must_have_the_crop_size(simulated, astronaut):
     with (
         FaceClient(simulated.urls[0]) as client,
         pytest.raises(InvalidRequestError, match=r"512x512.*112x112"),
@@ -208,7 +208,7 @@ def test_wrong_dtypes_and_shapes_are_refused(
         (b'{"inputs": []}', 400),
         (b'{"inputs": [{"name": "photo", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}', 400),
         (b'{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}', 400),
-        # Triton's own front end counts these among its internal errors; it never asks us.
+        # Triton's own front end reports these as internal errors; our code is not called.
         (b"{", 500),
         (b"[]", 500),
         (b'{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [7]}]}', 500),
@@ -232,7 +232,7 @@ def test_malformed_requests_are_refused_by_triton(simulated, body, status):
 @pytest.mark.parametrize(
     "shape", [[1, 3, 100, 100], [1, 3, 32, 4128], [1, 4, 64, 64], [9, 3, 64, 64], [1, 3, 0, 64]]
 )
-def test_face_detection_refuses_what_its_graph_can_not_take(service, shape):
+def test_face_detection_refuses_inputs_that_its_graph_does_not_accept(service, shape):
     with triton_http.InferenceServerClient(service.urls[0].split("//")[1]) as client:
         item = triton_http.InferInput("images", shape, "UINT8")
         item.set_data_from_numpy(np.zeros(shape, np.uint8))

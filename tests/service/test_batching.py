@@ -1,4 +1,4 @@
-"""Photos of several clients are computed together, and nobody's answer changes by it."""
+"""Photos of several clients are computed in one batch without changing anybody's answer."""
 
 import json
 import urllib.request
@@ -15,7 +15,7 @@ from aurum.settings import Settings
 
 
 def batches(service, model):
-    """How often Triton executed batches of which size, so far."""
+    """How many batches of each size Triton has executed so far."""
     url = f"{service.settings.http_url}/v2/models/{model}/stats"
     with urllib.request.urlopen(url) as answer:
         (stats,) = json.load(answer)["model_stats"]
@@ -26,7 +26,7 @@ def batches(service, model):
 
 @pytest.fixture
 def many_threads(tmp_path):
-    """A server whose steps work on so many photos at once that the models' queues fill."""
+    """A server whose steps process many photos at once, so that the models' queues fill."""
     with running(replace(Settings.from_env(), pipeline_threads=8), tmp_path) as service:
         yield service
 
@@ -50,5 +50,5 @@ def test_sixteen_clients_share_batches_of_both_models_and_get_their_own_answers(
     for one, other in zip(alone * 6, together, strict=True):
         np.testing.assert_allclose(other.boxes, one.boxes, atol=1e-2)
         np.testing.assert_allclose(other.scores, one.scores, atol=1e-4)
-        # Batches of other sizes round otherwise, by some 1e-4.
+        # Batches of other sizes round differently, by some 1e-4.
         np.testing.assert_allclose(other.embeddings, one.embeddings, atol=1e-3)

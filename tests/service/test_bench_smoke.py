@@ -1,4 +1,4 @@
-"""The suite and its tools run against a real server, and say what fails. No times are judged."""
+"""The benchmark suite and its tools run against a real server and report failures; no timings."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from benchmarks.performance import runner
 from benchmarks.performance.report.targets import TARGETS
 
 
-def test_perf_analyzer_s_failure_is_shown_with_its_reason(simulated, tmp_path):
+def test_a_perf_analyzer_failure_is_shown_with_its_reason(simulated, tmp_path):
     data = tmp_path / "bad.json"
     data.write_text('{"data": [{"image": ["not a photo"]}]}')
     workload = inputs.Workload("bad", "analyze_faces", data)
@@ -35,7 +35,7 @@ def test_locust_counts_failures_by_their_reason(simulated, tmp_path, protocol, s
 
 
 def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
-    """Every file and every section is there. Figures are not judged: they mean nothing here."""
+    """All files and sections are written. Figures are not checked: they mean nothing here."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "benchmarks"]
     flags = ["--suite", "smoke", "--out", out, "--photos", PHOTO]
@@ -52,7 +52,7 @@ def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
     for title in ("Batches and time by model", "perf_analyzer", "Locust", "GPU"):
         assert f"## {title}\n" in report
     assert "Not measured" not in report
-    # One face in every simulated photo: the cost of one more can't be seen. The rest is measured.
+    # Simulated photos have one face, so the cost of one more can't be measured. All else is.
     assert report.count("| not measured |") == 2
     tables = {"compare", "models", "faces", "batching", "locust", "soak", "soak_load"}
     assert {path.stem for path in (out / "raw").glob("*.csv")} == tables
@@ -76,7 +76,7 @@ def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
     assert (out / "report.md").read_text() == report
 
 
-def test_inputs_of_perf_analyzer_are_written_for_every_workload(simulated, tmp_path):
+def test_perf_analyzer_inputs_are_written_for_every_workload(simulated, tmp_path):
     flags = ["--photos", str(PHOTO), "--url", simulated.urls[0], "--out", str(tmp_path)]
     command = [sys.executable, "-m", "benchmarks", "inputs", *flags]
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -87,7 +87,7 @@ def test_inputs_of_perf_analyzer_are_written_for_every_workload(simulated, tmp_p
     }
 
 
-def test_photos_that_are_not_there_are_named(tmp_path):
+def test_missing_photos_are_named(tmp_path):
     nothing = tmp_path / "nothing.jpg"
     with pytest.raises(locust_run.LocustError, match=r"nothing\.jpg"):
         locust_run.run("http://127.0.0.1:9", tmp_path, users=1, seconds=1, photos=nothing)

@@ -1,4 +1,4 @@
-"""What photos may take of a step's process: memory and processor time; and who waits no longer."""
+"""The memory and CPU time that photos may take in a step's process, and callers who gave up."""
 
 import os
 import re
@@ -23,13 +23,13 @@ from benchmarks.robustness.hostile import bases
 from benchmarks.robustness.hostile.image_bytes import chunk
 
 THREADS = 16
-# Beside what decoding takes: the detector's input, crops, what the allocator keeps.
+# Besides decoding: the detector's input, crops, what the allocator keeps.
 BESIDE = 150_000_000
 
 
 @pytest.fixture
 def untraced(monkeypatch, tmp_path):
-    """A server whose steps work on many photos at a time, in which coverage stores nothing."""
+    """A server whose steps process many photos at once, without coverage measurement."""
     for name in os.environ:
         if name.startswith("COVERAGE"):
             monkeypatch.delenv(name)
@@ -39,21 +39,21 @@ def untraced(monkeypatch, tmp_path):
 
 
 def most(pid):
-    """Bytes that a process has held in memory at most."""
+    """Peak memory of a process in bytes."""
     text = Path("/proc", str(pid), "status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) * 1024
 
 
 def steps(service):
-    """The processes of the steps."""
+    """The process ids of the steps."""
     children = psutil.Process(service.server.pid).children(recursive=True)
     return [child.pid for child in children if "stub" in child.name()]
 
 
 def growth(service, photos):
-    """Bytes by which the step that grew most did so, while the photos were asked at once.
+    """The largest growth of a step in bytes while the photos are processed at once.
 
-    By its own highest mark; and with what decodes for it, as often as can be looked at that.
+    Measured by the step's own peak, and sampled together with its decoder processes.
     """
     before = {pid: most(pid) for pid in steps(service)}
     with ExitStack() as stack:
@@ -65,18 +65,18 @@ def growth(service, photos):
     return max(together, *(most(pid) - held for pid, held in before.items()))
 
 
-def test_sixteen_large_pngs_at_once_stay_within_the_budget(untraced, told):
+def test_sixteen_large_pngs_at_once_stay_within_the_budget(untraced, record_figure):
     data = flat_png()
     assert len(data) < 420_000
 
     grown = growth(untraced, [data] * THREADS)
 
-    told("growth of a step, MB", grown // 10**6)
+    record_figure("growth of a step, MB", grown // 10**6)
     assert grown < untraced.settings.pipeline_memory + BESIDE
 
 
 @pytest.mark.parametrize("name", ["zTXt", "iTXt"])
-def test_what_lies_beside_the_pixels_takes_no_memory(untraced, told, name):
+def test_metadata_beside_the_pixels_takes_no_memory(untraced, record_figure, name):
     packed = zlib.compress(b"0" * 7_900_000, 9)
     head = {"iTXt": b"x\0\1\0\0\0", "zTXt": b"x\0\0"}[name]
     png = bases.pngs()[0]
@@ -85,7 +85,7 @@ def test_what_lies_beside_the_pixels_takes_no_memory(untraced, told, name):
 
     grown = growth(untraced, [data])
 
-    told("growth of a step, MB", grown // 10**6)
+    record_figure("growth of a step, MB", grown // 10**6)
     assert grown < 100_000_000
 
 
@@ -95,9 +95,9 @@ def decoders(service):
     return [child for child in children if "decoder_process" in " ".join(child.cmdline())]
 
 
-def test_a_photo_that_takes_longer_than_it_may_is_ended(tmp_path, astronaut, told):
-    """And nobody but that photo notices, nor where what decodes it is killed."""
-    # For embed_face there is one process.
+def test_a_photo_that_exceeds_its_time_is_ended(tmp_path, astronaut, record_figure):
+    """No other photo is affected, even if its decoder process is killed."""
+    # embed_face has one process.
     settings = replace(Settings.from_env(), profile="simulated", max_photo_seconds=1)
     with running(settings, tmp_path) as service, FaceClient(service.urls[1], timeout=60) as client:
         living = steps(service)
@@ -108,10 +108,10 @@ def test_a_photo_that_takes_longer_than_it_may_is_ended(tmp_path, astronaut, tol
         with pytest.raises(InvalidImageError, match=r"more than 1 s of processor time"):
             client.embed(slow_png())
 
-        told("processor time, s", spent := cpu_seconds(service.server.pid) - before)
+        record_figure("processor time, s", spent := cpu_seconds(service.server.pid) - before)
         assert spent < 2
         (first,) = decoders(service)
-        told("PSS of what decodes, MB", first.memory_full_info().pss // 10**6)
+        record_figure("PSS of what decodes, MB", first.memory_full_info().pss // 10**6)
         first.kill()
         client.embed(images.good()["heic"][0])
         (second,) = decoders(service)
@@ -130,14 +130,14 @@ def headers(deadline):
     }
 
 
-def test_who_waits_no_longer_is_not_worked_for(simulated, astronaut):
+def test_no_work_is_done_for_callers_who_gave_up(simulated, astronaut):
     url = f"{simulated.urls[0]}/v2/models/detect_faces/infer"
 
     def ask(deadline):
         return httpx.post(url, content=astronaut, headers=headers(deadline), timeout=60)
 
     late = ask(str(time.time() - 1))
-    assert late.status_code == 400  # no 503: it says nothing of the server
+    assert late.status_code == 400  # no 503: it says nothing about the server
     assert "[unavailable] the request's deadline passed before its turn came" in late.text
     for deadline in (str(time.time() + 60), "", "soon", "nan", "inf"):
         assert ask(deadline).status_code == 200, deadline

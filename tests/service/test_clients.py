@@ -1,4 +1,4 @@
-"""HTTP and gRPC, sync and async: one answer. And many photos at once, some of them bad."""
+"""HTTP and gRPC, sync and async clients give the same answers, also for many photos at once."""
 
 import asyncio
 import random
@@ -64,7 +64,7 @@ def test_compare(client, astronaut):
     assert same.similarity == pytest.approx(1, abs=1e-5)
 
 
-def test_an_embedding_is_judged_as_in_an_analysis(client, astronaut):
+def test_an_embedding_has_the_same_quality_as_in_an_analysis(client, astronaut):
     face, embedding = client.analyze(astronaut)[0], client.embed(astronaut)
     assert embedding.quality == pytest.approx(face.quality, abs=1e-3)
     assert embedding.quality_parts == pytest.approx(face.quality_parts, abs=1e-2)
@@ -72,7 +72,7 @@ def test_an_embedding_is_judged_as_in_an_analysis(client, astronaut):
 
 
 @pytest.mark.parametrize("transport", [0, 1])
-def test_a_face_that_is_not_recognizable_matches_nobody(real, astronaut, blurred, transport):
+def test_an_unrecognizable_face_matches_nobody(real, astronaut, blurred, transport):
     with FaceClient(real.urls[transport], timeout=60) as client:
         assert client.embed(astronaut).recognizable is True
         assert client.analyze(blurred).quality_calibrated is True
@@ -85,7 +85,7 @@ def test_a_face_that_is_not_recognizable_matches_nobody(real, astronaut, blurred
 
 
 @pytest.mark.parametrize("transport", [0, 1])
-def test_another_embedder_only_orders_its_faces(simulated, astronaut, transport):
+def test_quality_only_orders_faces_for_another_embedder(simulated, astronaut, transport):
     with FaceClient(simulated.urls[transport], timeout=60) as client:
         analysis, found = client.analyze(astronaut), client.compare(astronaut, astronaut)
     assert len(analysis) > 0
@@ -95,7 +95,7 @@ def test_another_embedder_only_orders_its_faces(simulated, astronaut, transport)
     assert found.a.quality is not None
 
 
-def test_the_least_quality_that_is_asked_for(client, astronaut):
+def test_min_quality_refuses_faces_below_it(client, astronaut):
     quality = client.embed(astronaut).quality
     assert 0 < quality < 1
     assert client.embed(astronaut, min_quality=quality / 2).quality == pytest.approx(

@@ -1,4 +1,4 @@
-"""The container's entry point, here with the wheel's tritonserver in place of NVIDIA's."""
+"""The container's entry point, with the wheel's tritonserver in place of NVIDIA's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Container = tuple[Settings, subprocess.Popen[str]]
 
 @pytest.fixture
 def container(tmp_path, astronaut) -> Iterator[Container]:
-    """What it was started with, and the process; it answers."""
+    """The settings and the running process, once it answers."""
     settings, _ = prepare_repositories(
         replace(Settings.from_env(), profile="simulated"), tmp_path / "r"
     )
@@ -63,7 +63,7 @@ def container(tmp_path, astronaut) -> Iterator[Container]:
             process.wait()
 
 
-def test_it_serves_closes_apis_and_finishes_what_is_in_flight(container, astronaut):
+def test_it_serves_closes_other_apis_and_finishes_requests_in_flight(container, astronaut):
     settings, process = container
     with FaceClient(settings.http_url, timeout=60, retries=0) as client:
         index = f"{settings.http_url}/v2/repository/index"
@@ -85,7 +85,7 @@ def test_it_serves_closes_apis_and_finishes_what_is_in_flight(container, astrona
 
 
 @pytest.mark.parametrize("name", ["each_face", "largest_face"])
-def test_it_ends_when_a_python_process_dies_so_that_the_engine_starts_it_anew(
+def test_it_ends_when_a_python_process_dies_so_that_the_engine_restarts_it(
     container, tmp_path, name
 ):
     _, process = container
@@ -97,7 +97,7 @@ def test_it_ends_when_a_python_process_dies_so_that_the_engine_starts_it_anew(
     assert not psutil.wait_procs(children, timeout=10)[1]
 
 
-def test_it_ends_when_a_process_hangs_and_says_meanwhile_that_it_lives(container, tmp_path):
+def test_it_ends_when_a_process_hangs_and_reports_liveness_until_then(container, tmp_path):
     _, process = container
     before = time.time()
     eventually(lambda: ALIVE.stat().st_mtime > before)
@@ -108,7 +108,7 @@ def test_it_ends_when_a_process_hangs_and_says_meanwhile_that_it_lives(container
 
 
 @pytest.mark.parametrize("gone", ["face_embedding/1/model.onnx", "face_landmarks"])
-def test_a_missing_graph_is_an_exit_code_and_one_line(tmp_path, gone):
+def test_a_missing_graph_gives_an_exit_code_and_one_line(tmp_path, gone):
     settings, _ = prepare_repositories(
         replace(Settings.from_env(), profile="simulated"), tmp_path / "r"
     )

@@ -1,4 +1,4 @@
-"""The public contract of the pipelines and of the two models, whichever family answers."""
+"""The public contract of the pipelines and of the two models, for every model family."""
 
 import urllib.error
 import urllib.request
@@ -39,7 +39,7 @@ FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
 
 @pytest.fixture(scope="module", params=["best", "simulated", "edgeface-xxs", "scrfd"])
 def service(request, tmp_path_factory):
-    """The same tests for another embedder and for another family of detectors."""
+    """Also with another embedder and with another family of detectors."""
     if request.param in ("best", "simulated"):
         yield request.getfixturevalue(request.param)
         return
@@ -47,13 +47,13 @@ def service(request, tmp_path_factory):
     try:
         build.prepare(settings)
     except PullError:
-        pytest.skip(f"no weights of {request.param}: AURUM_MODEL_MIRROR does not have them")
+        pytest.skip(f"no weights of {request.param}: not in AURUM_MODEL_MIRROR")
     with running(settings, tmp_path_factory.mktemp(request.param)) as service:
         yield service
 
 
 def infer(service: Service, transport: str, model: str, image: bytes, **parameters):
-    """A call without our client: what any Triton client sees."""
+    """A request without our client, as any Triton client sends it."""
     module, address = {
         "http": (triton_http, service.settings.http_url.removeprefix("http://")),
         "grpc": (triton_grpc, service.settings.grpc_url.removeprefix("grpc://")),
@@ -111,7 +111,7 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
         assert result.as_numpy("gate").shape == (0,)
 
 
-def test_answers_name_the_models_that_took_part(service, client, astronaut):
+def test_answers_name_the_models_used(service, client, astronaut):
     ids = service.prepared.ids
     detected, analysis = client.detect(astronaut), client.analyze(astronaut)
     assert detected.models.detector == ids["face_detection"]
@@ -130,7 +130,7 @@ def test_embeddings_have_length_one_and_are_deterministic(client, astronaut):
     np.testing.assert_array_equal(first.embeddings, second.embeddings)
 
 
-def test_an_embedder_says_what_its_similarities_mean(service, client, astronaut):
+def test_an_embedder_reports_its_calibration(service, client, astronaut):
     known = service.prepared.profile.embedder.calibration
     for answer in (client.analyze(astronaut), client.embed(astronaut)):
         if known is None:
@@ -156,7 +156,7 @@ def test_embeddings_of_two_embedders_are_refused(service, client, best, astronau
             Comparison.between(here, there)
 
 
-def test_quality_is_judged_by_parts(client, astronaut):
+def test_quality_comes_with_its_parts(client, astronaut):
     (face,) = client.analyze(astronaut)
     assert face.quality_parts._fields == PARTS
     assert 0 <= face.quality <= 1
@@ -184,7 +184,7 @@ def test_min_confidence_bounds_the_scores(client, astronaut):
 
 
 def test_more_faces_than_one_batch_of_the_embedder(simulated, astronaut):
-    """64 faces are four calls of face_embedding; each gets what it gets alone."""
+    """64 faces need four calls of face_embedding; each face gets what it gets alone."""
     with FaceClient(simulated.urls[0]) as client:
         crowd = client.analyze(astronaut, min_confidence=0)
         assert len(crowd) > 32
@@ -200,12 +200,12 @@ def test_embed_face_takes_the_largest_face(client, astronaut):
     assert embedding.face.bbox == analysis[0].bbox
 
 
-def test_embed_face_without_a_face_is_a_clear_error(client):
+def test_embed_face_without_a_face_is_an_error(client):
     with pytest.raises(NoFaceError, match=r"no face was found with min_confidence=0\.6"):
         client.embed(FLAT)
 
 
-def test_an_aligned_crop_is_embedded_as_it_is(service, client, astronaut):
+def test_an_aligned_crop_is_embedded_unchanged(service, client, astronaut):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     crop = cv2.resize(photo[50:190, 150:290], (112, 112))
     embedding = client.embed(cv2.imencode(".png", crop)[1].tobytes(), aligned=True)
@@ -219,7 +219,7 @@ def test_an_aligned_crop_is_embedded_as_it_is(service, client, astronaut):
     assert embedding.face.score == 1
 
 
-def test_face_detection_speaks_its_own_contract(service):
+def test_face_detection_has_its_own_contract(service):
     image = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 160), np.uint8)
     with triton_http.InferenceServerClient(service.urls[0].removeprefix("http://")) as raw:
         tensor = triton_http.InferInput("images", [2, 3, 96, 160], "UINT8")
@@ -241,7 +241,7 @@ def test_health_and_models(service, client):
     assert set(models) == {"face_detection", "face_embedding", *PIPELINES}
     assert all(model.ready for model in models.values())
     for name, model_id in service.prepared.ids.items():
-        if name != "face_landmarks":  # a part of looking, which clients don't call
+        if name != "face_landmarks":  # a step inside the pipelines, which clients don't call
             assert models[name].id == model_id
 
 
@@ -249,7 +249,7 @@ def test_health_and_models(service, client):
     "path",
     ["systemsharedmemory/status", "cudasharedmemory/status", "repository/index", "trace/setting"],
 )
-def test_apis_that_no_client_needs_are_closed(simulated, path):
+def test_unneeded_apis_are_closed(simulated, path):
     method = "POST" if path.startswith("repository") else "GET"
     request = urllib.request.Request(f"{simulated.urls[0]}/v2/{path}", method=method)
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -258,12 +258,12 @@ def test_apis_that_no_client_needs_are_closed(simulated, path):
         assert answer.code == 403
 
 
-# --- what can't be recognized ---
+# --- unrecognizable faces ---
 
 
 def gates(service, images, **parameters):
-    """`gate` and `quality` by both pipelines and transports, which must agree; None for no face."""
-    told = []
+    """The weakest part by `gate` and `quality`, which must agree in all calls; None for no face."""
+    reasons = []
     for image in images:
         answers = [
             infer(service, transport, "embed_face", image, **parameters)
@@ -275,29 +275,29 @@ def gates(service, images, **parameters):
         )
         assert gate[0] == gate[1]
         assert quality[0] == quality[1]
-        told.append(None if gate[0] == -1 else PARTS[gate[0]])
+        reasons.append(None if gate[0] == -1 else PARTS[gate[0]])
         assert parts[0].shape == (16,)
-    return told
+    return reasons
 
 
-def test_spoilt_faces_do_not_pass_the_gate(real, astronaut):
+def test_degraded_faces_fail_the_gate(real, astronaut):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     small = cv2.resize(photo[20:220, 120:320], None, fx=0.14, fy=0.14, interpolation=cv2.INTER_AREA)
     noise = np.random.default_rng(0).normal(0, 45, photo.shape)
-    spoilt = [
+    degraded = [
         cv2.GaussianBlur(photo, (0, 0), 7),
         (photo * 0.08).astype(np.uint8),
         (128 + (photo - 128.0) * 0.08).astype(np.uint8),
         np.clip(photo + noise, 0, 255).astype(np.uint8),
         small,
     ]
-    files = [cv2.imencode(".png", image)[1].tobytes() for image in spoilt]
+    files = [cv2.imencode(".png", image)[1].tobytes() for image in degraded]
 
     assert gates(real, [astronaut]) == [None]
     assert gates(real, files) == ["sharpness", "exposure", "contrast", "noise", "resolution"]
 
 
-def test_an_aligned_crop_without_a_face_does_not_pass(real):
+def test_an_aligned_crop_without_a_face_fails_the_gate(real):
     random = np.random.default_rng(0)
     files = []
     for size in (4, 8, 16, 112):
@@ -308,7 +308,7 @@ def test_an_aligned_crop_without_a_face_does_not_pass(real):
     assert None not in gates(real, files, aligned=True)
 
 
-def test_a_least_quality_leaves_out_or_refuses(real, astronaut):
+def test_min_quality_leaves_out_or_refuses_faces(real, astronaut):
     sharp = infer(real, "http", "analyze_faces", astronaut).as_numpy("quality")[0]
     assert 0.8 < sharp < 1
     for least, faces in ((float(sharp), 1), (float(np.nextafter(sharp, np.float32(2))), 0)):
@@ -320,8 +320,10 @@ def test_a_least_quality_leaves_out_or_refuses(real, astronaut):
     with pytest.raises(triton_http.InferenceServerException) as caught:
         infer(real, "http", "embed_face", astronaut, min_quality="0.9999")
     assert caught.value.status() == "400"
-    told = f"[low_quality] the face's quality is {sharp:.2f}, below min_quality=0.9999; it is worst"
-    assert told in str(caught.value)
+    expected = (
+        f"[low_quality] the face's quality is {sharp:.2f}, below min_quality=0.9999; it is worst"
+    )
+    assert expected in str(caught.value)
     with pytest.raises(triton_grpc.InferenceServerException, match="returns no quality") as refused:
         infer(real, "grpc", "detect_faces", astronaut, min_quality="0")
     assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"

@@ -21,7 +21,7 @@ HEADERS, ANSWER, DRAWN = (Path(f"/tmp/aurum-{name}") for name in ("headers", "an
 
 @pytest.fixture
 def run(best):
-    """Run an example against the server; the files it writes are removed before and after."""
+    """Run an example against the server; remove the files it writes before and after."""
 
     def clean():
         for path in (HEADERS, ANSWER):
@@ -36,7 +36,7 @@ def run(best):
     clean()
 
 
-def test_there_are_examples_of_every_way_in():
+def test_there_are_examples_of_every_kind_of_call():
     assert [block.language for block in EXAMPLES] == ["sh", "sh", "python", "python", "sh"]
 
 
@@ -92,10 +92,10 @@ def test_a_release_is_promoted_and_rolled_back(real, tmp_path):
     assert "edgeface_xxs_q@" in text
 
 
-def test_the_gateway_takes_the_first_certificate_and_key(best, astronaut):
+def test_the_gateway_accepts_the_first_certificate_and_key(best, astronaut):
     if not installed():
         pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
-    # Below /tmp itself: nginx's workers must be able to read the keys.
+    # Below /tmp: nginx's workers must be able to read the keys.
     with tempfile.TemporaryDirectory(prefix="aurum-checkout-") as name:
         Path(name).chmod(0o755)
         secrets = doc_blocks.as_checkout(Path(name)) / ".aurum" / "gateway"

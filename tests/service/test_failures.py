@@ -1,7 +1,7 @@
-"""Processes die, servers are stopped: nobody who tries again loses a request.
+"""Processes die and servers stop: no client that retries loses a request.
 
-Times are recorded (``pytest --junit-xml``, or -s), never judged. What else can fail, and where that
-is tested: docs/design/failures.md.
+Times are recorded (``pytest --junit-xml``, or -s), not checked. Other failures and their tests
+are listed in docs/design/failures.md.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from benchmarks.robustness.failures import PARTS, Clients, kill
 
 
 def more(clients: Clients, count: int = 10) -> None:
-    """Wait for so many answers more."""
+    """Wait for this many more answers."""
     wanted = len(clients.seconds) + count
     eventually(lambda: len(clients.seconds) >= wanted or clients.errors)
 
 
-def told_in_log(settings) -> list[dict]:
-    """The log's lines of JSON."""
+def json_log(settings) -> list[dict]:
+    """The JSON lines of the log."""
     lines = Server(settings).log.read_text().splitlines()
     return [json.loads(line) for line in lines if line[0] == "{"]
 
@@ -41,7 +41,7 @@ def regions(settings) -> int:
 
 
 def kill_servers_until(running: Up, enough: Callable[[int], bool]) -> None:
-    """kill -9 of each tritonserver that comes, until so many killed are `enough`."""
+    """kill -9 each new tritonserver until the number of killed ones is `enough`."""
     killed = set()
 
     def kill_the_next() -> bool:
@@ -55,7 +55,7 @@ def kill_servers_until(running: Up, enough: Callable[[int], bool]) -> None:
 
 
 @pytest.mark.parametrize("parts", [PARTS[:2], PARTS[2:]], ids=["steps", "server"])
-def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, told, parts):
+def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, record_figure, parts):
     running = up()
     running.wait_for("Ctrl-C")
     shared = regions(settings)
@@ -64,10 +64,10 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
         for name in parts:
             more(clients)
             seconds = kill(running.process.pid, name, settings)
-            told(f"seconds until it answers after kill -9 of {name}", f"{seconds:.1f}")
+            record_figure(f"seconds until it answers after kill -9 of {name}", f"{seconds:.1f}")
             more(clients)
-    told("requests", len(clients.seconds))
-    told("slowest request, s", f"{max(clients.seconds):.1f}")
+    record_figure("requests", len(clients.seconds))
+    record_figure("slowest request, s", f"{max(clients.seconds):.1f}")
     assert clients.errors == []
     deaths = [line for line in running.text.splitlines() if "died" in line or "ended" in line]
     assert len(deaths) == len(parts)
@@ -75,17 +75,17 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
         if name == "tritonserver":
             assert death == "tritonserver ended (killed by SIGKILL)"
         else:
-            # Killed while it held a lock of the memory it shares with tritonserver, it takes that
-            # along: Triton 2.51 aborts, some one time in 30 (docs/design/failures.md).
+            # If it held a lock of the memory that it shares with tritonserver, Triton 2.51 aborts
+            # too, about one time in 30 (docs/design/failures.md).
             assert death in (
                 f"the process of {name} died",
                 "tritonserver ended (killed by SIGABRT)",
                 "tritonserver ended (killed by SIGABRT: lock_exception)",
             )
     assert running.text.count("the server answers again, after ") == len(parts)
-    events = told_in_log(settings)
+    events = json_log(settings)
     assert "recovered" in [event["event"] for event in events]
-    # Nothing of the dead is left: no process, no shared memory.
+    # Nothing of the dead processes remains, nor of their shared memory.
     assert not psutil.wait_procs(before, timeout=10)[1]
     assert regions(settings) == shared > 0
     running.process.send_signal(signal.SIGINT)
@@ -93,13 +93,13 @@ def test_a_killed_process_is_replaced_and_clients_lose_nothing(up, settings, tol
     assert regions(settings) == 0
 
 
-def test_a_server_that_dies_again_and_again_is_given_up(up, told):
+def test_a_server_that_keeps_dying_is_given_up(up, record_figure):
     running = up()
     running.wait_for("Ctrl-C")
     start = time.monotonic()
     kill_servers_until(running, lambda killed: killed == 5)
     assert running.end() == 1
-    told("seconds until it was given up", f"{time.monotonic() - start:.1f}")
+    record_figure("seconds until it was given up", f"{time.monotonic() - start:.1f}")
     assert "restarting it in 2 s" in running.text
     assert "the server died 5 times in a row; the last reason: tritonserver ended" in running.text
 
@@ -115,8 +115,8 @@ def test_ctrl_c_works_while_it_recovers(up, settings, moment):
     assert regions(settings) == 0
 
 
-def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, astronaut):
-    """Accepted is what a pipeline has begun; what comes later is refused in a way to try again."""
+def test_a_stop_under_load_answers_all_accepted_requests(up, settings, record_figure, astronaut):
+    """Accepted are those that a pipeline has begun; later ones get an error that can be retried."""
     running = up(replace(settings, request_log="all"))
     running.wait_for("Ctrl-C")
     answered: set[str] = set()
@@ -142,12 +142,12 @@ def test_a_stop_under_load_answers_all_that_was_accepted(up, settings, told, ast
     start, before = time.monotonic(), len(answered)
     running.process.send_signal(signal.SIGTERM)
     assert running.end() == 0
-    told("seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
+    record_figure("seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
     for thread in threads:
         thread.join()
-    told("answered, of these after SIGTERM", (len(answered), len(answered) - before))
-    lines = told_in_log(settings)
-    told("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
+    record_figure("answered, of these after SIGTERM", (len(answered), len(answered) - before))
+    lines = json_log(settings)
+    record_figure("refused by the steps", sum(line["code"] == "unavailable" for line in lines))
     begun = {line["request_id"] for line in lines if line["code"] == "ok" and "request_id" in line}
     assert {line["code"] for line in lines} <= {"ok", "unavailable"}
     assert {line.get("message") for line in lines} <= {None, "the server is stopping"}

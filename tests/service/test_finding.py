@@ -1,4 +1,4 @@
-"""Every face is found and read right: crowds, close-ups, long and small photos, turned ones."""
+"""Finding faces in crowds, close-ups, long, small and rotated photos."""
 
 import io
 import time
@@ -39,7 +39,7 @@ def face(pixels, side):
 
 
 def cells(boxes, side):
-    """In how many cells of a grid there is a face of about the size that it has there."""
+    """The number of grid cells that contain a face of about the right size."""
     middles = (boxes[:, :2] + boxes[:, 2:] / 2) / side
     good = np.abs(middles % 1 - 0.48).max(axis=1) < 0.15
     good &= np.abs(boxes[:, 3] / side - 0.75) < 0.2
@@ -47,7 +47,7 @@ def cells(boxes, side):
 
 
 @pytest.mark.parametrize("across", [8, 12, 16, 20])
-def test_a_crowd_is_found_whole_and_never_less_of_it_at_a_larger_size(client, pixels, across):
+def test_a_crowd_is_found_completely_and_no_worse_at_larger_sizes(client, pixels, across):
     photo = jpeg(np.tile(face(pixels, 1280 // across), (across, across, 1)))
 
     found = [client.detect(photo, detection_size=size) for size in (640, 960, 1280, 2560)]
@@ -59,7 +59,7 @@ def test_a_crowd_is_found_whole_and_never_less_of_it_at_a_larger_size(client, pi
     assert all(faces.complete for faces in found)
 
 
-def test_tiles_find_what_one_look_is_too_coarse_for(client, pixels):
+def test_tiles_find_faces_too_small_for_one_look(client, pixels):
     photo = np.full((3000, 4000, 3), 128, np.uint8)
     for x in range(200, 4000, 900):
         photo[400:480, x : x + 80] = photo[2500:2580, x : x + 80] = face(pixels, 80)
@@ -71,7 +71,7 @@ def test_tiles_find_what_one_look_is_too_coarse_for(client, pixels):
 
 
 @pytest.mark.parametrize("high", [False, True])
-def test_a_long_photo_is_looked_at_in_tiles_by_itself(client, pixels, high):
+def test_a_long_photo_is_split_into_tiles_automatically(client, pixels, high):
     photo = np.full((12000, 800, 3) if high else (800, 12000, 3), 128, np.uint8)
     for at in range(300, 12000, 1200):
         x, y = (300, at) if high else (at, 300)
@@ -83,7 +83,7 @@ def test_a_long_photo_is_looked_at_in_tiles_by_itself(client, pixels, high):
     assert found.complete
 
 
-def test_a_photo_too_long_for_the_tiles_is_not_complete(client, pixels):
+def test_a_photo_too_long_for_the_tiles_is_incomplete(client, pixels):
     photo = np.full((60, 30000, 3), 128, np.uint8)
 
     assert not client.detect(jpeg(photo)).complete
@@ -124,7 +124,7 @@ def test_a_small_photo_is_enlarged(client, pixels, side):
     assert found.boxes.max() < side + 10
 
 
-# --- turned photos ---
+# --- rotated photos ---
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
@@ -139,7 +139,7 @@ def test_a_photo_on_its_side_is_read_upright_by_every_pipeline(client, pixels, t
     assert float(analysis.embeddings[0] @ upright.embeddings[0]) > 0.9
     assert float(embedded.vector @ upright.embeddings[0]) > 0.9
     assert analysis.quality[0] == pytest.approx(upright.quality[0], abs=0.1)
-    # Boxes and landmarks are where they are in the photo as sent; eyes come first all the same.
+    # Boxes and landmarks are where they are in the photo as sent; eyes still come first.
     middle = upright.boxes[0, :2] + upright.boxes[0, 2:] / 2
     for _ in range(turn):
         middle = np.array([middle[1], 511 - middle[0]])
@@ -152,7 +152,7 @@ def test_a_photo_on_its_side_is_read_upright_by_every_pipeline(client, pixels, t
     assert abs((leans + 180) % 360 - 180) < 20
 
 
-def test_with_exif_alone_it_is_read_as_it_is(client, pixels):
+def test_with_exif_orientation_it_is_read_as_stored(client, pixels):
     photo = jpeg(np.rot90(pixels, 2))
 
     found = client.detect(photo, orientation="exif")
@@ -160,8 +160,8 @@ def test_with_exif_alone_it_is_read_as_it_is(client, pixels):
     assert all(face.rotation == 0 for face in found)
 
 
-def test_mirrored_orientations_turn_relative_to_the_upright_photo(client, pixels):
-    """EXIF 4 mirrors top to bottom: upright by EXIF is upright, and not turned once more."""
+def test_mirrored_orientations_rotate_relative_to_the_upright_photo(client, pixels):
+    """EXIF 4 mirrors top to bottom: upright by EXIF is upright, and not rotated again."""
     exif = Image.Exif()
     exif[0x0112] = 4
     buffer = io.BytesIO()
@@ -174,7 +174,7 @@ def test_mirrored_orientations_turn_relative_to_the_upright_photo(client, pixels
 
 
 def looks(real, call):
-    """How many images `face_detection` gets meanwhile."""
+    """Count the images that `face_detection` gets in the meantime."""
     address = real.settings.http_url.removeprefix("http://")
     with triton.InferenceServerClient(address) as statistics:
 
@@ -183,7 +183,7 @@ def looks(real, call):
             return sum(int(item["inference_count"]) for item in stats["model_stats"])
 
         def settled():
-            """Triton counts a request a moment after it has answered it."""
+            """Triton counts a request shortly after it has answered it."""
             counted, last = count(), -1
             while counted != last:
                 time.sleep(0.3)
@@ -199,7 +199,7 @@ def test_an_upright_photo_costs_one_look(real, client, astronaut):
     assert looks(real, lambda: client.analyze(astronaut)) == 1
 
 
-def test_an_empty_photo_costs_coarse_looks_alone(real, client):
+def test_an_empty_photo_costs_only_coarse_looks(real, client):
     photo = jpeg(np.full((500, 500, 3), 90, np.uint8))
 
     assert looks(real, lambda: client.detect(photo)) == 5
@@ -209,7 +209,7 @@ def test_an_empty_photo_costs_coarse_looks_alone(real, client):
 # --- the second look ---
 
 
-def test_a_second_look_makes_a_moved_photo_alike(client, pixels):
+def test_a_second_look_makes_shifted_photos_more_similar(client, pixels):
     moved = [np.roll(pixels, (y, x), (0, 1)) for x, y in ((1, 1), (1, 3), (3, 1), (2, 2))]
 
     def likeness(**options):
@@ -223,6 +223,6 @@ def test_a_second_look_makes_a_moved_photo_alike(client, pixels):
 
 
 @pytest.mark.parametrize("option", [{"tiles": 17}, {"orientation": "left"}])
-def test_what_is_not_allowed_is_refused_by_name(client, astronaut, option):
+def test_invalid_options_are_refused_by_name(client, astronaut, option):
     with pytest.raises(InvalidRequestError, match=next(iter(option))):
         client.detect(astronaut, **option)

@@ -1,4 +1,4 @@
-"""A disk that fills up during a pull: a real one where we may mount, else a limit of files."""
+"""A disk that fills up during a pull: a tmpfs if mounting is allowed, else a file size limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL = len(CONTENT) // 2
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
-    """`folder` takes no file of CONTENT's size, until what this gives is called."""
+    """Limit `folder` to less than CONTENT's size; yield a function that lifts the limit."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "none", folder]
     if shutil.which("mount") and not subprocess.run(mount, check=False).returncode:
@@ -40,7 +40,7 @@ def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("source", ["mirror", "upstream"])
-def test_a_full_disk_is_named_leaves_no_half_file_and_a_later_pull_works(tmp_path, source):
+def test_a_full_disk_is_reported_leaves_no_partial_file_and_a_later_pull_works(tmp_path, source):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / str(model_of().file)).write_bytes(CONTENT)

@@ -1,4 +1,4 @@
-"""The gallery: its command makes what docs show, and its judge tells right from wrong."""
+"""The gallery: its command writes the page in the docs, and its judge recognizes wrong answers."""
 
 import re
 
@@ -20,7 +20,7 @@ def client(real):
         yield client
 
 
-def test_the_command_makes_the_page_in_the_docs(real, tmp_path):
+def test_the_command_writes_the_page_in_the_docs(real, tmp_path):
     main(["--url", real.urls[0], "--out", str(tmp_path)])
     made = ROW.findall((tmp_path / "gallery.md").read_text(encoding="utf-8"))
     shown = ROW.findall((CHECKOUT / "docs" / "reports" / "gallery.md").read_text(encoding="utf-8"))
@@ -28,12 +28,14 @@ def test_the_command_makes_the_page_in_the_docs(real, tmp_path):
     for path, *_ in shown:
         assert (tmp_path / path).is_file()
         assert (CHECKOUT / "docs" / "reports" / path).is_file()
-    # What lies at a threshold may fall on its other side on another CPU.
+    # Values at a threshold may fall on its other side on another CPU.
     changed = [row[1] for row, old in zip(made, shown, strict=True) if row[3] != old[3]]
     assert len(changed) <= 3, changed
 
 
-def test_your_own_photos_go_where_you_say(real, client, tmp_path, astronaut, capsys):
+def test_a_gallery_of_other_photos_goes_to_the_given_folder(
+    real, client, tmp_path, astronaut, capsys
+):
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.jpg").write_bytes(astronaut)
@@ -59,7 +61,7 @@ def test_your_own_photos_go_where_you_say(real, client, tmp_path, astronaut, cap
     assert "**1 of 2 are right, 1 are wrong.**" in text
 
 
-def test_the_judge_sees_what_is_wrong(client, astronaut):
+def test_the_judge_recognizes_wrong_answers(client, astronaut):
     judge = Judge(client)
     answer = judge.analyze(astronaut)
     box = answer.boxes.astype(float)
@@ -75,5 +77,5 @@ def test_the_judge_sees_what_is_wrong(client, astronaut):
     assert wrong((), box[:0]) == "1 found where no face is"
     assert wrong((COLLINS,), elsewhere[1:]) == "1 of 1 missed; 1 found where no face is"
     assert wrong((COLLINS, HOPPER), None) == "1 of 2 missed"
-    judge.threshold = 1.1  # nobody is known well enough
+    judge.threshold = 1.1  # too high for anybody to be recognized
     assert wrong((COLLINS,), box) == f"1 x {COLLINS} taken for nobody known"

@@ -1,4 +1,4 @@
-"""Processes that live and yet hang are noticed; a server that is only busy is left alone."""
+"""Hanging processes are detected; a server that is only busy is left alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from waiting import eventually
 from aurum.server.hang import PATIENCE
 from benchmarks.robustness.failures import PARTS, Clients, part
 
-# Photos that the step below never finishes: in Python, whose other threads go on, and in C, whose
-# don't.
+# Photos that the step below never finishes: in Python, whose other threads go on, and in C,
+# whose threads don't.
 LOOPS = {"loop": b"an endless loop", "lock": b"an endless loop in C"}
 STEP = f"""
 import re
@@ -32,7 +32,7 @@ class TritonPythonModel(LargestFace):
 """
 
 
-# Each of 8 photos at a time takes CPU time as long as others let it have none of Python's lock.
+# Each of 8 concurrent photos takes CPU time as long as the others leave it Python's lock.
 BUSY = f"""
 import time
 from aurum.pipeline.steps import LargestFace
@@ -51,36 +51,36 @@ def replace_step(settings, code: str) -> None:
     step.write_text(code)
 
 
-def is_started_anew(running, hangs: str | tuple[str, ...]) -> None:
+def assert_restarted(running, hangs: str | tuple[str, ...]) -> None:
     eventually(lambda: "the server answers again, after " in running.text)
     (said,) = [line for line in running.text.splitlines() if "hang" in line]
     assert said.startswith(hangs)
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_stopped_process_is_noticed_and_clients_that_try_again_lose_nothing(up, settings, name):
+def test_a_stopped_process_is_detected_and_clients_that_retry_lose_nothing(up, settings, name):
     running = up()
     running.wait_for("Ctrl-C")
     with Clients(settings) as clients:
         eventually(lambda: len(clients.seconds) > 10)
         part(running.process.pid, name).suspend()
-        # Where tritonserver stops, its steps may be missed first.
+        # If tritonserver is stopped, its steps may be reported first.
         either = ("tritonserver", "the process of ")
-        is_started_anew(running, either if name == "tritonserver" else either[1])
+        assert_restarted(running, either if name == "tritonserver" else either[1])
         answered = len(clients.seconds)
         eventually(lambda: len(clients.seconds) > answered + 10)
     assert clients.errors == []
 
 
-def test_a_stopped_step_is_noticed_where_nobody_asks(up):
+def test_a_stopped_step_is_detected_without_any_request(up):
     running = up()
     running.wait_for("Ctrl-C")
     part(running.process.pid, "largest_face").suspend()
-    is_started_anew(running, "the process of largest_face hangs")
+    assert_restarted(running, "the process of largest_face hangs")
 
 
 @pytest.mark.parametrize("kind", LOOPS)
-def test_an_endless_loop_is_noticed(up, settings, astronaut, kind):
+def test_an_endless_loop_is_detected(up, settings, astronaut, kind):
     replace_step(settings, STEP)
     running = up()
     running.wait_for("Ctrl-C")
@@ -94,14 +94,14 @@ def test_an_endless_loop_is_noticed(up, settings, astronaut, kind):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    is_started_anew(running, "the process of largest_face hangs")
+    assert_restarted(running, "the process of largest_face hangs")
     asking.join()
     with FaceClient(settings.http_url, timeout=60) as client:
         client.embed(astronaut)
 
 
-def test_a_busy_server_is_no_hang(up, settings, astronaut):
-    """Its step's threads compute, one at a time, and no photo ends before they all do."""
+def test_a_busy_server_does_not_count_as_hanging(up, settings, astronaut):
+    """Its step's threads compute, one at a time, and no photo ends before all of them do."""
     replace_step(settings, BUSY)
     running = up()
     running.wait_for("Ctrl-C")
@@ -115,8 +115,8 @@ def test_a_busy_server_is_no_hang(up, settings, astronaut):
     assert "hang" not in running.text
 
 
-def test_a_machine_that_was_suspended_has_not_hung(up, settings, astronaut):
-    """A freeze may kill what held a lock (docs/design/failures.md): then, too, it answers again."""
+def test_a_suspended_machine_does_not_count_as_hanging(up, settings, astronaut):
+    """Suspending may kill a holder of a lock (docs/design/failures.md); it recovers then, too."""
     running = up()
     running.wait_for("Ctrl-C")
     root = psutil.Process(running.process.pid)
@@ -125,7 +125,7 @@ def test_a_machine_that_was_suspended_has_not_hung(up, settings, astronaut):
         frozen = [root, *root.children(recursive=True)]
         for process in frozen:
             process.suspend()
-        with pytest.raises(httpx.TimeoutException):  # as long as nobody may take for a hang
+        with pytest.raises(httpx.TimeoutException):  # longer than any hang may last
             httpx.get(f"{settings.http_url}/v2/health/live", timeout=12, trust_env=False)
         for process in reversed(frozen):
             process.resume()

@@ -13,13 +13,13 @@ from benchmarks.robustness.hostile.run import SOUND, one_of_each, run, weigh
 from benchmarks.robustness.hostile.served import served
 
 COUNT = 10_000
-AGAIN = 200  # of them, to see what each costs
-# What glibc may keep of freed memory in each process (MALLOC_TRIM_THRESHOLD_, runtime.py).
+AGAIN = 200  # of them, to measure the cost of each
+# The freed memory that glibc may keep per process (MALLOC_TRIM_THRESHOLD_, runtime.py).
 KEPT_MB = 64 * 1.05
 
 
 @pytest.mark.skipif(not gateway.installed(), reason="no nginx with njs")
-def test_ten_thousand_hostile_requests(tmp_path):
+def test_ten_thousand_hostile_requests_do_no_harm(tmp_path):
     numbers = range(COUNT)
     with served(Settings.from_env()) as service:
         result = run(service.address, 1, numbers, service=service, failures=tmp_path)
@@ -32,7 +32,7 @@ def test_ten_thousand_hostile_requests(tmp_path):
     assert result.answers[SOUND, "as before"] == COUNT // 10
     number = int(result.processes.split()[0])
     assert result.memory[-1] - result.memory[0] < KEPT_MB * number
-    # The generators reach both ends: what decoders take, and what they refuse.
+    # The generators cover both input that decodes and input that is refused.
     for kind in ("JPEG", "PNG", "WebP", "HEIF"):
         for answer in ("ok", "invalid_image"):
             found = (
@@ -43,7 +43,7 @@ def test_ten_thousand_hostile_requests(tmp_path):
             assert sum(found) > COUNT / 200
 
 
-def test_one_case_is_sent_again_by_its_number(simulated, tmp_path):
+def test_one_case_is_repeated_by_its_number(simulated, tmp_path):
     number = next(n for n in range(100) if case(7, n).kind in IMAGES)
     flags = ["--seed", "7", "--case", str(number), "--out", str(tmp_path), "--url", *simulated.urls]
     shown = subprocess.run(

@@ -1,4 +1,4 @@
-"""A server with our kernels answers as one without them does."""
+"""A server with our kernels answers like one without them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.skipif(not HERE.name, reason=HERE.reason)
 
 def real(settings: Settings) -> Settings:
     if build.prepare(settings).simulated:
-        pytest.skip("the real models can't be had here")
+        pytest.skip("the real models are not available")
     return settings
 
 
-def test_the_answers_are_those_of_the_plain_graphs(tmp_path):
+def test_the_answers_equal_those_of_the_plain_graphs(tmp_path):
     answers = []
     for value in ("auto", "off"):
         settings = real(replace(Settings.from_env(), kernels=value))
@@ -45,7 +45,7 @@ def test_the_answers_are_those_of_the_plain_graphs(tmp_path):
     assert float(fast_face.vector @ plain_face.vector) > 0.99999
 
 
-def test_a_graph_of_another_library_fails_the_start_with_its_reason(tmp_path):
+def test_a_graph_for_another_library_version_fails_the_start_with_the_reason(tmp_path):
     settings, _ = prepare_repositories(real(Settings.from_env()), tmp_path)
     path = settings.repositories / "model_repository" / "face_detection" / "1" / "model.onnx"
     model = onnx.load(str(kernels.beside(path)))

@@ -1,4 +1,4 @@
-"""Photos that are decoded at a fraction of their size, against full decoding."""
+"""Photos that are decoded at a fraction of their size, compared with full decoding."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from benchmarks.performance import reduced
 from benchmarks.robustness.hostile.image_bytes import oriented
 
 SIZE = (4000, 3000)
-# The detector's input has this many of the photo's pixels to one.
+# The detector's input has one pixel for this many of the photo's.
 SHRUNK = max(SIZE) / 640
 
 
@@ -45,7 +45,7 @@ def wall(photo, columns):
 
 
 def both(client, real, data):
-    """The service's answer, and that of the same code with full decoding."""
+    """Return the service's answer, and that of the same code with full decoding."""
     service = LocalService(real.prepared.graphs, real.settings)
     full, _ = reduced.analyze(service, data, reduced.FULL)
     assert reduced.analyze(service, data, 8)[1] == 4
@@ -53,7 +53,7 @@ def both(client, real, data):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_selfie(client, real, portraits, which):
+def test_a_selfie_agrees_with_full_decoding(client, real, portraits, which):
     data = jpeg(portraits[which])
 
     answer, full = both(client, real, data)
@@ -64,7 +64,7 @@ def test_a_selfie(client, real, portraits, which):
 
 
 @pytest.mark.parametrize(("columns", "enough"), [(4, 4), (8, 2), (16, 1)])
-def test_a_group(client, real, portraits, columns, enough):
+def test_a_group_agrees_with_full_decoding(client, real, portraits, columns, enough):
     """Its smallest face's crop has enough pixels in the photo at 1 / `enough`."""
     data = jpeg(wall(portraits[0], columns))
 
@@ -80,7 +80,7 @@ def test_a_group(client, real, portraits, columns, enough):
     check(answer, full)
 
 
-def test_a_photo_of_108_megapixels(client, real, portraits):
+def test_a_photo_of_108_megapixels_agrees_with_its_portrait(client, real, portraits):
     """As large as phones make them; its face is small, so that it is decoded once more."""
     size = (12_000, 9000)
     whole = np.full((size[1], size[0], 3), 128, np.uint8)
@@ -100,7 +100,7 @@ def test_a_photo_of_108_megapixels(client, real, portraits):
 
 
 def check(answer, full):
-    """The same, but for a few of many tiny faces, whose landmarks move with any resampling."""
+    """Compare, except for a few of many tiny faces whose landmarks move with any resampling."""
     pairs = match(full.faces.boxes, answer.boxes, np.zeros((0, 4)))
     assert len(pairs.missed) == len(pairs.extra) == 0
     theirs, ours = pairs.pairs.T

@@ -1,4 +1,4 @@
-"""`aurum up` as a person or a supervisor runs it: start, failures to start, drain, stop."""
+"""`aurum up` as a person or a supervisor runs it: start, failed starts, drain, stop."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from aurum.server import runtime
 from aurum.server.server import Server, ServerError
 
 
-def test_it_says_what_is_ready_and_ctrl_c_stops_everything(up, settings):
+def test_it_reports_readiness_and_ctrl_c_stops_everything(up, settings):
     running = up()
     running.wait_for("is ready")
     running.wait_for("Ctrl-C")
@@ -38,7 +38,7 @@ def test_it_says_what_is_ready_and_ctrl_c_stops_everything(up, settings):
     running.process.send_signal(signal.SIGINT)
     assert running.end() == 0
     assert "stopped" in running.text
-    # They are dead by now; init, which inherits the stubs, may take a moment to bury them.
+    # They are dead by now; init, which adopts the stubs, may take a moment to reap them.
     assert not psutil.wait_procs(children, timeout=10)[1]
 
 
@@ -66,7 +66,7 @@ def test_requests_in_flight_are_answered_before_it_stops(up, settings, astronaut
     assert running.end() == 0
 
 
-def test_asked_twice_it_waits_for_nobody(up, settings):
+def test_a_second_ctrl_c_stops_without_waiting(up, settings):
     running = up()
     running.wait_for("Ctrl-C")
     with socket.create_connection(("127.0.0.1", settings.playground_port)) as slow:
@@ -103,13 +103,13 @@ def test_a_taken_port_is_named(up, settings):
     assert "AURUM_GRPC_PORT" in running.text
 
 
-def test_a_wrong_setting_is_named(up):
+def test_an_invalid_setting_is_named(up):
     running = up(AURUM_DETECTION_SIZE="100")
     assert running.end() == 2
     assert "AURUM_DETECTION_SIZE='100': must be a multiple of 32" in running.text
 
 
-def test_a_named_profile_that_can_not_be_had_is_no_silent_fallback(up, settings, tmp_path):
+def test_an_unavailable_named_profile_has_no_silent_fallback(up, settings, tmp_path):
     nowhere = replace(settings, profile="edgeface-xs", offline=True, model_cache=tmp_path / "empty")
     running = up(nowhere, AURUM_MODEL_MIRROR="")
     assert running.end() == 1
@@ -130,8 +130,8 @@ def _detector(embedder: Path) -> bytes:
     ],
     ids=["empty", "garbage", "truncated", "swapped"],
 )
-def test_a_corrupt_model_never_becomes_ready_and_the_reason_is_told(settings, damage, reason):
-    """Also: what a rollout and a pull do with such files, in test_rollout.py and test_pull.py."""
+def test_a_corrupt_model_never_becomes_ready_and_the_reason_is_reported(settings, damage, reason):
+    """What a rollout and a pull do with such files is in test_rollout.py and test_pull.py."""
     build.install(build.prepare(settings), settings.repositories / "model_repository")
     model = settings.repositories / "model_repository" / "face_embedding" / "1" / "model.onnx"
     model.write_bytes(damage(model))
@@ -146,7 +146,7 @@ def test_a_corrupt_model_never_becomes_ready_and_the_reason_is_told(settings, da
         server.wait_ready()
 
 
-def test_a_corrupt_installed_graph_is_mended_at_the_next_start(settings):
+def test_a_corrupt_installed_graph_is_fixed_at_the_next_start(settings):
     repository = settings.repositories / "model_repository"
     prepared = build.prepare(settings)
     build.install(prepared, repository)

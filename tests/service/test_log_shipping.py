@@ -1,4 +1,4 @@
-"""deploy/logs/rsyslog.conf in the real rsyslogd, before a recorder of bulk requests."""
+"""deploy/logs/rsyslog.conf in the real rsyslogd, with a recorder of bulk requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aurum.paths import CHECKOUT
 
 
 class Bulk(http.server.BaseHTTPRequestHandler):
-    """Says yes as Elasticsearch does; Elasticsearch itself is not to be had here."""
+    """Accepts everything, as Elasticsearch does, which can't be installed here."""
 
     def do_POST(self) -> None:
         lines = self.rfile.read(int(self.headers["Content-Length"])).decode().splitlines()

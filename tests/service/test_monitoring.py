@@ -1,4 +1,4 @@
-"""A real Prometheus with the files of monitoring/ watches a real server under load."""
+"""A real Prometheus with the files of monitoring/ monitors a real server under load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUERIES = [
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", [])
 ]
-# What an expression holds beside the names of metrics and functions.
+# What an expression contains besides the names of metrics and functions.
 SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instance", "model"}
 
 
@@ -43,13 +43,13 @@ def watched(tmp_path_factory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def monitors(watched, tmp_path_factory, astronaut) -> Iterator[Monitors]:
-    """Prometheus and the others, with a small load of all kinds of requests for a while."""
+    """Prometheus and the other programs, with a small load of all kinds of requests for a while."""
     with monitoring(watched, tmp_path_factory.mktemp("monitors")) as monitors:
         stop = threading.Event()
         load = threading.Thread(target=_load, args=(watched, astronaut, stop))
         load.start()
         try:
-            # Rates need two samples, and Prometheus makes recorded series of them.
+            # Rates need two samples, and Prometheus turns them into recorded series.
             eventually(lambda: _answered(monitors) > 60 and monitors.query("aurum:error_ratio:3d"))
             yield monitors
         finally:
@@ -72,7 +72,7 @@ def _answered(monitors: Monitors) -> float:
     return sum(value for _, value in monitors.query('aurum_requests_total{code="ok"}'))
 
 
-def test_every_target_is_scraped(monitors):
+def test_every_target_is_up(monitors):
     def health() -> dict[str, str]:
         targets = monitors.ask("targets")["activeTargets"]
         return {item["labels"]["job"]: item["health"] for item in targets}
@@ -81,7 +81,7 @@ def test_every_target_is_scraped(monitors):
     eventually(lambda: health() == dict.fromkeys(jobs, "up"))
 
 
-def test_the_probes_see_a_service_that_answers_and_a_certificate(monitors):
+def test_the_probes_see_a_healthy_service_and_a_certificate(monitors):
     eventually(
         lambda: (
             {item["job"]: value for item, value in monitors.query("probe_success")}
@@ -92,7 +92,7 @@ def test_the_probes_see_a_service_that_answers_and_a_certificate(monitors):
     assert (DAYS - 1) * 86400 < left <= DAYS * 86400
 
 
-def test_every_process_is_seen_with_its_memory(monitors):
+def test_every_process_is_monitored_with_its_memory(monitors):
     names = {
         item["groupname"]: value
         for item, value in monitors.query(
@@ -104,16 +104,16 @@ def test_every_process_is_seen_with_its_memory(monitors):
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_of_the_dashboard_gives_data(monitors, query):
+def test_every_dashboard_query_returns_data(monitors, query):
     def numbers() -> list[float]:
         found = monitors.query(query.replace("$__rate_interval", "30s"))
         return [value for _, value in found if math.isfinite(value)]
 
-    # Percentiles of a pipeline that was not called in the last minute are no numbers.
+    # Percentiles of a pipeline without requests in the last minute are not numbers.
     assert eventually(numbers, 20)
 
 
-def test_every_metric_of_the_rules_exists(monitors):
+def test_every_metric_in_the_rules_exists(monitors):
     known = set(monitors.ask("label/__name__/values"))
     rules = [rule for group in monitors.ask("rules")["groups"] for rule in group["rules"]]
     named = {name for rule in rules for name in metrics_of(rule["query"])}
@@ -121,21 +121,21 @@ def test_every_metric_of_the_rules_exists(monitors):
     assert named - known == set()
 
 
-def test_every_rule_is_evaluated_and_no_alert_is_raised(monitors):
+def test_every_rule_is_evaluated_and_no_alert_fires(monitors):
     def evaluated() -> list[dict[str, object]]:
         rules = [rule for group in monitors.ask("rules")["groups"] for rule in group["rules"]]
         return rules if all(rule["health"] != "unknown" for rule in rules) else []
 
     rules = eventually(evaluated)
     assert [rule["lastError"] for rule in rules if rule["health"] != "ok"] == []
-    # How long photos take is not for tests to judge.
+    # Tests don't check how long photos take.
     eventually(lambda: monitors.alerts().keys() <= {"AurumLatencyP95"})
     for _, ratio in monitors.query("aurum:error_ratio:5m"):
-        assert ratio == 0  # the load's bad photos are the senders' fault
+        assert ratio == 0  # the load's bad photos are client errors
 
 
 def test_a_killed_stub_raises_alerts_that_reach_alertmanager(monitors, watched):
-    """The last test here: the server is of no use afterwards."""
+    """The last test here: the server is not usable afterwards."""
     one, other = [
         process
         for process in psutil.Process(watched.server.pid).children()
@@ -143,11 +143,11 @@ def test_a_killed_stub_raises_alerts_that_reach_alertmanager(monitors, watched):
     ]
     one.kill()
     eventually(lambda: "AurumStubDead" in monitors.alerts())
-    # The other one may go on answering, the probe too.
+    # The other stub may continue to answer, and so may the probe.
     other.kill()
     expected = {"AurumStubDead", "AurumNotReady", "AurumErrorRatio", "AurumErrorBudgetBurnFast"}
     eventually(lambda: monitors.alerts().keys() >= expected)
-    # Triton's own readiness goes on telling that all is well.
+    # Triton's own readiness continues to report that all is well.
     assert [value for _, value in monitors.query('probe_success{job="ready"}')] == [1]
     told = eventually(
         lambda: {

@@ -26,7 +26,7 @@ SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
 class Collector(BaseHTTPRequestHandler):
-    """An OpenTelemetry collector's end of OTLP over HTTP: keeps what it is sent."""
+    """An OpenTelemetry collector for OTLP over HTTP that keeps what it receives."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -35,7 +35,7 @@ class Collector(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
-        """Not into the tests' output."""
+        """Keep requests out of the tests' output."""
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def metrics(service: Service) -> dict[str, float]:
 
 
 def logged(service: Service, request_id: str) -> list[dict[str, object]]:
-    """The lines of the pipelines' log that name a request."""
+    """The lines of the pipelines' log with this request id."""
     lines = service.server.log.read_text(errors="replace").splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
-    return [item for item in told if item.get("request_id") == request_id]
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    return [item for item in entries if item.get("request_id") == request_id]
 
 
 def the_line(service: Service, request_id: str) -> dict[str, object]:
@@ -87,7 +87,7 @@ def the_line(service: Service, request_id: str) -> dict[str, object]:
 
 
 def settled(service: Service) -> dict[str, float]:
-    """All samples, once everything that was asked before is in them."""
+    """All samples, once all earlier requests are included."""
     time.sleep(2 * INTERVAL)
 
     def all_counted() -> bool:
@@ -106,7 +106,7 @@ def grown(service: Service, before: dict[str, float], name: str, by: float) -> N
     eventually(lambda: metrics(service)[name] - before[name] == pytest.approx(by))
 
 
-def test_all_metrics_are_there_before_they_are_needed(observed):
+def test_all_metrics_exist_before_the_first_request(observed):
     seen = metrics(observed)
     for pipeline in ("detect_faces", "embed_face", "analyze_faces"):
         assert f'aurum_requests_total{{code="internal",pipeline="{pipeline}"}}' in seen
@@ -114,7 +114,7 @@ def test_all_metrics_are_there_before_they_are_needed(observed):
     assert any(name.startswith("nv_inference_request_summary_us{") for name in seen)
 
 
-def test_what_photos_held_is_counted(observed, astronaut):
+def test_photos_and_their_faces_are_counted(observed, astronaut):
     before = settled(observed)
     with FaceClient(observed.urls[1]) as client:
         faces = list(client.analyze(astronaut))
@@ -142,32 +142,32 @@ def test_what_photos_held_is_counted(observed, astronaut):
 
 
 @pytest.mark.parametrize("protocol", [0, 1], ids=["http", "grpc"])
-def test_the_log_names_a_request_by_the_edges_id_else_by_the_clients(observed, astronaut, protocol):
+def test_the_log_has_the_gateways_request_id_or_else_the_clients(observed, astronaut, protocol):
     name = f"id-{protocol}"
     with FaceClient(observed.urls[protocol]) as client:
         found = client.analyze(astronaut, request_id=f"client-{name}")
     with FaceClient(observed.urls[protocol], headers={"X-Request-Id": f"gateway-{name}"}) as client:
         client.detect(astronaut, request_id="not this")
 
-    told = the_line(observed, f"client-{name}")
-    assert told["pipeline"] == "analyze_faces"
-    assert told["faces"] == len(found)
-    assert told["code"] == "ok"
-    assert told["ms"] > 0
+    entry = the_line(observed, f"client-{name}")
+    assert entry["pipeline"] == "analyze_faces"
+    assert entry["faces"] == len(found)
+    assert entry["code"] == "ok"
+    assert entry["ms"] > 0
     assert the_line(observed, f"gateway-{name}")["pipeline"] == "detect_faces"
 
 
-def test_a_failures_line_has_its_code_and_reason(observed):
+def test_the_line_of_a_failure_has_its_code_and_reason(observed):
     with FaceClient(observed.urls[0]) as client, pytest.raises(InvalidImageError):
         client.analyze(b"\x89PNG\r\n\x1a\n", request_id="broken")
-    told = the_line(observed, "broken")
-    assert told["level"] == "warning"
-    assert told["code"] == "invalid_image"
-    assert told["reason"] == "damaged"
-    assert str(told["message"]).startswith("[invalid_image] the PNG image is corrupt")
+    entry = the_line(observed, "broken")
+    assert entry["level"] == "warning"
+    assert entry["code"] == "invalid_image"
+    assert entry["reason"] == "damaged"
+    assert str(entry["message"]).startswith("[invalid_image] the PNG image is corrupt")
 
 
-def test_the_log_holds_neither_photos_nor_embeddings(observed, astronaut):
+def test_the_log_contains_neither_photos_nor_embeddings(observed, astronaut):
     with FaceClient(observed.urls[0]) as client:
         embedding = client.analyze(astronaut, request_id="private")[0].embedding
     the_line(observed, "private")
@@ -178,7 +178,7 @@ def test_the_log_holds_neither_photos_nor_embeddings(observed, astronaut):
 
 
 @pytest.mark.parametrize("headers", [{"X-Request-Id": b"\xff\xfe"}, {}])
-def test_an_id_that_is_not_text_gets_an_answer(observed, headers):
+def test_a_request_id_that_is_not_text_gets_an_answer(observed, headers):
     port = observed.settings.http_port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     body = b'{"id":"%s","inputs":[{"name":"image","shape":[1],"datatype":"BYTES","data":["x"]}]}'
@@ -215,7 +215,7 @@ def test_a_request_becomes_one_trace_through_all_models(observed, collector, ast
     assert root["parentSpanId"] == parent
 
 
-def test_a_thousand_photos_are_counted_to_the_last(observed):
+def test_a_thousand_photos_are_counted_exactly(observed):
     photo = jpeg(64, 64)
     before = settled(observed)
     with FaceClient(observed.urls[1], timeout=120) as client:
@@ -225,7 +225,7 @@ def test_a_thousand_photos_are_counted_to_the_last(observed):
     grown(
         observed, before, 'aurum_requests_total{code="invalid_image",pipeline="analyze_faces"}', 10
     )
-    # Triton's own count of a step's failures is of those that never reached the step.
+    # Triton's own count of a step's failures includes only requests that never reached the step.
     assert (
         metrics(observed)[
             'nv_inference_request_failure{model="each_face",reason="BACKEND",version="1"}'

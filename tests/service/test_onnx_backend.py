@@ -1,4 +1,4 @@
-"""The embedded server's ONNX Runtime backend, with models that use what ours don't."""
+"""The embedded server's ONNX Runtime backend, with models that use features ours don't."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def add(
 
 
 def each_type() -> onnx.ModelProto:
-    """Each tensor comes out as it went in."""
+    """A model that returns each tensor unchanged."""
     values = [
         (f"{what}_{name}", helper.np_dtype_to_tensor_dtype(np.dtype(name)))
         for what in ("in", "out")
@@ -65,7 +65,7 @@ def each_type() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-# The word and the number at each index; onnxruntime refuses an index that is none.
+# The word and the number at each index; onnxruntime refuses an index out of range.
 WORDS = _onnx("""
     words (int64[N, 1] index) => (string[N, 1] word, float[N, 1] number, float[N, 1] unused)
     <string[3] all = {"", "zwei", "dreißig"}, float[3] numbers = {1, 2, 30}> {
@@ -124,7 +124,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(params=["http", "grpc"])
 def ask(request: pytest.FixtureRequest, server: Server) -> Callable[..., Any]:
-    """Ask a model; gives its answer."""
+    """Ask a model; return its answer."""
     module, url = {
         "http": (triton_http, server.settings.http_url),
         "grpc": (triton_grpc, server.settings.grpc_url),
@@ -165,7 +165,7 @@ def test_tensors_of_every_type_keep_type_and_value_also_in_a_batch(ask):
             np.testing.assert_array_equal(got, tensors[f"in_{name}"])
 
 
-def test_strings_and_the_outputs_that_are_asked_for(ask):
+def test_strings_and_the_requested_outputs_are_returned(ask):
     index = np.array([[2], [0], [1]], np.int64)
     answer = ask("words", {"index": index})
     assert [text.decode() for text in answer.as_numpy("word")[:, 0]] == ["dreißig", "", "zwei"]
@@ -175,7 +175,7 @@ def test_strings_and_the_outputs_that_are_asked_for(ask):
     np.testing.assert_array_equal(answer.as_numpy("number"), [[30], [1], [2]])
 
 
-def test_a_request_that_the_graph_refuses_hurts_none_in_its_batch(ask):
+def test_a_request_that_the_graph_refuses_affects_no_other_in_its_batch(ask):
     def number(index: int) -> float | str:
         try:
             answer = ask("words", {"index": np.array([[index]], np.int64)})
@@ -191,8 +191,8 @@ def test_a_request_that_the_graph_refuses_hurts_none_in_its_batch(ask):
     assert "the graph refused inputs of shape index [1,1]: " in wrong
 
 
-def test_a_model_without_batches_another_file_and_every_parameter(ask):
-    """Of 4 MB a tensor, which reach Triton in parts."""
+def test_a_model_without_batching_with_another_file_and_every_parameter(ask):
+    """With tensors of 4 MB, which reach Triton in parts."""
     x, y = np.random.default_rng(0).standard_normal((2, 1000, 1000), np.float32)
     np.testing.assert_array_equal(ask("sum", {"x": x, "y": y}).as_numpy("z"), x + y)
     with pytest.raises(InferenceServerException, match=r"refused.*x \[2,3\], y \[4,5\]"):
@@ -200,7 +200,7 @@ def test_a_model_without_batches_another_file_and_every_parameter(ask):
 
 
 @pytest.mark.parametrize("cores", ["0-0", "1-0", "0-4000000000", "4000-4001", "-1-1", "all", "", 7])
-def test_whatever_cores_a_request_names_it_is_answered(server, cores):
+def test_a_request_that_names_any_cores_is_answered(server, cores):
     index = triton_http.InferInput("index", [1, 1], "INT64")
     index.set_data_from_numpy(np.array([[2]], np.int64))
     with triton_http.InferenceServerClient(server.settings.http_url.partition("://")[2]) as client:
@@ -223,7 +223,7 @@ def test_whatever_cores_a_request_names_it_is_answered(server, cores):
     ],
     ids=["no file", "no number", "no library"],
 )
-def test_what_can_not_be_loaded_fails_the_start_with_its_reason(tmp_path, more, reason):
+def test_a_model_that_cannot_be_loaded_fails_the_start_with_its_reason(tmp_path, more, reason):
     settings, _ = prepare_repositories(replace(Settings.from_env(), profile="simulated"), tmp_path)
     tensors = [_tensor("x", "FP32", "-1, -1"), _tensor("y", "FP32", "-1, -1")]
     repository = settings.repositories / "model_repository"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import doc_blocks
 import pytest
-from gateway_world import gateway_before
+from gateway_world import gateway_for
 from waiting import eventually
 
 from aurum.gateway import keys
@@ -17,7 +17,7 @@ BLOCKS = doc_blocks.blocks("docs/guides/operations.md")
 
 @pytest.fixture(scope="module")
 def gateway(best):
-    with gateway_before(best) as world:
+    with gateway_for(best) as world:
         yield world
 
 
@@ -31,8 +31,8 @@ def checkout(gateway, best):
 
 
 @pytest.fixture
-def type_in(gateway, best, checkout):
-    """Run the page's block of that number, with the settings that the servers have."""
+def run_block(gateway, best, checkout):
+    """Run the page's block with this number, with the servers' settings."""
     own = vars(gateway.gateway.settings).items()
     settings = replace(
         best.settings, **{name: value for name, value in own if name.startswith("gateway_")}
@@ -42,27 +42,27 @@ def type_in(gateway, best, checkout):
     return lambda number: doc_blocks.run(BLOCKS[number], checkout, ports, environment)
 
 
-def test_is_it_well(type_in):
-    said = type_in(0)
+def test_the_health_commands_work(run_block):
+    said = run_block(0)
     assert "1 face" in said
     assert "aurum_requests_total{" in said
 
 
-def test_logs_and_their_rotation(type_in, gateway, astronaut):
+def test_logs_are_shown_and_rotated(run_block, gateway, astronaut):
     log = Path(gateway.gateway.settings.gateway_log)
     with gateway.client("http") as client:
         client.detect(astronaut)
-        assert '"route":"infer"' in type_in(1)
+        assert '"route":"infer"' in run_block(1)
         eventually(log.exists)
         client.detect(astronaut)
         eventually(lambda: len(gateway.log()) == 1)
     assert log.with_name("access.log.1").exists()
 
 
-def test_a_key_is_replaced(type_in, gateway, astronaut):
+def test_a_key_is_replaced(run_block, gateway, astronaut):
     path = gateway.gateway.settings.gateway_keys
     old = keys.add(path, "my-app")
-    new = type_in(2).split()[0]
+    new = run_block(2).split()[0]
     assert [name for name, _ in keys.read(path)].count("my-app") == 1
     statuses = []
     for key in (old, new):
@@ -71,14 +71,14 @@ def test_a_key_is_replaced(type_in, gateway, astronaut):
     assert statuses == [401, 200]
 
 
-def test_a_certificate_is_replaced(type_in, gateway):
+def test_a_certificate_is_replaced(run_block, gateway):
     folder = gateway.ca.parent
     before = gateway.serial()
     (new := folder / "new").mkdir()
     for name in ("ca.crt", "ca.key"):
         (new / name).write_bytes((folder / name).read_bytes())
     gateways.certificate(new)
-    said = type_in(3)
+    said = run_block(3)
     assert said.count("notAfter=") == 2
     eventually(lambda: gateway.serial() != before)
     checked = subprocess.run(

@@ -1,4 +1,4 @@
-"""More than the service can do, and clients that go away."""
+"""More requests than the service can handle, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from aurum_client import AurumError, FaceClient, UnavailableError
 from aurum_client.aio import AsyncFaceClient
-from gateway_world import World, gateway_before
+from gateway_world import World, gateway_for
 from waiting import eventually
 
 BOUND = 64  # AURUM_GATEWAY_SERVER_CONNECTIONS, over each of two protocols
@@ -29,7 +29,7 @@ def pending(service, model: str) -> int:
 
 
 async def flood(world: World, photo: bytes, count: int) -> list:
-    """So many requests at the same moment; what became of each, and after how many seconds."""
+    """Send requests at the same moment; return each outcome and its time in seconds."""
 
     async def ask(client: AsyncFaceClient) -> tuple[object, float]:
         start = time.perf_counter()
@@ -39,7 +39,7 @@ async def flood(world: World, photo: bytes, count: int) -> list:
             result = error
         return result, time.perf_counter() - start
 
-    # A client of ours has 100 connections over HTTP at most.
+    # One of our clients has at most 100 connections over HTTP.
     urls = [world.gateway.grpc_url, world.gateway.url] * 3
     given = {"ca_file": world.ca, "headers": world.bearer, "timeout": 120, "retries": 0}
     clients = [AsyncFaceClient(url, **given) for url in urls]
@@ -50,7 +50,9 @@ async def flood(world: World, photo: bytes, count: int) -> list:
             await client.close()
 
 
-def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astronaut, told):
+def test_a_full_server_refuses_at_once_and_answers_what_it_accepted(
+    simulated, astronaut, record_figure
+):
     most = 0
     done = threading.Event()
 
@@ -62,17 +64,17 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     watcher = threading.Thread(target=watch)
     watcher.start()
     limits = {"rate": 10_000, "burst": 10_000, "connections": 10_000}
-    with gateway_before(simulated, server_connections=BOUND, **limits) as world:
+    with gateway_for(simulated, server_connections=BOUND, **limits) as world:
         results = asyncio.run(flood(world, astronaut, 600))
         with world.client("http") as client:
-            assert len(client.analyze(astronaut)) == 1  # all is as before
+            assert len(client.analyze(astronaut)) == 1  # the service has recovered
     done.set()
     watcher.join()
     refused = [(error, seconds) for error, seconds in results if isinstance(error, AurumError)]
     answered = [seconds for result, seconds in results if not isinstance(result, AurumError)]
-    told("answered, refused of 600 at once", (len(answered), len(refused)))
-    told("longest queue", most)
-    told(
+    record_figure("answered, refused of 600 at once", (len(answered), len(refused)))
+    record_figure("longest queue", most)
+    record_figure(
         "slowest refusal, slowest answer, s",
         (f"{max(seconds for _, seconds in refused):.2f}", f"{max(answered):.2f}"),
     )
@@ -82,8 +84,8 @@ def test_a_full_server_refuses_at_once_and_answers_what_it_took(simulated, astro
     assert all(error.retryable for error, _ in refused)
 
 
-def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
-    """In the middle of the upload, or of the answer; over HTTP and, by cancelling, over gRPC."""
+def test_clients_that_disconnect_affect_nobody(simulated, astronaut, record_figure):
+    """During the upload or the answer; over HTTP and, by cancelling, over gRPC."""
     settings = simulated.settings
     head = (
         "POST /v2/models/analyze_faces/infer HTTP/1.1\r\nHost: x\r\n"
@@ -97,7 +99,7 @@ def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
         sent = (head[:50], head + astronaut[:5000], head + astronaut)[number % 3]
         with socket.create_connection((settings.host, settings.http_port)) as connection:
             connection.sendall(sent)
-            if number % 2:  # a reset, which a killed program sends, rather than a close
+            if number % 2:  # a reset, as from a killed program, rather than a close
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         gone[f"http after {('header', 'upload', 'request')[number % 3]}"] += 1
 
@@ -124,11 +126,11 @@ def test_clients_that_go_away_hurt_nobody(simulated, astronaut, told):
         leaving.append(pool.submit(lambda: asyncio.run(cancel(100))))
         for future in (*leaving, *staying):
             future.result()
-    told("gone", dict(gone))
-    told("others' answers", len(answers))
+    record_figure("gone", dict(gone))
+    record_figure("others' answers", len(answers))
     assert len(answers) == 120
     first = answers[0]
-    for answer in answers:  # nobody got another's
+    for answer in answers:  # nobody got another's answer
         np.testing.assert_array_equal(answer.boxes, first.boxes)
         np.testing.assert_allclose(answer.embeddings, first.embeddings, atol=1e-5)
     eventually(lambda: simulated.server.busy == 0)

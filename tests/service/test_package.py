@@ -1,4 +1,4 @@
-"""The built packages, installed outside the checkout, as a user who may not write there."""
+"""The built packages, installed outside the checkout and run by a user who may not write there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aurum.paths import CHECKOUT, PHOTO
 from aurum.server.ephemeral import free_ports
 
 NOBODY = 65534
-# Every capability of root but to read what is another user's: this Python may lie in root's home.
+# All of root's capabilities except to read other users' files: this Python may be in root's home.
 AS_NOBODY = (
     f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "
     "--inh-caps -all,+dac_read_search --ambient-caps -all,+dac_read_search"
@@ -32,7 +32,7 @@ START = 300  # seconds, with two libraries to compile
 
 @contextlib.contextmanager
 def open_folder():
-    """A folder that every user can look into; pytest closes its own to others."""
+    """A folder that every user can enter; pytest's own are private."""
     with tempfile.TemporaryDirectory(prefix="aurum-package-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -50,11 +50,11 @@ def packages(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(packages):
-    """A virtual environment with our wheels; what they need is found in the tests' environment."""
+    """A virtual environment with our wheels; dependencies come from the tests' environment."""
     with open_folder() as folder:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         [site] = folder.glob("lib/python3*/site-packages")
-        # Only the path is added: the .pth files there, such as of the checkout, are not read.
+        # Only the path is added: .pth files there, such as the checkout's, are not read.
         (site / "others.pth").write_text(str(Path(pytest.__file__).parent.parent))
         pip = [sys.executable, "-m", "pip", f"--python={folder}", "install", "--no-deps", "-q"]
         subprocess.run([*pip, *packages.glob("*.whl")], check=True)
@@ -76,7 +76,7 @@ def home():
 
 @pytest.fixture
 def aurum(installed, home):
-    """Runs the installed command in `home`, as a user without rights elsewhere."""
+    """Run the installed command in `home`, as a user without other rights."""
     http, grpc, metrics, page = map(str, free_ports(4))
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith("AURUM_")},
@@ -111,7 +111,7 @@ def aurum(installed, home):
 
 @contextlib.contextmanager
 def up(aurum):
-    """`aurum up` until it is ready; what it said so far."""
+    """Start `aurum up` and wait until it is ready; return its output so far."""
     with aurum.start("up") as process:
         try:
             shown = ""
@@ -145,7 +145,7 @@ def test_the_installed_package_serves_a_photo(aurum, installed, home):
     assert sorted(installed.rglob("*")) == before, "nothing is written where it is installed"
 
 
-def test_the_state_goes_where_aurum_home_says(aurum, home):
+def test_the_state_is_stored_below_aurum_home(aurum, home):
     state = home / "elsewhere"
     code, shown = aurum("doctor", AURUM_HOME=str(state))
     assert code == 0, shown
@@ -164,13 +164,13 @@ def test_without_a_compiler_one_line_says_what_to_install(aurum, tmp_path):
     assert "Traceback" not in shown
 
 
-def test_the_benchmarks_say_where_they_are(aurum):
+def test_bench_says_where_the_benchmarks_are(aurum):
     code, shown = aurum("bench", "run")
     assert code == 1
     assert "clone the repository" in shown
 
 
-def test_nothing_but_aurum_is_importable(packages):
+def test_only_aurum_is_importable(packages):
     for wheel, own in (("aurum_face_serving", "aurum"), ("aurum_face_client", "aurum_client")):
         [path] = packages.glob(f"{wheel}-*.whl")
         names = zipfile.ZipFile(path).namelist()
@@ -179,7 +179,7 @@ def test_nothing_but_aurum_is_importable(packages):
         assert not [name for name in names if re.search(r"\.(so|onnx|o)$|__pycache__", name)]
 
 
-def test_the_sources_hold_what_the_wheel_is_built_from(packages):
+def test_the_sdist_contains_what_the_wheel_is_built_from(packages):
     [path] = packages.glob("aurum_face_serving-*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -187,7 +187,7 @@ def test_the_sources_hold_what_the_wheel_is_built_from(packages):
     assert not [name for name in names if name.endswith((".so", ".onnx"))]
 
 
-def test_what_the_packages_need_is_what_is_locked(packages):
+def test_the_packages_dependencies_are_locked(packages):
     for path in packages.glob("*.whl"):
         archive = zipfile.ZipFile(path)
         [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]

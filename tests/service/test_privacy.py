@@ -1,7 +1,7 @@
-"""Nothing that we start keeps an id or reports home: watched by strace, in an empty home.
+"""Nothing that we start stores an id or sends telemetry: observed with strace, in an empty home.
 
-onnxruntime does both unless it is told not to. It is silent where it takes a machine for CI's, so
-the variables that say so are taken away.
+onnxruntime does both by default, except on machines that look like CI, so the variables that
+indicate CI are removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aurum.settings import Settings
 
 _ADDRESS = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
 
-# Builds graphs, proves and serves them, and has photos analyzed, as `make serve` and clients do.
+# Builds, checks and serves graphs, and has photos analyzed, as `make serve` and clients do.
 _SERVE = """
 import sys
 from dataclasses import replace
@@ -38,13 +38,13 @@ with running(settings, folder) as service:
         with FaceClient(url, timeout=60) as client:
             assert client.analyze(PHOTO).models.embedder
 """
-# As benchmarks do, which import onnxruntime before any module of the service's.
+# As in benchmarks, which import onnxruntime before any module of the service.
 _MEASURE = """
 import sys
 from benchmarks.baselines.plain import ort
 ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 """
-_TEST = "tests/unit/test_families_rewrite.py"
+_TEST = "tests/unit/models/test_families_rewrite.py"
 _NODE = """
 const { FaceClient } = require("./client/node");
 const [models, photo] = process.argv.slice(1);
@@ -66,7 +66,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def watched(command: list[str], folder: Path) -> tuple[set[str], list[str]]:
-    """What `command` addressed beyond this machine, and what it left in its home."""
+    """Return what `command` contacted beyond this machine, and what it left in its home."""
     home, log = folder / "home", folder / "strace"
     home.mkdir()
     telling = ("CI", "BUILD_", "ORT_", "XDG_", "GITHUB_", "PYTEST_")
@@ -88,7 +88,7 @@ def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 @pytest.mark.parametrize("kind", ["service", "benchmark", "test", "node"])
-def test_nothing_is_kept_or_sent(kind: str, models: Path, tmp_path: Path):
+def test_nothing_is_stored_or_sent(kind: str, models: Path, tmp_path: Path):
     model = models / "face_landmarks" / "1" / "model.onnx"
     pytest_alone = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", _TEST]
     command = {
@@ -101,8 +101,8 @@ def test_nothing_is_kept_or_sent(kind: str, models: Path, tmp_path: Path):
     assert (asked, kept) == (set(), [])
 
 
-def test_the_watch_sees_what_onnxruntime_does_untold(models: Path, tmp_path: Path):
-    """Else silence would prove nothing; a wheel that has no telemetry may fail it."""
+def test_strace_sees_onnxruntimes_telemetry_if_it_is_left_on(models: Path, tmp_path: Path):
+    """Otherwise silence would prove nothing; fails with a wheel that has no telemetry."""
     script = "import sys, onnxruntime as o; o.InferenceSession(sys.argv[1])"
     model = models / "face_landmarks" / "1" / "model.onnx"
     _, kept = watched(["python", "-c", script, str(model)], tmp_path)

@@ -1,4 +1,4 @@
-"""A request's id reaches the Python backends, over both protocols, and nothing else does."""
+"""A request's id reaches the Python backends over both protocols, and no other header does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TritonPythonModel:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
-    """Ours with one model more, which answers with its parameters."""
+    """A server with one more model, which answers with its parameters."""
     folder: Path = tmp_path_factory.mktemp("echo")
     settings, _ = prepare_repositories(replace(Settings.from_env(), profile="simulated"), folder)
     add_model(folder, "echo", CONFIG, MODEL)

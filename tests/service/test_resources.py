@@ -1,4 +1,4 @@
-"""What the service holds on to after a thousand requests."""
+"""Memory that the service keeps after a thousand requests."""
 
 import os
 from dataclasses import replace
@@ -15,7 +15,7 @@ from benchmarks.common import processes
 
 @pytest.fixture
 def untraced(monkeypatch, tmp_path):
-    """A server of its own, in which coverage measures (and stores) nothing."""
+    """Its own server, without coverage measurement."""
     for name in os.environ:
         if name.startswith("COVERAGE"):
             monkeypatch.delenv(name)
@@ -23,8 +23,8 @@ def untraced(monkeypatch, tmp_path):
         yield service
 
 
-def test_the_supervisor_keeps_nothing_of_building_models(up, settings, tmp_path, monkeypatch):
-    """As after a first start: all graphs are built from their files, and proved."""
+def test_the_supervisor_keeps_no_memory_of_building_models(up, settings, tmp_path, monkeypatch):
+    """As after a first start, when all graphs are built from their files and checked."""
     for name in [name for name in os.environ if name.startswith("COVERAGE")]:
         monkeypatch.delenv(name)
     first = replace(settings, profile=Settings.from_env().profile, model_cache=tmp_path / "cache")
@@ -37,11 +37,11 @@ def test_the_supervisor_keeps_nothing_of_building_models(up, settings, tmp_path,
 
 
 def shared_memory(settings):
-    """Bytes of the regions that a server and its Python processes share."""
+    """The bytes of memory that a server shares with its Python processes."""
     return sum(path.stat().st_size for path in runtime.shared_memory(settings))
 
 
-def test_memory_after_a_thousand_requests(untraced, astronaut):
+def test_memory_is_bounded_after_a_thousand_requests(untraced, astronaut):
     photos = [astronaut] * 9 + [b"not a photo"]
     pid = untraced.server.pid
     with FaceClient(untraced.urls[1], timeout=120) as client:
@@ -49,8 +49,8 @@ def test_memory_after_a_thousand_requests(untraced, astronaut):
         shared = shared_memory(untraced.settings)
         results = client.analyze_many(photos * 100, concurrency=16)
     assert sum(isinstance(item, Exception) for item in results) == 100
-    # Triton enlarges a region by a mebibyte when more requests than ever meet in it, which may
-    # happen late. A leak of as little as 10 kB a request would be more than a step for each.
+    # Triton enlarges a region by a mebibyte when more requests than before meet in it,
+    # which may happen late. A leak of only 10 kB a request would be more than a step each.
     steps = 1 + len(psutil.Process(pid).children(recursive=True))
     assert 0 < shared_memory(untraced.settings) <= shared + steps * 2**20
     total = sum(processes.pss(pid).values())

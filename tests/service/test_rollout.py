@@ -1,4 +1,4 @@
-"""Another model behind a server that is used: without a failed or mixed answer, and back again."""
+"""Rolling a model out and back on a busy server, without a failed or mixed answer."""
 
 import json
 import os
@@ -59,17 +59,17 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def world(shared):
     """A server that has seen no rollout."""
-    shared.fresh()
+    shared.reset()
     return shared
 
 
 def answers_of(ids):
-    """Detector and embedder, as answers name them; two graphs are the detector's."""
+    """The detector's and embedder's ids as in answers; two of the graphs are the detector's."""
     return tuple(dict.fromkeys(ids.values()))
 
 
 def test_promote_and_roll_back_under_load_without_a_failed_or_mixed_answer(world, others):
-    """Each photo has 64 faces, that is eight calls of the embedder after one of the detector."""
+    """Each photo has 64 faces: eight calls of the embedder after one of the detector."""
     old = answers_of(world.old.ids)
     new = answers_of({name: said for name, (_, said) in others.items()})
     whole = {"min_confidence": 0.0}
@@ -103,23 +103,23 @@ def test_promote_and_roll_back_under_load_without_a_failed_or_mixed_answer(world
             np.testing.assert_allclose(answer.embeddings, truth[models].embeddings, atol=1e-3)
 
 
-def test_it_survives_restarts(world, others):
+def test_a_release_survives_restarts(world, others):
     new = answers_of({name: said for name, (_, said) in others.items()})
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     promoted = world.rollout.promote(new_embedding_space=True)
     world.restart()
     assert world.ids() == new
     assert active_release(world.settings).ids == promoted.ids
-    assert world.loaded() == [2]  # what a rollback needs is loaded when it is asked for
+    assert world.loaded() == [2]  # the previous release is loaded when a rollback needs it
     world.rollout.rollback()
     assert world.ids() == answers_of(world.old.ids)
     assert [event.what for event in world.store.load().history] == ["promote", "rollback"]
 
 
-def test_aurum_up_serves_the_release_in_force_and_a_rollback_reaches_every_server(world, others):
+def test_aurum_up_serves_the_active_release_and_a_rollback_reaches_every_server(world, others):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     second = on_free_ports(world.settings)
     started = subprocess.Popen(
@@ -150,13 +150,13 @@ def test_aurum_up_serves_the_release_in_force_and_a_rollback_reaches_every_serve
 
 def test_at_most_two_releases_are_loaded_after_a_promotion(world, others, tmp_path):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     assert world.loaded() == [1, 2]
     third = altered(others["face_embedding"][0], tmp_path / "third.onnx", projection=-1)
     third = (third[0], third[1])
     stage(world.settings, {**others, "face_embedding": third})
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     assert world.loaded() == [2, 3]
     assert world.ids() == (others["face_detection"][1], third[1])
@@ -165,12 +165,12 @@ def test_at_most_two_releases_are_loaded_after_a_promotion(world, others, tmp_pa
         world.rollout.rollback()
 
 
-def served_still(world) -> None:
+def assert_unchanged(world) -> None:
     assert world.ids() == answers_of(world.old.ids)
     assert world.store.load().current is None
 
 
-def test_a_candidate_that_is_not_what_it_says_fails_and_changes_nothing(world, others):
+def test_a_candidate_with_a_wrong_id_fails_and_changes_nothing(world, others):
     (path, said) = others["face_embedding"]
     stage(world.settings, {**others, "face_embedding": (path, said + "0")})
     result = world.rollout.validate(QUICK)
@@ -178,21 +178,21 @@ def test_a_candidate_that_is_not_what_it_says_fails_and_changes_nothing(world, o
     assert "instead of" in next(check.detail for check in result.checks if not check.ok)
     with pytest.raises(RolloutError, match="failed its validation"):
         world.rollout.promote(new_embedding_space=True)
-    served_still(world)
-    world.passed()  # even so: it is asked once more, before anybody else gets its answers
+    assert_unchanged(world)
+    world.mark_validated()  # the id is checked again before users get its answers
     with pytest.raises(ServedCopyError, match="instead of"):
         world.rollout.promote(new_embedding_space=True)
-    served_still(world)
+    assert_unchanged(world)
     assert world.store.load().history[-1].what == "promote failed"
 
 
-def test_a_candidate_that_can_not_be_loaded_fails_with_triton_s_reason(world, others, tmp_path):
+def test_a_candidate_that_cannot_be_loaded_fails_with_tritons_reason(world, others, tmp_path):
     junk = tmp_path / "junk.onnx"
     junk.write_bytes(others["face_embedding"][0].read_bytes()[:1000])
     stage(world.settings, {**others, "face_embedding": (junk, "junk@0")})
     (check,) = world.rollout.validate(QUICK).checks
     assert "failed to load 'face_embedding'" in check.detail
-    world.passed()
+    world.mark_validated()
     with (
         Load(world.settings) as load,
         pytest.raises(
@@ -201,36 +201,36 @@ def test_a_candidate_that_can_not_be_loaded_fails_with_triton_s_reason(world, ot
     ):
         world.rollout.promote(new_embedding_space=True)
     assert not load.errors
-    served_still(world)
+    assert_unchanged(world)
 
 
-def test_a_candidate_that_was_damaged_since_is_refused(world, others):
+def test_a_candidate_damaged_after_validation_is_refused(world, others):
     candidate = stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     kept = world.store.graph(candidate.graphs["face_embedding"])
     kept.write_bytes(kept.read_bytes()[:-10])
     with pytest.raises(StateError, match="is damaged"):
         world.rollout.promote(new_embedding_space=True)
-    served_still(world)
+    assert_unchanged(world)
 
 
-def test_another_embedding_space_has_to_be_asked_for(world, others):
+def test_another_embedding_space_must_be_allowed_explicitly(world, others):
     with pytest.raises(RolloutError, match="nothing is staged"):
         world.rollout.promote()
     stage(world.settings, others)
     with pytest.raises(RolloutError, match="was not validated"):
         world.rollout.promote()
-    world.passed()
+    world.mark_validated()
     with pytest.raises(RolloutError, match="can't be compared with those that you have stored"):
         world.rollout.promote()
-    served_still(world)
+    assert_unchanged(world)
 
 
 @pytest.mark.parametrize("moment", ["load", "_verify"])
-def test_a_crash_at_any_step_leaves_one_release_active(world, others, moment):
-    """The command is gone in the midst of its work, as by kill -9."""
+def test_a_crash_at_any_step_leaves_one_active_release(world, others, moment):
+    """The command ends in the middle of its work, as after kill -9."""
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     code = f"""
 import os
 from aurum.rollout import steps
@@ -246,15 +246,15 @@ steps.Rollout(Settings.from_env(), "a test", print).promote(True)
     ended = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
     assert ended.returncode == 9
     new = answers_of({name: said for name, (_, said) in others.items()})
-    if moment == "_verify":  # it was active by then
+    if moment == "_verify":  # it was already active
         assert world.ids() == new
     else:
-        served_still(world)
-        world.rollout.promote(new_embedding_space=True)  # nothing is in its way
+        assert_unchanged(world)
+        world.rollout.promote(new_embedding_space=True)  # nothing blocks it
         assert world.ids() == new
 
 
-def test_the_latency_is_a_condition_where_it_is_asked_for(world):
+def test_latency_is_a_condition_only_if_requested(world):
     for limit, ok in ((None, True), (100.0, True), (0.001, False)):
         gates = validation.Gates(rounds=3, max_latency_ratio=limit)
         check = validation._latency(world.server, world.server, gates)
@@ -263,7 +263,7 @@ def test_the_latency_is_a_condition_where_it_is_asked_for(world):
 
 
 @pytest.mark.parametrize(("after", "ok"), [(0.99, True), (0.986, True), (0.98, False)])
-def test_no_more_accuracy_may_be_lost_than_allowed(best, after, ok):
+def test_accuracy_may_not_drop_more_than_allowed(best, after, ok):
     measured = iter([after, 0.99])
     check = validation._accuracy(
         best.server, best.server, validation.Gates(), lambda url: next(measured)
@@ -271,7 +271,7 @@ def test_no_more_accuracy_may_be_lost_than_allowed(best, after, ok):
     assert check.ok == ok
 
 
-def test_a_second_command_is_told_to_wait(world, others, monkeypatch):
+def test_a_second_concurrent_command_is_refused(world, others, monkeypatch):
     stage(world.settings, others)
     refused = []
 
@@ -286,7 +286,7 @@ def test_a_second_command_is_told_to_wait(world, others, monkeypatch):
     assert refused
 
 
-def test_stage_says_why_it_can_not(world, tmp_path):
+def test_stage_says_why_it_fails(world, tmp_path):
     with pytest.raises(ManifestError, match="there is no profile 'nobody'"):
         world.rollout.stage("nobody")
     with pytest.raises(RolloutError, match="is already served"):
@@ -304,17 +304,17 @@ def test_stage_says_why_it_can_not(world, tmp_path):
         Rollout(replace(world.settings, model_cache=tmp_path / "damaged"), "a test", print).stage(
             "simulated"
         )
-    served_still(world)
+    assert_unchanged(world)
     assert world.store.load().candidate is None
 
 
-def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
+def test_a_damaged_state_stops_no_running_server_but_prevents_a_start(world, others):
     stage(world.settings, others)
-    world.passed()
+    world.mark_validated()
     world.rollout.promote(new_embedding_space=True)
     state = world.settings.rollout / "state.json"
     whole = state.read_bytes()
-    # So many at once reach both processes of each_face; each keeps what it could read last.
+    # Enough requests to reach both processes of each_face, which keep the last valid state.
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: world.ids(), range(16)))
     state.write_bytes(whole[:100])
@@ -328,16 +328,16 @@ def test_a_damaged_state_stops_no_server_and_starts_none(world, others):
     assert world.ids() == answers_of(world.old.ids)
 
 
-def test_triton_s_own_ways_to_change_models_are_closed(world):
+def test_tritons_own_apis_for_changing_models_are_closed(world):
     for action in ("load", "unload"):
         url = f"{world.settings.http_url}/v2/repository/models/face_embedding/{action}"
         assert httpx.post(url, json={}).status_code in (403, 404)
-    # Whatever lies in the checkout, only a rollout reaches the users.
+    # Whatever is in the checkout, only a rollout reaches users.
     folder = world.settings.repositories / "model_repository" / "face_embedding" / "7"
     folder.mkdir()
     try:
         (folder / "model.onnx").write_bytes(world.old.graphs["face_embedding"].read_bytes())
-        time.sleep(2 * served_copy.POLL)  # nothing tells that nothing will happen
+        time.sleep(2 * served_copy.POLL)  # there is no signal that nothing will happen
         assert world.loaded() == [1]
     finally:
         (folder / "model.onnx").unlink()
@@ -355,7 +355,7 @@ def command(settings, *arguments) -> subprocess.CompletedProcess:
 
 
 def test_the_commands_with_real_models(tmp_path, real, people):
-    """edgeface-xs -> edgeface-xxs and back, by the command line alone, on a running server."""
+    """edgeface-xs -> edgeface-xxs and back, only with the command line, on a running server."""
     world = World(tmp_path, "edgeface-xs")
     pairs = ("--pairs", str(people / "pairs.txt"), "--photos", str(people / "faces"))
     try:
@@ -374,7 +374,7 @@ def test_the_commands_with_real_models(tmp_path, real, people):
         state = json.loads(command(world.settings, "status", "--json").stdout)
         assert [event["what"] for event in state["history"]] == ["stage", "validate", "promote"]
         assert state["history"][-1]["previous"] == 1
-        # The detector stayed what it is, so it was not loaded again.
+        # The detector is unchanged, so it was not loaded again.
         versions = {"face_detection": [1], "face_landmarks": [1], "face_embedding": [1, 2]}
         assert state["servers"] == {world.settings.http_url: versions}
         done = command(world.settings, "rollback")

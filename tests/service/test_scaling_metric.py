@@ -1,4 +1,4 @@
-"""What the autoscaler's query asks Prometheus for is what Triton tells."""
+"""The autoscaler's query asks Prometheus for metrics that Triton has."""
 
 import re
 
@@ -18,7 +18,7 @@ def test_the_metrics_of_the_query_exist(best, astronaut):
     asked = re.findall(r"(nv_\w+)\{model=~\"([\w|]+)\"", rule["metricsQuery"])
     assert len(asked) == 2
     url = f"http://{best.settings.host}:{best.settings.metrics_port}/metrics"
-    told = httpx.get(url, trust_env=False).text
+    text = httpx.get(url, trust_env=False).text
     for metric, models in asked:
         for model in models.split("|"):
-            assert re.search(rf'^{metric}{{model="{model}",.*}} \d', told, re.M), (metric, model)
+            assert re.search(rf'^{metric}{{model="{model}",.*}} \d', text, re.M), (metric, model)

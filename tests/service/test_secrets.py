@@ -1,4 +1,4 @@
-"""No API key, no photo and no embedding in any log, whatever is sent and whatever goes wrong."""
+"""No API key, photo or embedding in any log, whatever is sent and whatever fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 import psutil
 import pytest
 from aurum_client import AurumError, FaceClient
-from gateway_world import RAW, World, gateway_before
+from gateway_world import RAW, World, gateway_for
 from typer.testing import CliRunner
 from waiting import eventually
 
@@ -40,7 +40,7 @@ def marked(photo: bytes) -> bytes:
 
 
 class Secrets:
-    """What must not be seen, by name."""
+    """Named values that must not appear."""
 
     def __init__(self) -> None:
         self.all = {"the mark of a photo": MARK}
@@ -50,7 +50,7 @@ class Secrets:
         return value
 
     def wrong(self, name: str) -> str:
-        """A new key that is not known, in the form of ours."""
+        """A new key in our format that is not valid."""
         return self.add(name, "aurum_" + secrets.token_urlsafe(32))
 
     def found_in(self, text: str) -> set[str]:
@@ -72,18 +72,18 @@ def service(request, tmp_path_factory) -> Iterator[Service]:
 
 @pytest.fixture
 def worlds(service) -> Iterator[list[World]]:
-    """A gateway, one that soon has enough, and one with nobody behind it."""
+    """A gateway, one with low limits, and one without a server."""
     nobody = replace(service, server=Server(on_free_ports(service.settings)))
     with ExitStack() as stack:
         yield [
-            stack.enter_context(gateway_before(service, rate=10_000, burst=10_000)),
-            stack.enter_context(gateway_before(service, rate=1, burst=1, connections=1)),
-            stack.enter_context(gateway_before(nobody)),
+            stack.enter_context(gateway_for(service, rate=10_000, burst=10_000)),
+            stack.enter_context(gateway_for(service, rate=1, burst=1, connections=1)),
+            stack.enter_context(gateway_for(nobody)),
         ]
 
 
 def send_everything(world: World, photo: bytes, hidden: Secrets) -> None:
-    """Sound and broken requests, with keys and marks wherever somebody might put them."""
+    """Send valid and broken requests, with keys and marks wherever clients might put them."""
     right = hidden.add("a right key", world.key)
     broken = photo[: len(photo) // 2]
     with world.http(**RAW) as http:
@@ -164,18 +164,18 @@ def test_no_log_and_no_command_line_holds_a_secret(service, worlds, astronaut):
         for process in (psutil.Process(owner), *psutil.Process(owner).children(recursive=True)):
             seen[f"command {process.pid}"] = " ".join(process.cmdline())
             seen[f"environment {process.pid}"] = json.dumps(process.environ())
-    told = {name: hidden.found_in(text) for name, text in seen.items()}
-    assert {name: found for name, found in told.items() if found} == {}
+    leaks = {name: hidden.found_in(text) for name, text in seen.items()}
+    assert {name: found for name, found in leaks.items() if found} == {}
     assert not [name for name in seen if any(number in seen[name] for number in numbers)]
-    # What is looked at is there: every log has lines, of the errors too.
+    # The logs are not empty, the error logs included.
     assert seen["tritonserver"].count('"event": "request"') > 10
     assert "too large body" in seen["error 0"]
     assert "limiting requests" in seen["error 1"]
     assert "connect() failed" in seen["error 2"]
 
 
-def test_what_closes_tritons_own_apis_is_not_logged(service):
-    """It stands in its command line: Triton takes it in no other way (docs/guides/security.md)."""
+def test_the_key_of_tritons_closed_apis_is_not_logged(service):
+    """It is in the command line, the only way to pass it to Triton (docs/guides/security.md)."""
     [key] = set(
         re.findall(r"aurum-key=(\S+)", " ".join(psutil.Process(service.server.pid).cmdline()))
     )
@@ -183,7 +183,7 @@ def test_what_closes_tritons_own_apis_is_not_logged(service):
     assert key not in service.server.log.read_text(errors="replace")
 
 
-def test_the_commands_of_keys_show_a_key_once(tmp_path, monkeypatch):
+def test_key_commands_show_a_key_once(tmp_path, monkeypatch):
     monkeypatch.setenv("AURUM_GATEWAY_KEYS", str(tmp_path / "keys"))
 
     def aurum(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Starts that can't work are refused at once, in one line; what a start may survive, it does."""
+"""Starts that can't work are refused at once in one line; other problems don't stop a start."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from benchmarks.robustness.failures import Clients
 
 
 def said(running) -> str:
-    """The one line by which it was refused."""
+    """The one line with the reason of the refusal."""
     (line,) = [line for line in running.text.splitlines() if line.startswith("aurum: ")]
     assert "Traceback" not in running.text
     return line
 
 
 def in_a_namespace(settings, *mounts: str) -> subprocess.CompletedProcess[str]:
-    """`aurum up` with mounts of its own; skips where we may not mount."""
+    """Run `aurum up` with its own mounts; skip if mounting is not allowed."""
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     script = " && ".join([*mounts, f"exec '{AURUM}' up"])
@@ -50,7 +50,7 @@ def refused(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("shared", ["repositories", "nothing but the machine"])
-def test_a_second_server_for_the_port_is_refused_and_the_first_goes_on(
+def test_a_second_server_for_the_port_is_refused_and_the_first_keeps_running(
     up, settings, astronaut, tmp_path, shared
 ):
     running = up()
@@ -102,13 +102,13 @@ def test_a_missing_graph_is_named(settings, gone):
     assert not (settings.rollout / "live" / str(settings.http_port)).exists()
 
 
-def test_little_shared_memory_is_refused_with_the_minimum(settings):
+def test_too_little_shared_memory_is_refused_with_the_minimum(settings):
     line = refused(in_a_namespace(settings, "mount -t tmpfs -o size=64m none /dev/shm"))
     assert "/dev/shm has 64 MiB, and 256 MiB are the minimum" in line
     assert "--shm-size" in line
 
 
-def test_a_full_disk_at_the_start_is_one_line(settings, tmp_path):
+def test_a_full_disk_at_the_start_is_reported_in_one_line(settings, tmp_path):
     disk = tmp_path / ".aurum"
     disk.mkdir()
     build.install(build.prepare(settings), settings.repositories / "model_repository")
@@ -117,7 +117,7 @@ def test_a_full_disk_at_the_start_is_one_line(settings, tmp_path):
     assert "free some space" in line
 
 
-def test_a_folder_that_can_not_be_written_is_named_with_its_setting(settings, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_with_its_setting(settings, tmp_path):
     settings = replace(settings, log_folder=tmp_path / "log")
     (tmp_path / "log").mkdir()
     mount = f"mount --bind '{tmp_path}/log' '{tmp_path}/log'"
@@ -126,7 +126,7 @@ def test_a_folder_that_can_not_be_written_is_named_with_its_setting(settings, tm
     assert line.startswith(f"aurum: {tmp_path}/log can't be written; set AURUM_LOG_FOLDER")
 
 
-def test_an_empty_cache_that_can_not_be_written_is_named_with_its_setting(settings, tmp_path):
+def test_an_empty_cache_that_cannot_be_written_is_named_with_its_setting(settings, tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir()
     remount = f"mount -o remount,bind,ro '{cache}'"
@@ -139,14 +139,14 @@ def test_an_empty_cache_that_can_not_be_written_is_named_with_its_setting(settin
 
 
 def test_a_path_with_a_space_and_a_quote_works(up, settings, tmp_path):
-    """Triton hands a step's path to a shell."""
+    """Triton passes a step's path to a shell."""
     moved = tmp_path.parent / f"{tmp_path.name} zoë's"
     tmp_path.rename(moved)
     tmp_path.mkdir()  # for pytest to remove
     up(replace(settings, repositories=moved)).wait_for("Ctrl-C")
 
 
-def test_the_end_of_its_terminal_drains(up):
+def test_closing_the_terminal_drains(up):
     running = up()
     running.wait_for("Ctrl-C")
     running.process.send_signal(signal.SIGHUP)
@@ -154,7 +154,7 @@ def test_the_end_of_its_terminal_drains(up):
     assert "stopped" in running.text
 
 
-def test_removed_live_files_are_noticed_and_laid_out_again(up, settings, astronaut):
+def test_removed_served_files_are_detected_and_restored(up, settings, astronaut):
     running = up()
     running.wait_for("Ctrl-C")
     live = settings.rollout / "live" / str(settings.http_port)
@@ -166,7 +166,7 @@ def test_removed_live_files_are_noticed_and_laid_out_again(up, settings, astrona
 
 
 @pytest.mark.parametrize("killed_by", [signal.SIGABRT, signal.SIGKILL])
-def test_a_server_that_dies_during_its_first_start_is_started_anew(up, killed_by):
+def test_a_server_that_dies_during_its_first_start_is_restarted(up, killed_by):
     running = up()
     root = psutil.Process(running.process.pid)
 
@@ -180,8 +180,8 @@ def test_a_server_that_dies_during_its_first_start_is_started_anew(up, killed_by
     assert deaths == [f"tritonserver ended (killed by {killed_by.name}) during the start"]
 
 
-def test_after_a_freeze_it_answers_and_a_death_of_it_is_one_line(up, settings):
-    """Short of a hang; Triton 2.51 may lose a lock by it (docs/design/failures.md)."""
+def test_after_a_pause_it_answers_and_any_death_is_reported_in_one_line(up, settings):
+    """Shorter than a hang, but Triton 2.51 may lose a lock (docs/design/failures.md)."""
     running = up()
     running.wait_for("Ctrl-C")
     with Clients(settings) as clients:

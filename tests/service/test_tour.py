@@ -1,4 +1,4 @@
-"""docs/tutorials/tour.md runs as pasted, prints what it shows and writes its pictures."""
+"""docs/tutorials/tour.md runs as pasted, prints the shown output and writes its pictures."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_the_tour_prints_what_the_docs_show(real):
         if expected is None:
             continue
         assert NUMBER.sub("N", text) == NUMBER.sub("N", expected)
-        # Another CPU rounds differently, and what follows from it may move a little.
+        # Another CPU rounds differently, and values that follow from it may move a little.
         numbers = [[float(n) for n in NUMBER.findall(item)] for item in (text, expected)]
         assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
     pictures = {picture.name for picture in tour.PICTURES.glob("*.jpg")}

@@ -1,4 +1,4 @@
-"""`aurum validate` against a real service: every sub-command runs, and a rerun asks nothing."""
+"""`aurum validate` against a real service: every subcommand runs, and a rerun sends no request."""
 
 import csv
 import shutil
@@ -114,7 +114,7 @@ def test_parity(real, tmp_path):
     )
 
 
-def test_made_up_answers_are_not_judged(simulated, people):
+def test_simulated_answers_are_not_evaluated(simulated, people):
     shown = run(
         *("verification", people / "faces", "--pairs", people / "pairs.txt"),
         *("--out", people / "out", "--url", simulated.urls[0]),
@@ -123,7 +123,7 @@ def test_made_up_answers_are_not_judged(simulated, people):
     assert "makes its answers up" in shown.stderr
 
 
-def test_no_service_is_said_so(people):
+def test_an_unreachable_service_is_reported(people):
     shown = run(
         *("calibrate", people / "faces", "--out", people / "out", "--url", "http://127.0.0.1:9")
     )

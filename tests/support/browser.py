@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, with a camera that shows a photo."""
+"""Debian's Chromium, driven by Playwright; its camera shows a photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aurum.server.ephemeral import Service, free_ports
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
-SLOW = 60_000  # milliseconds: two cores that others use as well
+SLOW = 60_000  # milliseconds; the machine may have only two, busy cores
 
 FLAGS = (
     "--no-sandbox",  # tests run as root in containers
@@ -34,7 +34,7 @@ FLAGS = (
 
 @contextmanager
 def chromium(folder: Path, photo: bytes) -> Iterator[Browser]:
-    """The browser; its camera's film, all of it this JPEG, is written to `folder`."""
+    """Start the browser; its fake camera plays a film of this JPEG, written to `folder`."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium: install Debian's package chromium")
@@ -51,25 +51,25 @@ def chromium(folder: Path, photo: bytes) -> Iterator[Browser]:
 
 
 def serve(service: Service, **changed: Any) -> Playground:
-    """A playground of its own before a server."""
+    """Make a playground for a server, on a free port."""
     (port,) = free_ports(1)
     return Playground(replace(service.settings, playground_port=port, **changed))
 
 
-def give(
+def upload(
     page: Page, data: bytes, name: str = "photo.jpg", where: str = "#analyze", side: int = 0
 ) -> None:
-    """Choose a file."""
+    """Choose a file in the page's file input."""
     field = page.locator(f"{where} input[type=file]").nth(side)
     field.set_input_files({"buffer": data, "name": name, "mimeType": "image/jpeg"})
 
 
-def said(page: Page, text: str, where: str = "#analyze") -> None:
-    """Wait until the page says so."""
+def wait_for_status(page: Page, text: str, where: str = "#analyze") -> None:
+    """Wait until the page shows this status."""
     line = page.locator(f"{where} [role=status]").filter(has_text=text).first
     expect(line).to_be_visible(timeout=SLOW)
 
 
-def failed(page: Page, text: str, where: str = "#analyze") -> None:
+def wait_for_error(page: Page, text: str, where: str = "#analyze") -> None:
     """Wait until the page shows this error."""
     expect(page.locator(f"{where} [role=alert]").first).to_contain_text(text, timeout=SLOW)

@@ -1,4 +1,4 @@
-"""A client that asks no service, and the `aurum` command run upon it."""
+"""A fake client without a service, and a runner for the `aurum` command."""
 
 import json
 
@@ -15,7 +15,6 @@ from aurum_client import (
 )
 from typer.testing import CliRunner
 
-from aurum import cli
 from aurum.cli.app import app
 
 IDS = ModelIds("yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb")
@@ -25,7 +24,7 @@ LANDMARKS = np.array([[30, 40], [50, 40], [40, 50], [32, 60], [48, 60]], np.floa
 
 
 def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
-    """So many that lie at the same place."""
+    """Return `count` faces, all in the same place."""
     return Faces(
         np.array([[20, 30, 40, 45.5]] * count, np.float32),
         np.stack([LANDMARKS] * count),
@@ -38,7 +37,7 @@ def faces(count=1, image_size=(200, 100), rotation=0, complete=True):
 
 
 def embedding(axis, models=IDS, **judged):
-    """Of a good face, or as it was `judged`."""
+    """Return the embedding of a good face; `judged` overrides its quality fields."""
     vector = np.zeros(512, np.float32)
     vector[axis] = 1
     good = {"quality": 0.75, "quality_parts": PARTS, "recognizable": True}
@@ -47,7 +46,7 @@ def embedding(axis, models=IDS, **judged):
 
 
 class FakeClient:
-    """Answers by the photo's stem; stands in for `aurum_client.FaceClient`."""
+    """A stand-in for `aurum_client.FaceClient` that looks up its answers by the photo's stem."""
 
     def __init__(self):
         self.errors = {}
@@ -78,30 +77,6 @@ class FakeClient:
     def embed(self, path, **options):
         self._ask(path, **options)
         return self.embeddings.get(path.stem, embedding(0))
-
-
-def fake_client(monkeypatch):
-    """The client that the commands of this test will get."""
-    for name in ("AURUM_URL", "AURUM_HTTP_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    fake = FakeClient()
-
-    def connect(url):
-        fake.url = url
-        return fake
-
-    monkeypatch.setattr(cli, "connect", connect)
-    return fake
-
-
-def photo_folder(tmp_path):
-    """Three photos, and what a search for photos passes over."""
-    folder = tmp_path / "photos"
-    for name in ("b.jpg", "a.PNG", "sub/c.webp", ".hidden.jpg", ".thumbs/d.jpg", "notes.txt"):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return folder
 
 
 def run(*arguments):

@@ -1,4 +1,4 @@
-"""What tests of the gateway need: a gateway of their own, and clients down to raw sockets."""
+"""Helpers for gateway tests: a gateway for each test, and clients down to raw sockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
 from aurum.gateway import run
-from aurum.server.ephemeral import Service
+from aurum.server.ephemeral import Service, on_free_ports
+from aurum.server.server import Server
 from aurum.settings import Settings
 from benchmarks.common import gateways
 
@@ -31,7 +32,7 @@ SERVICE = "/inference.GRPCInferenceService/"
 
 @dataclass(frozen=True)
 class World(gateways.Running):
-    """A running gateway, and ways to ask it."""
+    """A running gateway, and ways to send requests to it."""
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -51,7 +52,7 @@ class World(gateways.Running):
         return FaceClient(url, ca_file=self.ca, **given)
 
     def http(self, **headers: str) -> httpx.Client:
-        """A plain HTTP/1.1 client with the key; `headers` go with each request."""
+        """Return a plain HTTP/1.1 client with the key; it sends `headers` with each request."""
         context = ssl.create_default_context(cafile=self.ca)
         given = {**self.bearer, **headers}
         return httpx.Client(
@@ -62,11 +63,11 @@ class World(gateways.Running):
         return [json.loads(line) for line in self.gateway.access()]
 
     def ids(self) -> list[str]:
-        """The ids of the requests in it."""
+        """The request ids in the log."""
         return [line["request_id"] for line in self.log()]
 
     def serial(self) -> str:
-        """That of the certificate which is shown now."""
+        """The serial number of the certificate that the gateway presents now."""
         with self.socket() as connection:
             return connection.getpeercert()["serialNumber"]
 
@@ -81,7 +82,7 @@ class World(gateways.Running):
             yield secure
 
     def raw(self, request: bytes, enough: int = 1000) -> list[Answer]:
-        """The answers on one connection to these bytes: `enough`, or all until it is closed."""
+        """Send bytes on one connection; return `enough` answers, or all until it is closed."""
         with self.socket() as connection:
             connection.sendall(request)
             received = b""
@@ -89,11 +90,11 @@ class World(gateways.Running):
                 while len(answers(received)) < enough and (chunk := connection.recv(65536)):
                     received += chunk
             except (ConnectionResetError, ssl.SSLEOFError):
-                pass  # closed by force, after what it had to say
+                pass  # reset by the server after its last answer
         return answers(received)
 
     def curl(self, path: str, *arguments: str) -> tuple[int, str, str]:
-        """Status, body and HTTP version, by curl."""
+        """Request a path with curl; return status, body and HTTP version."""
         result = subprocess.run(
             ["curl", "-s", "--cacert", self.ca, "-w", "\n%{http_code} %{http_version}",
              "-H", f"Authorization: Bearer {self.key}", *arguments, self.gateway.url + path],
@@ -104,10 +105,10 @@ class World(gateways.Running):
         return int(status), body, version
 
     def call(self, method: str, message: bytes, *arguments: str) -> tuple[int | None, str]:
-        """gRPC's status and message, of what no gRPC client would send: by curl.
+        """Make a gRPC call with curl that no gRPC client would make; return its status and message.
 
-        `message` goes as it is, with the five bytes that should be before it. The status is None
-        where the answer is no gRPC.
+        `message` is sent as it is, including the five-byte prefix. The status is None if the
+        answer is not gRPC.
         """
         shown = subprocess.run(
             ["curl", "-s", "--http2", "--cacert", self.ca, "-D", "-", "-o", "/dev/null",
@@ -124,7 +125,7 @@ class World(gateways.Running):
         return psutil.Process(self.gateway.pid).children()
 
     def cpu(self) -> float:
-        """Processor time of nginx's workers so far, in seconds."""
+        """CPU time of nginx's workers so far, in seconds."""
         return sum(sum(worker.cpu_times()[:2]) for worker in self.workers())
 
 
@@ -144,7 +145,7 @@ class Answer:
 
 
 def answers(received: bytes) -> list[Answer]:
-    """The whole HTTP/1.1 answers in these bytes, each with a Content-Length."""
+    """Parse all complete HTTP/1.1 answers in these bytes; each has a Content-Length."""
     found = []
     while b"\r\n\r\n" in received:
         head, _, rest = received.partition(b"\r\n\r\n")
@@ -159,9 +160,14 @@ def answers(received: bytes) -> list[Answer]:
     return found
 
 
+def not_running(settings: Settings | None = None) -> Service:
+    """A service that isn't started; by default its ports are free."""
+    return Service(Server(settings or on_free_ports(Settings())), None)  # type: ignore[arg-type]
+
+
 @contextmanager
-def gateway_before(*services: Service, **changes: Any) -> Iterator[World]:
-    """A gateway before these servers; `changes` are settings, without their `gateway_`."""
+def gateway_for(*services: Service, **changes: Any) -> Iterator[World]:
+    """Run a gateway in front of these servers; `changes` are settings without their `gateway_`."""
     if not run.installed():
         pytest.skip("no nginx with njs: apt-get install nginx libnginx-mod-http-js")
     limits = replace(Settings(), **{f"gateway_{key}": value for key, value in changes.items()})
@@ -171,13 +177,13 @@ def gateway_before(*services: Service, **changes: Any) -> Iterator[World]:
 
 @contextmanager
 def load(world: World, photo: bytes, headers) -> Iterator[list[int]]:
-    """Two clients that send all the time; the statuses of their answers so far."""
+    """Keep two clients sending; yield the growing list of status codes."""
     statuses: list[int] = []
     stop = threading.Event()
 
     def send() -> None:
-        # A reload closes idle connections, maybe just as one is used again, which is no failure
-        # (RFC 9112, 9.3.1): so each request has one of its own.
+        # A reload closes idle connections, maybe just when one is reused, which is not a
+        # failure (RFC 9112, 9.3.1): so each request opens its own connection.
         with world.http(**RAW, Connection="close") as http:
             while not stop.is_set():
                 statuses.append(http.post(INFER, content=photo, headers=headers()).status_code)

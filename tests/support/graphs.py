@@ -1,4 +1,4 @@
-"""ONNX sessions of served graphs and of the upstream graphs that they are made of."""
+"""ONNX Runtime sessions of served graphs and of their upstream graphs."""
 
 import os
 from pathlib import Path
@@ -18,10 +18,12 @@ ENTRIES = manifest.load().models
 FLOAT, UINT8, STRING = "tensor(float)", "tensor(uint8)", "tensor(string)"
 
 
-def session(model):
+def session(model, library=None):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
@@ -39,7 +41,7 @@ def weights(name):
 
 
 def built(name, served=""):
-    """A served graph of a real model (`served`, or its first), and a session of its upstream."""
+    """Build a served graph of a real model (`served`, or the role's first); also its upstream."""
     entry = ENTRIES[name]
     path = weights(entry.file)
     graph = families.build(served or families.SERVED[entry.role][0], entry, onnx.load(path))
@@ -47,7 +49,7 @@ def built(name, served=""):
 
 
 def textured(count, height, width, seed=0):
-    """Several different pictures of one size, one of them with a face."""
+    """Several different pictures of one size; the first shows a face."""
     random = np.random.default_rng(seed)
     batch = random.integers(0, 256, (count, height, width, 3), np.uint8)
     batch[0] = cv2.resize(images.photo(), (width, height), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""One model file on a local HTTP server that serves it well or badly, and its place in a cache."""
+"""A local HTTP server that serves one model file, well or badly, and helpers for the cache."""
 
 import hashlib
 import random
@@ -14,7 +14,7 @@ NAME = "face.onnx"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the first part of the path, `/<behaviour>/<file>`."""
+    """Behaves as the first part of the path says: `/<behaviour>/<file>`."""
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Range")))
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
             self.server.sent += len(body)
         except OSError:
-            return False  # the client has had enough
+            return False  # the client has closed the connection
         return True
 
     def offset(self):
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(206, CONTENT[start:], len(CONTENT) - start, Content_Range=extent)
 
     def cut(self):
-        self.ranges(CONTENT[:HALF])  # of the announced length, unless a range is asked for
+        self.ranges(CONTENT[:HALF])  # truncated, unless a range is requested
 
     def unsatisfiable(self):
         self.answer(416) if self.offset() else self.plain()
@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def slow(self):
         self.answer(200, CONTENT[:HALF], len(CONTENT))
-        self.server.over.wait(0.5)  # time for the other process to come
+        self.server.over.wait(0.5)  # time for the other process to arrive
         self.send(CONTENT[HALF:])
 
     def log_message(self, *_):
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving():
-    """A server whose `base` is its address; `asked` are the paths and ranges asked for."""
+    """Run a server with its address in `base` and the requested paths and ranges in `asked`."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.asked, server.sent, server.over = [], 0, threading.Event()
         server.base = f"http://127.0.0.1:{server.server_port}"
@@ -131,7 +131,7 @@ def at(site, *behaviours, **changes):
 
 
 def files(settings):
-    """Names in the cache, without that of the lock."""
+    """List the names in the cache, except lock files."""
     return sorted(p.name for p in settings.model_cache.iterdir() if p.suffix != ".lock")
 
 

@@ -1,4 +1,4 @@
-"""Image files, good and bad, made in memory from one photo. Deterministic, and made only once."""
+"""Good and bad image files, made in memory from one photo; deterministic and cached."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from benchmarks.robustness.hostile.image_bytes import (
 )
 
 ASTRONAUT = Path(aurum.__file__).parent / "assets" / "astronaut.jpg"
-# Not square, so that a file whose sides were swapped is noticed.
+# Not square, so that tests notice swapped sides.
 WIDTH, HEIGHT = 320, 256
-# What makes a stored picture upright, undone: EXIF orientation -> PIL's transposition.
+# The inverse of each EXIF orientation: how PIL turns an upright picture into a stored one.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,7 +52,7 @@ def astronaut() -> bytes:
 
 @cache
 def photo() -> NDArray[np.uint8]:
-    """RGB [256,320,3] with one face: what every file of `good` but a few odd ones shows."""
+    """RGB [256,320,3] with one face: what all but a few files of `good` show."""
     pixels = np.asarray(Image.open(io.BytesIO(astronaut())).convert("RGB"))
     part = pixels[:HEIGHT, 64 : 64 + WIDTH].copy()
     part.flags.writeable = False
@@ -60,19 +60,19 @@ def photo() -> NDArray[np.uint8]:
 
 
 def save(image: Image.Image, kind: str, **options: object) -> bytes:
-    """`image` as a file of PIL's format `kind`."""
+    """Encode `image` in PIL's format `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def heic(image: Image.Image, **options: object) -> bytes:
-    """`image` as HEIC."""
+    """Encode `image` as HEIC."""
     return _heif(pillow_heif.from_pillow(image), **options)
 
 
 def deep_heic(pixels: NDArray[np.uint8], **options: object) -> bytes:
-    """RGB as HEIC of 10 bits."""
+    """Encode RGB as 10-bit HEIC."""
     height, width = pixels.shape[:2]
     deep = (pixels.astype(np.uint16) * 257).tobytes()
     return _heif(pillow_heif.from_bytes("RGB;16", (width, height), deep), **options)
@@ -85,7 +85,7 @@ def _heif(file: pillow_heif.HeifFile, **options: object) -> bytes:
 
 
 def opencv(extension: str, pixels: NDArray[np.generic], *parameters: int) -> bytes:
-    """`pixels` (RGB or gray) as a file that OpenCV writes."""
+    """Encode `pixels` (RGB or gray) with OpenCV."""
     if pixels.ndim == 3:
         pixels = pixels[..., ::-1] if pixels.shape[2] == 3 else pixels[..., [2, 1, 0, 3]]
     done, data = cv2.imencode(extension, np.ascontiguousarray(pixels), parameters)
@@ -101,7 +101,7 @@ def jpeg(width: int, height: int, seed: int = 0) -> bytes:
 
 @cache
 def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
-    """Name -> a file that is accepted, and the width and height of the upright photo.
+    """Map names to accepted files, each with the width and height of its upright photo.
 
     All but "astronaut" and those named "tiny", "wide", "tall" or "gray sampling" show `photo()`.
     """
@@ -142,9 +142,11 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
             image.transpose(Image.Transpose.ROTATE_90), "WEBP", quality=90, exif=exif(6)
         ),
         "png orientation 8": save(image.transpose(Image.Transpose.ROTATE_270), "PNG", exif=exif(8)),
-        "png orientation 6 behind": _behind(turned, chunk(b"eXIf", exif(6)[6:])),
-        "png orientation 6 profile": _behind(turned, chunk(b"zTXt", _raw_profile(exif(6)))),
-        "png orientation damaged": _behind(save(image, "PNG"), chunk(b"eXIf", exif(6))[:-1] + b"x"),
+        "png orientation 6 behind": _append_chunks(turned, chunk(b"eXIf", exif(6)[6:])),
+        "png orientation 6 profile": _append_chunks(turned, chunk(b"zTXt", _raw_profile(exif(6)))),
+        "png orientation damaged": _append_chunks(
+            save(image, "PNG"), chunk(b"eXIf", exif(6))[:-1] + b"x"
+        ),
         "jpeg without its end": plain[:-2],
         "jpeg with half of its end": plain[:-1],
         "jpeg progressive without its end": save(image, "JPEG", quality=92, progressive=True)[:-2],
@@ -191,13 +193,13 @@ def good() -> dict[str, tuple[bytes, tuple[int, int]]]:
     return sized
 
 
-def _behind(png: bytes, chunks: bytes) -> bytes:
-    """A PNG with more behind its pixels, where ImageMagick writes EXIF."""
+def _append_chunks(png: bytes, chunks: bytes) -> bytes:
+    """Put chunks after a PNG's pixels, where ImageMagick writes EXIF."""
     return png[:-12] + chunks + png[-12:]
 
 
 def _raw_profile(block: bytes) -> bytes:
-    """EXIF as ImageMagick wrote it before eXIf came."""
+    """Write EXIF as ImageMagick did before the eXIf chunk existed."""
     digits = block.hex()
     lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
     text = f"\nexif\n{len(block):8}\n{lines}\n".encode()
@@ -205,7 +207,7 @@ def _raw_profile(block: bytes) -> bytes:
 
 
 def _two_heics(image: Image.Image) -> bytes:
-    """Two images, each by itself; the second is said to be the photo."""
+    """A HEIC of two independent images, of which the second is the primary one."""
     file = pillow_heif.from_pillow(image.rotate(180))
     file.add_frombytes("RGB", image.size, image.tobytes())
     return _heif(file, primary_index=1)
@@ -213,10 +215,10 @@ def _two_heics(image: Image.Image) -> bytes:
 
 @cache
 def bad(max_bytes: int = 10_000_000, max_pixels: int = 50_000_000) -> dict[str, tuple[bytes, str]]:
-    """Name -> a file that is refused, and a pattern that the message matches.
+    """Map names to rejected files, each with a pattern that its error message matches.
 
-    `max_bytes` and `max_pixels` are the limits in force; `max_pixels` below 16383 x 16383, the
-    largest WebP there is.
+    `max_bytes` and `max_pixels` are the service's limits; `max_pixels` is below 16383 x 16383,
+    the largest WebP there is.
     """
     files = {name: data for name, (data, _) in good().items()}
     random = np.random.default_rng(7)
@@ -285,7 +287,7 @@ def _other_formats() -> dict[str, bytes]:
 
 
 def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
-    """Files that a careless server answers with half a photo, or not at all."""
+    """Damaged files that a careless decoder would accept in part or crash on."""
     header = "not an image|corrupt or truncated"
     cases: dict[str, tuple[bytes, str]] = {}
     for name in (
@@ -333,7 +335,7 @@ def _damaged(files: dict[str, bytes]) -> dict[str, tuple[bytes, str]]:
 
 
 def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, str]]:
-    """Small files whose headers promise more pixels than are allowed."""
+    """Decompression bombs: small files whose headers declare more pixels than are allowed."""
     much = f"= {{}} pixels; at most {max_pixels} are allowed"
     cases = {
         f"bomb {name}": (with_size(files[name], width, height), much.format(width * height))
@@ -358,7 +360,7 @@ def _bombs(files: dict[str, bytes], max_pixels: int) -> dict[str, tuple[bytes, s
     png = files["png"]
     idat = png.index(b"IDAT") - 4
     for name, at in (("chunk before", 33), ("chunk", idat), ("chunk behind", len(png) - 12)):
-        length = struct.pack(">I", (1 << 31) - 1)  # OpenCV would reserve and fill as many bytes
+        length = struct.pack(">I", (1 << 31) - 1)  # OpenCV would allocate and fill this many bytes
         cases[f"bomb png {name}"] = (
             png[:at] + length + (b"IDAT" if at == idat else b"abCd") + png[at + 8 :],
             "the (PNG )?image is corrupt or truncated|not an image",

@@ -1,4 +1,4 @@
-"""Graphs with our operators, beside the plain ones, and what both must agree on."""
+"""Graphs with our operators, the plain graphs, and the tolerance within which both agree."""
 
 import os
 from dataclasses import replace
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from graphs import ENTRIES, session, weights
 
 from aurum import kernels as ours
@@ -19,17 +18,11 @@ DETECTOR, EMBEDDER = ("yunet_s_dynamic", "face_detection"), ("edgeface_xs_q", "f
 
 
 def by_kernels(model, library=LIBRARY):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    options.register_custom_ops_library(str(library))
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return session(model, library)
 
 
 def upstream(name):
-    """Its entry and its graph; YuNet-n, which no profile serves, has the entry of YuNet-s."""
+    """Return a model's entry and graph; YuNet-n, in no profile, has the entry of YuNet-s."""
     if name == "yunet_n_dynamic":
         entry = replace(ENTRIES["yunet_s_dynamic"], name=name, file=f"{name}.onnx")
     else:
@@ -45,7 +38,7 @@ def graph(name, served):
 
 
 def pair(name, served):
-    """Sessions of a model's plain graph and of that with kernels."""
+    """Open sessions of a model's plain graph and of its graph with kernels."""
     entry, model = upstream(name)
     return session(families.build(served, entry, model)), by_kernels(graph(name, served))
 
@@ -59,7 +52,7 @@ def assert_same_candidates(got, want):
         parts = [found[n] for found in (got["boxes"], got["landmarks"])]
         wanted = [found[n] for found in (want["boxes"], want["landmarks"])]
         for i in np.flatnonzero(got["scores"][n] > parity.NOISE):
-            # Of nearly equal scores either may come first.
+            # Either of two nearly equal scores may come first.
             near = np.abs(want["scores"][n] - got["scores"][n, i]) <= SCORE_TOLERANCE
             off = np.maximum(
                 np.abs(wanted[0][near] - parts[0][i]).max(axis=1),
@@ -73,6 +66,6 @@ def planes(batch):
 
 
 def extremes(*shape):
-    """All black, all white, and each pixel one of the two at random."""
+    """All black, all white, and a random mix of both."""
     mixed = np.random.default_rng(1).integers(0, 2, shape, np.uint8) * 255
     return np.stack([np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), mixed])

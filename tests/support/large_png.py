@@ -1,4 +1,4 @@
-"""PNGs of 50 megapixels, of the most bytes that a pixel may have: RGBA, 16 bits each."""
+"""PNGs of 50 megapixels with the most bytes per pixel: RGBA of 16 bits each."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from benchmarks.robustness.hostile.image_bytes import chunk
 
 SIDE = 7070
 _PIXEL = 8
-_PAETH = b"\4"  # the filter that takes longest, more so where its choice can't be foreseen
+_PAETH = b"\4"  # the slowest filter, more so with pixels that a branch predictor can't foresee
 
 
 @cache
 def flat_png() -> bytes:
-    """Small."""
+    """A PNG of few bytes."""
     return _png(bytes(1 + SIDE * _PIXEL))
 
 
 @cache
 def slow_png() -> bytes:
-    """Small, too, and takes as long as any."""
+    """A PNG of few bytes that takes as long to decode as any."""
     noise = bytes(x * x * 151 + x * 37 >> 3 & 255 for x in range(1000))
     return _png(_PAETH + (noise * (SIDE * _PIXEL // len(noise) + 1))[: SIDE * _PIXEL])
 

@@ -1,7 +1,5 @@
 """The astronaut's face, and its quality after a change."""
 
-import itertools
-
 import images
 import numpy as np
 
@@ -17,7 +15,7 @@ SIZE = (images.WIDTH, images.HEIGHT)
 
 
 def measured(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, crops=None, **more):
-    """By name, of one face."""
+    """The quality parts of one face by name."""
     photo = images.photo() if photo is None else photo
     crops = align(photo, box, landmarks) if crops is None else crops
     size = (photo.shape[1], photo.shape[0])
@@ -27,15 +25,7 @@ def measured(photo=None, landmarks=LANDMARKS, box=BOX, score=0.9, norms=None, cr
 
 
 def of_crop(change):
-    """Parts of the astronaut's crop after `change`, which gets and gives float pixels."""
+    """The parts of the astronaut's crop after `change`, a function on float pixels."""
     crop = align(images.photo(), BOX, LANDMARKS)[0]
     changed = np.clip(np.rint(change(crop.astype(float))), 0, 255).astype(np.uint8)
     return measured(crops=changed[None])
-
-
-def falls(values, by=0.0):
-    return all(before - after > by for before, after in itertools.pairwise(values))
-
-
-def gray(pixels):
-    return np.array(pixels, np.uint8)[None]

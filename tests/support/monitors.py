@@ -1,4 +1,4 @@
-"""The real Prometheus, Alertmanager and exporters over the files of monitoring/, on free ports."""
+"""The real Prometheus, Alertmanager and exporters with the files of monitoring/, on free ports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aurum.server.ephemeral import Service, free_ports
 
 FOLDER = CHECKOUT / "monitoring"
 INTERVAL = "4s"  # between two scrapes
-DAYS = 30  # that the certificate of the stand-in for the gateway is valid
+DAYS = 30  # for which the stand-in gateway's certificate is valid
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,23 @@ class Monitors:
     logs: list[Path] = field(default_factory=list)
 
     def ask(self, path: str, **parameters: str) -> Any:
-        """The data of Prometheus's answer."""
+        """Return the data of Prometheus's answer."""
         answer = httpx.get(f"{self.prometheus}/api/v1/{path}", params=parameters, timeout=30).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """The series that an expression gives now, each with its value."""
+        """Evaluate an expression now; return its series, each with its value."""
         result = self.ask("query", query=expression)["result"]
         return [(item["metric"], float(item["value"][1])) for item in result]
 
     def alerts(self) -> dict[str, str]:
-        """What is pending or firing, by name."""
+        """The state of each pending or firing alert, by name."""
         return {item["labels"]["alertname"]: item["state"] for item in self.ask("alerts")["alerts"]}
 
 
 def eventually(look: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `look` finds once it finds something; programs that are starting may not answer yet."""
+    """Poll `look` until it returns something true; a program that starts may not answer yet."""
 
     def try_to() -> Any:
         with suppress(httpx.TransportError):
@@ -62,12 +62,12 @@ def eventually(look: Callable[[], Any], seconds: float = 60) -> Any:
 
 @contextmanager
 def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
-    """Watch `service`, often, with alerts that fire as soon as their condition is met."""
+    """Monitor `service` at short intervals, with alerts that fire without a delay."""
     prometheus, alertmanager, cluster, blackbox, processes = free_ports(5)
     with ExitStack() as stack:
         gateway = stack.enter_context(_tls_server(folder))
         settings = service.settings
-        _copy(
+        _copy_configuration(
             folder,
             _folder(service.server.pid),
             {
@@ -115,7 +115,7 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
 
 
 def _folder(pid: int) -> Path:
-    """What a tritonserver and its stubs have in their command lines, and those of no other."""
+    """The folder that only this tritonserver and its stubs have in their command lines."""
     (backends,) = (
         argument.partition("=")[2]
         for argument in psutil.Process(pid).cmdline()
@@ -124,15 +124,15 @@ def _folder(pid: int) -> Path:
     return Path(backends).parent
 
 
-def _copy(folder: Path, server: Path, replacements: dict[str, str]) -> None:
-    """The files of monitoring/ with other addresses and times, for the server of one folder."""
+def _copy_configuration(folder: Path, server: Path, replacements: dict[str, str]) -> None:
+    """Copy monitoring/ with other addresses and times, for the server of one folder."""
     for path in FOLDER.glob("*.yml"):
         text = path.read_text("utf-8")
         if path.name == "prometheus.yml":
             for old, new in replacements.items():
                 assert old in text, old
                 text = text.replace(old, new)
-        if path.name == "process-exporter.yml":  # this server, of all that run on this machine
+        if path.name == "process-exporter.yml":  # only this server of all on this machine
             text = text.replace("_stub .*", f"_stub .*{server}.*")
             text = text.replace("[tritonserver]", f"[tritonserver]\n    cmdline: ['{server}']")
         if path.name == "alerts.yml":
@@ -158,16 +158,16 @@ def _process(command: list[str], log: Path, folder: Path) -> Iterator[None]:
             process.terminate()
 
 
-class _Nothing(BaseHTTPRequestHandler):
-    """Only shakes hands."""
+class _HandshakeOnly(BaseHTTPRequestHandler):
+    """Accepts a TLS handshake, nothing else."""
 
     def log_message(self, *args: object) -> None:
-        """Not into the tests' output."""
+        """Keep requests out of the tests' output."""
 
 
 @contextmanager
 def _tls_server(folder: Path) -> Iterator[int]:
-    """What has a certificate, in the gateway's place; its port."""
+    """Run a TLS server with a certificate in place of the gateway; yield its port."""
     subprocess.run(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
         f"-subj /CN=gateway -keyout key.pem -out cert.pem -days {DAYS}".split(),
@@ -177,7 +177,7 @@ def _tls_server(folder: Path) -> Iterator[int]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Nothing) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _HandshakeOnly) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

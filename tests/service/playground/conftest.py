@@ -1,4 +1,4 @@
-"""A playground before the real server, and a browser whose every complaint fails the test."""
+"""A playground for the real server, and a browser whose every console error fails the test."""
 
 import images
 import pytest
@@ -12,7 +12,7 @@ def address(best):
         yield playground.url
 
 
-# Not for the session: while Playwright runs, its event loop keeps asyncio.run() from others.
+# Not session-scoped: while Playwright runs, its event loop blocks asyncio.run() elsewhere.
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with chromium(tmp_path_factory.mktemp("browser"), images.astronaut()) as browser:
@@ -21,7 +21,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def open_page(browser, address):
-    """Opens the page at a tab. `expected`: words of complaints that belong to the test."""
+    """Open the page at a tab. `expected`: words of console errors that belong to the test."""
     opened = []
     complaints = []
 

@@ -1,4 +1,4 @@
-"""Analyze: one photo on the page in Debian's Chromium, before the real server."""
+"""Analyze: one photo on the page in Debian's Chromium, with the real server."""
 
 import base64
 import itertools
@@ -13,7 +13,7 @@ import images
 import numpy as np
 import pytest
 from aurum_client import Faces, InvalidImageError, InvalidRequestError, ModelIds
-from browser import DESK, PHONE, SLOW, failed, give, said, serve
+from browser import DESK, PHONE, SLOW, serve, upload, wait_for_error, wait_for_status
 from playwright.sync_api import expect
 from waiting import eventually
 
@@ -23,7 +23,7 @@ from aurum.server.ephemeral import free_ports
 
 
 def boxes(page):
-    """What is drawn, in the photo's pixels."""
+    """The drawn boxes in pixels of the photo."""
     return np.array(
         page.eval_on_selector_all(
             "#analyze .overlay .box",
@@ -34,9 +34,9 @@ def boxes(page):
 
 def test_an_uploaded_photo_is_drawn_as_the_service_answered(open_page, client, astronaut):
     page = open_page()
-    give(page, astronaut, "astronaut.jpg")
+    upload(page, astronaut, "astronaut.jpg")
     answer = client.analyze(astronaut)
-    said(page, f"{len(answer)} face")
+    wait_for_status(page, f"{len(answer)} face")
     assert boxes(page) == pytest.approx(answer.boxes, abs=1e-3)
     circles = page.eval_on_selector_all(
         "#analyze .landmark", "all => all.map(c => [+c.getAttribute('cx'), +c.getAttribute('cy')])"
@@ -48,10 +48,10 @@ def test_an_uploaded_photo_is_drawn_as_the_service_answered(open_page, client, a
     expect(page.locator("#health")).to_have_text("the service is ready")
 
 
-def test_crops_are_aligned_as_the_embedder_sees_them(open_page, client, astronaut):
+def test_crops_are_aligned_like_the_embedders(open_page, client, astronaut):
     page = open_page()
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     answer = client.analyze(astronaut)
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     ours = align(np.ascontiguousarray(photo), answer.boxes, answer.landmarks)[0]
@@ -60,21 +60,21 @@ def test_crops_are_aligned_as_the_embedder_sees_them(open_page, client, astronau
     shown = cv2.imdecode(shown, cv2.IMREAD_COLOR)[..., ::-1]
     assert shown.shape == (224, 224, 3)
     shown = cv2.resize(shown, (112, 112), interpolation=cv2.INTER_AREA)
-    # Two resamplings differ at gateways; a shift of a single pixel would already give 7.
+    # Two resamplings differ at edges; a shift of a single pixel would already give 7.
     assert np.abs(shown.astype(int) - ours).mean() < 4
 
 
-def test_boxes_lie_on_the_picture_at_every_size(open_page, client, astronaut):
+def test_boxes_match_the_picture_at_every_size(open_page, client, astronaut):
     page = open_page()
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     (x, y, width, height) = client.detect(astronaut).boxes[0]
     for size in (DESK, PHONE, {"width": 700, "height": 500}):
         page.set_viewport_size(size)
         picture = page.locator("#analyze .stage img").bounding_box()
         scale = picture["width"] / 512
         assert picture["height"] / 512 == pytest.approx(scale, rel=0.01)
-        # Drawn anew for a new size: for a moment there may be none.
+        # Redrawn for a new size: for a moment there may be none.
         drawn = eventually(page.locator("#analyze .overlay .target").first.bounding_box)
         expected = [picture["x"] + x * scale, picture["y"] + y * scale, width * scale]
         assert [drawn["x"], drawn["y"], drawn["width"]] == pytest.approx(expected, abs=1.5)
@@ -88,17 +88,19 @@ def test_boxes_lie_on_the_picture_at_every_size(open_page, client, astronaut):
         assert wide <= size["width"], "the page scrolls sideways"
 
 
-def test_a_photo_that_is_stored_on_its_side_is_drawn_upright(open_page, client):
+def test_a_photo_stored_on_its_side_is_drawn_upright(open_page, client):
     data, (width, height) = images.good()["jpeg orientation 6"]
     page = open_page()
-    give(page, data)
-    said(page, f"in {width} x {height} pixels.")  # and no word that the marks may not fit
+    upload(page, data)
+    wait_for_status(
+        page, f"in {width} x {height} pixels."
+    )  # and no warning that the marks may not fit
     assert boxes(page) == pytest.approx(client.detect(data).boxes, abs=1e-3)
     picture = page.locator("#analyze .stage img").bounding_box()
     assert picture["width"] / picture["height"] == pytest.approx(width / height, rel=0.02)
 
 
-def test_a_turned_face_is_told_and_shown_upright(open_page, real, client, astronaut):
+def test_a_rotated_face_is_reported_and_shown_upright(open_page, real, client, astronaut):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     data = cv2.imencode(".png", cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE))[1].tobytes()
     page = open_page()
@@ -106,8 +108,8 @@ def test_a_turned_face_is_told_and_shown_upright(open_page, real, client, astron
     look = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, 224, 224).data)"
     looks = []
     for file in (data, astronaut):
-        give(page, file)
-        said(page, "1 face in")
+        upload(page, file)
+        wait_for_status(page, "1 face in")
         looks.append(np.array(card.locator("canvas").evaluate(look)))
         assert boxes(page) == pytest.approx(client.detect(file).boxes, abs=1e-3)
         if file is data:
@@ -118,18 +120,18 @@ def test_a_turned_face_is_told_and_shown_upright(open_page, real, client, astron
     assert np.abs(np.subtract(*looks)).mean() < 8
 
 
-def test_an_answer_that_is_not_complete_says_so(open_page, astronaut):
+def test_an_incomplete_answer_is_reported(open_page, astronaut):
     hint = "More may be found with a larger long side for the detector, or more tiles."
     page = open_page()
     page.get_by_text("Options of the request").click()
     field = page.locator("[name=min_confidence]")
     field.fill("0")  # so many candidates fill any list
     field.blur()
-    give(page, astronaut)
-    said(page, hint)
+    upload(page, astronaut)
+    wait_for_status(page, hint)
     field.fill("")
     field.blur()
-    said(page, "1 face in 512 x 512 pixels.")
+    wait_for_status(page, "1 face in 512 x 512 pixels.")
     expect(page.locator("#analyze .status")).not_to_contain_text(hint)
 
 
@@ -153,10 +155,10 @@ def test_the_page_hints_at_more_faces_where_the_client_does(open_page, options):
     assert told == {True, False}
 
 
-def test_list_and_picture_light_each_other_up(open_page, astronaut):
+def test_list_and_picture_highlight_each_other(open_page, astronaut):
     page = open_page()
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     active = page.locator("#analyze .overlay .active")
     expect(active).to_have_count(0)
     page.locator("#analyze .faces li").first.hover()
@@ -172,54 +174,54 @@ def test_list_and_picture_light_each_other_up(open_page, astronaut):
     expect(active).to_have_count(1)  # chosen, so it stays
 
 
-def test_no_face_is_said_and_is_no_error(open_page):
+def test_no_face_is_reported_and_is_not_an_error(open_page):
     page = open_page()
-    give(page, images.save(images.Image.new("RGB", (300, 200), "gray"), "JPEG"))
-    said(page, "No face found: no face in 300 x 200 pixels.")
+    upload(page, images.save(images.Image.new("RGB", (300, 200), "gray"), "JPEG"))
+    wait_for_status(page, "No face found: no face in 300 x 200 pixels.")
     expect(page.locator("#analyze .overlay .box")).to_have_count(0)
     expect(page.locator("#analyze [role=alert]")).to_be_hidden()
 
 
 @pytest.mark.parametrize("name", ["empty", "random bytes", "damaged jpeg cut at 50%"])
-def test_corrupted_files_get_the_service_s_own_words(open_page, client, name, astronaut):
+def test_corrupt_files_show_the_services_message(open_page, client, name, astronaut):
     data = images.bad()[name][0]
     with pytest.raises(InvalidImageError) as error:
         client.analyze(data)
     page = open_page(expected=["400"])
-    give(page, astronaut)
-    said(page, "face")
-    give(page, data)
-    failed(page, str(error.value).split("] ")[-1])
-    failed(page, "[invalid_image]")
-    expect(page.locator("#analyze .stage")).to_be_hidden()  # not the photo before
-    give(page, astronaut)
-    said(page, "face")  # and it goes on
+    upload(page, astronaut)
+    wait_for_status(page, "face")
+    upload(page, data)
+    wait_for_error(page, str(error.value).split("] ")[-1])
+    wait_for_error(page, "[invalid_image]")
+    expect(page.locator("#analyze .stage")).to_be_hidden()  # not the previous photo
+    upload(page, astronaut)
+    wait_for_status(page, "face")  # and the page still works
     expect(page.locator("#analyze [role=alert]")).to_be_hidden()
 
 
-def test_a_photo_over_the_limit(best, open_page, astronaut):
+def test_a_photo_over_the_limit_is_refused(best, open_page, astronaut):
     with serve(best, max_image_bytes=200_000) as playground:
         page = open_page(url=playground.url, expected=["413"])
-        give(page, astronaut + bytes(1_000_000))
-        failed(page, "photos may have 200000")
+        upload(page, astronaut + bytes(1_000_000))
+        wait_for_error(page, "photos may have 200000")
 
 
-def test_options_are_the_service_s_to_judge(open_page, client, astronaut):
+def test_options_are_validated_by_the_service(open_page, client, astronaut):
     page = open_page(expected=["400"])
     page.get_by_text("Options of the request").click()
     page.locator("[name=min_confidence]").fill("0.99999")
-    give(page, astronaut)
-    said(page, "No face found")
+    upload(page, astronaut)
+    wait_for_status(page, "No face found")
     page.locator("[name=min_confidence]").fill("")
     page.locator("[name=detection_size]").fill("100")
     page.locator("[name=detection_size]").blur()
     with pytest.raises(InvalidRequestError) as error:
         client.analyze(astronaut, detection_size=100)
-    failed(page, str(error.value).split("] ")[-1])
+    wait_for_error(page, str(error.value).split("] ")[-1])
 
 
 @pytest.mark.parametrize("way", ["drop", "drop beside", "paste", "take", "example"])
-def test_every_way_to_give_a_photo(open_page, astronaut, way):
+def test_photos_can_be_given_in_every_way(open_page, astronaut, way):
     page = open_page()
     if way == "take":
         page.locator("#analyze").get_by_role("button", name="Take a photo").click()
@@ -241,13 +243,13 @@ def test_every_way_to_give_a_photo(open_page, astronaut, way):
             }""",
             [base64.b64encode(astronaut).decode(), way],
         )
-    said(page, "1 face in")
+    wait_for_status(page, "1 face in")
 
 
-def test_the_raw_answer_can_be_copied_whole(open_page, client, astronaut):
+def test_the_raw_answer_can_be_copied_completely(open_page, client, astronaut):
     page = open_page()
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     page.get_by_text("Raw answer (JSON)").click()
     expect(page.locator("#analyze pre").first).to_contain_text("… 508 more")
     page.get_by_role("button", name="Copy the JSON").click()
@@ -268,8 +270,8 @@ def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
     page.get_by_text("Options of the request").click()
     for option, value in options.items():
         page.locator(f"[name={option}]").fill(str(value))
-    give(page, astronaut, name)
-    said(page, "1 face")
+    upload(page, astronaut, name)
+    wait_for_status(page, "1 face")
     page.get_by_text("The same call as code").click()
     commands = {
         "curl": ["sh", "-euc"],
@@ -292,8 +294,8 @@ def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
 def test_times_are_shown_by_step(open_page, astronaut):
     page = open_page()
     expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     rows = dict(
         page.eval_on_selector_all(
             "#analyze .times tr", "all => all.map(r => [...r.cells].map(c => c.textContent))"
@@ -305,21 +307,21 @@ def test_times_are_shown_by_step(open_page, astronaut):
     assert times["ask Triton, until its whole answer is there"] <= whole
 
 
-def test_a_service_that_is_down_is_shown_and_so_is_its_return(best, open_page, astronaut):
+def test_an_unavailable_service_and_its_return_are_shown(best, open_page, astronaut):
     page = open_page(expected=["ERR_CONNECTION_REFUSED", "503"])
     expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
     nobody = free_ports(1)[0]
     with serve(best, http_port=nobody) as playground:
         page = open_page(url=playground.url, expected=["503"])
         expect(page.locator("#health")).to_contain_text("not ready, or not running", timeout=SLOW)
-        give(page, astronaut)
-        failed(page, "[unavailable] the face service can't be reached")
+        upload(page, astronaut)
+        wait_for_error(page, "[unavailable] the face service can't be reached")
         port = playground.port
     settings = replace(best.settings, playground_port=port)
     with Playground(settings):
         expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
-        give(page, astronaut)
-        said(page, "1 face")
+        upload(page, astronaut)
+        wait_for_status(page, "1 face")
 
 
 def test_simulated_models_get_a_banner(simulated, best, open_page):

@@ -1,10 +1,10 @@
-"""The page behind the real gateway, by the lines of docs/tutorials/playground.md."""
+"""The page behind the real gateway, configured as docs/tutorials/playground.md says."""
 
 import re
 
 import pytest
-from browser import SLOW, give, said
-from gateway_world import gateway_before
+from browser import SLOW, upload, wait_for_status
+from gateway_world import gateway_for
 from playwright.sync_api import expect
 
 from aurum.paths import CHECKOUT
@@ -13,16 +13,16 @@ from aurum.playground.app import POLICY
 
 @pytest.fixture(scope="module")
 def gateway(best, tmp_path_factory):
-    """A gateway whose folder of locations has what the page about the playground tells."""
+    """A gateway with the locations from the page about the playground."""
     folder = tmp_path_factory.mktemp("locations")
     text = (CHECKOUT / "docs" / "tutorials" / "playground.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
     (folder / "page.conf").write_text(told.replace("/opt/aurum", str(CHECKOUT)))
-    with gateway_before(best, locations=folder) as world:
+    with gateway_for(best, locations=folder) as world:
         yield world
 
 
-def test_its_files_need_no_key_and_carry_the_policy(gateway):
+def test_its_files_need_no_key_and_have_the_content_security_policy(gateway):
     with gateway.http() as http:
         del http.headers["authorization"]
         for path in ("/playground/", "/playground/main.js", "/playground/example.jpg"):
@@ -42,5 +42,5 @@ def test_it_asks_for_the_key_and_answers_through_the_gateway(gateway, open_page,
     field.fill(gateway.key)
     page.get_by_role("button", name="Use it").click()
     expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
-    give(page, astronaut)
-    said(page, "face in")
+    upload(page, astronaut)
+    wait_for_status(page, "face in")

@@ -1,4 +1,4 @@
-"""Compare: two photos, a face of each, and what their likeness says."""
+"""Compare: two photos, a face of each, and what their similarity means."""
 
 import itertools
 import re
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from aurum_client import Box, Calibration, Comparison, Embedding, Face, ModelIds
-from browser import SLOW, failed, give, said, serve
+from browser import SLOW, serve, upload, wait_for_error, wait_for_status
 from matplotlib.cbook import get_sample_data
 from playwright.sync_api import expect
 
@@ -21,7 +21,7 @@ def other():
 
 @pytest.fixture(scope="module")
 def couple(astronaut, other):
-    """Both in one photo."""
+    """Both people in one photo."""
     photos = [
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (astronaut, other)
     ]
@@ -36,10 +36,10 @@ def similarity(page):
 
 
 def compare(page, first, second):
-    give(page, first, where="#compare", side=0)
-    said(page, "in", "#compare .side:nth-child(1)")
-    give(page, second, where="#compare", side=1)
-    said(page, "in", "#compare .side:nth-child(2)")
+    upload(page, first, where="#compare", side=0)
+    wait_for_status(page, "in", "#compare .side:nth-child(1)")
+    upload(page, second, where="#compare", side=1)
+    wait_for_status(page, "in", "#compare .side:nth-child(2)")
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
 
 
@@ -48,17 +48,19 @@ def test_the_similarity_is_the_clients(open_page, client, astronaut, other):
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
     compare(page, astronaut, other)
     assert similarity(page) == pytest.approx(client.compare(astronaut, other).similarity, abs=1e-4)
-    give(page, astronaut, where="#compare", side=1)
+    upload(page, astronaut, where="#compare", side=1)
     expect(page.locator("#compare .verdict dd").first).to_have_text("1.0000", timeout=SLOW)
 
 
-def test_a_face_is_chosen_in_the_list_or_in_the_picture(open_page, real, client, astronaut, couple):
+def test_a_face_can_be_chosen_in_the_list_or_in_the_picture(
+    open_page, real, client, astronaut, couple
+):
     analysis = client.analyze(couple)
     assert len(analysis) == 2
     alike = analysis.embeddings @ client.embed(astronaut).vector
     page = open_page("compare")
     compare(page, astronaut, couple)
-    said(page, "2 faces in 800 x 400 pixels; choose one.", "#compare")
+    wait_for_status(page, "2 faces in 800 x 400 pixels; choose one.", "#compare")
     second = page.locator("#compare .side").nth(1)
     assert similarity(page) == pytest.approx(alike[0], abs=1e-4)
     second.get_by_role("button", name="Face 2").click()
@@ -80,19 +82,19 @@ def test_the_decision_and_the_probability_are_the_clients(
         expect(page.locator("#compare .decision")).to_have_text(words, timeout=SLOW)
         result = client.compare(astronaut, second, far=far)
         assert float(facts.nth(1).text_content()) == pytest.approx(result.threshold, abs=1e-4)
-    give(page, other, where="#compare", side=1)
+    upload(page, other, where="#compare", side=1)
     for prior in (None, 0.001, 0.9):
         page.locator("[name=prior]").fill("" if prior is None else str(prior))
         page.locator("[name=prior]").blur()
         result = client.compare(astronaut, other, far=far, prior=prior)
-        told = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
-        expect(facts.nth(2)).to_contain_text(told, timeout=SLOW)
+        shown = f"{100 * result.probability:.2f} %" if result.probability > 1e-4 else "less than"
+        expect(facts.nth(2)).to_contain_text(shown, timeout=SLOW)
     page.locator("[name=prior]").fill("1")
     page.locator("[name=prior]").blur()
     expect(page.locator("#compare .verdict")).to_contain_text("must be between 0 and 1")
 
 
-def test_decisions_are_made_at_one_in_ten_thousand(open_page):
+def test_decisions_are_made_at_a_far_of_one_in_ten_thousand(open_page):
     assert open_page("compare").locator("[name=far]").input_value() == "1e-4"
 
 
@@ -109,16 +111,18 @@ def test_a_face_that_is_not_recognizable_decides_nothing(
     expect(verdict.locator("dt")).to_have_text(
         [re.compile("^similarity"), re.compile("^threshold")]
     )
-    give(page, blurred, where="#compare", side=0)
+    upload(page, blurred, where="#compare", side=0)
     expect(verdict).to_contain_text("The first photo: sharpness", timeout=SLOW)
 
 
 def test_the_page_decides_as_the_client_does(open_page):
-    """Whatever is known of the faces and of the embedder."""
+    """For all combinations of known and unknown facts about the faces and the embedder."""
     page = open_page("compare")
-    told, decisions = [True, False, None], set()
+    known_or_not, decisions = [True, False, None], set()
     known = Calibration.from_row([0.25, 0.5, 0.75, 20, -10, 0.5])
-    for a, b, calibration, alike in itertools.product(told, told, [known, None], [0, 1]):
+    for a, b, calibration, alike in itertools.product(
+        known_or_not, known_or_not, [known, None], [0, 1]
+    ):
         vectors = np.eye(512, dtype=np.float32)[[0, 1 - alike]]
         ours = [
             Embedding(
@@ -155,18 +159,18 @@ def test_without_a_calibration_there_is_no_decision(open_page, simulated, astron
     with serve(simulated) as playground:
         page = open_page("compare", url=playground.url)
         compare(page, astronaut, astronaut)
-        said(page, "No decision: this embedder is not calibrated.", "#compare")
+        wait_for_status(page, "No decision: this embedder is not calibrated.", "#compare")
         assert similarity(page) == 1
 
 
-def test_a_side_without_a_face_or_with_a_bad_photo(open_page, astronaut):
+def test_a_side_without_a_face_or_with_a_bad_photo_is_reported(open_page, astronaut):
     page = open_page("compare", expected=["400"])
     compare(page, astronaut, astronaut)
-    give(
+    upload(
         page, cv2.imencode(".png", np.full((90, 120), 99, np.uint8))[1].tobytes(), where="#compare"
     )
-    said(page, "No face found", "#compare")
+    wait_for_status(page, "No face found", "#compare")
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
-    give(page, b"nothing", where="#compare")
-    failed(page, "[invalid_image]", "#compare")
+    upload(page, b"nothing", where="#compare")
+    wait_for_error(page, "[invalid_image]", "#compare")
     expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")

@@ -1,16 +1,16 @@
-"""What Analyze says of a face's quality, and whether it is recognizable."""
+"""What Analyze shows of a face's quality, and whether it is recognizable."""
 
 import re
 
 import pytest
-from browser import DESK, PHONE, SLOW, give, said, serve
+from browser import DESK, PHONE, SLOW, serve, upload, wait_for_status
 from playwright.sync_api import expect
 
 
 def test_quality_and_its_parts_are_listed_and_drawn(open_page, client, astronaut):
     page = open_page()
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     face = client.analyze(astronaut)[0]
     card = page.locator("#analyze .faces li").first
     expect(card).to_contain_text(f"quality {face.quality:.2f}")
@@ -33,35 +33,35 @@ def test_quality_and_its_parts_are_listed_and_drawn(open_page, client, astronaut
             assert box[start] + box[length] <= picture[start] + picture[length] + 1
 
 
-def test_a_face_says_whether_it_is_recognizable_and_why_not(
+def test_a_face_shows_whether_it_is_recognizable_and_why_not(
     open_page, real, client, astronaut, blurred
 ):
     page = open_page()
     card = page.locator("#analyze .faces li").first
-    give(page, astronaut)
-    said(page, "1 face in")
+    upload(page, astronaut)
+    wait_for_status(page, "1 face in")
     expect(card.get_by_text("recognizable", exact=True)).to_be_visible()
     face = client.analyze(blurred)[0]
     assert face.defect == "sharpness"
-    give(page, blurred)
+    upload(page, blurred)
     expect(card).to_contain_text(
         f"not recognizable: sharpness {face.quality_parts.sharpness:.2f}", timeout=SLOW
     )
     expect(page.locator("#analyze").get_by_text("only an order")).to_be_hidden()
 
 
-def test_quality_that_is_only_an_order_says_so(simulated, open_page, astronaut):
+def test_a_quality_that_only_orders_faces_says_so(simulated, open_page, astronaut):
     with serve(simulated) as playground:
         page = open_page(url=playground.url)
-        give(page, astronaut)
-        said(page, "in 512 x 512 pixels")
+        upload(page, astronaut)
+        wait_for_status(page, "in 512 x 512 pixels")
         expect(page.locator("#analyze").get_by_text("only an order")).to_be_visible()
         expect(page.locator("#analyze .faces li").first).not_to_contain_text("recognizable")
 
 
-def test_faces_below_the_lowest_quality_are_left_out(open_page, astronaut):
+def test_faces_below_the_minimum_quality_are_left_out(open_page, astronaut):
     page = open_page()
     page.get_by_text("Options of the request").click()
     page.locator("[name=min_quality]").fill("1")
-    give(page, astronaut)
-    said(page, "No face found")
+    upload(page, astronaut)
+    wait_for_status(page, "No face found")

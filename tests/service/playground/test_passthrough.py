@@ -1,4 +1,4 @@
-"""What the playground's server passes on, and what it refuses, before a real Triton."""
+"""What the playground's server forwards to a real Triton, and what it refuses."""
 
 import base64
 import gzip
@@ -18,7 +18,7 @@ from aurum.server.ephemeral import free_ports
 
 RAW = {"content-type": "application/octet-stream", "inference-header-content-length": "0"}
 INFER = "/v2/models/analyze_faces/infer"
-LIMIT = 400_000  # bytes of a photo: small, so that tests can go beyond it
+LIMIT = 400_000  # bytes of a photo: small, so that tests can exceed it
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def page(best):
 
 @pytest.fixture(scope="module")
 def narrow(best):
-    """A playground whose limit is small."""
+    """A playground with a small limit."""
     (port,) = free_ports(1)
     with Playground(
         replace(best.settings, playground_port=port, max_image_bytes=LIMIT)
@@ -50,7 +50,7 @@ def request(port, text, patience=30):
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_photo_gets_the_answer_that_triton_gives(ask, best, astronaut):
+def test_a_photo_gets_tritons_answer(ask, best, astronaut):
     through = ask.post(INFER, content=astronaut, headers=RAW)
     direct = httpx.post(best.urls[0] + INFER, content=astronaut, headers=RAW, trust_env=False)
     assert through.status_code == direct.status_code == 200
@@ -71,7 +71,7 @@ def test_our_client_works_through_it(page, best, astronaut):
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/models/embed_face/ready"])
-def test_health_is_passed_on(ask, path):
+def test_health_is_forwarded(ask, path):
     assert ask.get(f"/v2{path}").status_code == 200
     assert ask.post(f"/v2{path}").status_code == 405
 
@@ -113,7 +113,7 @@ def test_health_is_passed_on(ask, path):
     ],
 )
 def test_every_other_route_is_refused(page, method, path, status):
-    # By hand, as clients mend such paths before they send them.
+    # Raw, as clients normalize such paths before they send them.
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     answer = request(page.port, f"{head}Content-Length: 0\r\n\r\n".encode())
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
@@ -122,7 +122,7 @@ def test_every_other_route_is_refused(page, method, path, status):
     assert "analyze_faces" in error
 
 
-def test_a_declared_size_over_the_limit_is_refused_before_anything_is_sent(narrow):
+def test_a_declared_size_over_the_limit_is_refused_before_the_body_is_sent(narrow):
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", narrow.port), timeout=30) as connection:
         connection.sendall(head.encode())
@@ -146,7 +146,7 @@ def test_an_undeclared_size_is_refused_once_it_exceeds_the_limit(narrow):
     assert "at most" in answer.json()["error"]
 
 
-def test_who_sends_before_it_listens_reads_the_refusal_too(narrow):
+def test_a_client_that_sends_before_it_reads_gets_the_refusal_too(narrow):
     answer = httpx.post(narrow.url + INFER, content=b"x" * 20_000_000, timeout=60, trust_env=False)
     assert answer.status_code == 413
 
@@ -168,7 +168,7 @@ def test_compressed_requests_are_refused_as_they_may_unpack_to_any_size(ask, ast
     assert "without Content-Encoding" in answer.json()["error"]
 
 
-def test_who_leaves_in_the_middle_hurts_nobody(page, ask, astronaut):
+def test_a_client_that_leaves_in_the_middle_affects_nobody(page, ask, astronaut):
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nthe beginning"
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", page.port)) as connection:
@@ -177,13 +177,13 @@ def test_who_leaves_in_the_middle_hurts_nobody(page, ask, astronaut):
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "1, 2"])
-def test_a_senseless_length_is_no_internal_error(page, length):
+def test_an_invalid_length_is_not_an_internal_error(page, length):
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
     assert request(page.port, head.encode()).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1", "[::1]:80"])
-def test_names_of_this_machine_are_served(ask, host):
+def test_local_host_names_are_served(ask, host):
     assert ask.get("/", headers={"host": host}).status_code == 200
     origin = f"http://{host}"
     assert ask.get("/v2/health/live", headers={"host": host, "origin": origin}).status_code == 200
@@ -192,7 +192,7 @@ def test_names_of_this_machine_are_served(ask, host):
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.0.1", ""]
 )
-def test_other_names_are_refused_as_they_may_be_rebound_to_this_machine(ask, host, astronaut):
+def test_other_host_names_are_refused_against_dns_rebinding(ask, host, astronaut):
     for path in ("/", "/v2/health/live"):
         assert ask.get(path, headers={"host": host}).status_code == 403
     answer = ask.post(INFER, content=astronaut, headers={**RAW, "host": host})
@@ -203,12 +203,12 @@ def test_other_names_are_refused_as_they_may_be_rebound_to_this_machine(ask, hos
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:1", "https://127.0.0.1", ""]
 )
-def test_pages_of_other_origins_are_refused(ask, origin, astronaut):
+def test_requests_from_other_origins_are_refused(ask, origin, astronaut):
     answer = ask.post(INFER, content=astronaut, headers={**RAW, "origin": origin})
     assert answer.status_code == 403
 
 
-def test_no_answer_lets_other_origins_read_it(ask, astronaut):
+def test_other_origins_can_read_no_answer(ask, astronaut):
     answers = [
         ask.get("/"),
         ask.get("/nothing"),
@@ -223,11 +223,11 @@ def test_no_answer_lets_other_origins_read_it(ask, astronaut):
     assert answers[2].headers["cache-control"] == "no-store"
 
 
-def test_times_are_told_only_when_asked_and_add_up(ask, astronaut):
+def test_times_are_reported_on_request_and_add_up(ask, astronaut):
     assert "server-timing" not in ask.post(INFER, content=astronaut, headers=RAW).headers
 
     def all_told():
-        """The times by step; on a busy machine the models' can exceed the whole, without a rest."""
+        """The times by step, if the models' sum does not exceed the total, as it may under load."""
         answer = ask.post(INFER, content=astronaut, headers={**RAW, "x-timings": "1"})
         told = dict(item.split(";dur=") for item in answer.headers["server-timing"].split(", "))
         return told if "step" in told else None
@@ -247,7 +247,7 @@ def test_a_failed_request_has_times_too(ask):
     assert "triton;dur=" in answer.headers["server-timing"]
 
 
-def test_without_a_service_it_says_so(best):
+def test_without_a_service_the_error_says_so(best):
     nobody, port = free_ports(2)
     settings = replace(best.settings, http_port=nobody, playground_port=port)
     with Playground(settings) as page:
@@ -260,7 +260,7 @@ def test_without_a_service_it_says_so(best):
             assert answer.json()["error"].startswith("[unavailable] the face service")
 
 
-def test_a_taken_port_is_not_fought_over(best):
+def test_a_taken_port_is_reported(best):
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         with Playground(replace(best.settings, playground_port=taken)) as page:
@@ -268,7 +268,7 @@ def test_a_taken_port_is_not_fought_over(best):
             assert httpx.get(page.url, trust_env=False).status_code == 200
 
 
-def test_leaving_it_lets_its_requests_finish(best, astronaut):
+def test_closing_lets_requests_finish(best, astronaut):
     (port,) = free_ports(1)
     answers = []
     with Playground(replace(best.settings, playground_port=port)) as page:
@@ -287,7 +287,7 @@ def test_leaving_it_lets_its_requests_finish(best, astronaut):
     assert len(answers) == 8
 
 
-def test_what_a_stop_can_not_wait_for_gets_an_answer_too(best):
+def test_requests_that_a_stop_cannot_wait_for_get_an_answer_too(best):
     (port,) = free_ports(1)
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
     with socket.socket() as slow:

@@ -1,10 +1,10 @@
-"""The page as a whole: who can use it, what it may do, and the camera's stream."""
+"""The page as a whole: accessibility, security policy, and the camera stream."""
 
 import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import DESK, PHONE, SLOW, failed, give, said
+from browser import DESK, PHONE, SLOW, upload, wait_for_error, wait_for_status
 from playwright.sync_api import expect
 
 from aurum.playground.app import STATIC
@@ -22,19 +22,19 @@ def test_axe_finds_no_violation(open_page, astronaut, scheme, size):
             found.append((state, violation["id"], violation["impact"], nodes))
 
     check("empty")
-    give(page, astronaut)
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
     page.get_by_label("quality parts").check()
     for details in page.locator("#analyze details").all():
         details.locator("summary").click()
     page.locator("#analyze .faces button").first.click()
     check("answered")
-    give(page, b"nothing")
-    failed(page, "[invalid_image]")
+    upload(page, b"nothing")
+    wait_for_error(page, "[invalid_image]")
     check("failed")
     page.get_by_role("tab", name="Compare").click()
     for side in (0, 1):
-        give(page, astronaut, where="#compare", side=side)
+        upload(page, astronaut, where="#compare", side=side)
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
     check("compared")
     page.get_by_role("tab", name="Live").click()
@@ -45,7 +45,7 @@ def test_axe_finds_no_violation(open_page, astronaut, scheme, size):
     assert found == []
 
 
-def test_by_keyboard_alone(open_page, astronaut):
+def test_the_page_works_by_keyboard_alone(open_page, astronaut):
     page = open_page()
     file = {"buffer": astronaut, "name": "a.jpg", "mimeType": "image/jpeg"}
     page.on("filechooser", lambda chooser: chooser.set_files(file))
@@ -60,7 +60,7 @@ def test_by_keyboard_alone(open_page, astronaut):
     expect(tab).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    said(page, "face")
+    wait_for_status(page, "face")
     face = page.locator("#analyze .faces button").first
     for _ in range(20):
         if face.evaluate("button => button === document.activeElement"):
@@ -72,15 +72,15 @@ def test_by_keyboard_alone(open_page, astronaut):
     expect(face).to_have_attribute("aria-pressed", "true")
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_is_stored(open_page, address, astronaut):
+def test_nothing_is_loaded_from_elsewhere_or_stored(open_page, address, astronaut):
     page = open_page()
     asked = []
     page.context.on("request", lambda request: asked.append(request.url))
     page.reload()
-    give(page, astronaut)
-    said(page, "face")
-    give(page, astronaut, "other.jpg")
-    said(page, "face")
+    upload(page, astronaut)
+    wait_for_status(page, "face")
+    upload(page, astronaut, "other.jpg")
+    wait_for_status(page, "face")
     assert asked
     assert all(url.startswith((f"{address}/", f"blob:{address}/")) for url in asked)
     assert page.context.cookies() == []
@@ -93,7 +93,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_stored(open_page, addre
     expect(page.locator("footer")).to_contain_text("Nothing is stored")
 
 
-def test_the_policy_stops_what_is_not_ours(open_page):
+def test_the_policy_blocks_foreign_content(open_page):
     page = open_page(expected=["Content Security Policy", "TrustedHTML", "TrustedScript"])
     blocked = page.evaluate(
         """async () => {
@@ -129,7 +129,7 @@ def test_the_page_has_no_inline_script_or_style():
             assert host not in rest, path
 
 
-def test_live_asks_for_one_frame_at_a_time_and_drops_the_rest(open_page, client, astronaut):
+def test_live_sends_one_frame_at_a_time_and_drops_the_rest(open_page, client, astronaut):
     page = open_page("live")
     flying, most = set(), [0]
 
@@ -158,7 +158,7 @@ def test_live_asks_for_one_frame_at_a_time_and_drops_the_rest(open_page, client,
     first = arrived()[1]
     deadline = time.monotonic() + 60
     while arrived()[1] < first + 10:
-        assert time.monotonic() < deadline, "no frames come"
+        assert time.monotonic() < deadline, "no frames arrive"
         page.wait_for_timeout(100)
     assert 0 <= arrived()[0] < arrived()[1]
     assert most[0] == 1
@@ -179,7 +179,7 @@ def test_live_asks_for_one_frame_at_a_time_and_drops_the_rest(open_page, client,
     ],
 )
 @pytest.mark.parametrize("tab", ["live", "analyze"])
-def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
+def test_an_unusable_camera_is_reported(open_page, error, words, tab):
     page = open_page(tab)
     page.evaluate(
         """name => {
@@ -190,15 +190,15 @@ def test_a_camera_that_can_not_be_used(open_page, error, words, tab):
     )
     name = "Start the camera" if tab == "live" else "Take a photo"
     page.locator(f"#{tab}").get_by_role("button", name=name).click()
-    failed(page, words, f"#{tab}")
+    wait_for_error(page, words, f"#{tab}")
     expect(page.locator(f"#{tab}").get_by_role("button", name=name)).to_be_visible()
 
 
-def test_a_key_that_an_gateway_wants(open_page, astronaut):
+def test_the_page_asks_for_a_key_if_the_gateway_needs_one(open_page, astronaut):
     page = open_page(expected=["401"])
 
     def gateway(route):
-        """As the gateway before a public server does."""
+        """Like the gateway in front of a public server."""
         if route.request.headers.get("authorization") == "Bearer right":
             route.continue_()
         else:
@@ -214,5 +214,5 @@ def test_a_key_that_an_gateway_wants(open_page, astronaut):
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#health")).to_have_text(words, timeout=SLOW)
     expect(field).to_be_hidden()
-    give(page, astronaut)
-    said(page, "face in")
+    upload(page, astronaut)
+    wait_for_status(page, "face in")
