@@ -22,8 +22,8 @@ from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.faces import Candidates, Faces, as_faces
 from aurum.imaging.views import plan
 from aurum.pipeline.look import DetectorOutput, Looks, Models, PhotoSource
+from aurum.pipeline.memory_budget import Admit
 from aurum.pipeline.request import Options, RequestError
-from aurum.pipeline.room import Admit
 from aurum.settings import Settings
 
 

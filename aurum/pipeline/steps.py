@@ -14,8 +14,8 @@ from aurum.pipeline.assessment import QualityAssessment, assess_quality, low_qua
 from aurum.pipeline.call import Call
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import DetectedFaces, find_face, find_faces
+from aurum.pipeline.memory_budget import Admit, MemoryBudget
 from aurum.pipeline.models import models_of_release
-from aurum.pipeline.room import Admit, MemoryBudget
 from aurum.pipeline.step import Answer, Step
 from aurum.releases.active import Versions
 from aurum.telemetry.record import Record

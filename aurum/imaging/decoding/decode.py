@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.imaging.decoding import apart, memory, pictures
+from aurum.imaging.decoding import isolated, memory, pictures
 from aurum.imaging.decoding.clock import Clock
 from aurum.imaging.decoding.header import Header, read
 from aurum.imaging.decoding.limits import Limits
@@ -134,7 +134,7 @@ class EncodedPhoto(NamedTuple):
             most = min(expected * 3 // 2, most - RGB * header.pixels)
         elif header.frame is None:
             most = header.memory(factor)
-        return apart.decode(header.kind, self.data, header.stored, factor, most, self.clock)
+        return isolated.decode(header.kind, self.data, header.stored, factor, most, self.clock)
 
     def _in_process(self, factor: int) -> tuple[Pixels | None, int]:
         """Decode in this process; return the pixels (None if damaged) and their factor."""

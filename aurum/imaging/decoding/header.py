@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from aurum.imaging.decoding import apart, exif, formats, heif, jpeg, memory, png, webp
+from aurum.imaging.decoding import exif, formats, heif, isolated, jpeg, memory, png, webp
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import ACCEPTED, InvalidImageError, damaged
 
@@ -77,7 +77,7 @@ def read(data: bytes, limits: Limits) -> tuple[Header, bytes]:
 
 def _heif(data: bytes, limits: Limits) -> tuple[Header, bytes]:
     found = heif.header(data)
-    if found.kind == "HEIC" and not (limits.heic and apart.heic_available()):
+    if found.kind == "HEIC" and not (limits.heic and isolated.heic_available()):
         why = "the package pi-heif is not installed" if limits.heic else "AURUM_HEIC=0"
         raise InvalidImageError("other_format", f"HEIC images are not accepted here ({why})")
     _check_pixels(found.stored, limits.pixels, "AURUM_MAX_IMAGE_PIXELS")

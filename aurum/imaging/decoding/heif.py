@@ -1,7 +1,7 @@
 """Headers of HEIC and AVIF files (ISO/IEC 23008-12 on ISO/IEC 14496-12), read without decoding.
 
 Only the description of the primary image is read: its size, coding and rotation. Everything else
-is left to the decoders, which run in child processes (apart.py).
+is left to the decoders, which run in child processes (isolated.py).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from aurum.imaging.decoding.refusal import InvalidImageError
 from aurum.imaging.faces import Candidates
 from aurum.pipeline.find import find_face, find_faces
 from aurum.pipeline.look import DetectorOutput, Models
+from aurum.pipeline.memory_budget import MemoryBudget
 from aurum.pipeline.request import parse_options
-from aurum.pipeline.room import MemoryBudget
 from aurum.settings import SettingError, Settings
 from benchmarks.robustness.hostile.image_bytes import many_scans, with_size
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aurum.imaging.decoding import apart, heif
+from aurum.imaging.decoding import heif
 from aurum.imaging.decoding.decode import accept, decode
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
@@ -77,7 +77,7 @@ def test_heic_can_be_switched_off():
 
 
 def test_without_its_decoder_heic_is_an_unsupported_format(monkeypatch):
-    monkeypatch.setattr(apart, "heic_available", lambda: False)
+    monkeypatch.setattr(isolated, "heic_available", lambda: False)
 
     assert "pi-heif is not installed" in str(refusal(GOOD["heic"][0]))
 

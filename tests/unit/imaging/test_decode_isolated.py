@@ -16,7 +16,7 @@ from large_png import flat_png, slow_png
 from waiting import eventually
 
 import aurum
-from aurum.imaging.decoding import apart, header
+from aurum.imaging.decoding import header, isolated
 from aurum.imaging.decoding.decode import FACTORS, accept
 from aurum.imaging.decoding.decoder_process import Order
 from aurum.imaging.decoding.limits import Limits
@@ -33,8 +33,8 @@ ALL = 256 * 320 * 3
 @pytest.fixture
 def decoders(monkeypatch):
     """Start without any process."""
-    decoders = apart._Decoders()
-    monkeypatch.setattr(apart, "_decoders", decoders)
+    decoders = isolated._Decoders()
+    monkeypatch.setattr(isolated, "_decoders", decoders)
     yield decoders
     decoders._end(decoders._orders)
 
@@ -52,7 +52,7 @@ def fake(decoders, monkeypatch, tmp_path):
             "decoder_process.DECODERS['HEIC'] = fake, ()\n"
             "decoder_process.main()\n"
         )
-        monkeypatch.setattr(apart.decoder_process, "__file__", str(path))
+        monkeypatch.setattr(isolated.decoder_process, "__file__", str(path))
 
     return use
 
@@ -179,9 +179,9 @@ def test_the_fork_server_ends_with_its_parent(tmp_path):
     photo.write_bytes(HEIC)
     script = (
         "import pathlib, sys, time\n"
-        "from aurum.imaging.decoding import apart, decode\n"
+        "from aurum.imaging.decoding import decode, isolated\n"
         "decode.decode(pathlib.Path(sys.argv[1]).read_bytes(), 10**7, 10**7)\n"
-        "print(apart._decoders._process.pid, flush=True)\n"
+        "print(isolated._decoders._process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     arguments = [sys.executable, "-c", script, str(photo)]
@@ -196,11 +196,11 @@ def test_the_fork_server_ends_with_its_parent(tmp_path):
 
 def test_an_embedded_interpreter_uses_the_python_on_the_path(monkeypatch):
     monkeypatch.setattr(sys, "executable", "")
-    apart._python.cache_clear()
+    isolated._python.cache_clear()
     try:
-        assert Path(apart._python()).name == "python3"
+        assert Path(isolated._python()).name == "python3"
     finally:
-        apart._python.cache_clear()
+        isolated._python.cache_clear()
 
 
 # --- which photos are decoded in a separate process ---
