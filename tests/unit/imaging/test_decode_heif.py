@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aurum.imaging.decoding import heif
+from aurum.imaging.decoding import heif, isolated
 from aurum.imaging.decoding.decode import accept, decode
 from aurum.imaging.decoding.limits import Limits
 from aurum.imaging.decoding.refusal import InvalidImageError
