@@ -358,7 +358,7 @@ def test_the_commands_with_real_models(tmp_path, real, people):
         for arguments, words in {
             ("stage", "edgeface-xxs"): "staged release 2",
             ("validate", "--rounds", "3", *pairs): "ok   accuracy: 100.00%, 100.00% for what is",
-            ("promote", "--new-embedding-space"): "in force: release 2",
+            ("promote", "--new-embedding-space"): "active: release 2",
         }.items():
             done = command(world.settings, *arguments)
             assert done.returncode == 0, done.stderr
@@ -375,7 +375,7 @@ def test_the_commands_with_real_models(tmp_path, real, people):
         assert state["servers"] == {world.settings.http_url: versions}
         done = command(world.settings, "rollback")
         assert done.returncode == 0, done.stderr
-        assert "don't compare" in done.stdout
+        assert "can't be compared" in done.stdout
         assert world.answer().models.embedder == world.old.ids["face_embedding"]
         refused = command(world.settings, "promote")
         assert refused.returncode == 1

@@ -102,7 +102,7 @@ def test_pull_gets_only_what_is_named(content, cache, mirror):
 
     assert result.exit_code == 0, result.output
     assert [path.name for path in cache.glob("*.onnx")] == ["small_embedder.onnx"]
-    assert "simulated_detector: simulated, it has no file" in result.stdout
+    assert "simulated_detector: simulated, has no file" in result.stdout
 
 
 def test_pull_goes_on_after_a_file_that_cannot_be_had(content, cache, mirror):
@@ -120,7 +120,7 @@ def test_pull_of_auto_says_why_nothing_can_be_had(content, cache):
     result = run("pull")
 
     assert result.exit_code == 1
-    assert result.stderr.strip().startswith("aurum: no profile of auto can be had:")
+    assert result.stderr.strip().startswith("aurum: no profile of auto is available:")
     assert "small_detector.onnx cannot be had" in result.stderr
 
 
@@ -181,7 +181,7 @@ def test_build_installs_what_was_prepared(content, cache, monkeypatch, tmp_path)
     assert "profile simulated" in result.stdout
     assert "face_detection: simulated_detector@123456789abc" in result.stdout
     assert "SIMULATED" in result.stderr
-    assert "small cannot be had: it is gone" in result.stderr
+    assert "small is unavailable: it is gone" in result.stderr
 
 
 @pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ProofError("not equal")])
