@@ -1,4 +1,4 @@
-"""What a load tool measured, whichever it was."""
+"""The result that all load tools share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Load:
-    """One run of a load tool; latencies in milliseconds, NaN where nothing was answered.
+    """Result of one run of a load tool; latencies in milliseconds, NaN without answers.
 
     Locust rounds latencies: to 1 ms below 100 ms, to 10 ms below 1 s.
     """
 
     requests: int
     failures: int  # of the requests
-    rate: float  # answers a second, failures included
+    rate: float  # answers per second, including failures
     p50: float
     p95: float
     p99: float

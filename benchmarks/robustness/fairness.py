@@ -1,7 +1,7 @@
-"""``python -m benchmarks fairness``: heavy photos of one key, and a selfie of another.
+"""``python -m benchmarks fairness``: measure how heavy photos of one key delay another's selfies.
 
-Through the gateway, to the real service. The figures of docs/design/untrusted-input.md come from this
-command.
+They go through the gateway to the real service. The figures of docs/design/untrusted-input.md come
+from this command.
 """
 
 from __future__ import annotations
