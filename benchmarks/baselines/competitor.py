@@ -35,7 +35,7 @@ from aurum.settings import Settings
 from benchmarks.baselines import local
 from benchmarks.baselines.plain import PlainService
 
-_KIND = "AURUM_BENCH_PEER"  # which models: plain or served
+_KIND = "AURUM_BENCH_COMPETITOR"  # which models: plain or served
 
 app = FastAPI()
 

@@ -26,7 +26,7 @@ def fewer_impostors(monkeypatch):
 
 
 def people(count, seed=0):
-    """Spoilt photos that are recognized with a chance which their sharpness tells."""
+    """Degraded photos that are recognized with a chance which their sharpness tells."""
     random = np.random.default_rng(seed)
     data = table([f"P{index // 2}" for index in range(2 * count)])
     data.parts[:] = random.normal(0, 1, data.parts.shape)
@@ -118,7 +118,7 @@ def test_many_are_counted_in_parts(monkeypatch):
 # --- the gate's ranges ---
 
 
-def spoilt(sharpness, alike):
+def degraded(sharpness, alike):
     """Faces of 60 owners, of which those below a sharpness match each other."""
     parts = np.full((60, len(PARTS)), 0.5, np.float32)
     parts[:, SHARPNESS] = sharpness
@@ -131,18 +131,18 @@ def test_the_loosest_bound_is_taken_that_holds(monkeypatch):
     sharpness = np.linspace(0.2, 0.5, 60)
     plan = ranges.Part("sharpness", True, (0.1, 0.2, 0.3, 0.4), ("blurred",))
     monkeypatch.setattr(ranges, "PLAN", (plan,))
-    groups = {("blurred", "much"): spoilt(sharpness, sharpness < 0.28)}
+    groups = {("blurred", "much"): degraded(sharpness, sharpness < 0.28)}
 
     assert ranges.choose(groups, (0.3, 0.4)) == {"sharpness": (0.3, None)}
     # Of a kind that the part does not tell, it is not asked.
-    assert ranges.choose({("noisy", "much"): spoilt(sharpness, sharpness < 0.28)}, (0.3, 0.4)) == {
-        "sharpness": (0.1, None)
-    }
+    assert ranges.choose(
+        {("noisy", "much"): degraded(sharpness, sharpness < 0.28)}, (0.3, 0.4)
+    ) == {"sharpness": (0.1, None)}
 
 
 def test_what_can_not_be_measured_is_let_be():
     sharpness = np.linspace(0.2, 0.5, 60)
-    group = spoilt(sharpness, sharpness > 0)
+    group = degraded(sharpness, sharpness > 0)
 
     assert not ranges.held(group, {}, (0.3, 0.4))
     assert ranges.held(group, {"sharpness": (0.49, None)}, (0.3, 0.4))

@@ -1,4 +1,4 @@
-"""The tools that fit and judge the total quality, against cases worked out by hand."""
+"""The tools that fit and evaluate the total quality, against cases worked out by hand."""
 
 import cv2
 import numpy as np
@@ -87,15 +87,15 @@ def test_pairs_are_of_one_person_and_of_two():
     assert (both.impostors[:, 0] % 4 == both.impostors[:, 1] % 4).all()
 
 
-def test_fewer_pairs_have_a_spoilt_photo():
+def test_fewer_pairs_have_a_degraded_photo():
     data = table([f"P{index // 2}" for index in range(200)])
 
     every, some, none = (pairs(data, False, share) for share in (1.0, 0.25, 0.0))
 
     for chosen, share in ((every, 1.0), (some, 0.25), (none, 0.0)):
         for rows in (chosen.genuine, chosen.impostors):
-            spoilt = data.kinds[rows[:, 0]] != ""
-            assert spoilt.mean() == pytest.approx(share, abs=0.08)
+            degraded = data.kinds[rows[:, 0]] != ""
+            assert degraded.mean() == pytest.approx(share, abs=0.08)
             assert (data.kinds[rows[:, 1]] == "").all()
     assert (some.genuine // 4 == every.genuine // 4).all()
 
@@ -111,7 +111,7 @@ def test_mixtures_by_severity_and_of_a_list():
     assert set(milder.genuine[:, 0] % 4) == set(milder.impostors[:, 0] % 4) == {1}
     stronger = found["the stronger half of the severities"]
     assert set(stronger.genuine[:, 0] % 4) == {2, 3}
-    listed = found["LFW's own pairs, 100% of them with a spoilt photo"]
+    listed = found["LFW's own pairs, 100% of them with a degraded photo"]
     assert sorted(map(tuple, listed.genuine.tolist())) == [
         (1, 8), (2, 8), (3, 8), (9, 0), (10, 0), (11, 0),
     ]  # fmt: skip
@@ -174,13 +174,13 @@ def test_the_threshold_is_that_of_all_impostors():
     embeddings[:, 0] = 1
     embeddings[8:] = 0
     embeddings[8:, 0], embeddings[8:, 1] = 0.8, 0.6  # Bob: 0.8 with either photo of Ann
-    embeddings[1, :2] = 0.6, 0.8  # Ann's first photo, spoilt, is 0.6 like her second
+    embeddings[1, :2] = 0.6, 0.8  # Ann's first photo, degraded, is 0.6 like her second
     data = table(["Ann", "Ann", "Bob"], embeddings=embeddings)
     chosen = pairs(data, both=False)
 
     failed, threshold = failures(data, chosen, far=0.0)
 
-    # Spoilt Ann and Bob: 0.6 * 0.8 + 0.8 * 0.6 = 0.96 is the impostors' highest.
+    # Degraded Ann and Bob: 0.6 * 0.8 + 0.8 * 0.6 = 0.96 is the impostors' highest.
     assert threshold == pytest.approx(0.96, abs=1e-6)
     assert chosen.genuine[failed].tolist() == [[1, 4]]
 
@@ -216,12 +216,12 @@ def test_every_degradation_grows(kind):
 
     changes = []
     for severity in (0.0, 0.5, 1.0):
-        spoilt, moved = degrade.KINDS[kind](photo, severity, np.random.default_rng(3))
-        assert spoilt.dtype == np.uint8
-        seen = cv2.warpAffine(spoilt, cv2.invertAffineTransform(moved), (250, 250))
+        degraded, moved = degrade.KINDS[kind](photo, severity, np.random.default_rng(3))
+        assert degraded.dtype == np.uint8
+        seen = cv2.warpAffine(degraded, cv2.invertAffineTransform(moved), (250, 250))
         difference = np.abs(seen.astype(float) - photo)
         if kind == "flat":
-            changes.append(-float(spoilt.std()))
+            changes.append(-float(degraded.std()))
         else:
             changes.append(float((difference > 0).mean() if shade else difference.mean()))
 
@@ -235,8 +235,8 @@ def test_a_moved_plane_is_told(kind):
     blob = 200 * np.exp(-((columns - 131) ** 2 + (rows - 122) ** 2) / 50)
     photo = np.repeat(np.rint(blob).astype(np.uint8)[..., None], 3, axis=2)
     for seed in range(4):
-        spoilt, moved = degrade.KINDS[kind](photo, 0.5, np.random.default_rng(seed))
-        weights = spoilt[..., 0].astype(float)
+        degraded, moved = degrade.KINDS[kind](photo, 0.5, np.random.default_rng(seed))
+        weights = degraded[..., 0].astype(float)
         rows, columns = np.indices(weights.shape)
         centre = (columns * weights).sum() / weights.sum(), (rows * weights).sum() / weights.sum()
         assert centre == pytest.approx(moved @ (131, 122, 1), abs=0.5)
@@ -301,10 +301,10 @@ def test_a_model_learns_which_part_tells():
     random = np.random.default_rng(0)
     data = table([f"P{index // 2}" for index in range(200)])
     data.parts[:] = random.normal(0, 1, data.parts.shape)
-    spoilt = np.flatnonzero(data.kinds == "blur")
+    degraded = np.flatnonzero(data.kinds == "blur")
     data.embeddings[:] = 0
     data.embeddings[np.arange(800), 1 + np.arange(800) // 8] = 1  # an own axis for every person
-    bad = spoilt[::3]
+    bad = degraded[::3]
     data.embeddings[bad] = np.eye(512, dtype=np.float32)[0]  # all alike, and like nobody
     symmetry = PARTS.index("symmetry")
     data.parts[:, symmetry] = 2
@@ -348,8 +348,8 @@ def test_the_report_has_what_was_counted(tmp_path):
     assert "two of them" not in text  # there is none
     lines = (tmp_path / "curves.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 6
-    assert "| LFW's own pairs, 100% of them with a spoilt photo | 6 |" in text
-    assert "| 50% of the pairs with a spoilt photo | 120 |" in text
+    assert "| LFW's own pairs, 100% of them with a degraded photo | 6 |" in text
+    assert "| 50% of the pairs with a degraded photo | 120 |" in text
     assert lines[0].startswith("setup,measure,0.00,0.01,")
     assert (tmp_path / "curves.png").stat().st_size > 1000
 

@@ -1,4 +1,4 @@
-"""The service as it is deployed: tritonservers behind their gateway."""
+"""Run the service as deployed: tritonservers behind a gateway."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aurum.settings import Settings
 from benchmarks.common import gateways
 from benchmarks.robustness.hostile.send import Address
 
-# CPU seconds that may come on top of AURUM_MAX_PHOTO_SECONDS: the models, tritonserver itself.
+# CPU seconds allowed on top of AURUM_MAX_PHOTO_SECONDS, for the models and tritonserver itself.
 MODELS = 2.0
 
 
 class Served(NamedTuple):
-    """Where the service is for two users, the ids of its tritonservers, and their gateway."""
+    """The service's address for two users, its tritonservers' process ids, and its gateway."""
 
     address: Address
     neighbour: Address
@@ -31,7 +31,7 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(settings: Settings, count: int = 2) -> Iterator[Served]:
-    """So many servers and a gateway of their own, with limits that nobody reaches."""
+    """Run `count` servers behind a gateway whose limits are too high to be reached."""
     limits = replace(
         settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000
     )

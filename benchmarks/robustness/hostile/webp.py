@@ -1,4 +1,4 @@
-"""Hostile WebPs: RIFF chunks that lie (RFC 9649)."""
+"""Hostile WebPs with false RIFF chunks (RFC 9649)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Chunks = list[tuple[bytes, bytes]]
 
 
 def chunks_of(data: bytes) -> Chunks:
-    """Names and payloads of a sound WebP's chunks."""
+    """Split a valid WebP into chunks: names and payloads."""
     chunks, at = [], 12
     while at < len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -25,7 +25,7 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def joined(parts: list[bytes]) -> bytes:
-    """A file of these chunks."""
+    """Join chunks to a file."""
     body = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
@@ -35,7 +35,7 @@ def _some(random: Random) -> Chunks:
 
 
 def lengths(random: Random) -> bytes:
-    """The file's or a chunk's length lies."""
+    """A false length of the file or of a chunk."""
     parts = [_chunk(*item) for item in _some(random)]
     if random.random() < 0.5:
         at = random.randrange(len(parts))
@@ -50,7 +50,7 @@ def payloads(random: Random) -> bytes:
     chunks = _some(random)
     at = random.randrange(len(chunks))
     name, payload = chunks[at]
-    if random.random() < 0.5:  # where the sizes, flags and tables are
+    if random.random() < 0.5:  # the part with sizes, flags and tables
         head = damage.flip(random, payload[:30], 4)
         chunks[at] = (name, head + payload[30:])
     else:
@@ -59,12 +59,12 @@ def payloads(random: Random) -> bytes:
 
 
 def order(random: Random) -> bytes:
-    """Chunks left out, doubled, in another order."""
+    """Chunks that are missing, duplicated or reordered."""
     return joined(damage.shuffled(random, [_chunk(*item) for item in _some(random)]))
 
 
 def extended(random: Random) -> bytes:
-    """A header of extended files with any flags and canvas, before sound or animated pictures."""
+    """An extended header with arbitrary flags and canvas, before valid or animated pictures."""
     rest = [item for item in _some(random) if item[0] != b"VP8X"]
     canvas = b"".join(damage.number(random, 4, "<")[:3] for _ in range(2))
     flags = bytes([random.randrange(256)]) + bytes(3)
@@ -86,7 +86,7 @@ def extended(random: Random) -> bytes:
 
 
 def with_exif(random: Random) -> bytes:
-    """A sound WebP with a hostile EXIF block."""
+    """A valid WebP with a hostile EXIF block."""
     chunks = [item for item in chunks_of(bases.webps()[3]) if item[0] != b"EXIF"]
     head = random.choice((b"", b"Exif\0\0"))
     return joined([_chunk(*item) for item in [*chunks, (b"EXIF", head + exif.block(random))]])
