@@ -96,7 +96,7 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
 
 def pages(table: list[Refusal]) -> str:
     """Return nginx directives that send its errors to :func:`locations`, by protocol."""
-    return _joined(
+    return joined(
         f"error_page {item.name} = /_gateway/$speaks/{item.name};"
         for item in table
         if item.name.isdigit()
@@ -124,8 +124,9 @@ def locations(table: list[Refusal]) -> str:
             f"add_header grpc-status {item.grpc} always; "
             f'add_header grpc-message "{item.text}" always; return 200 ""; }}',
         ]
-    return _joined(lines)
+    return joined(lines)
 
 
-def _joined(lines: Iterable[str]) -> str:
+def joined(lines: Iterable[str]) -> str:
+    """Join directives to indented lines of the configuration."""
     return "\n        ".join(lines)

@@ -13,6 +13,7 @@ from pathlib import Path
 from aurum import PIPELINES
 from aurum.errors import OperatorError
 from aurum.gateway import errors
+from aurum.gateway.errors import joined
 from aurum.settings import Settings
 
 SOURCE = Path(__file__).with_name("templates")
@@ -130,7 +131,7 @@ def render(settings: Settings) -> dict[str, str]:
         "user": _user(),
         "listen": _listen(settings),
         "real_address": _real_address(settings),
-        "trusted": _joined(f"{network} 1;" for network in _listed(settings.gateway_trusted)),
+        "trusted": joined(f"{network} 1;" for network in _listed(settings.gateway_trusted)),
         "script": _quoted(SOURCE / "gateway.js"),
         "locations": _quoted(settings.gateway_locations / "*.conf"),
         "keys": _quoted(settings.gateway_keys),
@@ -152,7 +153,7 @@ def render(settings: Settings) -> dict[str, str]:
         "http_health": _upstream(http, "max_fails=0"),
         "grpc_health": _upstream(grpc, "max_fails=0"),
         "dropped_metadata": " ".join(("grpc-timeout", *DROPPED_METADATA)),
-        "grpc_dropped": _joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
+        "grpc_dropped": joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
         "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
@@ -163,11 +164,7 @@ def render(settings: Settings) -> dict[str, str]:
 
 
 def _upstream(addresses: Iterable[str], rest: str) -> str:
-    return _joined(f"server {address} {rest};" for address in addresses)
-
-
-def _joined(lines: Iterable[str]) -> str:
-    return "\n        ".join(lines)
+    return joined(f"server {address} {rest};" for address in addresses)
 
 
 def _listed(text: str) -> list[str]:
@@ -192,7 +189,7 @@ def _real_address(settings: Settings) -> str:
         raise GatewayError(f"{given}: AURUM_GATEWAY_BALANCERS must list the trusted balancers")
     header = settings.gateway_client_address.replace("proxy-protocol", "proxy_protocol")
     balancers = (f"set_real_ip_from {network};" for network in _listed(settings.gateway_balancers))
-    return _joined([*balancers, f"real_ip_header {header};", "real_ip_recursive on;"])
+    return joined([*balancers, f"real_ip_header {header};", "real_ip_recursive on;"])
 
 
 def _user() -> str:

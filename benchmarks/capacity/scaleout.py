@@ -14,7 +14,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -41,10 +40,7 @@ def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
     """Write all files to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     busy = psutil.cpu_percent(OBSERVED)  # by other programs, before anything of ours runs
-    # Limits far above the load, so that they don't affect it.
-    limits = replace(
-        settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000
-    )
+    limits = gateways.unlimited(settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-")))
 

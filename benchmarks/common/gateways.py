@@ -57,6 +57,11 @@ def settled(settings: Settings, folder: Path) -> Settings:
     )
 
 
+def unlimited(settings: Settings) -> Settings:
+    """Return settings of a gateway whose limits are too high to be reached."""
+    return replace(settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000)
+
+
 @contextmanager
 def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running]:
     """Run a gateway in front of these servers; only its limits come from `settings`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aurum.errors import OperatorError
 from aurum.paths import CHECKOUT
-from benchmarks.load.outcome import Load
+from benchmarks.load.outcome import Load, last_lines
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 PHOTOS = CHECKOUT / "aurum" / "assets"
@@ -80,18 +80,18 @@ def run(
         try:
             code = process.wait(timeout=seconds + 60)
         except subprocess.TimeoutExpired:
-            raise LocustError(f"Locust did not end:\n{_end(log)}") from None
+            raise LocustError(f"Locust did not end:\n{last_lines(log)}") from None
         finally:
             process.kill()
             process.wait()
     stats = folder / "final_stats.csv"
     if code or not stats.is_file():
-        raise LocustError(f"Locust ended with {code}:\n{_end(log)}")
+        raise LocustError(f"Locust ended with {code}:\n{last_lines(log)}")
     if bugs := list(csv.DictReader((folder / "final_exceptions.csv").open())):
-        raise LocustError(f"Locust's users crashed ({bugs[0]['Message']}):\n{_end(log)}")
+        raise LocustError(f"Locust's users crashed ({bugs[0]['Message']}):\n{last_lines(log)}")
     load = parse(stats.read_text(), (folder / "final_failures.csv").read_text())
     if not load.requests:
-        raise LocustError(f"Locust sent nothing:\n{_end(log)}")
+        raise LocustError(f"Locust sent nothing:\n{last_lines(log)}")
     return load
 
 
@@ -182,8 +182,3 @@ def _reason(error: str) -> str:
     """Return the reason without the exception that Locust wraps around it."""
     match = re.fullmatch(r"CatchResponseError\('(.*)'\)", error)
     return match[1] if match else error
-
-
-def _end(log: Path, lines: int = 8) -> str:
-    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

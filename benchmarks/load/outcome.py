@@ -1,9 +1,10 @@
-"""The result that all load tools share."""
+"""What all load tools share: the result of a run, and the end of a log."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,9 @@ class Load:
     p95: float
     p99: float
     reasons: Mapping[str, int] = field(default_factory=dict)  # of the failures
+
+
+def last_lines(log: Path, lines: int = 8) -> str:
+    """Return the last lines of a log that are not empty, and the log's path."""
+    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

@@ -21,7 +21,7 @@ from aurum.errors import OperatorError
 from aurum.server.runtime import tritonserver_home
 from benchmarks.common.rows import Sweep
 from benchmarks.load.inputs import Workload
-from benchmarks.load.outcome import Load
+from benchmarks.load.outcome import Load, last_lines
 
 TIMEOUT = 600  # seconds of one run
 # perf_analyzer is linked with these names; nvidia-pytriton's files have a hash in the name.
@@ -136,9 +136,9 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
         except FileNotFoundError:
             raise PerfAnalyzerError(f"{program} is missing; run `make setup`") from None
         except subprocess.TimeoutExpired:
-            raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{_end(log)}") from None
+            raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{last_lines(log)}") from None
     if code or not report.is_file():
-        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{_end(log)}")
+        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
     return parse(report.read_text(), log.read_text(), workload.name, protocol)
 
 
@@ -181,8 +181,3 @@ def _environment() -> Iterator[dict[str, str]]:
         inherited = os.environ.get("LD_LIBRARY_PATH")
         paths = os.pathsep.join([folder, inherited] if inherited else [folder])
         yield {**os.environ, "LD_LIBRARY_PATH": paths}
-
-
-def _end(log: Path, lines: int = 8) -> str:
-    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

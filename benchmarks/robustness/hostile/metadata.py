@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from benchmarks.robustness.hostile import bases
+from benchmarks.robustness.hostile import bases, webp
 from benchmarks.robustness.hostile.heif import box
 from benchmarks.robustness.hostile.image_bytes import chunk, segment
 
@@ -60,25 +60,17 @@ def _png(one: bytes, *, before: bool = False) -> Build:
     return lambda size: data[:at] + one * (size // len(one)) + data[at:]
 
 
-def _riff(chunks: bytes) -> bytes:
-    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
-
-
-def _part(name: bytes, payload: bytes) -> bytes:
-    return name + struct.pack("<I", len(payload)) + payload + bytes(len(payload) & 1)
-
-
 def _webp(one: bytes) -> Build:
-    head = _part(b"VP8X", bytes([0x2C, 0, 0, 0]) + b"".join(
+    head = webp.chunk(b"VP8X", bytes([0x2C, 0, 0, 0]) + b"".join(
         (side - 1).to_bytes(3, "little") for side in bases.SIZE
     ))  # fmt: skip
     picture = bases.webps()[0][12:]
-    return lambda size: _riff(head + picture + one * (size // len(one)))
+    return lambda size: webp.joined([head, picture, one * (size // len(one))])
 
 
 def one_webp_chunk(size: int) -> bytes:
     """Return a WebP with one EXIF chunk of prefixes."""
-    return _webp(_part(b"EXIF", b"Exif\0\0" * (size // 6)))(size + 8)
+    return _webp(webp.chunk(b"EXIF", b"Exif\0\0" * (size // 6)))(size + 8)
 
 
 def _boxes(one: bytes) -> Build:
@@ -141,11 +133,11 @@ SHAPES: dict[str, tuple[Build, int]] = {
     "PNG eXIf directory": (lambda size: _png(chunk(b"eXIf", directory(size)))(size + 100), 16_000),
     "PNG profiles": (_png(chunk(b"zTXt", _PROFILE + b"\0" + _PACKED)), 200_000),
     "PNG empty IDAT": (_png(chunk(b"IDAT", b""), before=True), 200_000),
-    "WebP EXIF chunks": (_webp(_part(b"EXIF", b"Exif\0\0")), 30_000),
+    "WebP EXIF chunks": (_webp(webp.chunk(b"EXIF", b"Exif\0\0")), 30_000),
     "WebP EXIF prefixes": (one_webp_chunk, 1_000_000),
-    "WebP ICCP": (_webp(_part(b"ICCP", bytes(100))), 200_000),
-    "WebP XMP": (_webp(_part(b"XMP ", b"<x:xmpmeta>" * 100)), 1_000_000),
-    "WebP frames": (_webp(_part(b"ANMF", bytes(24))), 60_000),
+    "WebP ICCP": (_webp(webp.chunk(b"ICCP", bytes(100))), 200_000),
+    "WebP XMP": (_webp(webp.chunk(b"XMP ", b"<x:xmpmeta>" * 100)), 1_000_000),
+    "WebP frames": (_webp(webp.chunk(b"ANMF", bytes(24))), 60_000),
     "HEIF boxes": (_boxes(box(b"free", b"")), 9000),
     "HEIF boxes in meta": (_in_meta(box(b"free", b"")), 9000),
     "HEIF metadata": (_in_meta(box(b"free", bytes(1000))), 200_000),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-import struct
 import zipfile
 from functools import cache
 from random import Random
@@ -176,6 +175,5 @@ def floods(random: Random) -> bytes:
     if choice == 2:
         data = bases.pngs()[0]
         return data[:33] + chunk(b"tEXt", b"a\0b") * count + data[33:]
-    parts = [name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
-             for name, data in webp.chunks_of(bases.webps()[0])]  # fmt: skip
+    parts = [webp.chunk(name, data) for name, data in webp.chunks_of(bases.webps()[0])]
     return webp.joined([*parts, b"JUNK\0\0\0\0" * count])

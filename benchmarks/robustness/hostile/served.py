@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +31,7 @@ class Served(NamedTuple):
 @contextmanager
 def served(settings: Settings, count: int = 2) -> Iterator[Served]:
     """Run `count` servers behind a gateway whose limits are too high to be reached."""
-    limits = replace(
-        settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000
-    )
+    limits = gateways.unlimited(settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-hostile-")))
         running = [

@@ -20,7 +20,8 @@ def chunks_of(data: bytes) -> Chunks:
     return chunks
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def chunk(name: bytes, payload: bytes) -> bytes:
+    """Return a chunk with its length and padding."""
     return name + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
 
 
@@ -36,7 +37,7 @@ def _some(random: Random) -> Chunks:
 
 def lengths(random: Random) -> bytes:
     """A false length of the file or of a chunk."""
-    parts = [_chunk(*item) for item in _some(random)]
+    parts = [chunk(*item) for item in _some(random)]
     if random.random() < 0.5:
         at = random.randrange(len(parts))
         parts[at] = parts[at][:4] + damage.number(random, 4, "<") + parts[at][8:]
@@ -55,12 +56,12 @@ def payloads(random: Random) -> bytes:
         chunks[at] = (name, head + payload[30:])
     else:
         chunks[at] = (name, damage.noise(random, payload))
-    return joined([_chunk(*item) for item in chunks])
+    return joined([chunk(*item) for item in chunks])
 
 
 def order(random: Random) -> bytes:
     """Chunks that are missing, duplicated or reordered."""
-    return joined(damage.shuffled(random, [_chunk(*item) for item in _some(random)]))
+    return joined(damage.shuffled(random, [chunk(*item) for item in _some(random)]))
 
 
 def extended(random: Random) -> bytes:
@@ -75,21 +76,21 @@ def extended(random: Random) -> bytes:
             random.choice(
                 (
                     (b"ANIM", random.randbytes(random.choice((0, 6)))),
-                    (b"ANMF", random.randbytes(16) + _chunk(*rest[0])),
+                    (b"ANMF", random.randbytes(16) + chunk(*rest[0])),
                     (b"ALPH", bytes([random.randrange(256)]) + random.randbytes(50)),
                     (b"ICCP", random.randbytes(200)),
                     (b"XMP ", b"<x>" * 3000),
                 )
             ),
         )
-    return joined([_chunk(*item) for item in chunks])
+    return joined([chunk(*item) for item in chunks])
 
 
 def with_exif(random: Random) -> bytes:
     """A valid WebP with a hostile EXIF block."""
     chunks = [item for item in chunks_of(bases.webps()[3]) if item[0] != b"EXIF"]
     head = random.choice((b"", b"Exif\0\0"))
-    return joined([_chunk(*item) for item in [*chunks, (b"EXIF", head + exif.block(random))]])
+    return joined([chunk(*item) for item in [*chunks, (b"EXIF", head + exif.block(random))]])
 
 
 def noise(random: Random) -> bytes:
