@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether everything is within the tolerances."""
+        """Return whether everything is within the tolerances."""
         embeddings = np.isnan(self.least_cosine) or self.least_cosine >= LEAST_COSINE
         landmarks = np.isnan(self.most_pixels) or self.most_pixels <= MOST_PIXELS
         found = self.faces > 0 and not self.unmatched and self.least_iou >= LEAST_IOU

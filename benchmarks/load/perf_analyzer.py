@@ -34,7 +34,7 @@ class PerfAnalyzerError(OperatorError, RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure, and what counts as stable.
+    """Duration of a measurement, and the criterion of stability.
 
     A measurement ends when the last three windows agree; perf_analyzer fails if that takes more
     than `trials` windows.

@@ -87,9 +87,8 @@ def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
         settings = replace(settings, profile=prepared.profile.name, playground=False)
         table = Table(out / "freezes.csv", Freeze)
         for index in range(count):
-            for (
-                kind
-            ) in KINDS:  # a new server for each, since it gives up after five deaths in a row
+            # A new server for each, since a server gives up after five deaths in a row.
+            for kind in KINDS:
                 with tempfile.TemporaryFile("w+") as log:
                     row = _freeze(index, kind, index / count, settings, seconds, log)
                 table.add(row)

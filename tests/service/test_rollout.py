@@ -135,7 +135,7 @@ def test_aurum_up_serves_the_release_in_force_and_a_rollback_reaches_every_serve
             if "Ctrl-C" in line:
                 break
         assert "serving release 2" in said
-        assert "AURUM_PROFILE is not looked at" in said
+        assert "AURUM_PROFILE is ignored" in said
         assert "MADE UP" in said
         with FaceClient(second.grpc_url) as client:
             assert client.analyze(PHOTO.read_bytes()).models.embedder == others["face_embedding"][1]
