@@ -1,3 +1,3 @@
-"""Benchmarks of the running service, and of what it is measured against."""
+"""Benchmarks of the running service, its baselines and its competitor."""
 
-import aurum  # noqa: F401 - switches telemetry off before any benchmark imports onnxruntime
+import aurum  # noqa: F401 - disables onnxruntime's telemetry before any benchmark imports it

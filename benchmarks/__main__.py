@@ -1,4 +1,4 @@
-"""``python -m benchmarks COMMAND ...``: every benchmark, each with its own ``--help``."""
+"""``python -m benchmarks COMMAND ...``: run a benchmark; each has its own ``--help``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from aurum.cli import CommandError
 from aurum.errors import OperatorError
 
-# By command: the module whose main() reads the rest of the command line.
+# Command: the module whose main() parses the rest of the command line.
 COMMANDS = {
     "run": "benchmarks.performance.command",
     "report": "benchmarks.performance.command",
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def main() -> int | None:
-    """Run the command that the arguments name; without one, list all."""
+    """Run the command named by the arguments; without one, list all commands."""
     given = sys.argv[1:]
     name = next((" ".join(given[:n]) for n in (2, 1) if " ".join(given[:n]) in COMMANDS), None)
     if name is None:
@@ -47,7 +47,7 @@ def main() -> int | None:
     try:
         status: int | None = importlib.import_module(COMMANDS[name]).main()
     except ImportError as error:
-        print(f"{error.name} is missing, which the benchmarks need: make setup", file=sys.stderr)
+        print(f"the benchmarks need {error.name}: run `make setup`", file=sys.stderr)
         return 1
     except CommandError as error:
         print(error, file=sys.stderr)

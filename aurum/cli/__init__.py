@@ -1,6 +1,6 @@
-"""The ``aurum`` command. Here is what its commands share; ``app`` puts them together."""
+"""The ``aurum`` command line: what all commands share. ``app`` assembles them."""
 
-# ruff: noqa: PLC0415 - the client and numpy are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - the client and numpy are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -15,44 +15,47 @@ from aurum.settings import Settings
 if TYPE_CHECKING:
     from aurum_client import AurumError, FaceClient
 
-# Exit codes, the same for all commands.
+# Exit codes of all commands.
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
 UNRECOGNIZABLE = 4
 
-TIMEOUT = 30.0  # seconds for one photo, which may have to wait for others on a busy server
+TIMEOUT = 30.0  # seconds for one photo, including its wait in the queue of a busy server
 HEALTH_TIMEOUT = 5.0  # seconds
 
 
 class CommandError(Exception):
-    """Ends a command with one message on stderr and an exit code."""
+    """End a command with one message on stderr and an exit code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-def complain(message: str) -> None:
-    """Print a line on stderr."""
+def print_stderr(message: str) -> None:
+    """Print a line to stderr."""
     print(message, file=sys.stderr)
 
 
 @contextmanager
 def evaluation_packages() -> Iterator[None]:
-    """Say how to install what the evaluation needs, rather than which import failed."""
+    """Turn a failed import of an evaluation package into instructions for installing it."""
     try:
         yield
     except ImportError as error:
         raise CommandError(
             FAILED,
-            f"this needs {error.name}, which isn't installed: pip install "
-            "'aurum-face-serving[evaluation]', or in a checkout: make setup",
+            f"this command needs {error.name}, which is not installed: run pip install "
+            "'aurum-face-serving[evaluation]', or `make setup` in a checkout",
         ) from None
 
 
 def connect(url: str) -> FaceClient:
-    """Make the client of all commands; tests replace this. Raises ValueError for a bad address."""
+    """Create the client that all commands use; tests replace this function.
+
+    Raises ValueError for an invalid address.
+    """
     from aurum_client import FaceClient
 
     return FaceClient(url, timeout=TIMEOUT)
@@ -60,9 +63,9 @@ def connect(url: str) -> FaceClient:
 
 @contextmanager
 def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
-    """A client of the server at `url`, else of the settings' one, that was seen to be alive.
+    """Connect to the server at `url`, by default the one in the settings, and check its health.
 
-    Raises CommandError if it can't be used, and for what the client raises in the block.
+    Raises CommandError if the server can't be used, and for client errors within the block.
     """
     from aurum_client import AurumError
 
@@ -76,7 +79,7 @@ def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
         if health.error and not health.ready:
             raise _unusable(address, health.error)
         if health.models and health.models.simulated:
-            complain(f"SIMULATED: the models at {address} make up every face and embedding")
+            print_stderr(f"SIMULATED: the models at {address} make up every face and embedding")
         try:
             yield client
         except AurumError as error:
@@ -93,5 +96,6 @@ def _unusable(address: str, error: AurumError) -> CommandError:
     return CommandError(
         UNREACHABLE,
         f"cannot use the face service at {address}: {error}\n"
-        "Start it with `make serve` or `aurum up`, or name another with --url or AURUM_URL.",
+        "Start it with `make serve` or `aurum up`, or give another address with --url or "
+        "AURUM_URL.",
     )

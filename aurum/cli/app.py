@@ -1,6 +1,6 @@
-"""The ``aurum`` command: its subcommands, and how errors end them."""
+"""The ``aurum`` command: its subcommands, and the exit codes of their errors."""
 
-# ruff: noqa: PLC0415 - modules are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - modules are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aurum.cli import (
     USAGE,
     CommandError,
     bench,
-    complain,
     doctor,
     gateway,
     models,
     photos,
+    print_stderr,
     rollout,
     validate,
 )
@@ -30,29 +30,29 @@ from aurum.errors import OperatorError
 from aurum.settings import SettingError
 
 PHOTO_CODES = (
-    "Exit codes: 0 all photos are fine; 1 some photo failed (the others are answered all the "
-    "same); 2 wrong usage, or no photo found; 3 the service cannot be reached or used."
+    "Exit codes: 0 all photos succeeded; 1 at least one photo failed (the others are still "
+    "answered); 2 wrong usage, or no photo found; 3 the service cannot be reached or used."
 )
 COMPARE_CODES = (
-    "Exit codes: 0 the photos were compared, whatever came out; 1 some photo failed; 2 wrong "
+    "Exit codes: 0 the photos were compared, whatever the result; 1 a photo failed; 2 wrong "
     "usage; 3 the service cannot be reached or used; 4 a face is not recognizable, so there is no "
     "decision."
 )
-DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 some check failed."
+DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 at least one check failed."
 
 
 class Commands(TyperGroup):
-    """Ends with one message and an exit code where the user, not the programmer, can mend it."""
+    """Command group that reports errors a user can fix as one message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand."""
         try:
             return super().invoke(ctx)
         except CommandError as error:
-            complain(f"aurum: {error}")
+            print_stderr(f"aurum: {error}")
             raise typer.Exit(error.code) from None
         except OperatorError as error:
-            complain(f"aurum: {error}")
+            print_stderr(f"aurum: {error}")
             raise typer.Exit(
                 USAGE if isinstance(error, SettingError | NoPhotoError) else FAILED
             ) from None
@@ -60,7 +60,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Faces on NVIDIA Triton: start the service, and send it photos.",
+    help="Detect and embed faces on NVIDIA Triton: run the service and send it photos.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -82,7 +82,7 @@ app.add_typer(rollout.rollout, name="rollout")
 
 @app.command()
 def up() -> None:
-    """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
+    """Download and build the models, then run Triton; Ctrl-C drains and stops it."""
     from aurum.cli.up import up
 
     up()
@@ -98,7 +98,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version),
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     """Options before the subcommand."""
@@ -108,5 +110,5 @@ def main() -> None:
     """Entry point of the ``aurum`` command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+            stream.reconfigure(errors="backslashreplace")  # file names may not be valid text
     app()

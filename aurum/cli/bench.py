@@ -1,4 +1,4 @@
-"""``aurum bench``: the benchmarks, which are in the repository and not in the package."""
+"""``aurum bench``: run the benchmarks, which only a checkout has."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aurum.cli import FAILED, CommandError
 
 
 def bench(context: typer.Context) -> None:
-    """Run the benchmarks: all arguments go to `python -m benchmarks`, which lists its commands."""
+    """Run the benchmarks; all arguments are passed to `python -m benchmarks`."""
     if paths.INSTALLED:
         raise CommandError(
             FAILED,
-            "the benchmarks are not part of the installed package: clone the repository, and run "
-            "`make setup`, then `.venv/bin/python -m benchmarks` there",
+            "the benchmarks are not part of the installed package: clone the repository, run "
+            "`make setup` there, then `.venv/bin/python -m benchmarks`",
         )
     command = [sys.executable, "-P", "-m", "benchmarks", *context.args]
     environment = {**os.environ, "PYTHONPATH": str(paths.CHECKOUT)}

@@ -1,9 +1,8 @@
-"""``aurum doctor``: what keeps the service from working on this machine, and how to mend it."""
+"""``aurum doctor``: find what keeps the service from working here, and say how to fix it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,19 +18,28 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 def doctor(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object instead of lines.")
+        bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
 ) -> None:
-    """Check this machine, the configured models and the ports; say how to mend what is wrong."""
+    """Check this machine, the configured models and the ports, and say how to fix problems."""
     from aurum.doctor.checks import examine  # noqa: PLC0415 - only this command pays for it
 
     results = examine(Settings.from_env())
     failed = any(result.status == "fail" for result in results)
     if as_json:
-        print(json.dumps({"ok": not failed, "checks": [asdict(result) for result in results]}))
+        print(json.dumps({"ok": not failed, "checks": [_record(result) for result in results]}))
     else:
         _print(results)
     raise typer.Exit(FAILED if failed else 0)
+
+
+def _record(result: Result) -> dict[str, str]:
+    return {
+        "name": result.name,
+        "status": result.status,
+        "detail": result.detail,
+        "mend": result.fix,  # the key's published name
+    }
 
 
 def _print(results: list[Result]) -> None:
@@ -42,5 +50,5 @@ def _print(results: list[Result]) -> None:
     for result in results:
         status = Text(f"{result.status:<4}", STYLES[result.status])
         console.print(Text.assemble(status, f"  {result.name}: {result.detail}"))
-        if result.mend:
-            console.print(Text(f"      {result.mend}", "dim"))
+        if result.fix:
+            console.print(Text(f"      {result.fix}", "dim"))

@@ -1,6 +1,6 @@
-"""Photos with their faces marked."""
+"""Draw detected faces on photos."""
 
-# ruff: noqa: PLC0415 - OpenCV and numpy are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - OpenCV and numpy are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ if TYPE_CHECKING:
     from aurum_client import Faces
     from numpy.typing import NDArray
 
-# RGB. Left and right are those of the image once the face is upright.
+# RGB. Left and right are as seen in the image when the face is upright.
 BOX = (0, 255, 0)
 LEFT = (255, 140, 0)  # orange
 RIGHT = (0, 170, 255)  # blue
 NOSE = (255, 255, 0)
 LANDMARKS = (LEFT, RIGHT, NOSE, LEFT, RIGHT)
-# Where in the photo the top of a face lies, by its rotation: x, y.
+# Direction of the top of a face in the photo, by its rotation: x, y.
 TOPS = {90: (-1, 0), 180: (0, 1), 270: (1, 0)}
 
-KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")  # of others, the drawing is a .jpg
+KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")  # drawings of other formats are .jpg files
 
 
 class DrawError(OperatorError):
-    """The photo could not be decoded here, or its drawing could not be written."""
+    """The photo could not be decoded locally, or its drawing could not be written."""
 
 
 def targets(photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Where each photo's drawing goes, and make `folder`.
+    """Choose the file for each photo's drawing, and create `folder`.
 
-    A drawing has its photo's stem; where another has that name already, ``-2`` or more follows.
-    Raises CommandError if a drawing would replace one of the photos, or if there can't be a folder.
+    A drawing is named after its photo; if the name is taken, ``-2``, ``-3`` and so on is appended.
+    Raises CommandError if a drawing would replace one of the photos, or if `folder` can't be
+    created.
     """
     names: dict[Path, Path] = {}
     taken: set[str] = set()
     for photo in photos:
         suffix = photo.suffix if photo.suffix.lower() in KEPT_SUFFIXES else ".jpg"
         name, number = photo.stem + suffix, 1
-        while name.lower() in taken:  # file systems may hold a.jpg and A.jpg to be the same
+        while name.lower() in taken:  # on some file systems a.jpg and A.jpg are the same file
             number += 1
             name = f"{photo.stem}-{number}{suffix}"
         taken.add(name.lower())
@@ -61,7 +62,7 @@ def targets(photos: Sequence[Path], folder: Path) -> dict[Path, Path]:
 
 
 def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
-    """Write the photo with its faces marked. Raises DrawError."""
+    """Write a copy of the photo with its faces marked. Raises DrawError."""
     import cv2
 
     from aurum.imaging.decoding.decode import decode
@@ -77,18 +78,18 @@ def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
 
 
 def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
-    """A copy of the RGB photo with the faces' boxes, landmarks and scores.
+    """Return a copy of the RGB photo with the faces' boxes, landmarks and scores.
 
-    In a face that is not upright, an arrow points to its top.
+    An arrow points to the top of a face that is not upright.
     """
     import cv2
 
     marked = photo.copy()
     for face in faces:
-        # All in proportion to the face, so that those of a crowd stay visible.
+        # Sizes are proportional to the face, so that small faces in a crowd stay visible.
         line = max(1, round(face.bbox.width / 100))  # pixels
         dot = max(1, round(face.bbox.width / 40))  # pixels
-        scale = max(0.25, face.bbox.width / 90)  # of the font: a score is 75 x 22 pixels at 1
+        scale = max(0.25, face.bbox.width / 90)  # font scale; a score is 75 x 22 pixels at 1
         left, top = round(face.bbox.x), round(face.bbox.y)
         right, bottom = round(face.bbox.x + face.bbox.width), round(face.bbox.y + face.bbox.height)
         cv2.rectangle(marked, (left, top), (right, bottom), BOX, line)

@@ -1,4 +1,4 @@
-"""`aurum gateway`: nginx before a public server, and the API keys that it lets in."""
+"""``aurum gateway``: run nginx in front of a public server and manage its API keys."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from aurum.gateway import keys, run
 from aurum.settings import Settings
 
 gateway = typer.Typer(
-    help="The gateway in front of a public server: TLS, API keys, limits (nginx)."
+    help="Run the gateway (nginx) in front of a public server: TLS, API keys, limits."
 )
-key = typer.Typer(help="API keys; a change counts from the next request, without a restart.")
+key = typer.Typer(help="Manage API keys; changes take effect with the next request.")
 gateway.add_typer(key, name="keys")
 
-Id = Annotated[str, typer.Argument(help="Whom the key is for; it stands in the access log.")]
+Id = Annotated[
+    str, typer.Argument(help="Who the key is for; the access log shows this id, never the key.")
+]
 
 
 @gateway.command()
 def up() -> None:
-    """Run nginx in the foreground. Ctrl-C or SIGTERM finish what is in flight, then stop."""
+    """Run nginx in the foreground; Ctrl-C or SIGTERM finishes requests in flight, then stops."""
     raise typer.Exit(run.serve(Settings.from_env()))
 
 
 @gateway.command()
 def reload() -> None:
-    """Have the running gateway take these settings and the certificate anew; no request fails."""
+    """Reload settings and certificate in the running gateway; no request fails."""
     run.reload(Settings.from_env())
 
 
 @gateway.command()
 def check() -> None:
-    """Write nginx's configuration and let nginx check it; print the command that would start."""
+    """Write nginx's configuration, test it, and print the command that would start nginx."""
     print(" ".join(run.command(Settings.from_env())))
 
 
 @key.command()
 def add(name: Id) -> None:
-    """Make a key and print it, this once: the file (AURUM_GATEWAY_KEYS) keeps only its sha256."""
+    """Create a key and print it once; the file AURUM_GATEWAY_KEYS keeps only its sha256."""
     print(keys.add(Settings.from_env().gateway_keys, name))
 
 
 @key.command(name="list")
 def show() -> None:
-    """Ids, and how the sha256 of each key begins."""
+    """List the ids and the first digits of each key's sha256."""
     for name, digest in keys.read(Settings.from_env().gateway_keys):
         print(name, digest[:12])
 
@@ -52,8 +54,10 @@ def show() -> None:
 @key.command()
 def remove(
     name: Id,
-    digest: Annotated[str, typer.Argument(help="How its sha256 begins; all of the id's.")] = "",
+    digest: Annotated[
+        str, typer.Argument(help="First digits of the key's sha256. Default: all keys of the id.")
+    ] = "",
 ) -> None:
-    """Take keys back."""
+    """Revoke keys."""
     count = keys.remove(Settings.from_env().gateway_keys, name, digest)
-    print(f"removed {count} of {name}")
+    print(f"removed {count} {'key' if count == 1 else 'keys'} of {name}")

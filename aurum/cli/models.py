@@ -1,6 +1,6 @@
-"""``aurum models``: the model files, and the graphs built of them."""
+"""``aurum models``: manage the model files and the graphs built from them."""
 
-# ruff: noqa: PLC0415 - httpx and onnx are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - httpx and onnx are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, complain
+from aurum.cli import FAILED, USAGE, CommandError, print_stderr
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 models = typer.Typer(help="List, pull, verify and build the models.", no_args_is_help=True)
 
 MEGABYTE = 1_000_000
-WELL = ("ok", "none")
+USABLE = ("ok", "none")
 STATUS_STYLES = {"ok": "green", "missing": "yellow", "corrupt": "red"}
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Profiles or models.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Names of profiles or models.", show_default=False),
 ]
 
 
 @models.command("list")
 def list_models() -> None:
-    """Show profiles and models: licences, whether commercial use is allowed, what is cached."""
+    """List profiles and models: licences, commercial use, cached files."""
     from rich.console import Console
 
     from aurum.models import manifest
@@ -48,7 +49,7 @@ def list_models() -> None:
 def _print_profiles(content: Manifest, settings: Settings, console: Console) -> None:
     table = _table("profile", "detector", "embedder", "commercial", "cached")
     for profile in content.profiles.values():
-        cached = all(_status(model, settings) in WELL for model in profile.models)
+        cached = all(_status(model, settings) in USABLE for model in profile.models)
         table.add_row(
             profile.name + (" *" if profile.name == settings.profile else ""),
             profile.detector.name,
@@ -58,13 +59,13 @@ def _print_profiles(content: Manifest, settings: Settings, console: Console) -> 
         )
     console.print(table)
     console.print(
-        f"configured: {settings.profile} (AURUM_PROFILE); auto: the first to be had of "
-        f"{', '.join(content.auto)}; else simulated, which makes up every face and embedding",
+        f"configured: {settings.profile} (AURUM_PROFILE); auto: the first available of "
+        f"{', '.join(content.auto)}; otherwise simulated, which makes up every face and embedding",
         highlight=False,
     )
     if settings.require_commercial:
         console.print(
-            'AURUM_REQUIRE_COMMERCIAL=1: only profiles with "yes" under commercial are served',
+            'AURUM_REQUIRE_COMMERCIAL=1: only profiles marked "yes" under commercial are served',
             highlight=False,
         )
 
@@ -87,19 +88,19 @@ def _print_models(content: Manifest, settings: Settings, console: Console) -> No
 
 
 def _table(*headers: str) -> Table:
-    """A table whose cells are broken where they must, so that nothing is cut off."""
+    """Create a table that wraps long cells instead of cutting them off."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold underline")
     for header in headers:
         table.add_column(header, overflow="fold")
-    # Names are for copying, so they stay whole.
+    # Users copy the names, so they stay on one line.
     table.columns[0].no_wrap = True
     return table
 
 
 def _status(model: Model, settings: Settings) -> str:
-    """``none`` for a simulated model, which has no file; ok, missing, corrupt or unreadable."""
+    """Return ok, missing, corrupt or unreadable; ``none`` for a simulated model without a file."""
     from aurum.models import pull
 
     if model.file is None:
@@ -112,9 +113,9 @@ def _status(model: Model, settings: Settings) -> str:
 
 @models.command("pull")
 def pull_models(names: Names = None) -> None:
-    """Get model files into the cache: those named, else those of the profile in AURUM_PROFILE.
+    """Download the named models, by default those of AURUM_PROFILE, into the cache.
 
-    Exit codes: 0 all files are there; 1 some can't be had; 2 there is no such profile or model.
+    Exit codes: 0 all files are cached; 1 a file is unavailable; 2 no such profile or model.
     """
     from rich.console import Console
 
@@ -130,37 +131,37 @@ def pull_models(names: Names = None) -> None:
             choice = pull.choose_profile(content, settings, progress)
             if choice.profile is None:
                 reasons = "\n".join(choice.failures.values())
-                raise CommandError(FAILED, f"no profile of auto can be had:\n{reasons}")
+                raise CommandError(FAILED, f"no profile of auto is available:\n{reasons}")
             wanted = [choice.profile.name]
             lines.append(f"profile {choice.profile.name}")
         for model in _named(wanted, content):
             if model.file is None:
-                lines.append(f"{model.name}: simulated, it has no file")
+                lines.append(f"{model.name}: simulated, has no file")
                 continue
             try:
                 lines.append(f"{model.name}: {pull.pull(model, settings, progress)}")
             except pull.PullError as error:
                 failures.append(f"{model.name}: {error}")
-    # Only now, as the bars would take what goes to stdout along to stderr.
+    # Only now: while progress bars are shown, they redirect stdout to stderr.
     for line in lines:
         print(line)
     for failure in failures:
-        complain(failure)
+        print_stderr(failure)
     raise typer.Exit(FAILED if failures else 0)
 
 
 @models.command("verify")
 def verify_models(names: Names = None) -> None:
-    """Compare the files in the cache with the manifest's hashes: those named, else all.
+    """Check cached files (those named, by default all) against the manifest's sha256 hashes.
 
-    Exit codes: 0 all is well; 1 a file is corrupt, or one that was named is missing; 2 there is
-    no such profile or model.
+    Exit codes: 0 all files are good; 1 a file is corrupt, or a named one is missing; 2 no such
+    profile or model.
     """
     from aurum.models import manifest
 
     settings = Settings.from_env()
     content = manifest.load()
-    allowed = WELL if names else (*WELL, "missing")
+    allowed = USABLE if names else (*USABLE, "missing")
     failed = False
     for model in _named(names or list(content.models), content):
         status = _status(model, settings)
@@ -175,12 +176,12 @@ def build_models(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The model repository to put the graphs into. Unset: the one that is served.",
+            help="Model repository for the graphs. Default: the one that is served.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Pull, build and prove the graphs of the profile in AURUM_PROFILE, and install them."""
+    """Download, build, check for parity and install the graphs of AURUM_PROFILE."""
     from rich.console import Console
 
     from aurum.cli.progress import downloads
@@ -188,21 +189,21 @@ def build_models(
     from aurum.server import installation
 
     settings = Settings.from_env()
-    installation.complete(settings, complain)
+    installation.complete(settings, print_stderr)
     with downloads(Console(stderr=True)) as progress:
-        prepared = build.prepare(settings, progress, complain)
+        prepared = build.prepare(settings, progress, print_stderr)
     build.install(prepared, repository or settings.repositories / "model_repository")
     for name, reason in prepared.failures.items():
-        complain(f"{name} cannot be had: {reason}")
+        print_stderr(f"{name} is unavailable: {reason}")
     if prepared.simulated:
-        complain("SIMULATED: these models make up every face and embedding")
+        print_stderr("SIMULATED: these models make up every face and embedding")
     print(f"profile {prepared.profile.name}")
     for name, identity in prepared.ids.items():
         print(f"{name}: {identity}")
 
 
 def _named(names: list[str], content: Manifest) -> list[Model]:
-    """The models of the profiles and models called so, each once."""
+    """Return the models that the names of profiles and models stand for, each once."""
     from aurum.models.manifest import AUTO
 
     found: dict[str, Model] = {}

@@ -1,6 +1,6 @@
-"""``aurum detect``, ``embed`` and ``compare``: photos to the service, answers to stdout."""
+"""``aurum detect``, ``embed`` and ``compare``: send photos to the service, print its answers."""
 
-# ruff: noqa: PLC0415 - the client and numpy are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - the client and numpy are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -23,40 +23,42 @@ Photos = Annotated[
     typer.Argument(
         metavar="PHOTO",
         help=f"Photos, or folders to search for {', '.join(f'*{end}' for end in SUFFIXES)}; hidden "
-        "ones are left out.",
+        "files are skipped.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line and photo.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per photo, one per line.")
+]
 Url = Annotated[
     str | None,
     typer.Option(
-        help="The service, as http(s):// or grpc(s)://; without it AURUM_URL, else the one that "
-        "`aurum up` starts."
+        help="Address of the service, http(s):// or grpc(s)://. Default: AURUM_URL, or the "
+        "service that `aurum up` starts."
     ),
 ]
 Orientation = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(ORIENTATIONS),
-        help="auto: a photo without an upright face is looked at turned, too; exif: it is upright "
-        "as its EXIF says. Without it, as the service is set.",
+        help="auto: if no upright face is found, search the turned photo, too; exif: trust the "
+        "EXIF orientation. Default: the service's setting.",
     ),
 ]
 Refine = Annotated[
     bool | None,
     typer.Option(
         "--refine/--no-refine",
-        help="Look at each face once more, for steadier landmarks. Without it, as the service is "
-        "set.",
+        help="Run the detector once more on each face, for steadier landmarks. Default: the "
+        "service's setting.",
         show_default=False,
     ),
 ]
 MinQuality = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Refuse a face of a lower quality; without it none is."),
+    typer.Option(min=0, max=1, help="Refuse faces of lower quality. Default: refuse none."),
 ]
-Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Photos asked about at a time.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Requests in flight at a time.")]
 
 
 def detect(
@@ -65,15 +67,15 @@ def detect(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--draw", metavar="DIR", help="Write the photos with their faces marked there."
+            "--draw", metavar="DIR", help="Write copies of the photos with marked faces here."
         ),
     ] = None,
     as_json: AsJson = False,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="The least score of a face.")
+        float | None, typer.Option(min=0, max=1, help="Lowest score of a face.")
     ] = None,
     max_faces: Annotated[
-        int | None, typer.Option(min=0, help="At most so many faces, the largest; 0: all.")
+        int | None, typer.Option(min=0, help="Most faces to return, largest first; 0: all.")
     ] = None,
     detection_size: Annotated[
         int | None,
@@ -84,13 +86,13 @@ def detect(
     tiles: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Look at so many parts of a photo as well, for crowds; at most 16."
+            min=0, help="Also search this many overlapping parts of the photo (crowds); at most 16."
         ),
     ] = None,
     url: Url = None,
     concurrency: Concurrency = 4,
 ) -> None:
-    """Find the faces in photos: boxes, five landmarks and scores, the largest face first."""
+    """Detect faces in photos: boxes, five landmarks and scores, largest face first."""
     settings = Settings.from_env()
     photos = find(paths)
     targets = draw.targets(photos, folder) if folder else {}
@@ -119,7 +121,7 @@ def detect(
                 drawn = {"drawn": str(targets[path])} if targets else {}
                 show.print_json({"path": str(path), **show.faces_record(faces), **drawn})
             else:
-                # What the service looks at by itself is only known if its settings are ours.
+                # The service's defaults are only known if it uses our settings.
                 size = detection_size or settings.detection_size
                 more = faces.may_miss_some(size, tiles or 0)
                 print(show.faces_text(path, faces, more=more), flush=True)
@@ -130,7 +132,7 @@ def embed(
     paths: Photos,
     *,
     aligned: Annotated[
-        bool, typer.Option("--aligned", help="Take the photos for aligned crops, as they are.")
+        bool, typer.Option("--aligned", help="Treat the photos as aligned crops; detect nothing.")
     ] = False,
     min_quality: MinQuality = None,
     orientation: Orientation = None,
@@ -139,16 +141,16 @@ def embed(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.npz", help="Keep the paths, the embeddings and the model's id for NumPy."
+            metavar="FILE.npz", help="Save paths, embeddings and the model's id for NumPy."
         ),
     ] = None,
     url: Url = None,
     concurrency: Concurrency = 4,
 ) -> None:
-    """Embed the largest face of each photo: 512 numbers, a vector of length 1; and its quality.
+    """Embed the largest face of each photo: a unit vector of 512 numbers, and its quality.
 
-    --out keeps `paths` [N], `embeddings` (float32 [N, 512]) and `model` of the photos that have
-    an embedding, also where the service goes away in the middle.
+    --out saves `paths` [N], `embeddings` (float32 [N, 512]) and `model` of the photos that have
+    an embedding, even if the service stops halfway.
     """
     settings = Settings.from_env()
     photos = find(paths)
@@ -186,7 +188,7 @@ def embed(
 def _keep(
     path: Path, answer: Embedding | Exception, kept: dict[Path, Embedding]
 ) -> Embedding | Exception:
-    """Put an embedding among those kept; an error if it is another model's than theirs."""
+    """Add an embedding to `kept`; return an error if another model made it than the others."""
     from aurum_client import ModelMismatchError
 
     if isinstance(answer, Exception):
@@ -203,7 +205,7 @@ def _save(out: Path, kept: Mapping[Path, Embedding]) -> None:
     import numpy as np
 
     try:
-        with out.open("wb") as file:  # by a name, NumPy would append .npz
+        with out.open("wb") as file:  # given a name, NumPy would append .npz
             np.savez(
                 file,
                 paths=np.array([str(path) for path in kept]),
@@ -217,16 +219,16 @@ def _save(out: Path, kept: Mapping[Path, Embedding]) -> None:
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", show_default=False)],
     b: Annotated[Path, typer.Argument(metavar="B", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     far: Annotated[
         float,
-        typer.Option(help="The decision's false accept rate: 1e-4, 1e-3 or 1e-2."),
+        typer.Option(help="False accept rate of the decision: 1e-4, 1e-3 or 1e-2."),
     ] = 1e-4,
     prior: Annotated[
         float | None,
         typer.Option(
-            help="Share of one person's pairs among all you compare, for the probability; without "
-            "it that of the calibration, 0.5."
+            help="Share of same-person pairs among those you compare, for the probability. "
+            "Default: the calibration's, 0.5."
         ),
     ] = None,
     min_quality: MinQuality = None,
@@ -234,12 +236,11 @@ def compare(
     refine: Refine = None,
     url: Url = None,
 ) -> None:
-    """Compare the largest faces of two photos: their similarity, and whether they are one person's.
+    """Compare the largest faces of two photos: their similarity, and whether they show one person.
 
-    The similarity is a cosine, from -1 to 1. The decision and the probability are as the embedder
-    was calibrated (docs/reports/accuracy.md); an embedder that was not has neither, and neither
-    has a face that is not recognizable (docs/design/quality.md), which may be as similar to a
-    stranger's.
+    The similarity is a cosine, from -1 to 1. Decision and probability come from the embedder's
+    calibration (docs/reports/accuracy.md). There are none without a calibration, nor for a face
+    that is not recognizable (docs/design/quality.md): it may look just as similar to a stranger.
     """
     from aurum_client import Comparison
     from aurum_client.calibration import check_far, check_prior

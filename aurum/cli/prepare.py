@@ -1,11 +1,11 @@
-"""The first half of `aurum up`: what is served is chosen, got, built and put into place.
+"""First half of ``aurum up``: choose, download, build and install what is served.
 
-In a process of its own, `python -m aurum.cli.prepare DESCRIPTOR`, since building and proving graphs
-leave 130 MB in the process that did it, which `aurum up` would keep for as long as it serves. What
-is served goes to the file descriptor, as JSON rows for the table of what is ready.
+This runs in a child process, `python -m aurum.cli.prepare DESCRIPTOR`: building graphs and checking
+their parity leaves 130 MB allocated, which `aurum up` would otherwise keep while it serves. The
+child writes the rows of the "ready" table as JSON to the file descriptor.
 """
 
-# ruff: noqa: PLC0415 - what the child needs is imported in the child alone
+# ruff: noqa: PLC0415 - only the child imports what it needs
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from aurum.cli import FAILED, complain
+from aurum.cli import FAILED, print_stderr
 from aurum.errors import OperatorError
 from aurum.server.runtime import die_with_parent
 from aurum.settings import Settings
@@ -29,16 +29,18 @@ if TYPE_CHECKING:
     from aurum.models.manifest import Profile
     from aurum.releases.state import Release
 
-MADE_UP = "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]"
+SIMULATED_WARNING = (
+    "[bold red]SIMULATED MODELS: EVERY FACE AND EMBEDDING BELOW IS MADE UP.[/bold red]"
+)
 
 Rows = list[tuple[str, str]]
 console = Console()
 
 
 def prepare() -> Rows:
-    """Run `main` in a process of its own; the rows that it gives.
+    """Run `main` in a child process and return its rows.
 
-    Raises typer.Exit where it fails, which has said why.
+    Raises typer.Exit if the child fails; it has printed the reason.
     """
     read, write = os.pipe()
     with open(read, encoding="utf-8") as rows:
@@ -46,7 +48,7 @@ def prepare() -> Rows:
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "aurum.cli.prepare", str(write)],
                 pass_fds=[write],
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call without locks
             )
         finally:
             os.close(write)
@@ -58,7 +60,7 @@ def prepare() -> Rows:
 
 
 def main(descriptor: int) -> None:
-    """Put the release in force into place, or else what AURUM_PROFILE says."""
+    """Install the active release, or the profile in AURUM_PROFILE if there is none."""
     from aurum.rollout.steps import active_release
     from aurum.server import installation
     from aurum.server.preflight import as_server_error
@@ -73,7 +75,7 @@ def main(descriptor: int) -> None:
 
 
 def _of_profile(settings: Settings) -> Rows:
-    """Pull, build and install what AURUM_PROFILE says."""
+    """Download, build and install the profile in AURUM_PROFILE."""
     from aurum.cli.progress import downloads
     from aurum.models import build
     from aurum.server.preflight import ServerError, cache_problem
@@ -92,15 +94,15 @@ def _of_profile(settings: Settings) -> Rows:
 
 
 def _of_release(release: Release) -> Rows:
-    """What a rollout has put in force; Server lays it out."""
+    """Describe the active release; Server makes the copy that is served."""
     from aurum.models import manifest
 
     console.print(
-        f"serving {release}, which a rollout put in force; AURUM_PROFILE is not looked at",
+        f"serving {release}, which a rollout made active; AURUM_PROFILE is ignored",
         soft_wrap=True,
     )
     if any(model.startswith("simulated") for model in release.ids.values()):
-        console.print(MADE_UP)
+        console.print(SIMULATED_WARNING)
     profile = manifest.load().profiles.get(release.profile)
     if profile and profile.commercial_use == "no":
         console.print(_non_commercial(profile))
@@ -122,10 +124,10 @@ def _non_commercial(profile: Profile) -> str:
 def _simulated(prepared: BuiltProfile) -> str:
     reasons = escape("\n".join(f"{name}: {why}" for name, why in prepared.failures.items()))
     return (
-        f"{MADE_UP}\n"
-        + (f"THE REAL MODELS COULD NOT BE HAD:\n{reasons}\n" if reasons else "")
+        f"{SIMULATED_WARNING}\n"
+        + (f"THE REAL MODELS ARE UNAVAILABLE:\n{reasons}\n" if reasons else "")
         + "TO GET THE REAL MODELS: SET AURUM_MODEL_MIRROR TO A FOLDER OR ADDRESS THAT HAS THEM, OR "
-        "GO ONLINE, AND START AGAIN (docs/reference/models.md)."
+        "GO ONLINE, THEN RESTART (docs/reference/models.md)."
     )
 
 
@@ -133,7 +135,7 @@ if __name__ == "__main__":
     try:
         main(int(sys.argv[1]))
     except OperatorError as error:
-        complain(f"aurum: {error}")
+        print_stderr(f"aurum: {error}")
         sys.exit(FAILED)
-    except KeyboardInterrupt:  # `aurum up` hears the same Ctrl-C, and says so
+    except KeyboardInterrupt:  # `aurum up` gets the same Ctrl-C and reports it
         sys.exit(FAILED)

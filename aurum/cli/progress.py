@@ -1,4 +1,4 @@
-"""Progress bars."""
+"""Progress bars of downloads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aurum.models import pull
 
 @contextmanager
 def downloads(console: Console) -> Iterator[pull.Progress]:
-    """A bar for each file that is being pulled, in bytes."""
+    """Show a progress bar in bytes for each file being downloaded."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

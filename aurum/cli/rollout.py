@@ -1,6 +1,6 @@
-"""``aurum rollout``: another model for the running service, and back (docs/guides/rollout.md)."""
+"""``aurum rollout``: change the running service's model, and go back (docs/guides/rollout.md)."""
 
-# ruff: noqa: PLC0415 - onnx and the server are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - onnx and the server are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum import contract
-from aurum.cli import FAILED, USAGE, CommandError, complain, evaluation_packages
+from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
 from aurum.releases.active import FIRST
 from aurum.settings import Settings
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from aurum.rollout.validation import Accuracy
 
 rollout = typer.Typer(
-    help="Put another model behind the running service without a failed request, and take it back: "
-    "stage, validate, promote; rollback. Exit codes: 0 done; 1 refused or failed, and what is "
-    "served is what was; 2 wrong usage.",
+    help="Change the running service's models without a failed request: stage, validate, promote; "
+    "rollback. Exit codes: 0 done; 1 refused or failed, the service is unchanged; 2 wrong usage.",
     no_args_is_help=True,
 )
 SHOWN = 10  # lines of the history
@@ -36,11 +35,11 @@ SHOWN = 10  # lines of the history
 def _rollout() -> Rollout:
     from aurum.rollout.steps import Rollout
 
-    return Rollout(Settings.from_env(), _who(), complain)
+    return Rollout(Settings.from_env(), _who(), print_stderr)
 
 
 def _who() -> str:
-    """Who acts, as far as the machine knows."""
+    """Return who runs the command, as far as the machine knows."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -51,9 +50,11 @@ def _who() -> str:
 
 @rollout.command()
 def stage(
-    profile: Annotated[str, typer.Argument(help="Profile of models.toml.", show_default=False)],
+    profile: Annotated[
+        str, typer.Argument(help="Name of a profile in models.toml.", show_default=False)
+    ],
 ) -> None:
-    """Pull a profile's files by their sha256, build and prove its graphs. Nothing is served yet."""
+    """Download a profile's files, build its graphs and check their parity; serve nothing yet."""
     from rich.console import Console
 
     from aurum.cli.progress import downloads
@@ -68,26 +69,28 @@ def validate(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Official LFW pairs file: the accuracy on it is compared with what is served.",
+            help="LFW pairs file, on which the accuracy is compared with the active release's.",
             exists=True,
         ),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(help="The photos of --pairs, as `person/file.jpg`.", exists=True),
+        typer.Option(help="Photos of --pairs, as `person/file.jpg`.", exists=True),
     ] = None,
     max_accuracy_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the pairs that may be lost.")
+        float, typer.Option(min=0, max=1, help="Largest loss of accuracy, as a share of the pairs.")
     ] = 0.005,
     rounds: Annotated[
-        int, typer.Option(min=0, help="Photos that each side answers, in turns; 0: no latency.")
+        int,
+        typer.Option(min=0, help="Photos each side answers in turn; 0: don't measure latency."),
     ] = 30,
     max_latency_ratio: Annotated[
-        float | None, typer.Option(min=0.1, help="New / old; unset: it is only told.")
+        float | None,
+        typer.Option(min=0.1, help="Largest ratio of new to old latency. Default: report only."),
     ] = None,
 ) -> None:
-    """Judge the candidate through a whole service of its own, beside what is served."""
-    # Two servers are started beside gRPC's threads, whose fork handlers can then crash the child.
+    """Validate the candidate in a throwaway service next to the running one."""
+    # Two servers are started while gRPC's threads run, whose fork handlers can crash the child.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from aurum.rollout.validation import Gates
 
@@ -100,7 +103,7 @@ def validate(
     for check in result.checks:
         print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
     if not result.passed:
-        complain("the candidate failed; what is served is what was")
+        print_stderr("the candidate failed validation; the service is unchanged")
         raise typer.Exit(FAILED)
     print("next: aurum rollout promote")
 
@@ -123,32 +126,32 @@ def promote(
         bool,
         typer.Option(
             "--new-embedding-space",
-            help="The embedder may change: stored embeddings don't compare with new ones.",
+            help="Allow another embedder: stored embeddings can't be compared with new ones.",
         ),
     ] = False,
 ) -> None:
-    """Put the validated candidate in force; servers that run load it first, beside the old."""
+    """Make the validated candidate active; running servers load it first, beside the old one."""
     release = _rollout().promote(new_embedding_space)
-    print(f"in force: {release}; back: aurum rollout rollback")
+    print(f"active: {release}; to go back: aurum rollout rollback")
 
 
 @rollout.command()
 def rollback() -> None:
-    """Put the release before in force again."""
+    """Make the previous release active again."""
     back, left = _rollout().rollback()
-    print(f"in force: {back}; no longer: {left}")
+    print(f"active: {back}; no longer active: {left}")
     if back.ids[contract.EMBEDDING] != left.ids[contract.EMBEDDING]:
         print(
-            f"embeddings made by {left.ids['face_embedding']} don't compare with those of "
+            f"embeddings of {left.ids['face_embedding']} can't be compared with those of "
             f"{back.ids['face_embedding']}"
         )
 
 
 @rollout.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show what is in force, what a rollback goes back to, what is staged, and the history."""
+    """Show the active, previous and staged releases, the servers and the history."""
     from aurum.contract import MODELS
     from aurum.releases.state import Store
     from aurum.server import served_copy
@@ -163,8 +166,8 @@ def status(
         }
         print(json.dumps({**asdict(state), "servers": servers}, indent=1))
         return
-    first = "none: AURUM_PROFILE says at a start what is served"
-    print(f"in force:  {_shown(state.current) or first}")
+    first = "none: AURUM_PROFILE decides at the start what is served"
+    print(f"active:    {_shown(state.current) or first}")
     print(f"previous:  {_shown(state.previous) or 'none'}")
     print(f"candidate: {_shown(state.candidate) or 'none'}")
     for server in running:
@@ -174,7 +177,7 @@ def status(
         )
         print(f"server:    {server.url}, versions loaded: {loaded}")
     if not running:
-        print("server:    none runs over these repositories")
+        print("server:    none is running on these repositories")
     for event in state.history[-SHOWN:]:
         before = f", before: {event.previous}" if event.previous else ""
         detail = f": {event.detail}" if event.detail else ""
@@ -185,8 +188,8 @@ def _shown(release: Release | None) -> str:
     if release is None:
         return ""
     found = release.validation
-    judged = "not validated" if found is None else "valid" if found.passed else "FAILED validation"
+    verdict = "not validated" if found is None else "valid" if found.passed else "FAILED validation"
     profile = f"profile {release.profile or 'unknown'}"
     if release.number == FIRST:
         return f"{release}, {profile}, served before any rollout"
-    return f"{release}, {profile}, staged {release.time} by {release.by}, {judged}"
+    return f"{release}, {profile}, staged {release.time} by {release.by}, {verdict}"

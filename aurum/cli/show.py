@@ -1,4 +1,4 @@
-"""Answers of the service as JSON records and as lines for people."""
+"""Format the service's answers as JSON records and as text."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aurum.cli import complain
+from aurum.cli import print_stderr
 
 if TYPE_CHECKING:
     from aurum_client import Comparison, Embedding, Face, Faces, ModelIds
 
 LANDMARKS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
-SHOWN = 4  # numbers of an embedding
-DIGITS = 4  # of coordinates in pixels and of scores
+SHOWN = 4  # numbers of an embedding in the text
+DIGITS = 4  # decimals of coordinates in pixels and of scores
 
 Record = dict[str, Any]
 
 
 def print_json(record: Record) -> None:
-    """Print the record as one line, at once: somebody may be waiting at the other end of a pipe."""
+    """Print the record on one line and flush, for readers at the other end of a pipe."""
     print(json.dumps(record), flush=True)
 
 
 def print_failure(path: Path, error: Exception, as_json: bool) -> None:
-    """Tell on stderr, and in the JSON Lines, why there is no answer for a photo."""
-    complain(f"{path}: {error}")
+    """Report on stderr, and as a JSON line, why there is no answer for a photo."""
+    print_stderr(f"{path}: {error}")
     if as_json:
         reason = {
             "code": getattr(error, "code", None),
@@ -37,7 +37,7 @@ def print_failure(path: Path, error: Exception, as_json: bool) -> None:
 
 
 def faces_record(faces: Faces) -> Record:
-    """Of a photo's faces, without the photo's path."""
+    """Return the record of a photo's faces, without the photo's path."""
     return {
         "image_size": list(faces.image_size),
         "faces": [_face_record(face) for face in faces],
@@ -47,7 +47,7 @@ def faces_record(faces: Faces) -> Record:
 
 
 def embedding_record(embedding: Embedding) -> Record:
-    """Of a photo's embedding, without the photo's path."""
+    """Return the record of a photo's embedding, without the photo's path."""
     return {
         "image_size": list(embedding.image_size),
         "face": _judged_record(embedding),
@@ -58,7 +58,7 @@ def embedding_record(embedding: Embedding) -> Record:
 
 
 def comparison_record(paths: Sequence[Path], comparison: Comparison) -> Record:
-    """Of two photos' faces; `a` and `b` say which is which."""
+    """Return the record of a comparison; the keys `a` and `b` are the two photos."""
     sides = {
         name: {
             "path": str(path),
@@ -110,7 +110,7 @@ def _models_record(models: ModelIds) -> Record:
 
 
 def faces_text(path: Path, faces: Faces, *, more: bool) -> str:
-    """A line for the photo and one for each face; `more`: one that there may be more of them."""
+    """Return a line for the photo and one per face; `more` adds a hint that some may be missing."""
     width, height = faces.image_size
     number = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
     lines = [f"  {index:>2}  {_face_text(face)}" for index, face in enumerate(faces, start=1)]
@@ -120,7 +120,7 @@ def faces_text(path: Path, faces: Faces, *, more: bool) -> str:
 
 
 def embedding_text(path: Path, embedding: Embedding) -> str:
-    """One line: the first numbers, the length, the quality, and whose embedding it is."""
+    """Return one line: the first numbers, the norm, the quality and the model."""
     numbers = " ".join(f"{number:+.4f}" for number in embedding.vector[:SHOWN].tolist())
     norm = float((embedding.vector**2).sum()) ** 0.5
     return (
@@ -130,7 +130,7 @@ def embedding_text(path: Path, embedding: Embedding) -> str:
 
 
 def comparison_text(paths: Sequence[Path], comparison: Comparison) -> str:
-    """A line for the similarity, one for each face, and one for the models."""
+    """Return a line for the similarity, one for each face, and one for the models."""
     sides = zip(paths, (comparison.a, comparison.b), strict=True)
     models = comparison.a.models
     return "\n".join(
@@ -146,8 +146,8 @@ def _quality_text(embedding: Embedding) -> str:
     if embedding.quality is None:
         return ""
     order = "" if embedding.quality_calibrated else " (only an order)"
-    spoilt = f", not recognizable: {embedding.defect}" if embedding.defect else ""
-    return f"  quality {embedding.quality:.2f}{order}{spoilt}"
+    defect = f", not recognizable: {embedding.defect}" if embedding.defect else ""
+    return f"  quality {embedding.quality:.2f}{order}{defect}"
 
 
 def _decision_text(comparison: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""`aurum up`: from nothing to a service that answers, in the foreground."""
+"""``aurum up``: install the models and run the service in the foreground."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ console = Console()
 
 
 def up() -> None:
-    """Get and build the models, start Triton, wait until it answers; Ctrl-C drains and stops."""
-    # Its handlers of forks, which nobody needs, would tell of each start of a server.
+    """Download and build the models, then run Triton; Ctrl-C drains and stops it."""
+    # gRPC's fork handlers, which nothing here needs, would log each start of a server.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     server = Server(Settings.from_env())
-    server.claim()  # before anything is written that another server may use
+    server.claim()  # before writing anything that another server may use
     try:
         _serve(server, prepare())
     finally:
@@ -40,16 +40,16 @@ def _serve(server: Server, served: Rows) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if stopping.is_set():
-            server.kill()  # asked twice: at once
+            server.kill()  # second signal: stop at once
             if page:
                 page.kill()
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # nohup(1) has a process ignore the end of its terminal.
+        # Under nohup(1) SIGHUP is ignored, and stays so.
         if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:
             signal.signal(number, stop)
-    # What is beside the server ends before it, as its requests are the server's.
+    # The playground stops before the server, since it passes its requests on to it.
     with server, ExitStack() as beside:
         supervisor = Supervisor(server, stopping, say)
         with console.status("starting Triton"):
@@ -64,7 +64,7 @@ def _serve(server: Server, served: Rows) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line, whole, however narrow the terminal is."""
+    """Print a line without wrapping it, however narrow the terminal is."""
     console.print(escape(line), soft_wrap=True)
 
 
@@ -75,7 +75,7 @@ def _ready(server: Server, served: Rows, page: Playground | None) -> Table:
     table.add_row("gRPC", settings.grpc_url)
     table.add_row("metrics", f"http://{settings.host}:{settings.metrics_port}/metrics")
     if page:
-        moved = "" if page.port == settings.playground_port else " (the wanted port is taken)"
+        moved = "" if page.port == settings.playground_port else " (the configured port is taken)"
         table.add_row("playground", page.url + moved)
     table.add_row("pipelines", ", ".join(PIPELINES))
     for row in served:

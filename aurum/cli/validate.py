@@ -1,6 +1,6 @@
-"""``aurum validate``: how right the running service is (docs/reports/accuracy.md)."""
+"""``aurum validate``: measure the accuracy of the running service (docs/reports/accuracy.md)."""
 
-# ruff: noqa: PLC0415 - SciPy and the client are imported where they are needed, to start fast
+# ruff: noqa: PLC0415 - SciPy and the client are imported only where needed, for a fast start
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from aurum.evaluation.target import Target
 
 validate = typer.Typer(
-    help="Judge the answers of the running service: verification, detection, hard variants of "
-    "photos, parity with the upstream models, and calibration. A rerun continues where the last "
-    "one ended.",
+    help="Measure the accuracy of the running service: verification, detection, hard variants of "
+    "photos, parity with the upstream models, calibration. A rerun continues an interrupted run.",
     no_args_is_help=True,
 )
 
 Out = Annotated[
-    Path, typer.Option(help="Folder of the report, and of the raw answers that a rerun keeps.")
+    Path, typer.Option(help="Folder for the report and the raw answers, which a rerun reuses.")
 ]
 Urls = Annotated[
     list[str] | None,
     typer.Option(
         "--url",
-        help="The service, as http(s):// or grpc(s)://. Without it one is started on free "
-        "loopback ports.",
+        help="Address of the service, http(s):// or grpc(s)://; may be repeated. Default: start "
+        "one on free loopback ports.",
     ),
 ]
 Folder = Annotated[
@@ -48,7 +47,7 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 
 @contextmanager
 def _target(urls: list[str] | None) -> Iterator[Target]:
-    """The service, and errors that end the command in plain words."""
+    """Connect to the service, or start one; turn client errors into CommandError."""
     with evaluation_packages():
         from aurum_client import AurumError
 
@@ -61,12 +60,12 @@ def _target(urls: list[str] | None) -> Iterator[Target]:
 
 
 def _command() -> str:
-    """The command as it was given, without the machine's folders before the program's name."""
+    """Return the command line without the folders of the program's path."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _write(path: Path, text: str) -> None:
-    """The report's file, and its text on stdout."""
+    """Write the report to `path` and print it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     print(text)
@@ -76,57 +75,59 @@ def _write(path: Path, text: str) -> None:
 def verification(
     folder: Folder,
     pairs: Annotated[
-        Path, typer.Option(help="Official LFW pairs file, of any number of sets.", exists=True)
+        Path, typer.Option(help="LFW pairs file with any number of sets.", exists=True)
     ],
     out: Out,
     url: Urls = None,
 ) -> None:
-    """Are two photos of one person? Accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
+    """Measure verification: accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
     with _target(url) as target:
-        from aurum.evaluation import plots
-        from aurum.evaluation import verification as judge
+        from aurum.evaluation import plots, verification
 
-        result = judge.run(target, folder, pairs, out)
+        result = verification.run(target, folder, pairs, out)
         plots.roc_curve(result, out / "roc.png")
         plots.worst_pairs(result, folder, out / "worst_pairs.png")
-        _write(out / "verification.md", judge.report(result, target, pairs.name, _command()))
+        text = verification.report(result, target, pairs.name, _command())
+        _write(out / "verification.md", text)
 
 
 @validate.command()
 def calibrate(
     folder: Folder,
     out: Out,
-    dataset: Annotated[str, typer.Option(help="The data set's name in the table.")] = "LFW",
+    dataset: Annotated[str, typer.Option(help="Name of the data set in the table.")] = "LFW",
     url: Urls = None,
 ) -> None:
-    """Thresholds at FAR 1e-2, 1e-3 and 1e-4 and a probability, from all pairs of the photos."""
+    """Fit thresholds at FAR 1e-2, 1e-3 and 1e-4, and a probability, to all pairs of the photos."""
     with _target(url) as target:
-        from aurum.evaluation import calibrate as judge
+        from aurum.evaluation import calibrate
 
         date = datetime.now(UTC).date().isoformat()
-        _write(out / "calibration.md", judge.run(target, folder, out, dataset, date, _command()))
+        text = calibrate.run(target, folder, out, dataset, date, _command())
+        _write(out / "calibration.md", text)
 
 
 @validate.command()
 def detection(
     folder: Annotated[
-        Path, typer.Argument(help="Folder that the files are in.", exists=True, file_okay=False)
+        Path, typer.Argument(help="Folder of the photos.", exists=True, file_okay=False)
     ],
     annotations: Annotated[
         Path,
-        typer.Option(help="Marked faces: .csv, .jsonl, or WIDER FACE's .txt.", exists=True),
+        typer.Option(help="Annotated faces: .csv, .jsonl, or WIDER FACE's .txt.", exists=True),
     ],
     out: Out,
     url: Urls = None,
 ) -> None:
-    """Are the faces found that people have marked? Recall, precision, IoU, landmark error."""
+    """Measure detection of annotated faces: recall, precision, IoU, landmark error."""
     with _target(url) as target:
-        from aurum.evaluation import annotations as marks
-        from aurum.evaluation import detection as judge
+        from aurum.evaluation import detection
+        from aurum.evaluation.annotations import read
 
-        tallies = judge.judge(target, folder, marks.read(annotations), out)
-        judge.save(tallies, out / "detection.csv")
-        _write(out / "detection.md", judge.report(tallies, target, annotations.name, _command()))
+        tallies = detection.evaluate(target, folder, read(annotations), out)
+        detection.save(tallies, out / "detection.csv")
+        text = detection.report(tallies, target, annotations.name, _command())
+        _write(out / "detection.md", text)
 
 
 @validate.command()
@@ -138,32 +139,29 @@ def variants(
     annotations: Annotated[
         Path | None,
         typer.Option(
-            help="Marked faces. Without them what the service finds in the untouched photos.",
+            help="Annotated faces. Default: the faces that the service finds in the originals.",
             exists=True,
         ),
     ] = None,
-    faces: Annotated[
-        int, typer.Option(min=1, help="How many faces each variant is made of.")
-    ] = 200,
+    faces: Annotated[int, typer.Option(min=1, help="Number of faces in each variant.")] = 200,
     only: Annotated[
-        list[str] | None, typer.Option(help="Only variants whose names begin so.")
+        list[str] | None, typer.Option(help="Only variants whose names begin with this.")
     ] = None,
     url: Urls = None,
 ) -> None:
-    """Are known faces found in hard variants of their photos: close-ups, small, dark, turned?"""
+    """Measure recall on hard variants of photos: close-ups, small, dark, turned and more."""
     photos = [path.relative_to(folder).as_posix() for path in find([folder])]
     with _target(url) as target:
-        from aurum.evaluation import annotations as marks
-        from aurum.evaluation import detection as judge
-        from aurum.evaluation import hard, plots
+        from aurum.evaluation import detection, hard, plots
+        from aurum.evaluation.annotations import read
 
         marked = (
-            marks.read(annotations)
+            read(annotations)
             if annotations
-            else judge.own_truth(target, folder, judge.spread(photos, 2 * faces), out)
+            else detection.own_truth(target, folder, detection.spread(photos, 2 * faces), out)
         )
         tallies = hard.run(target, folder, marked, out, faces, only or [])
-        judge.save(tallies, out / "variants.csv")
+        detection.save(tallies, out / "variants.csv")
         plots.bars(
             [item.name for item in tallies],
             [item.recall for item in tallies],
@@ -175,12 +173,12 @@ def variants(
 
 @validate.command()
 def finding(folder: Folder, out: Out, url: Urls = None) -> None:
-    """Is every face found, and read right: crowds, close-ups, photos on their side, moved ones?"""
+    """Measure detection in crowds, close-ups, very long and small photos, turned and moved ones."""
     with _target(url) as target:
-        from aurum.evaluation import finding as judge
+        from aurum.evaluation import finding
 
-        tables = judge.run(target, folder, out)
-        _write(out / "finding.md", judge.report(tables, target, folder.name, _command()))
+        tables = finding.run(target, folder, out)
+        _write(out / "finding.md", finding.report(tables, target, folder.name, _command()))
 
 
 @validate.command()
@@ -188,17 +186,17 @@ def gate(
     folder: Folder,
     pairs: Annotated[
         Path,
-        typer.Option(help="Pairs file in LFW's format, for the price.", exists=True),
+        typer.Option(help="Pairs file in LFW's format, to measure the cost.", exists=True),
     ],
     out: Out,
     url: Urls = None,
 ) -> None:
-    """Are strangers who can't be recognized kept apart: blurred, dark, small, turned, no faces?"""
+    """Measure false matches among degraded photos of strangers, with and without the gate."""
     with _target(url) as target:
-        from aurum.evaluation import gate as judge
+        from aurum.evaluation import gate
 
-        rows, price = judge.run(target, folder, pairs, out)
-        _write(out / "gate.md", judge.report(rows, price, target, _command()))
+        rows, price = gate.run(target, folder, pairs, out)
+        _write(out / "gate.md", gate.report(rows, price, target, _command()))
 
 
 @validate.command()
@@ -210,12 +208,12 @@ def groups(
     out: Out,
     url: Urls = None,
 ) -> None:
-    """How many more strangers match within groups of people than at random?"""
+    """Measure false matches within groups of people, compared with those at random."""
     with _target(url) as target:
-        from aurum.evaluation import groups as judge
+        from aurum.evaluation.groups import read, report, run
 
-        rows, thresholds = judge.run(target, folder, judge.read(groups), out)
-        _write(out / "groups.md", judge.report(rows, thresholds, target, _command()))
+        rows, thresholds = run(target, folder, read(groups), out)
+        _write(out / "groups.md", report(rows, thresholds, target, _command()))
 
 
 @validate.command()
@@ -227,15 +225,15 @@ def parity(
     ] = [1, 8],  # noqa: B006 - typer copies it
     url: Urls = None,
 ) -> None:
-    """Does the service say what OpenCV and the upstream graphs say? Ends with 1 where it doesn't.
+    """Compare the service with OpenCV and the upstream graphs; exit with 1 if they differ.
 
-    Both Python clients ask every --url; with a service of its own, HTTP and gRPC.
+    Both Python clients query every --url; if the command starts the service, over HTTP and gRPC.
     """
     photos = find(paths)
     with _target(url) as target:
-        from aurum.evaluation import parity as judge
+        from aurum.evaluation import parity
 
-        rows = judge.run(target, photos, batch)
-        _write(out / "parity.md", judge.report(rows, target, len(photos), _command()))
+        rows = parity.run(target, photos, batch)
+        _write(out / "parity.md", parity.report(rows, target, len(photos), _command()))
     if not all(row.same for row in rows):
         raise typer.Exit(FAILED)

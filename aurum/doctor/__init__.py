@@ -1,1 +1,1 @@
-"""Checks of the machine, and how to fix what they find."""
+"""Diagnostic checks of the machine, with instructions for fixing what they find."""

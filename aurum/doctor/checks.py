@@ -1,6 +1,6 @@
-"""The checks of ``aurum doctor``, but for those of the ports."""
+"""All checks of ``aurum doctor`` except those of the ports."""
 
-# ruff: noqa: PLC0415 - what a check needs may be the very thing that is missing
+# ruff: noqa: PLC0415 - the packages that a check imports may be the ones that are missing
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aurum.models.manifest import Manifest, Profile
 
 OLDEST_PYTHON = (3, 11)
-# What is imported, and the distribution that has it.
+# Imported module: the distribution that provides it.
 PACKAGES = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
@@ -29,24 +29,24 @@ PACKAGES = {
     "tritonclient.grpc": "tritonclient",
     "tritonclient.http": "tritonclient",
 }
-LEAST_CACHE = 500_000_000  # bytes
+MIN_CACHE = 500_000_000  # bytes
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found; `mend` is empty where there is nothing to do."""
+    """Result of one check; `fix` says what to do, and is empty if there is nothing to do."""
 
     name: str
     status: Literal["ok", "warn", "fail"]
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 Check = Callable[[Settings], Iterator[Result]]
 
 
 def examine(settings: Settings) -> list[Result]:
-    """Run all checks. One that breaks is itself reported as failed, and the others go on."""
+    """Run all checks; a check that raises is reported as failed, and the others still run."""
     from aurum.doctor.ports import ports
 
     checks: dict[str, Check] = {
@@ -65,37 +65,37 @@ def examine(settings: Settings) -> list[Result]:
         try:
             results.extend(check(settings))
         except Exception as error:
-            reason = f"the check itself broke: {type(error).__name__}: {error}"
+            reason = f"the check itself failed: {type(error).__name__}: {error}"
             results.append(Result(name, "fail", reason, "report this as a bug of aurum"))
     return results
 
 
 def python(settings: Settings) -> Iterator[Result]:
-    """The version of Python."""
+    """Check Python's version."""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] >= OLDEST_PYTHON:
         yield Result("Python", "ok", found)
     else:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        mend = f"make the environment anew with Python {oldest} or newer"
-        yield Result("Python", "fail", f"{found} is older than {oldest}", mend)
+        fix = f"recreate the environment with Python {oldest} or newer"
+        yield Result("Python", "fail", f"{found} is older than {oldest}", fix)
 
 
 def packages(settings: Settings) -> Iterator[Result]:
-    """Whether the large dependencies can really be imported, with their shared libraries."""
+    """Check that the large dependencies can be imported, including their shared libraries."""
     for module, distribution in PACKAGES.items():
         name = f"package {module}"
         try:
             importlib.import_module(module)
         except (ImportError, OSError) as error:
-            mend = f"run `make setup`, or: pip install {distribution}"
-            yield Result(name, "fail", f"cannot be imported: {error}", mend)
+            fix = f"run `make setup`, or: pip install {distribution}"
+            yield Result(name, "fail", f"cannot be imported: {error}", fix)
         else:
             yield Result(name, "ok", version(distribution))
 
 
 def triton(settings: Settings) -> Iterator[Result]:
-    """The parts of the embedded tritonserver."""
+    """Check that the parts of the embedded tritonserver exist."""
     from aurum import native, paths
     from aurum.server import runtime
 
@@ -108,9 +108,9 @@ def triton(settings: Settings) -> Iterator[Result]:
     }
     if paths.INSTALLED and not native.BACKEND.is_file():
         del parts["ONNX Runtime backend"]
-        problem = native.missing_tools()
-        detail = "not compiled yet; the first `aurum up` does it"
-        yield Result("ONNX Runtime backend", "fail" if problem else "ok", detail, problem)
+        lack = native.missing_tools()
+        detail = "not compiled yet; the first `aurum up` compiles it"
+        yield Result("ONNX Runtime backend", "fail" if lack else "ok", detail, lack)
     for name, part in parts.items():
         try:
             yield Result(name, "ok", str(part()))
@@ -123,72 +123,72 @@ def _server_binary() -> Path:
 
     binary = runtime.tritonserver_home() / "bin" / "tritonserver"
     if not os.access(binary, os.X_OK):
-        raise RuntimeError(f"{binary} must be executable: install nvidia-pytriton again")
+        raise RuntimeError(f"{binary} must be executable: reinstall nvidia-pytriton")
     return binary
 
 
 def cache(settings: Settings) -> Iterator[Result]:
-    """The space for model files."""
+    """Check the space for model files."""
     from aurum.server import preflight
 
-    if problem := preflight.cache_problem(settings):
-        what, _, mend = problem.partition("; ")
-        yield Result("cache", "fail", what, mend)
+    if lack := preflight.cache_problem(settings):
+        what, _, fix = lack.partition("; ")
+        yield Result("cache", "fail", what, fix)
         return
     folder = settings.model_cache
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
     detail = f"{free / 1e6:.0f} MB free for {folder}"
-    if free >= LEAST_CACHE:
+    if free >= MIN_CACHE:
         yield Result("cache", "ok", detail)
     else:
-        mend = "free some space (500 MB hold any profile), or set AURUM_MODEL_CACHE"
-        yield Result("cache", "warn", detail, mend)
+        fix = "free some space (500 MB hold any profile), or set AURUM_MODEL_CACHE"
+        yield Result("cache", "warn", detail, fix)
 
 
 def shared_memory(settings: Settings) -> Iterator[Result]:
-    """The size of /dev/shm, through which Triton and its Python backends talk."""
+    """Check the size of /dev/shm, which Triton shares with its Python backends."""
     from aurum.server import preflight, runtime
 
-    if problem := preflight.shared_memory_problem():
-        what, _, mend = problem.partition("; ")
-        yield Result("shared memory", "fail", what, mend)
+    if lack := preflight.shared_memory_problem():
+        what, _, fix = lack.partition("; ")
+        yield Result("shared memory", "fail", what, fix)
     else:
         size = shutil.disk_usage(runtime.SHARED_MEMORY).total
         detail = f"{runtime.SHARED_MEMORY} has {size >> 20} MiB"
         if size >= preflight.RECOMMENDED_SHARED_MEMORY:
             yield Result("shared memory", "ok", detail)
         else:
-            detail += ", too little for many of the largest photos at a time"
+            detail += ", too little for many of the largest photos at once"
             yield Result("shared memory", "warn", detail, "give it 1 GiB (Docker: --shm-size=1g)")
 
 
 def folders(settings: Settings) -> Iterator[Result]:
-    """Whether the folders that every start uses can be used."""
+    """Check that the folders every start needs can be used."""
     from aurum.server import preflight
 
     found = list(preflight.folder_problems(settings))
-    for problem in found:
-        what, _, mend = problem.partition("; ")
-        yield Result("folders", "fail", what, mend)
+    for lack in found:
+        what, _, fix = lack.partition("; ")
+        yield Result("folders", "fail", what, fix)
     if not found:
         yield Result("folders", "ok", f"{settings.log_folder} and {settings.rollout}")
 
 
 def models(settings: Settings) -> Iterator[Result]:
-    """The configured profile: its files, whether it is simulated, what its licences allow."""
+    """Check the configured profile: its files, whether it is simulated, what its licences allow."""
     from aurum.models import manifest
     from aurum.models.manifest import ManifestError
 
     try:
         profile = expected_profile(manifest.load(), settings)
     except ManifestError as error:
-        yield Result("profile", "fail", str(error), "mend models.toml, or set AURUM_PROFILE")
+        yield Result("profile", "fail", str(error), "correct models.toml, or set AURUM_PROFILE")
         return
     if any(model.family == "simulated" for model in profile.models):
         detail = f"{profile.name} is SIMULATED: every face and embedding is made up"
-        mend = "to serve real models, unset AURUM_PROFILE or set it to another profile"
-        yield Result("profile", "warn", detail, mend)
+        fix = "to serve real models, unset AURUM_PROFILE or set it to another profile"
+        yield Result("profile", "warn", detail, fix)
     else:
         yield Result("profile", "ok", f"{profile.name}: {profile.description}")
     yield from _files(profile, settings)
@@ -196,7 +196,7 @@ def models(settings: Settings) -> Iterator[Result]:
 
 
 def kernels(settings: Settings) -> Iterator[Result]:
-    """Which of our kernels this machine runs."""
+    """Check which C++ kernels this machine can run."""
     from aurum.kernels import LIBRARY, find
     from aurum.paths import INSTALLED, SETUP
 
@@ -206,16 +206,16 @@ def kernels(settings: Settings) -> Iterator[Result]:
     elif found.name:
         yield Result("kernels", "ok", found.name)
     elif LIBRARY.is_file() or INSTALLED:
-        yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes all")
+        yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes everything")
     else:
-        mend = f"{SETUP}; without it everything works, but slower"
-        yield Result("kernels", "warn", f"none: {found.reason}", mend)
+        fix = f"{SETUP}; without the kernels everything works, but slower"
+        yield Result("kernels", "warn", f"none: {found.reason}", fix)
 
 
 def expected_profile(content: Manifest, settings: Settings) -> Profile:
-    """The profile that `aurum up` tries first; for `auto`, the first whose files are all cached.
+    """Return the profile that `aurum up` tries first; for `auto`, the first with all files cached.
 
-    Raises ManifestError if there is no such profile.
+    Raises ManifestError if the profile does not exist.
     """
     from aurum.models.manifest import AUTO
     from aurum.models.pull import verify
@@ -240,13 +240,14 @@ def _files(profile: Profile, settings: Settings) -> Iterator[Result]:
         if status == "ok":
             yield Result(name, "ok", str(path))
         elif status == "missing":
-            mend = "`aurum up` pulls it; to do it now: `aurum models pull`"
+            fix = "`aurum up` downloads it; to do it now: `aurum models pull`"
             if settings.profile == "auto":
-                mend += " (where it can't be had, auto falls back, in the end to SIMULATED models)"
-            yield Result(name, "warn", f"{path} is missing", mend)
+                fix += " (if it is unavailable, auto falls back, finally to SIMULATED models)"
+            yield Result(name, "warn", f"{path} is missing", fix)
         else:
-            mend = "to replace it: `aurum models pull`"
-            yield Result(name, "fail", f"{path} is corrupt: not the manifest's sha256", mend)
+            fix = "to replace it: `aurum models pull`"
+            detail = f"{path} is corrupt: its sha256 is not the manifest's"
+            yield Result(name, "fail", detail, fix)
 
 
 def _commercial_use(profile: Profile) -> Result:
@@ -255,5 +256,5 @@ def _commercial_use(profile: Profile) -> Result:
         return Result(name, "ok", f"allowed by the licences of {profile.name}")
     stated = "; ".join(f"{m.name}: {m.licence}" for m in profile.models if m.commercial_use == use)
     what = "not allowed" if use == "no" else "unclear"
-    mend = "before commercial use ask a lawyer, or set AURUM_PROFILE (see `aurum models list`)"
-    return Result(name, "warn", f"{what} for {profile.name} ({stated})", mend)
+    fix = "before commercial use ask a lawyer, or set AURUM_PROFILE (see `aurum models list`)"
+    return Result(name, "warn", f"{what} for {profile.name} ({stated})", fix)

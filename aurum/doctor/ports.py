@@ -1,6 +1,6 @@
-"""The check of ``aurum doctor`` on the ports: free, or answered by our own server."""
+"""The port checks of ``aurum doctor``: each port is free, or our own server answers there."""
 
-# ruff: noqa: PLC0415 - what a check needs may be the very thing that is missing
+# ruff: noqa: PLC0415 - the packages that a check imports may be the ones that are missing
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT = 3.0  # seconds
 
 
 def ports(settings: Settings) -> Iterator[Result]:
-    """Whether each port is free, or who answers there."""
+    """Check whether each port is free, or who answers there."""
     yield _port("HTTP", settings.http_port, settings, lambda: _server(settings.http_url))
     yield _port("gRPC", settings.grpc_port, settings, lambda: _server(settings.grpc_url))
     yield _port("metrics", settings.metrics_port, settings, lambda: _metrics(settings))
@@ -41,18 +41,18 @@ def _port(
         return Result(name, "fail", detail, f"set AURUM_HOST or {variable}")
     found = answer()
     if found is None:
-        mend = f"stop that program, or set {variable}"
-        return Result(name, "fail", f"{place} is taken by another program", mend)
-    well, detail = found
-    mend = "" if well else "wait if it is starting; else stop it and start it again"
-    return Result(name, "ok" if well else "warn", f"{place}: {detail}", mend)
+        fix = f"stop that program, or set {variable}"
+        return Result(name, "fail", f"{place} is taken by another program", fix)
+    healthy, detail = found
+    fix = "" if healthy else "if it is starting, wait; otherwise restart it"
+    return Result(name, "ok" if healthy else "warn", f"{place}: {detail}", fix)
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether nobody listens there. Raises OSError if nobody could."""
+    """Return whether the port can be bound. Raises OSError if the address itself is unusable."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
-        # As Triton does: connections that closed a moment ago are no obstacle.
+        # Like Triton: recently closed connections don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -64,7 +64,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def _server(url: str) -> tuple[bool, str] | None:
-    """Whether the server there is well, and what it serves; None if it is none of ours."""
+    """Return whether the server is healthy and what it serves; None if no Triton answers."""
     from aurum_client import FaceClient
 
     from aurum.models import manifest
@@ -74,12 +74,12 @@ def _server(url: str) -> tuple[bool, str] | None:
         if not health.live:
             return None
         if not health.ok:
-            return False, f"a Triton server answers that is not ready: {health.error}"
+            return False, f"a Triton server answers but is not ready: {health.error}"
         return True, f"our server serves {served(client.models(timeout=TIMEOUT), manifest.load())}"
 
 
 def served(models: list[ModelInfo], content: Manifest) -> str:
-    """The profile whose models have the ids that the server states."""
+    """Name the profile whose models have the ids that the server reports."""
     ids = {model.name: model.id or "" for model in models}
     detector, embedder = ids.get(contract.DETECTION, ""), ids.get(contract.EMBEDDING, "")
     profile = content.profile_of(detector, embedder)

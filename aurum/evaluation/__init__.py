@@ -1,7 +1,7 @@
-"""How right the service is: photos go through the running service, its answers are judged here.
+"""Evaluate the accuracy of a running service.
 
-`target` finds or starts the service, `ask` sends photos and keeps the raw answers; `verification`,
-`detection`, `variants`, `parity` and `calibration` each make one report.
+`target` finds or starts the service; `ask` sends photos and stores the raw answers; `verification`,
+`detection`, `hard`, `finding`, `gate`, `groups`, `parity` and `calibrate` each write one report.
 """
 
 from aurum.errors import OperatorError

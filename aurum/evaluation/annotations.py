@@ -1,14 +1,15 @@
-"""Faces that people have marked in photos, from three formats of text files.
+"""Read annotated faces from three text formats.
 
 - CSV with a header: `file,x,y,width,height`, optionally `x1,y1,...,x5,y5` (landmarks) and `ignore`
-  (1: neither to be found nor wrong to find). A photo without faces is a line with only `file`.
+  (1: the face counts neither as missed nor as a false positive). A photo without faces is a line
+  with only `file`.
 - JSON Lines: `{"file": "a.jpg", "faces": [{"box": [x, y, width, height],
-  "landmarks": [[x, y] * 5], "ignore": false}]}`; all but `box` may be left out.
+  "landmarks": [[x, y] * 5], "ignore": false}]}`; only `box` is required.
 - WIDER FACE's `wider_face_*_bbx_gt.txt` (Yang et al., 2016): file, number of faces, then a line of
   `x y width height blur expression illumination invalid occlusion pose` for each.
 
-Pixels of the upright photo; landmarks in the service's order: image-left eye, image-right eye,
-nose, image-left and image-right corner of the mouth.
+Coordinates are pixels of the upright photo; landmarks are in the service's order: image-left eye,
+image-right eye, nose, image-left and image-right corner of the mouth.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ class Marked(NamedTuple):
     """The faces of one photo."""
 
     boxes: NDArray[np.float64]  # [F,4] x, y, width, height in pixels
-    landmarks: NDArray[np.float64]  # [F,5,2] pixels; NaN where they are not marked
-    ignore: NDArray[np.bool_]  # [F] neither to be found nor wrong to find
+    landmarks: NDArray[np.float64]  # [F,5,2] pixels; NaN if not annotated
+    ignore: NDArray[np.bool_]  # [F] counts neither as missed nor as a false positive
 
     @classmethod
     def of(cls, faces: Iterable[tuple[Any, Any, bool]]) -> Marked:
-        """From (box, landmarks or None, ignore) of each face."""
+        """Build from (box, landmarks or None, ignore) of each face."""
         rows = list(faces)
         none = np.full((5, 2), np.nan)
         return cls(
@@ -47,18 +48,18 @@ class Marked(NamedTuple):
 
 
 def read(path: Path) -> dict[str, Marked]:
-    """The faces of each photo, by its name; the format is told by the suffix.
+    """Read the faces of each photo, by its name; the file's suffix gives the format.
 
-    Raises ValidationError that names the line.
+    Raises ValidationError, which names the line.
     """
     readers = {".csv": _csv, ".jsonl": _json_lines, ".txt": _wider}
     if path.suffix not in readers:
-        raise ValidationError(f"{path}: annotations are {', '.join(readers)} files")
+        raise ValidationError(f"{path}: annotations must be {', '.join(readers)} files")
     return readers[path.suffix](path)
 
 
 def write(path: Path, marked: Mapping[str, Marked]) -> None:
-    """Write JSON Lines that `read` understands."""
+    """Write JSON Lines that `read` can read."""
     with path.open("w", encoding="utf-8") as file:
         for name, faces in marked.items():
             rows = [
@@ -114,7 +115,7 @@ def _wider(path: Path) -> dict[str, Marked]:
             name, count = lines[at].strip(), int(lines[at + 1])
             at += 2
             faces = []
-            # A photo without faces has one line of zeros all the same.
+            # A photo without faces still has one line of zeros.
             for line in lines[at : at + max(1, count)]:
                 numbers = [int(word) for word in line.split()]
                 if count:

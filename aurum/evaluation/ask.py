@@ -1,4 +1,4 @@
-"""Photos through the service, once each: raw answers are kept, so that a rerun continues."""
+"""Send each photo to the service once, and store the raw answers so that a rerun continues."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ FILE = "answers.sqlite"
 
 
 class Photo(NamedTuple):
-    """A photo by a name of its own. `load` makes the encoded file when its turn comes."""
+    """A photo with a unique name. `load` returns the encoded file when it is needed."""
 
     name: str
     load: Callable[[], bytes]
 
 
 class Answer(NamedTuple):
-    """The service's answer as arrays. `embeddings` is [F,0] where none were asked for."""
+    """The service's answer as arrays. `embeddings` is [F,0] if none were requested."""
 
     image_size: NDArray[np.int32]  # [2] width, height in pixels
     boxes: NDArray[np.float32]  # [F,4] x, y, width, height in pixels
     landmarks: NDArray[np.float32]  # [F,5,2] pixels
     scores: NDArray[np.float32]  # [F] 0..1
     embeddings: NDArray[np.float32]  # [F,512] of length 1
-    passes: NDArray[np.bool_]  # [F] False: the service says that it can't be recognized
+    passes: NDArray[np.bool_]  # [F] False: the gate says that the face can't be recognized
 
     @property
     def faces(self) -> int:
-        """How many."""
+        """Number of faces."""
         return len(self.scores)
 
 
-class Kept:
+class AnswerStore:
     """Answers on disk, by the photo's bytes and the request's options.
 
-    SQLite, because an answer is written whole or not at all, also when the run is killed. Answers
-    of another service (`identity`) are dropped.
+    SQLite writes an answer atomically, even if the run is killed. Answers of another service
+    (`identity`) are dropped.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._base = sqlite3.connect(folder / FILE, check_same_thread=False, isolation_level=None)
-        # A crash of the machine may lose the last answers, which are then asked for again.
+        # A crash of the machine may lose the last answers; a rerun requests them again.
         self._base.execute("PRAGMA synchronous=OFF")
         identity = f"{identity}: {', '.join(Answer._fields)}"
         self._base.execute("CREATE TABLE IF NOT EXISTS service (identity TEXT)")
@@ -66,7 +66,7 @@ class Kept:
             self._base.execute("INSERT INTO service VALUES (?)", (identity,))
 
     def get(self, key: str) -> Answer | None:
-        """The answer that was kept, if any."""
+        """Return the stored answer, if any."""
         with self._lock:
             row = self._base.execute("SELECT data FROM answers WHERE key=?", (key,)).fetchone()
         if row is None:
@@ -75,7 +75,7 @@ class Kept:
             return Answer(*(data[name] for name in Answer._fields))
 
     def put(self, key: str, answer: Answer) -> None:
-        """Keep an answer."""
+        """Store an answer."""
         buffer = io.BytesIO()
         np.savez(buffer, **answer._asdict())
         with self._lock:
@@ -84,7 +84,7 @@ class Kept:
             )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._base.close()
 
 
@@ -97,37 +97,37 @@ def everything(
     concurrency: int = 4,
     **options: Any,
 ) -> Iterator[tuple[str, Answer | AurumError]]:
-    """Each photo's answer, or why there is none, in order; `options` are the client's.
+    """Yield each photo's answer or error, in order; `options` are the client's.
 
-    Raises an AurumError that every further photo would meet, too.
+    Raises an AurumError that would also occur for every further photo.
     """
-    kept = Kept(out, target.identity)
+    store = AnswerStore(out, target.identity)
     with target.client() as client:
         call = client.analyze if embed else client.detect
         request = json.dumps([embed, options], sort_keys=True)
 
         def ask(photo: Photo) -> Answer:
-            return _ask(kept, photo.load(), request, lambda data: call(data, **options))
+            return _ask(store, photo.load(), request, lambda data: call(data, **options))
 
         try:
             for photo, answer in batch.answers(photos, ask, concurrency):
                 if isinstance(answer, Answer | AurumError):
                     yield photo.name, answer
         finally:
-            kept.close()
+            store.close()
 
 
-def _ask(kept: Kept, data: bytes, request: str, call: Callable[[bytes], Faces]) -> Answer:
+def _ask(store: AnswerStore, data: bytes, request: str, call: Callable[[bytes], Faces]) -> Answer:
     key = hashlib.sha256(request.encode() + data).hexdigest()
-    answer = kept.get(key)
+    answer = store.get(key)
     if answer is None:
         answer = as_answer(call(data))
-        kept.put(key, answer)
+        store.put(key, answer)
     return answer
 
 
 def as_answer(faces: Faces) -> Answer:
-    """What the client returned, as plain arrays."""
+    """Convert the client's result to plain arrays."""
     none = np.empty((len(faces), 0), np.float32)
     return Answer(
         np.array(faces.image_size, np.int32),

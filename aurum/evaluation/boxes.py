@@ -1,4 +1,4 @@
-"""Detections against annotated faces: overlaps, matches, landmark errors.
+"""Match detections with annotated faces: overlaps, matches, landmark errors.
 
 Boxes are [x, y, width, height] in pixels.
 """
@@ -17,7 +17,7 @@ MIN_IOU = 0.5  # of a match, as in PASCAL VOC and WIDER FACE
 
 
 def iou(ones: Floats, others: Floats) -> NDArray[np.float64]:
-    """Intersection over union of boxes [A,4] and [B,4]: [A,B]. Boxes without an area overlap 0."""
+    """Compute the IoU of boxes [A,4] and [B,4]: [A,B]. It is 0 for boxes without an area."""
     a = np.asarray(ones, np.float64).reshape(-1, 1, 4)
     b = np.asarray(others, np.float64).reshape(1, -1, 4)
     low = np.maximum(a[..., :2], b[..., :2])
@@ -28,7 +28,7 @@ def iou(ones: Floats, others: Floats) -> NDArray[np.float64]:
 
 
 def clip(boxes: Floats, width: float, height: float) -> NDArray[np.float64]:
-    """The boxes' parts within the frame; those outside get a side of 0."""
+    """Clip boxes to the frame; boxes outside get a side of 0."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     frame = np.array([width, height])
     low = np.clip(boxes[:, :2], 0, frame)
@@ -37,7 +37,7 @@ def clip(boxes: Floats, width: float, height: float) -> NDArray[np.float64]:
 
 
 class Match(NamedTuple):
-    """Which detection is which face."""
+    """Assignment of detections to faces."""
 
     pairs: NDArray[np.intp]  # [M,2] index of the face, index of the detection
     overlaps: NDArray[np.float64]  # [M] their IoU
@@ -46,13 +46,13 @@ class Match(NamedTuple):
 
 
 def match(truth: Floats, found: Floats, ignored: Floats, least: float = MIN_IOU) -> Match:
-    """Match faces [T,4] and detections [D,4] one to one, by the largest sum of IoU.
+    """Match faces [T,4] and detections [D,4] one to one, with the largest sum of IoU.
 
-    Where a detection matches no face but one of `ignored` [I,4] (too small or doubtful to count),
-    it is neither right nor wrong, as in WIDER FACE and COCO.
+    A detection that matches only one of `ignored` [I,4] (too small or doubtful to count) is neither
+    right nor wrong, as in WIDER FACE and COCO.
     """
     overlap = iou(truth, found)
-    # What is no match must not win: it has no value at all.
+    # Overlaps below the limit must not influence the assignment.
     rows, columns = linear_sum_assignment(-np.where(overlap >= least, overlap, 0))
     good = overlap[rows, columns] >= least
     rows, columns = rows[good], columns[good]
@@ -63,9 +63,9 @@ def match(truth: Floats, found: Floats, ignored: Floats, least: float = MIN_IOU)
 
 
 def landmark_error(truth: Floats, found: Floats) -> float:
-    """Mean distance of the five landmarks [5,2], in distances between the true eyes.
+    """Compute the mean distance of five landmarks [5,2], relative to that of the true eyes.
 
-    The usual "normalized mean error" (inter-ocular); 0.05 is 5 % of the eyes' distance.
+    This is the usual inter-ocular "normalized mean error"; 0.05 is 5 % of the eyes' distance.
     """
     truth, found = np.asarray(truth, np.float64), np.asarray(found, np.float64)
     eyes = float(np.linalg.norm(truth[0] - truth[1]))

@@ -1,4 +1,4 @@
-"""`aurum validate calibrate`: the service's embeddings of a set of people to a manifest table."""
+"""`aurum validate calibrate`: calibrate the service's embedder on photos of many people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aurum.evaluation.target import Target
 
 
 def run(target: Target, folder: Path, out: Path, dataset: str, date: str, command: str) -> str:
-    """Ask for every photo of `folder`, write table and plot to `out`; the report in Markdown."""
+    """Embed every photo of `folder`, write table and plot to `out`, return the report."""
     embedded = verification.embed(target, folder, lfw.images(folder), out)
     names = list(embedded.vectors)
     vectors = np.stack([embedded.vectors[name] for name in names])
@@ -25,7 +25,7 @@ def run(target: Target, folder: Path, out: Path, dataset: str, date: str, comman
 
 
 def report(found: calibration.Calibration, table: str, embedder: str, without_face: int) -> str:
-    """Markdown: thresholds, what they reach on these photos, and the table to paste."""
+    """Return Markdown: the thresholds, their rates on these photos, and the table to paste."""
     lines = [
         f"# Calibration of {embedder}",
         "",

@@ -1,7 +1,7 @@
-"""From similarities to decisions and probabilities: thresholds at FARs, and Platt's logistic.
+"""Calibrate similarities: thresholds at given FARs, and Platt scaling to a probability.
 
 Platt, "Probabilistic outputs for support vector machines" (1999), with his smoothed targets;
-fitted by Newton's method as Lin, Lin and Weng, "A note on Platt's probabilistic outputs" (2007).
+fitted by Newton's method as in Lin, Lin and Weng, "A note on Platt's probabilistic outputs" (2007).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from aurum.evaluation import ValidationError
 from aurum.evaluation.roc import AtFar, threshold_at_far
 
 FARS = (1e-2, 1e-3, 1e-4)
-PRIOR = 0.5  # the share of pairs of one person that the fitted probability assumes
-DIGITS = 4  # of the thresholds in the table
+PRIOR = 0.5  # share of pairs of one person that the fitted probability assumes
+DIGITS = 4  # decimals of the thresholds in the table
 
 
 class Pairs(NamedTuple):
-    """All pairs of a set of photos: similarities float32 [G] and [I], weights [G] of sum P.
+    """All pairs of a set of photos: similarities float32 [G] and [I], weights [G] with sum P.
 
     P is the number of people with at least two photos.
     """
@@ -33,13 +33,13 @@ class Pairs(NamedTuple):
 
 
 def all_pairs(vectors: NDArray[np.float32], people: NDArray[np.integer[Any]]) -> Pairs:
-    """Every pair of photos. Each person with two or more has the same weight in all.
+    """Return every pair of photos, weighted so that each person's pairs have the same total.
 
-    Without weights a person with 500 photos would be 125,000 pairs, and most of what is known.
+    Without weights, a person with 500 photos would give 125,000 pairs and dominate the result.
 
     Args:
         vectors: embeddings of length 1, float32 [N,D].
-        people: who each is, [N].
+        people: the person of each, [N].
     """
     _, index, counts = np.unique(people, return_inverse=True, return_counts=True)
     photos = counts[index]  # of the same person, by photo
@@ -61,16 +61,16 @@ class Logistic(NamedTuple):
     intercept: float
 
     def probability(self, similarity: float, prior: float = PRIOR) -> float:
-        """For another prior than the fitted one the log-odds move by its logit (Bayes' rule)."""
+        """Return the probability; another prior shifts the log-odds by its logit (Bayes' rule)."""
         odds = self.slope * similarity + self.intercept
         odds += math.log(prior / (1 - prior)) - math.log(PRIOR / (1 - PRIOR))
         return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
 
 
 def fit(pairs: Pairs, rounds: int = 100) -> Logistic:
-    """The logistic of the least weighted log loss, where both classes weigh the same (PRIOR).
+    """Fit the logistic with the least log loss; both classes have the same weight (PRIOR).
 
-    Raises ValidationError where a class is empty.
+    Raises ValidationError if a class is empty.
     """
     if not len(pairs.genuine) or not len(pairs.impostors):
         raise ValidationError("a calibration needs pairs of one person and pairs of two")
@@ -81,8 +81,8 @@ def fit(pairs: Pairs, rounds: int = 100) -> Logistic:
             np.full(len(pairs.impostors), (1 - PRIOR) / len(pairs.impostors)),
         ]
     )
-    # Platt's targets: not 0 and 1, which separable pairs would drive the slope to infinity for.
-    # With weighted pairs, as many as Kish's effective number (1965).
+    # Platt's targets: with 0 and 1, separable pairs would drive the slope to infinity. The number
+    # of weighted pairs is Kish's effective sample size (1965).
     effective = pairs.weights.sum() ** 2 / (pairs.weights**2).sum()
     target = np.concatenate(
         [
@@ -96,7 +96,7 @@ def fit(pairs: Pairs, rounds: int = 100) -> Logistic:
 def _newton(
     x: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64], rounds: int
 ) -> tuple[float, float]:
-    """Newton's method with backtracking on the convex log loss: slope and intercept."""
+    """Minimize the convex log loss by Newton's method with backtracking: slope, intercept."""
 
     def loss(at: NDArray[np.float64]) -> float:
         odds = at[0] * x + at[1]
@@ -122,10 +122,10 @@ def _newton(
 
 
 class Calibration(NamedTuple):
-    """What one embedder's similarities mean, on one data set."""
+    """Calibration of one embedder on one data set."""
 
-    thresholds: tuple[AtFar, ...]  # with TARs in which each person weighs the same
-    tars: tuple[float, ...]  # at those, with TARs in which each pair does
+    thresholds: tuple[AtFar, ...]  # with TARs that give each person the same weight
+    tars: tuple[float, ...]  # TARs at the same thresholds, with the same weight for each pair
     logistic: Logistic
     genuine: int
     impostors: int
@@ -134,12 +134,12 @@ class Calibration(NamedTuple):
 
 
 def calibrate(pairs: Pairs, photos: int, people: int) -> Calibration:
-    """Thresholds at FARS from all pairs of two people, TAR there (weighted), and the logistic."""
+    """Compute thresholds at FARS from all pairs of two people, weighted TARs, and the logistic."""
     logistic = fit(pairs)
     thresholds, tars = [], []
     for far in FARS:
         exact, _ = threshold_at_far(pairs.impostors, far)
-        # Rounded up to what the table shows, which keeps to the FAR.
+        # Rounded up to the table's decimals, which can only lower the FAR.
         threshold = math.ceil(exact * 10**DIGITS) / 10**DIGITS
         accepted = int(np.count_nonzero(pairs.impostors >= threshold))
         tar = pairs.weights @ (pairs.genuine >= threshold) / pairs.weights.sum()
@@ -157,7 +157,7 @@ def calibrate(pairs: Pairs, photos: int, people: int) -> Calibration:
 
 
 def table(found: Calibration, embedder: str, dataset: str, date: str, command: str) -> str:
-    """The calibration as a TOML table for the embedder's entry in models.toml."""
+    """Format the calibration as a TOML table for the embedder's entry in models.toml."""
     rows = ", ".join(
         f'"{item.far:.0e}" = {item.threshold:.{DIGITS}f}'.replace("e-0", "e-")
         for item in found.thresholds
@@ -168,7 +168,7 @@ def table(found: Calibration, embedder: str, dataset: str, date: str, command: s
             f"thresholds = {{ {rows} }}",
             f"probability = {{ slope = {found.logistic.slope:.4f}, "
             f"intercept = {found.logistic.intercept:.4f}, prior = {PRIOR} }}",
-            f"model = {json.dumps(embedder)}",  # a JSON string is a TOML string, too
+            f"model = {json.dumps(embedder)}",  # a JSON string is also a TOML string
             f"dataset = {json.dumps(f'{dataset}: {found.photos} photos of {found.people} people')}",
             f"impostor_pairs = {found.impostors}",
             f"genuine_pairs = {found.genuine}",

@@ -1,4 +1,4 @@
-"""Detection against known faces: annotated photos, and hard variants made of them."""
+"""Evaluate detection against known faces: in annotated photos, and in hard variants of them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ from aurum.imaging.decoding.decode import decode
 
 T = TypeVar("T")
 
-# Without annotations the service's own finds in the untouched photos are the truth: those it is
-# sure of, and that no border cuts, must be found in every variant; others are neither right nor
-# wrong to find.
+# Without annotations, the service's own detections in the untouched photos are the truth: those
+# with a high score that no border cuts must be found in every variant; others count neither way.
 SURE, DOUBTFUL = 0.8, 0.3
-LEAST_HEIGHT = 60  # pixels of a face that variants are made of: they can't add detail
+MIN_HEIGHT = 60  # pixels of a face that variants are made of: they can't add detail
 HEIGHTS = (0, 16, 32, 64, 128, np.inf)  # pixels: recall is shown for each range of face heights
 
 
 @dataclass
 class Tally:
-    """What was right and wrong in some photos."""
+    """Detections in a set of photos, counted as right or wrong."""
 
     name: str
     photos: int = 0
     refused: int = 0  # photos that the service answered with an error
     extra: int = 0  # false positives
-    heights: list[float] = field(default_factory=list)  # of every face that was to be found, pixels
-    found: list[bool] = field(default_factory=list)  # as long
-    overlaps: list[float] = field(default_factory=list)  # IoU of each that was found
-    errors: list[float] = field(default_factory=list)  # landmark error of each that is marked
-    judged: list[tuple[str, int, int, int]] = field(
+    heights: list[float] = field(default_factory=list)  # of every face to be found, pixels
+    found: list[bool] = field(default_factory=list)  # parallel to heights
+    overlaps: list[float] = field(default_factory=list)  # IoU of each found face
+    errors: list[float] = field(default_factory=list)  # landmark error, if landmarks are annotated
+    by_photo: list[tuple[str, int, int, int]] = field(
         default_factory=list
     )  # photo, faces, found, extra
 
@@ -50,21 +49,21 @@ class Tally:
     likeness: list[float] = field(default_factory=list)  # cosine with the untouched photo's face
 
     def add(self, photo: str, marked: Marked, answer: Answer | AurumError) -> None:
-        """Judge the answer for one photo. A refused one has found nothing."""
+        """Count the answer for one photo. An error counts as no detections."""
         faces, found, extra = len(self.found), sum(self.found), self.extra
-        self._judge(photo, marked, answer)
+        self._count(photo, marked, answer)
         gained = len(self.found) - faces, sum(self.found) - found, self.extra - extra
-        self.judged.append((photo, *gained))
+        self.by_photo.append((photo, *gained))
 
     def compare(self, untouched: Tally) -> None:
-        """Fill `likeness` where a photo's face has an embedding here and in `untouched`."""
+        """Set `likeness` from the photos that have an embedding here and in `untouched`."""
         self.likeness = [
             float(vector @ untouched.vectors[photo])
             for photo, vector in self.vectors.items()
             if photo in untouched.vectors
         ]
 
-    def _judge(self, photo: str, marked: Marked, answer: Answer | AurumError) -> None:
+    def _count(self, photo: str, marked: Marked, answer: Answer | AurumError) -> None:
         self.photos += 1
         truth = marked.boxes[~marked.ignore]
         self.heights += truth[:, 3].tolist()
@@ -72,7 +71,7 @@ class Tally:
             self.refused += 1
             self.found += [False] * len(truth)
             return
-        # What lies beyond the frame can't be seen; annotators and detectors differ about it.
+        # Annotators and detectors treat the part of a face beyond the frame differently.
         size = (float(answer.image_size[0]), float(answer.image_size[1]))
         match = boxes.match(
             boxes.clip(truth, *size),
@@ -93,22 +92,22 @@ class Tally:
 
     @property
     def recall(self) -> float:
-        """Found faces of those that are there; NaN where there is none."""
+        """Share of the annotated faces that were found; NaN if there are none."""
         return float(np.mean(self.found)) if self.found else float("nan")
 
     @property
     def precision(self) -> float:
-        """Right detections of those that are right or wrong; NaN where there is none."""
+        """Share of the detections that are right; NaN if there are none."""
         right = sum(self.found)
         return right / (right + self.extra) if right + self.extra else float("nan")
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the recall, 95 %."""
+        """95 % confidence interval of the recall."""
         return roc.wilson(sum(self.found), len(self.found))
 
     def row(self) -> list[str]:
-        """The figures as the reports show them."""
+        """Return the cells of the report's row."""
         low, high = self.interval
         overlap = f"{np.mean(self.overlaps):.3f}" if self.overlaps else "-"
         error = f"{np.median(self.errors):.3f}" if self.errors else "-"
@@ -131,7 +130,7 @@ COLUMNS = (
 
 
 def table(tallies: Iterable[Tally], *, likeness: bool = False) -> list[str]:
-    """Markdown lines; with `likeness` its median and its 5 % quantile, too."""
+    """Return the lines of a Markdown table; `likeness` adds its median and 5 % quantile."""
     columns = [*COLUMNS, *(["likeness, median (5 %)"] if likeness else [])]
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for tally in tallies:
@@ -144,7 +143,7 @@ def table(tallies: Iterable[Tally], *, likeness: bool = False) -> list[str]:
 
 
 def save(tallies: Sequence[Tally], path: Path) -> None:
-    """The figures as CSV, and beside them those of every photo."""
+    """Write the figures as CSV, and those of each photo to `*_photos.csv`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -158,11 +157,11 @@ def save(tallies: Sequence[Tally], path: Path) -> None:
     with path.with_stem(f"{path.stem}_photos").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "photo", "faces", "found", "extra"])
-        writer.writerows([item.name, *photo] for item in tallies for photo in item.judged)
+        writer.writerows([item.name, *photo] for item in tallies for photo in item.by_photo)
 
 
-def judge(target: Target, folder: Path, marked: Mapping[str, Marked], out: Path) -> list[Tally]:
-    """Annotated photos: all faces in one tally, then those of each range of heights."""
+def evaluate(target: Target, folder: Path, marked: Mapping[str, Marked], out: Path) -> list[Tally]:
+    """Evaluate annotated photos: a tally of all faces, then one for each range of heights."""
     missing = [name for name in marked if not (folder / name).is_file()]
     if missing:
         raise ValidationError(f"{folder}: {len(missing)} photos are missing, first {missing[0]}")
@@ -175,13 +174,13 @@ def judge(target: Target, folder: Path, marked: Mapping[str, Marked], out: Path)
     for low, high in pairwise(HEIGHTS):
         own = (heights >= low) & (heights < high)
         name = f"{low} px or higher" if high == np.inf else f"{low} to {high} px high"
-        # A false positive belongs to no range, so these have recall alone.
+        # A false positive belongs to no range, so these have only a recall.
         ranges.append(Tally(name, heights=heights[own].tolist(), found=found[own].tolist()))
     return [whole, *ranges]
 
 
 def report(tallies: Sequence[Tally], target: Target, source: str, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     return "\n".join(
         [
             f"# Detection: {source}",
@@ -203,13 +202,13 @@ def report(tallies: Sequence[Tally], target: Target, source: str, command: str) 
 
 
 def spread(names: Sequence[T], count: int) -> list[T]:
-    """At most `count` of them, evenly over all: the same ones in every run."""
+    """Select at most `count` names, evenly spaced, the same ones in every run."""
     index = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     return [names[place] for place in index]
 
 
 def own_truth(target: Target, folder: Path, names: Sequence[str], out: Path) -> dict[str, Marked]:
-    """The service's own finds in untouched photos, as the truth for their variants."""
+    """Return the service's detections in untouched photos, as the truth for their variants."""
     photos = [Photo(name, (folder / name).read_bytes) for name in names]
     found = {}
     for name, answer in ask.everything(target, photos, out, min_confidence=DOUBTFUL):
@@ -224,19 +223,19 @@ def own_truth(target: Target, folder: Path, names: Sequence[str], out: Path) -> 
 
 
 def faces(folder: Path, marked: Mapping[str, Marked], limit: int) -> list[tuple[str, int]]:
-    """At most `limit` faces (photo, index) that are large enough, spread evenly over the photos."""
+    """Select at most `limit` large enough faces (photo, index), spread evenly over the photos."""
     every = [
         (name, int(index))
         for name, own in marked.items()
-        for index in np.flatnonzero(~own.ignore & (own.boxes[:, 3] >= LEAST_HEIGHT))
+        for index in np.flatnonzero(~own.ignore & (own.boxes[:, 3] >= MIN_HEIGHT))
     ]
     if not every:
-        raise ValidationError(f"{folder}: no face is {LEAST_HEIGHT} pixels high or more")
+        raise ValidationError(f"{folder}: no face is at least {MIN_HEIGHT} pixels high")
     return spread(every, limit)
 
 
 def scene(folder: Path, name: str, marked: Marked, index: int) -> Scene:
-    """The photo, decoded as the service does it, and its faces, of which one counts."""
+    """Decode a photo like the service, and mark all its faces but one as ignored."""
     others = np.arange(len(marked.boxes)) != index
     photo = decode((folder / name).read_bytes(), 1 << 31, 1 << 31)
     return Scene(photo, marked._replace(ignore=others), index)

@@ -1,8 +1,8 @@
-"""`aurum validate finding`: is every face found, and read right, whatever the photo is like?
+"""`aurum validate finding`: measure detection and verification in unusual photos.
 
-Crowds, close-ups, long and small photos, photos on their side, and photos moved by a pixel. All are
-made of photos `person/file.jpg` of one face each, so the truth is what the service itself says of
-the photo as it is.
+These are crowds, close-ups, very long and small photos, turned photos, and photos moved by a pixel.
+All are made from photos `person/file.jpg` with one face each, so the truth is the service's own
+answer for the unchanged photo.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from aurum.evaluation.target import Target
 from aurum.evaluation.variants import QUALITY
 
 Pixels = NDArray[np.uint8]
-GRIDS = (8, 12, 16, 20)  # faces on either side
+GRIDS = (8, 12, 16, 20)  # faces per row and column
 SIZES = (640, 960, 1280)
-LEAST = 32  # pixels of the detector's input: faces that have to be found
+LEAST = 32  # pixels of the detector's input: height of faces that should be found
 SHARES = (0.5, 0.7, 0.85, 1.0, 1.1, 1.2)  # of the frame that a close-up's face fills
-CLOSE_UPS, FRAME, PORTRAIT = 42, 1400, 100  # how many, and pixels
+CLOSE_UPS, FRAME, PORTRAIT = 42, 1400, 100  # number, pixels, pixels
 LONG = (12_000, 800)
 LONG_FACES, LONG_FACE = 10, 110
 SMALL = (24, 32, 40, 48, 64)  # the long sides of small photos
@@ -50,7 +50,7 @@ class Table:
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """It in Markdown."""
+        """Yield its lines in Markdown."""
         yield from (f"## {self.title}", "")
         yield f"| {' | '.join(self.head)} |"
         yield f"| {' | '.join('---' for _ in self.head)} |"
@@ -59,7 +59,7 @@ class Table:
 
 
 class Source:
-    """Photos of one known face each, one a person, and the service that is asked."""
+    """Photos with one known face each, one per person, and the service under test."""
 
     def __init__(self, target: Target, folder: Path, out: Path) -> None:
         self.target = target
@@ -68,19 +68,19 @@ class Source:
         people: dict[str, list[str]] = {}
         for name in lfw.images(folder):
             people.setdefault(lfw.person(name), []).append(name)
-        # Evenly spread, and those of whom there are two photos where two are needed.
+        # One photo of everyone, and two of those who have two.
         self.names = [files[0] for files in people.values()]
         self.pairs = [files[:2] for files in people.values() if len(files) > 1][:PEOPLE]
         self._boxes: dict[str, NDArray[np.float32]] = {}
 
     def pixels(self, name: str) -> Pixels:
-        """RGB."""
+        """Decode a photo as RGB."""
         photo = cv2.imread(str(self.folder / name), cv2.IMREAD_COLOR_RGB)
         assert photo is not None
         return np.asarray(photo, np.uint8)
 
     def faces(self, count: int) -> list[str]:
-        """So many photos, of people evenly spread, in which the service finds one face."""
+        """Return `count` photos in which the service finds one face, evenly spread over people."""
         wanted = self.names[:: max(1, len(self.names) // (2 * count))]
         photos = [Photo(name, (self.folder / name).read_bytes) for name in wanted]
         for name, answer in self.ask(photos):
@@ -89,41 +89,40 @@ class Source:
         return [name for name in wanted if name in self._boxes][:count]
 
     def box(self, name: str) -> NDArray[np.float32]:
-        """The face's box in a photo that `faces` gave."""
+        """Return the face's box in a photo that `faces` returned."""
         return self._boxes[name]
 
     def ask(
         self, photos: Sequence[Photo], *, embed: bool = False, **options: Any
     ) -> Iterator[tuple[str, Answer | None]]:
-        """Each photo's answer; None where the service has refused it."""
+        """Yield each photo's answer; None if the service refused it."""
         for name, answer in ask.everything(self.target, photos, self.out, embed=embed, **options):
             yield name, None if isinstance(answer, AurumError) else answer
 
 
 def run(target: Target, folder: Path, out: Path) -> list[Table]:
-    """All sections."""
+    """Return all sections of the report."""
     source = Source(target, folder, out)
     parts: Sequence[Callable[[Source], Table]] = (crowds, close_ups, long, small, turned, moved)
     return [part(source) for part in parts]
 
 
 def report(tables: Sequence[Table], target: Target, source: str, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     lines = [
         f"# Every face of {source}",
         "",
         f"`{command}`",
         "",
-        f"Detector `{target.detector}`, embedder `{target.embedder}`. A face is found where a box "
-        f"has an IoU of at least {boxes.MIN_IOU} with what the service says of the photo that it "
-        "comes from.",
+        f"Detector `{target.detector}`, embedder `{target.embedder}`. A face counts as found if a "
+        f"box has an IoU of at least {boxes.MIN_IOU} with the service's box in the original photo.",
         "",
     ]
     return "\n".join([*lines, *(line for table in tables for line in table.lines())])
 
 
 def crowds(source: Source) -> Table:
-    """Grids of faces on one photo of 1280 pixels."""
+    """Measure grids of faces in one photo of 1280 pixels."""
     table = Table(
         f"Crowds: found of all faces, and of those {LEAST} pixels high or more in the input",
         ("faces", *(f"at {size}" for size in SIZES), "at 640 in 4 tiles"),
@@ -141,7 +140,7 @@ def crowds(source: Source) -> Table:
 
 
 def close_ups(source: Source) -> Table:
-    """A face that fills the frame, alone and with a small portrait in a corner."""
+    """Measure faces that fill the frame, alone and with a small portrait in a corner."""
     names = source.faces(CLOSE_UPS + 1)
     portrait = cv2.resize(_around(source, names[-1], 1.4), (PORTRAIT, PORTRAIT))
     table = Table(
@@ -170,7 +169,7 @@ def close_ups(source: Source) -> Table:
 
 
 def long(source: Source) -> Table:
-    """A panorama, and a photo as high as that is wide."""
+    """Measure a wide panorama and a tall one."""
     table = Table(
         f"Long photos, with {LONG_FACES} faces of {LONG_FACE} pixels: found",
         ("pixels", *(f"at {size}" for size in SIZES[:2])),
@@ -194,7 +193,7 @@ def long(source: Source) -> Table:
 
 
 def small(source: Source) -> Table:
-    """Photos of few pixels."""
+    """Measure photos with few pixels."""
     names = source.faces(PEOPLE)
     table = Table("Small photos: found", ("long side", "faces of", "found"))
     for side in SMALL:
@@ -206,7 +205,7 @@ def small(source: Source) -> Table:
 
 
 def turned(source: Source) -> Table:
-    """Two photos of one person, the second turned; and of two people, both turned."""
+    """Verify one person's photos with the second turned, and strangers' photos with both turned."""
     first = (source.folder / source.names[0]).read_bytes()
     threshold = source.target.thresholds(first)[FAR]
     table = Table(
@@ -234,7 +233,7 @@ def turned(source: Source) -> Table:
 
 
 def moved(source: Source) -> Table:
-    """The same pixels, a little beside."""
+    """Measure how embeddings change when photos move by a few pixels."""
     names = source.names[:: max(1, len(source.names) // 500)]
     table = Table(
         "Photos moved by pixels: cosine with the photo as it is",
@@ -256,7 +255,7 @@ def moved(source: Source) -> Table:
 def _embeddings(
     source: Source, names: Sequence[str], degrees: float, move: tuple[int, int] = (0, 0)
 ) -> list[NDArray[np.float32] | None]:
-    """The central face's embedding in each photo, turned counterclockwise and moved."""
+    """Return the central face's embedding in each photo after turning and moving the photo."""
     photos = [Photo(name, partial(_turn, source, name, degrees, move)) for name in names]
     found: dict[str, NDArray[np.float32]] = {}
     for name, answer in source.ask(photos, embed=True):
@@ -296,7 +295,7 @@ def _around(source: Source, name: str, share: float) -> Pixels:
 
 
 def _around_with_box(source: Source, name: str, share: float) -> tuple[Pixels, NDArray[np.float64]]:
-    """A square of `share` times the face's longer side around it, and the face's box in it."""
+    """Cut out a square of `share` times the face's longer side, and return its box in it."""
     photo, box = source.pixels(name), source.box(name).astype(np.float64)
     side = round(float(box[2:].max()) * share)
     corner = np.round(box[:2] + box[2:] / 2 - side / 2)
@@ -306,7 +305,7 @@ def _around_with_box(source: Source, name: str, share: float) -> tuple[Pixels, N
 
 
 def _close_up(source: Source, name: str, share: float) -> tuple[Pixels, NDArray[np.float64]]:
-    """The face's longer side is `share` of the frame's."""
+    """Scale a photo so that the face's longer side is `share` of the frame's."""
     photo, box = source.pixels(name), source.box(name).astype(np.float64)
     scale = FRAME * share / box[2:].max()
     corner = FRAME / 2 - scale * (box[:2] + box[2:] / 2)
@@ -330,7 +329,7 @@ def _found(
     truth: NDArray[np.floating[Any]],
     of: slice = slice(None),
 ) -> int:
-    """How many of the boxes [T,4] are found among the answer's."""
+    """Count the boxes [T,4] that are found among the answer's."""
     if answer is None or not len(truth):
         return 0
     overlaps = boxes.iou(truth, answer.boxes[of])
@@ -338,7 +337,7 @@ def _found(
 
 
 def _of(answer: Answer | None, truth: NDArray[np.floating[Any]]) -> str:
-    """How many of the boxes an answer has; nothing where the service refused to look so."""
+    """Format how many of the boxes an answer has, or that the service refused the request."""
     return "refused" if answer is None else _share(_found(answer, truth), len(truth))
 
 

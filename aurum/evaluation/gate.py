@@ -1,8 +1,9 @@
-"""`aurum validate gate`: are strangers who can't be recognized kept apart, and at what price?
+"""`aurum validate gate`: measure how the gate reduces false matches, and what it costs.
 
-Strangers spoilt alike, by kind and severity, are compared through the service: how often they count
-as one person without the gate, and among those that pass it. They are of the half of the people
-that the ranges were not fitted on. The price is what the gate rejects of a pairs file's photos.
+For each kind and severity of degradation, strangers degraded in the same way are compared: how
+often they match without the gate, and among those that pass it. They come from the half of the
+people that the gate's ranges were not fitted on. The cost is what the gate rejects of the photos of
+a pairs file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from aurum.evaluation.target import Target
 
 
 class Faces(NamedTuple):
-    """What the service says of one kind and severity."""
+    """The service's answers for one kind and severity."""
 
     photos: int
     vectors: NDArray[np.float32]  # [F,512]
@@ -43,15 +44,15 @@ class Row(NamedTuple):
 
 
 def together(parts: Iterable[Faces]) -> Faces:
-    """All severities of one kind."""
+    """Join all severities of one kind."""
     photos, vectors, passes, owners = zip(*parts, strict=True)
     return Faces(
         sum(photos), np.concatenate(vectors), np.concatenate(passes), [x for o in owners for x in o]
     )
 
 
-def judge(name: str, faces: Faces, thresholds: Sequence[float]) -> Row:
-    """How often strangers match, with the gate and without it."""
+def evaluate(name: str, faces: Faces, thresholds: Sequence[float]) -> Row:
+    """Count how often strangers match, with the gate and without it."""
     owners = np.array(faces.owners)
     passing = faces.passes
     return Row(
@@ -64,36 +65,37 @@ def judge(name: str, faces: Faces, thresholds: Sequence[float]) -> Row:
 
 
 def run(target: Target, folder: Path, pairs_file: Path, out: Path) -> tuple[list[Row], list[str]]:
-    """The rows of all kinds, and the price in Markdown."""
+    """Return the rows of all kinds, and the cost in Markdown."""
     _, names = halves(lfw.images(folder))
     firsts = lfw.firsts(names)
     by_far = target.thresholds((folder / names[0]).read_bytes())
     thresholds = [by_far[far] for far in FARS]
-    rows, price = [], _price(target, folder, pairs_file, out, thresholds)
+    rows, cost = [], _cost(target, folder, pairs_file, out, thresholds)
     for kind in (*kinds.KINDS, kinds.NO_FACE):
         severities = [severity for name, severity in kinds.every() if name == kind]
         found = [_faces(target, folder, firsts, kind, severity, out) for severity in severities]
         if len(found) > 1:
             rows += [
-                judge(f"{kind}, {severity}", faces, thresholds)
+                evaluate(f"{kind}, {severity}", faces, thresholds)
                 for severity, faces in zip(severities, found, strict=True)
             ]
-        rows.append(judge(f"**{kind}**", together(found), thresholds))
-    return rows, price
+        rows.append(evaluate(f"**{kind}**", together(found), thresholds))
+    return rows, cost
 
 
-def report(rows: Sequence[Row], price: Sequence[str], target: Target, command: str) -> str:
-    """The run in Markdown."""
+def report(rows: Sequence[Row], cost: Sequence[str], target: Target, command: str) -> str:
+    """Return the report in Markdown."""
     heads = " | ".join(f"FAR {far:g}: all | passing" for far in FARS)
     lines = [
         "# Strangers who can't be recognized",
         "",
         f"`{command}`",
         "",
-        f"Embedder `{target.embedder}`. False match rates, in times the nominal one, of pairs of "
-        "two people spoilt alike: of all faces, and of those that pass the gate.",
+        f"Embedder `{target.embedder}`. False match rates, as multiples of the nominal rate, of "
+        "pairs of two people degraded in the same way: of all faces, and of those that pass the "
+        "gate.",
         "",
-        *price,
+        *cost,
         f"| photos | faces | pass | {heads} |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -115,7 +117,7 @@ def _faces(
 ) -> Faces:
     items = kinds.items(folder, names, kind, severity)
     photos = [Photo(item.name, item.load) for item in items]
-    # The largest face, as embed_face takes it; and every one where there is none.
+    # The largest face, as for embed_face; every detection in pictures without a face.
     options: dict[str, Any] = {"min_confidence": kinds.UNSURE} if kind == kinds.NO_FACE else {}
     most = None if options else 1
     owners = {item.name: item.owner for item in items}
@@ -132,10 +134,10 @@ def _faces(
     )
 
 
-def _price(
+def _cost(
     target: Target, folder: Path, pairs_file: Path, out: Path, thresholds: Sequence[float]
 ) -> list[str]:
-    """What the gate takes of the pairs of a file."""
+    """Measure how many pairs of a file the gate rejects; Markdown lines."""
     pairs = lfw.read_pairs(pairs_file)
     names = sorted({name for pair in pairs for name in (pair.a, pair.b)})
     vectors: dict[str, NDArray[np.float32]] = {}
@@ -149,7 +151,7 @@ def _price(
     same = np.array([pair.same for pair in pairs])
     alike = np.array([float(vectors[pair.a] @ vectors[pair.b]) for pair in pairs])
     lines = [
-        f"The price, on {pairs_file.name}: {1 - np.mean(list(passes.values())):.2%} of "
+        f"The cost on {pairs_file.name}: {1 - np.mean(list(passes.values())):.2%} of "
         f"{len(passes)} photos don't pass, and so {1 - both.mean():.2%} of {len(pairs)} pairs are "
         "not decided.",
         "",

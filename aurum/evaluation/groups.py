@@ -1,7 +1,7 @@
-"""`aurum validate groups`: false matches within groups of people, which are more than at random.
+"""`aurum validate groups`: measure false matches within groups of people.
 
-A threshold's FAR is that of two people drawn at random. Two of one group look more alike, so among
-them it is higher; how much, this tells for the groups of a file.
+A threshold's FAR holds for two people drawn at random. Two people of one group look more alike, so
+their FAR is higher; this measures how much, for groups given in a file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EVERYONE = "everyone"
 
 
 class Row(NamedTuple):
-    """What is known of one group."""
+    """Results of one group."""
 
     name: str
     people: int
@@ -30,9 +30,9 @@ class Row(NamedTuple):
 
 
 def read(path: Path) -> dict[str, str]:
-    """Each person's group: lines `person<TAB>group`; `#` begins a comment.
+    """Read each person's group from lines `person<TAB>group`; `#` begins a comment.
 
-    Raises ValidationError that names the line.
+    Raises ValidationError, which names the line.
     """
     groups = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -47,7 +47,7 @@ def read(path: Path) -> dict[str, str]:
 def run(
     target: Target, folder: Path, groups: Mapping[str, str], out: Path
 ) -> tuple[list[Row], dict[float, float]]:
-    """A row for everyone and for each group, and the service's thresholds by FAR."""
+    """Return a row for everyone and for each group, and the service's thresholds by FAR."""
     names = [name for name in lfw.images(folder) if lfw.person(name) in groups]
     if not names:
         raise ValidationError(f"{folder}: no photo shows a person of the groups")
@@ -72,17 +72,16 @@ def run(
 
 
 def report(rows: list[Row], thresholds: Mapping[float, float], target: Target, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     heads = " | ".join(f"at FAR {far:g} ({cosine:.4f})" for far, cosine in thresholds.items())
     lines = [
         "# False matches within groups",
         "",
         f"`{command}`",
         "",
-        f"Embedder `{target.embedder}`, at the thresholds that its calibration gives for two "
-        "people drawn at random. Pairs of two people of one group, and what share of them is "
-        "accepted: as a rate, and in times the nominal one; then the share of one person's pairs "
-        "that is.",
+        f"Embedder `{target.embedder}`, at its calibrated thresholds for two people drawn at "
+        "random. For pairs of two people of one group: the accepted share, and that as a multiple "
+        "of the nominal rate; then the accepted share of one person's pairs.",
         "",
         f"| group | people | photos | pairs of two | {heads} |",
         "| --- | --- | --- | --- |" + " --- |" * len(thresholds),

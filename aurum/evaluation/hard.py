@@ -1,4 +1,4 @@
-"""`aurum validate variants`: recall on hard variants of known faces."""
+"""`aurum validate variants`: measure recall on hard variants of known faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aurum.evaluation.variants import UNTOUCHED, VARIANTS
 
 
 def chosen(only: Sequence[str]) -> list[str]:
-    """Those whose names begin with one of `only`, after UNTOUCHED; all of them without any."""
+    """Return UNTOUCHED and the variants whose names begin with one of `only`, by default all."""
     names = [name for name in VARIANTS if not only or name.startswith(tuple(only))]
     if not names:
         raise ValidationError(f"no variant begins with {', '.join(only)}; there are {[*VARIANTS]}")
@@ -30,7 +30,7 @@ def run(
     limit: int,
     only: Sequence[str],
 ) -> list[Tally]:
-    """One tally for each variant; its photos are made when their turn comes."""
+    """Return a tally for each variant; photos are generated when they are sent."""
     faces = detection.faces(folder, marked, limit)
     tallies = []
     for kind in chosen(only):
@@ -50,14 +50,14 @@ def run(
 def _make(
     kind: str, folder: Path, name: str, marked: Marked, index: int, truth: dict[str, Marked]
 ) -> bytes:
-    """The variant's photo; its faces go to `truth`."""
+    """Generate the variant's photo; add its faces to `truth`."""
     variant = VARIANTS[kind](detection.scene(folder, name, marked, index))
     truth[f"{name}#{index}"] = variant.marked
     return variant.data
 
 
 def report(tallies: Sequence[Tally], target: Target, source: str, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     return "\n".join(
         [
             f"# Hard variants of {source}",

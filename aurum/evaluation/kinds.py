@@ -1,4 +1,4 @@
-"""Photos that cannot be recognized, or hardly: strangers spoilt alike, by kind and severity."""
+"""Photos that are hard or impossible to recognize: degraded faces, by kind and severity."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from aurum.evaluation.degrade import Photo
 from aurum.evaluation.lfw import SEED
 from aurum.evaluation.photos import rotated
 
-Spoil = Callable[[Photo, np.random.Generator], Photo]
+Degrade = Callable[[Photo, np.random.Generator], Photo]
 
-FARS = (1e-3, 1e-4)  # at which strangers are counted
+FARS = (1e-3, 1e-4)  # at which false matches are counted
 NO_FACE = "no face"
-# A detector that is asked for less finds faces where there are none.
+# At a low minimum score, the detector finds faces where there are none.
 UNSURE = 0.1
-CROPS = 60  # of each picture without a face
-# Pictures without a face that scikit-image's wheel carries.
+CROPS = 60  # per picture without a face
+# Pictures without a face in scikit-image's wheel.
 PICTURES = (
     "brick.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png",
     "grass.png", "gravel.png", "horse.png", "hubble_deep_field.jpg", "ihc.png",
@@ -36,29 +36,29 @@ PICTURES = (
 
 
 class Item(NamedTuple):
-    """A photo to ask for, and whose face it shows: two of one owner are no pair of strangers."""
+    """A photo, and whose face it shows: two photos of one owner are not a pair of strangers."""
 
     name: str
     owner: str
     load: Callable[[], bytes]
 
 
-def _by(kind: str, severity: float) -> Spoil:
-    """One of `degrade`'s kinds, whose severities may go on beyond 1 here."""
+def _by(kind: str, severity: float) -> Degrade:
+    """Apply one of `degrade`'s kinds; here the severity may exceed 1."""
     return lambda photo, random: degrade.KINDS[kind](photo, severity, random).photo
 
 
-def _turned(degrees: int) -> Spoil:
+def _turned(degrees: int) -> Degrade:
     return lambda photo, random: rotated(photo, degrees)
 
 
 def _within(value: float, mild: float, strong: float) -> float:
-    """The severity of a value between those of severity 0 and 1, which lie evenly in ratios."""
+    """Return the severity of a value on a logarithmic scale from `mild` (0) to `strong` (1)."""
     return math.log(value / mild) / math.log(strong / mild)
 
 
-# By kind and severity; the ranges are those of the functions in `degrade`.
-KINDS: Mapping[str, Mapping[str, Spoil]] = {
+# By kind and severity; the functions in `degrade` define the ranges.
+KINDS: Mapping[str, Mapping[str, Degrade]] = {
     "blurred": {
         f"sigma {sigma} px": _by("blur", (sigma - 0.5) / 4.5) for sigma in (2, 3, 4, 5, 6, 8)
     },
@@ -82,30 +82,30 @@ KINDS: Mapping[str, Mapping[str, Spoil]] = {
 
 
 def items(folder: Path, names: Sequence[str], kind: str, severity: str) -> list[Item]:
-    """The photos `names`, person/file.jpg of the folder, spoilt; or the pictures without a face."""
+    """Return degraded photos `names` (person/file.jpg in `folder`), or pictures without a face."""
     if kind == NO_FACE:
         return list(_pictures())
     return [
-        Item(name, lfw.person(name), partial(_spoilt, folder / name, KINDS[kind][severity]))
+        Item(name, lfw.person(name), partial(_degraded, folder / name, KINDS[kind][severity]))
         for name in names
     ]
 
 
 def every() -> Iterator[tuple[str, str]]:
-    """All kinds and severities."""
+    """Yield all kinds and severities."""
     for kind, severities in KINDS.items():
         yield from ((kind, severity) for severity in severities)
     yield NO_FACE, ""
 
 
-def _spoilt(path: Path, spoil: Spoil) -> bytes:
+def _degraded(path: Path, apply: Degrade) -> bytes:
     random = np.random.default_rng([SEED, zlib.crc32(path.name.encode())])
     photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    return _png(spoil(np.asarray(photo, np.uint8), random))
+    return _png(apply(np.asarray(photo, np.uint8), random))
 
 
 def _pictures() -> Iterator[Item]:
-    """Squares of 60..300 pixels, anywhere in each picture."""
+    """Yield random squares of 60..300 pixels from each picture."""
     for picture in PICTURES:
         path = Path(skimage.__file__).parent / "data" / picture
         width, height = Image.open(path).size
@@ -118,7 +118,7 @@ def _pictures() -> Iterator[Item]:
 
 
 def _cut(path: Path, part: tuple[slice, slice]) -> bytes:
-    # Not OpenCV, whose libpng complains of these files' colour profiles.
+    # Not OpenCV, whose libpng warns about these files' colour profiles.
     return _png(np.asarray(Image.open(path).convert("RGB"))[part])
 
 

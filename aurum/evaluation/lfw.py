@@ -1,8 +1,8 @@
-"""Folders and pairs files in the layout of Labeled Faces in the Wild.
+"""Read folders and pairs files in the layout of Labeled Faces in the Wild.
 
 Huang et al., "Labeled Faces in the Wild" (2007); the pairs file is described in its README:
 a header `sets<TAB>pairs`, then for each set `pairs` lines `name n1 n2` of one person and as many
-lines `name1 n1 name2 n2` of two.
+lines `name1 n1 name2 n2` of two people.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from aurum.evaluation import ValidationError
 
-SEED = 20240  # of everything here that is drawn by chance
+SEED = 20240  # of all random choices
 
 
 class Pair(NamedTuple):
@@ -28,14 +28,14 @@ class Pair(NamedTuple):
 
 
 def photo(name: str, number: int) -> str:
-    """Where LFW keeps a person's photo: `Name/Name_0001.jpg`."""
+    """Return the path of a person's photo in LFW: `Name/Name_0001.jpg`."""
     return f"{name}/{name}_{number:04d}.jpg"
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """The pairs of an official pairs file. Raises ValidationError that names the line.
+    """Read an official pairs file. Raises ValidationError, which names the line.
 
-    The header of a development file has no number of sets: it is one set.
+    A development file's header has no number of sets, since it has one set.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     try:
@@ -46,7 +46,7 @@ def read_pairs(path: Path) -> list[Pair]:
     rows = [(number, line.split()) for number, line in enumerate(lines[1:], 2) if line.strip()]
     if len(rows) != 2 * count * each:
         raise ValidationError(
-            f"{path}: {len(rows)} pairs, but {count} sets of {each} and {each} are promised"
+            f"{path}: {len(rows)} pairs, but the header says {count} sets of {each} and {each}"
         )
     pairs = []
     for index, (number, words) in enumerate(rows):
@@ -65,25 +65,25 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def images(folder: Path) -> list[str]:
-    """Every photo `person/file.jpg` of the folder, sorted, relative to it."""
+    """Return all photos `person/file.jpg` of the folder, sorted, relative to it."""
     found = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg"))
     if not found:
-        raise ValidationError(f"{folder}: no photos `person/file.jpg` there")
+        raise ValidationError(f"{folder}: has no photos `person/file.jpg`")
     return found
 
 
 def firsts(names: Sequence[str]) -> list[str]:
-    """The first photo of each person among sorted photos `person/file.jpg`."""
+    """Return the first photo of each person among sorted photos `person/file.jpg`."""
     return list({person(name): name for name in reversed(names)}.values())
 
 
 def person(name: str) -> str:
-    """Who a photo shows: its folder's name."""
+    """Return the person that a photo shows: its folder's name."""
     return name.split("/", 1)[0]
 
 
 def halves(photos: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Photos of half of the people, to fit on, and of the others, to judge by."""
+    """Split photos by person into two random halves: one to fit on, one to evaluate on."""
     people = sorted({person(photo) for photo in photos})
     order = np.random.default_rng(SEED).permutation(people).tolist()
     fitted = set(order[: len(order) // 2])

@@ -1,9 +1,8 @@
-"""Does the service say what its upstream models say, for both clients, protocols, and batches?
+"""Compare the service with its upstream models, by client, protocol and number of requests.
 
-Photos are sent as PNG and are as large as the detector sees them, so both sides see the same
-pixels, and decoding and resizing are not what differs. For the same reason the service looks once:
-not turned, not at each face again, and at a size that needs no second scale. All of that is tested
-elsewhere.
+Photos are sent as PNG at the detector's own size, so both sides see the same pixels, and decoding
+and resizing make no difference. For the same reason the detector runs only once: no turned photos,
+no second look, and a size that needs no second scale. Other tests cover all of that.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import fitted
 
 CLIENTS = ("sync", "async")
-# One look of the detector, at the largest size that needs no second scale.
+# One pass of the detector, at the largest size that needs no second scale.
 ONCE: dict[str, Any] = {"detection_size": WHOLE, "orientation": "exif", "refine": False}
 LEAST_COSINE = 0.9999
 LEAST_IOU = 0.95
-MOST_PIXELS = 1.0  # of a landmark
-# The service shrinks faces more than twice the crop's size by area averaging first, on purpose;
-# the reference's plain bilinear warp skips pixels there, so those embeddings are not compared.
+MOST_PIXELS = 1.0  # distance of a landmark
+# The service first shrinks faces more than twice the crop's size by area averaging, on purpose;
+# the reference's bilinear warp skips pixels there, so those embeddings are not compared.
 LARGEST_EYES = 2 * 35.24  # pixels between the eyes: twice the template's distance
 
 
 class Row(NamedTuple):
-    """One way of asking, against one reference."""
+    """Comparison of one way to call the service with one reference."""
 
     reference: str
     way: str
     faces: int  # of the reference
     unmatched: int  # faces that only one side has
     least_iou: float
-    most_pixels: float  # the largest distance of two landmarks; NaN: not the same ones
-    least_cosine: float  # NaN where the reference has no embeddings
+    most_pixels: float  # largest distance of two landmarks; NaN if they can't be compared
+    least_cosine: float  # NaN if the reference has no embeddings
 
     @property
     def same(self) -> bool:
-        """Whether everything is within the tolerances."""
+        """Return whether everything is within the tolerances."""
         embeddings = np.isnan(self.least_cosine) or self.least_cosine >= LEAST_COSINE
         landmarks = np.isnan(self.most_pixels) or self.most_pixels <= MOST_PIXELS
         found = self.faces > 0 and not self.unmatched and self.least_iou >= LEAST_IOU
@@ -57,7 +56,7 @@ class Row(NamedTuple):
 
 
 def prepare(paths: Sequence[Path], side: int) -> tuple[dict[str, NDArray[np.uint8]], list[bytes]]:
-    """The photos, resized to what the detector sees of them, by name, and each as PNG."""
+    """Resize the photos to the detector's size; return them by name, and each as PNG."""
     photos = {}
     for path in paths:
         photo = decode(path.read_bytes(), 1 << 31, 1 << 31)
@@ -75,7 +74,7 @@ def prepare(paths: Sequence[Path], side: int) -> tuple[dict[str, NDArray[np.uint
 def compare(
     name: str, way: str, references: Sequence[Reference], answers: Sequence[Analysis]
 ) -> Row:
-    """The worst of all faces of all photos."""
+    """Return the worst values over all faces of all photos."""
     faces = unmatched = 0
     overlaps, pixels, cosines = [], [], []
     for wanted, answer in zip(references, answers, strict=True):
@@ -106,7 +105,7 @@ def compare(
 def ask(
     target: Target, index: int, client: str, data: Sequence[bytes], batch: int
 ) -> list[Analysis]:
-    """Every photo's analysis, `batch` requests in flight at a time."""
+    """Analyze every photo, with `batch` requests in flight at a time."""
     if client == "sync":
         with target.client(index) as sync:
             if batch == 1:
@@ -129,7 +128,7 @@ def _sound(answer: Analysis | AurumError) -> Analysis:
 
 
 def run(target: Target, paths: Sequence[Path], batches: Sequence[int]) -> list[Row]:
-    """Every client, address and number of requests in flight, against every reference."""
+    """Compare every client, address and number of requests in flight with every reference."""
     photos, data = prepare(paths, WHOLE)
     wanted: Mapping[str, list[Reference]] = {
         "onnxruntime": [Upstream(target)(photo) for photo in photos.values()],
@@ -141,7 +140,7 @@ def run(target: Target, paths: Sequence[Path], batches: Sequence[int]) -> list[R
     for index, url in enumerate(target.urls):
         for client in CLIENTS:
             for batch in batches:
-                # More requests than photos: each photo several times, and each answer counts.
+                # With fewer photos than requests, send each photo several times; all answers count.
                 times = -(-batch // len(data))
                 answers = ask(target, index, client, data * times, batch)
                 way = f"{client}, {url.split('://')[0]}, {batch} at a time"
@@ -153,13 +152,13 @@ def run(target: Target, paths: Sequence[Path], batches: Sequence[int]) -> list[R
 
 
 def report(rows: Sequence[Row], target: Target, photos: int, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     lines = [
         "# Parity with the upstream models",
         "",
         f"`{command}`",
         "",
-        f"Detector `{target.detector}`, embedder `{target.embedder}`, {photos} photos. Demanded: "
+        f"Detector `{target.detector}`, embedder `{target.embedder}`, {photos} photos. Required: "
         f"the same faces, IoU >= {LEAST_IOU}, landmarks within {MOST_PIXELS:g} px, cosine >= "
         f"{LEAST_COSINE}.",
         "",

@@ -1,4 +1,4 @@
-"""Photos that differ in nothing but how many faces they have."""
+"""Generate photos that differ only in their number of faces, and turn and encode photos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ COUNTS = (0, 1, 5, 36)
 GRID = 6  # tiles in a row and in a column
 SIDE = 640  # pixels: the detector's default input, so nothing is shrunk
 TILE = SIDE // GRID
-_BLOCK = 13  # pixels; in larger ones YuNet still sees faces
+_BLOCK = 13  # pixels; in larger blocks YuNet still sees faces
 # The head in aurum/assets/astronaut.jpg.
 HEAD = (slice(30, 200), slice(135, 305))
 
 
 def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
-    """A JPEG for each of `counts`: so many tiles show the astronaut's head.
+    """Return a JPEG for each of `counts`, the number of tiles with the astronaut's head.
 
-    The other tiles are the same head cut into blocks and shuffled: no face, but as much to decode.
+    The other tiles are the same head in shuffled blocks: not a face, but as much to decode.
     """
     astronaut = np.asarray(cv2.imread(str(photo), cv2.IMREAD_COLOR), np.uint8)
     head = cv2.resize(astronaut[HEAD], (TILE, TILE), interpolation=cv2.INTER_AREA)
@@ -38,17 +38,17 @@ def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:
 
 
 def jpeg(photo: NDArray[Any], quality: int) -> bytes:
-    """An RGB photo [height,width,3] as a JPEG file."""
+    """Encode an RGB photo [height,width,3] as JPEG."""
     return cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def rotated(
     photo: NDArray[np.uint8], degrees: float, move: tuple[int, int] = (0, 0)
 ) -> NDArray[np.uint8]:
-    """A photo turned counterclockwise about its middle, and moved by pixels right and down.
+    """Turn a photo counterclockwise about its centre, and move it by pixels right and down.
 
-    By a multiple of 90 degrees, and not moved, it is the same pixels; else it keeps its size, and
-    has no corners of another brightness, which no photo has.
+    A multiple of 90 degrees without a move keeps the exact pixels. Otherwise the photo keeps its
+    size, and its empty corners are filled by reflection.
     """
     if degrees % 90 == 0 and move == (0, 0):
         return np.ascontiguousarray(np.rot90(photo, int(degrees) // 90))

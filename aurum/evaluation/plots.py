@@ -1,4 +1,4 @@
-"""The reports' plots. matplotlib is imported here alone, and only when something is drawn."""
+"""Plots of the reports. Only this module imports matplotlib, and only to draw."""
 
 # ruff: noqa: PLC0415 - matplotlib takes a second to import, and is in the extra `bench`
 
@@ -37,17 +37,17 @@ def _subplots(*shape: int, **options: Any) -> tuple[Any, Any]:
 def _save(figure: Any, path: Path) -> None:
     from matplotlib import pyplot as plt
 
-    # Without the version and the date the same figures give the same file.
+    # Without version and date, the same figures give the same file.
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(figure)
 
 
 def roc_curve(result: Verification, path: Path) -> None:
-    """The ROC over a logarithmic FAR, beside the two kinds of similarities."""
+    """Plot the ROC over a logarithmic FAR, next to the distributions of similarities."""
     figure, (left, right) = _subplots(1, 2, figsize=(10, 4))
     _, far, tar = roc.curve(result.scores, result.same)
     left.step(far, tar, where="post")
-    # Below one impostor pair nothing was measured.
+    # A FAR below one impostor pair can't be measured.
     left.set(xscale="log", xlim=(1 / max(2, int((~result.same).sum())), 1), xlabel="FAR")
     left.set(ylabel="TAR", ylim=(min(0.9, float(tar[far > 0].min(initial=1))), 1.002))
     for item in result.at_far:
@@ -68,7 +68,7 @@ def _similarities(axes: Any, genuine: NDArray[Any], impostors: NDArray[Any]) -> 
 
 
 def worst_pairs(result: Verification, folder: Path, path: Path, count: int = 12) -> None:
-    """The worst pairs side by side: whoever looks sees whether a label or the model is wrong."""
+    """Show the worst pairs side by side, to see whether a label or the model is wrong."""
     from matplotlib import image
 
     worst = result.worst(count)
@@ -95,7 +95,7 @@ def worst_pairs(result: Verification, folder: Path, path: Path, count: int = 12)
 def bars(
     names: Sequence[str], shares: Sequence[float], ranges: Sequence[tuple[float, float]], path: Path
 ) -> None:
-    """A bar of recall for each variant, with its 95 % interval."""
+    """Plot each variant's recall as a bar, with its 95 % interval."""
     figure, axes = _subplots(figsize=(8, 0.24 * len(names) + 0.8))
     share = np.array(shares)
     errors = np.abs(np.array(ranges).reshape(-1, 2).T - share)
@@ -110,7 +110,7 @@ def bars(
 def calibration(
     genuine: NDArray[Any], impostors: NDArray[Any], logistic: Logistic, path: Path
 ) -> None:
-    """The two kinds of similarities, and the probability that the logistic makes of them."""
+    """Plot the distributions of similarities, and the fitted probability."""
     figure, axes = _subplots(figsize=(6, 4))
     _similarities(axes, genuine, impostors)
     grid = np.linspace(-0.5, 1, 300)
@@ -123,7 +123,7 @@ def calibration(
 def reject_curves(
     curves: Mapping[str, Mapping[str, NDArray[Any]]], shares: Sequence[float], path: Path
 ) -> None:
-    """FNMR over the share of pairs rejected, by setup and by what they are rejected by."""
+    """Plot FNMR over the share of rejected pairs, by setup and by the rejecting score."""
     figure, axes = _subplots(1, len(curves), figsize=(5 * len(curves), 4), squeeze=False)
     for one, (setup, lines) in zip(axes.flat, curves.items(), strict=True):
         for name, fnmr in lines.items():

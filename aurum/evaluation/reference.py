@@ -1,7 +1,7 @@
-"""What the upstream models say without any code of the service around them.
+"""Reference answers of the upstream models, independent of the service's code.
 
-OpenCV's FaceDetectorYN, and onnxruntime over the upstream graphs with decoding in plain NumPy
-(`aurum.models.families.reference`), OpenCV's NMS and scikit-image's alignment.
+These are OpenCV's FaceDetectorYN, and onnxruntime on the upstream graphs with decoding in plain
+NumPy (`aurum.models.families.reference`), OpenCV's NMS and scikit-image's alignment.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from aurum.models.families import reference
 from aurum.settings import Settings
 
 OPENCV_FILE = "face_detection_yunet_2023mar.onnx"
-CELL = 32  # sides of a detector's input are multiples of it, pixels
+CELL = 32  # pixels; sides of a detector's input are multiples of it
 
 
 class Reference(NamedTuple):
-    """Faces of one photo: boxes [F,4], landmarks [F,5,2] and embeddings [F,512], or [F,0]."""
+    """Faces of one photo: boxes [F,4], landmarks [F,5,2], embeddings [F,512] (or [F,0])."""
 
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Reference(NamedTuple):
 
 
 class Upstream:
-    """The upstream graphs of the models that the service says it serves."""
+    """The upstream graphs of the models that the service reports."""
 
     def __init__(self, target: Target) -> None:
         self._settings = target.settings
@@ -49,7 +49,7 @@ class Upstream:
         )
 
     def __call__(self, photo: NDArray[np.uint8]) -> Reference:
-        """Faces of an RGB photo that is no larger than the detection size."""
+        """Detect and embed the faces of an RGB photo no larger than the detection size."""
         height, width = photo.shape[:2]
         padded = cv2.copyMakeBorder(
             photo, 0, -height % CELL, 0, -width % CELL, cv2.BORDER_CONSTANT, value=(0, 0, 0)
@@ -80,33 +80,33 @@ def _mean(
     box: NDArray[np.float32],
     best: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """A face's landmarks as the service has them: the mean of its candidates, by score ** 8."""
+    """Compute a face's landmarks like the service: the candidates' mean weighted by score ** 8."""
     near = np.abs(points - best).max(axis=(1, 2)) < max(box[2:]) / 4
     return np.asarray(np.average(points[near], axis=0, weights=scores[near] ** 8))
 
 
 def _crop(photo: NDArray[np.uint8], landmarks: NDArray[Any]) -> NDArray[np.uint8]:
-    """The face in ArcFace's template, by scikit-image's least squares and a plain bilinear warp."""
+    """Align a face to ArcFace's template, by scikit-image's least squares and a bilinear warp."""
     move = SimilarityTransform.from_estimate(landmarks.astype(float), TEMPLATE.astype(float))
     return cv2.warpAffine(photo, move.params[:2], (112, 112))  # type: ignore[return-value]
 
 
 class OpenCv:
-    """FaceDetectorYN over OpenCV Zoo's file of the same weights, from the mirror."""
+    """FaceDetectorYN with OpenCV Zoo's file of the same weights, from the model mirror."""
 
     def __init__(self, settings: Settings) -> None:
         path = Path(settings.model_mirror) / OPENCV_FILE
         if not path.is_file():
-            raise ValidationError(f"{path} is missing: OpenCV Zoo's file is needed for this")
+            raise ValidationError(f"{path} is missing: this needs OpenCV Zoo's file")
         self._net = cv2.FaceDetectorYN.create(
             str(path), "", (320, 320), settings.min_confidence, settings.nms_iou, 5000
         )
 
     def __call__(self, photo: NDArray[np.uint8]) -> Reference:
-        """Faces of an RGB photo; it pads to whole cells by itself."""
+        """Detect the faces of an RGB photo; OpenCV pads it to whole cells."""
         self._net.setInputSize((photo.shape[1], photo.shape[0]))
         _, rows = self._net.detect(np.ascontiguousarray(photo[..., ::-1]))
         table = np.zeros((0, 15), np.float32) if rows is None else rows.astype(np.float32)
-        # Its landmarks are the best candidate's; the service's, and so its crops, are a mean.
+        # OpenCV takes the best candidate's landmarks, the service a mean, so we don't compare them.
         none = np.empty((len(table), 0), np.float32)
         return Reference(table[:, :4], none, none)

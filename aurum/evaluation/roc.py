@@ -1,7 +1,7 @@
-"""Verification figures from similarities, without any interpolation.
+"""Verification metrics from similarities, without interpolation.
 
-A pair is accepted as one person where `similarity >= threshold`. FAR is the share of pairs of two
-people that are accepted, TAR the share of pairs of one person.
+A pair is accepted as one person if `similarity >= threshold`. FAR is the share of accepted pairs of
+two people, TAR that of pairs of one person.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ Bools = NDArray[np.bool_]
 
 
 class AtFar(NamedTuple):
-    """What a threshold that keeps to a FAR does."""
+    """Result of a threshold chosen for a FAR."""
 
-    far: float  # asked for
+    far: float  # the requested one
     threshold: float
-    accepted: int  # pairs of two people that it accepts
+    accepted: int  # accepted pairs of two people
     impostors: int  # pairs of two people
     tar: float
 
     @property
     def reached(self) -> float:
-        """The FAR that the threshold has: at most the one asked for."""
+        """The actual FAR, at most the requested one."""
         return self.accepted / self.impostors
 
 
 def threshold_at_far(impostors: Floats, far: float) -> tuple[float, int]:
-    """The lowest threshold with a FAR of at most `far`, and how many impostors it accepts.
+    """Return the lowest threshold with a FAR of at most `far`, and how many impostors it accepts.
 
     With N impostor pairs at most k = floor(far * N) may be accepted. The threshold lies just above
-    the (k+1)-th highest similarity, so equal ones are all rejected. Where k = 0 it lies above all
-    of them: then the figure says "at a FAR below 1/N", and no more can be known from N pairs.
+    the (k+1)-th highest similarity, so ties with it are all rejected. If k = 0 it lies above all
+    similarities: the figure then means "at a FAR below 1/N", the most that N pairs can show.
 
     Args:
         impostors: similarities [N] of pairs of two people.
@@ -47,13 +47,13 @@ def threshold_at_far(impostors: Floats, far: float) -> tuple[float, int]:
     if allowed >= count:
         return -math.inf, count
     limit = np.partition(impostors, count - 1 - allowed)[count - 1 - allowed]
-    # The next number of the scores' own type: of a float32 limit a float64's would be rounded away.
+    # The next number of the scores' own type: float64's would round to a float32 limit itself.
     threshold = float(np.nextafter(limit, np.array(np.inf, limit.dtype)))
     return threshold, int(np.count_nonzero(impostors >= threshold))
 
 
 def tar_at_far(scores: Floats, same: Bools, far: float) -> AtFar:
-    """TAR at the lowest threshold that keeps to `far`; scores [P], same [P]."""
+    """Compute TAR at the lowest threshold with a FAR of at most `far`; scores [P], same [P]."""
     impostors, genuine = scores[~same], scores[same]
     threshold, accepted = threshold_at_far(impostors, far)
     tar = float(np.mean(genuine >= threshold))
@@ -61,7 +61,7 @@ def tar_at_far(scores: Floats, same: Bools, far: float) -> AtFar:
 
 
 def curve(scores: Floats, same: Bools) -> tuple[Floats, Floats, Floats]:
-    """The ROC's corners: thresholds (falling), FAR and TAR at each; equal scores are one corner."""
+    """Return the ROC's corners: falling thresholds, FAR and TAR; equal scores share a corner."""
     thresholds, index = np.unique(-scores, return_inverse=True)
     accepted = np.bincount(index, weights=~same, minlength=len(thresholds)).cumsum()
     right = np.bincount(index, weights=same, minlength=len(thresholds)).cumsum()
@@ -69,43 +69,45 @@ def curve(scores: Floats, same: Bools) -> tuple[Floats, Floats, Floats]:
 
 
 def area(scores: Floats, same: Bools) -> float:
-    """The area under the ROC: the chance that a pair of one person scores higher than one of two.
+    """Compute the area under the ROC curve by the trapezoidal rule.
 
-    Equal scores count half (the trapezoids of the curve).
+    It is the probability that a pair of one person scores higher than a pair of two; ties count
+    half.
     """
     _, far, tar = curve(scores, same)
     return float(np.trapz(np.concatenate([[0], tar]), np.concatenate([[0], far])))
 
 
 def equal_error(scores: Floats, same: Bools) -> float:
-    """The error where FAR and 1 - TAR are nearest to each other: their mean there."""
+    """Compute the equal error rate: the mean of FAR and 1 - TAR where they are closest."""
     _, far, tar = curve(scores, same)
     nearest = np.argmin(np.abs(far - (1 - tar)))
     return float((far[nearest] + 1 - tar[nearest]) / 2)
 
 
 def best_threshold(scores: Floats, same: Bools) -> float:
-    """The threshold with the most right decisions, in the middle between two scores.
+    """Return the threshold with the most correct decisions, halfway between two scores.
 
-    Where several are as good, the middle one of them: the first or last would sit at the gateway of
-    what the scores happen to be.
+    Of several equally good ones it takes the middle: the first or last would depend on chance
+    scores at the edge.
     """
     order = np.argsort(scores, kind="stable")
     sorted_scores, sorted_same = scores[order].astype(np.float64), same[order]
-    # Cut c rejects the c lowest scores: right are the rejected of two people and the others of one.
+    # Cut c rejects the c lowest scores: correct are rejected pairs of two people, and accepted ones
+    # of one.
     right = np.concatenate([[0], np.cumsum(~sorted_same)])
     right = right + np.concatenate([[0], np.cumsum(sorted_same[::-1])])[::-1]
     possible = np.concatenate([[True], sorted_scores[1:] > sorted_scores[:-1], [True]])
     cuts = np.flatnonzero(possible & (right == right[possible].max()))
     cut = cuts[len(cuts) // 2]
-    # Beyond the lowest and highest score there is nothing to be in the middle of.
+    # Below the lowest and above the highest score there is no second score.
     low = sorted_scores[cut - 1] if cut else sorted_scores[0] - 1
     high = sorted_scores[cut] if cut < len(scores) else sorted_scores[-1] + 1
     return float((low + high) / 2)
 
 
 class Folds(NamedTuple):
-    """The protocol's result: each fold judged by a threshold that was chosen on the others."""
+    """Result of cross-validation: each fold's accuracy at a threshold chosen on the others."""
 
     thresholds: Floats  # [S]
     accuracies: Floats  # [S]
@@ -117,14 +119,19 @@ class Folds(NamedTuple):
 
     @property
     def standard_error(self) -> float:
-        """Of the mean: the folds' standard deviation (n - 1) / sqrt(n). NaN for a single fold."""
+        """Standard error of the mean: the folds' standard deviation (n - 1) / sqrt(n).
+
+        NaN for a single fold.
+        """
         if len(self.accuracies) < 2:
             return math.nan
         return float(self.accuracies.std(ddof=1) / math.sqrt(len(self.accuracies)))
 
 
 def cross_validate(scores: Floats, same: Bools, folds: NDArray[np.integer[Any]]) -> Folds:
-    """LFW's protocol (Huang et al., 2007, view 2). A single fold can only be judged by itself.
+    """Cross-validate by LFW's protocol (Huang et al., 2007, view 2).
+
+    A single fold is tested with its own threshold.
 
     Args:
         scores, same: [P].
@@ -133,23 +140,23 @@ def cross_validate(scores: Floats, same: Bools, folds: NDArray[np.integer[Any]])
     names = np.unique(folds)
     thresholds, accuracies = [], []
     for name in names:
-        judged = folds == name
-        trained = ~judged if len(names) > 1 else judged
+        tested = folds == name
+        trained = ~tested if len(names) > 1 else tested
         threshold = best_threshold(scores[trained], same[trained])
         thresholds.append(threshold)
-        accuracies.append(np.mean((scores[judged] >= threshold) == same[judged]))
+        accuracies.append(np.mean((scores[tested] >= threshold) == same[tested]))
     return Folds(np.array(thresholds), np.array(accuracies))
 
 
 def wilson(successes: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval for a share (1927), 95 % by default: lowest and highest."""
+    """Return Wilson's score interval (1927) of a share, 95 % by default: low, high."""
     if not count:
         return 0.0, 1.0
     share = successes / count
     middle = share + z**2 / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     scale = 1 + z**2 / count
-    # Rounding must not carry an end out of 0..1, nor away from a share of exactly 0 or 1.
+    # Rounding must keep the ends within 0..1, and at 0 or 1 if the share is exactly that.
     low = 0.0 if share == 0 else max(0.0, (middle - half) / scale)
     high = 1.0 if share == 1 else min(1.0, (middle + half) / scale)
     return low, high
@@ -158,10 +165,10 @@ def wilson(successes: float, count: int, z: float = 1.96) -> tuple[float, float]
 def bootstrap_tar(
     scores: Floats, same: Bools, far: float, rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """2.5 and 97.5 % quantiles of `tar_at_far` when pairs are drawn anew (Efron, 1979).
+    """Return the 2.5 and 97.5 % bootstrap quantiles of `tar_at_far` (Efron, 1979).
 
-    This shows what few impostor pairs do to the threshold. Pairs that share a person are drawn as
-    if they were independent, so the true range is somewhat wider.
+    They show how few impostor pairs affect the threshold. Pairs that share a person are resampled
+    as if independent, so the true range is somewhat wider.
     """
     random = np.random.default_rng(seed)
     impostors, genuine = scores[~same], np.sort(scores[same])

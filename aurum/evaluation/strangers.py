@@ -1,4 +1,4 @@
-"""How often two strangers count as one person."""
+"""Count false matches among strangers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS = 512  # at a time, so that memory stays small
+ROWS = 512  # per block, to limit memory
 
 
 class Rates(NamedTuple):
-    """Of pairs of two owners."""
+    """Counts of pairs of two owners."""
 
     photos: int
     pairs: int
     accepted: tuple[int, ...]  # at each threshold
 
     def share(self, index: int) -> float:
-        """The false match rate at the threshold of that index; 0 without pairs."""
+        """Return the false match rate at the threshold `index`; 0 without pairs."""
         return self.accepted[index] / max(1, self.pairs)
 
 
 def rates(vectors: NDArray[np.float32], owners: NDArray[Any], thresholds: Sequence[float]) -> Rates:
-    """All pairs of embeddings [N,D] of two owners, held against each threshold."""
+    """Compare all pairs of embeddings [N,D] of different owners with each threshold."""
     _, owner = np.unique(owners, return_inverse=True)
     pairs, accepted = 0, np.zeros(len(thresholds), np.int64)
     for start in range(0, len(vectors), ROWS):

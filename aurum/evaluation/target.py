@@ -1,4 +1,4 @@
-"""The service that is judged: one that runs already, or one of our own on free loopback ports."""
+"""The service under evaluation: a running one, or a throwaway server on free loopback ports."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from aurum.evaluation import ValidationError
 from aurum.server import ephemeral
 from aurum.settings import Settings
 
-TIMEOUT = 120.0  # seconds for one photo: accuracy is judged here, never speed
+TIMEOUT = 120.0  # seconds for one photo; speed is not evaluated here
 
 
 @dataclass(frozen=True)
 class Target:
-    """A service that answers. `identity` changes whenever its answers could."""
+    """A running service. `identity` changes whenever its answers could change."""
 
     urls: tuple[str, ...]
     detector: str
@@ -31,13 +31,13 @@ class Target:
     settings: Settings
 
     def client(self, index: int = 0) -> FaceClient:
-        """A client of the service's `index`-th address."""
+        """Create a client of the service's `index`-th address."""
         return FaceClient(self.urls[index], timeout=TIMEOUT)
 
     def thresholds(self, photo: bytes) -> dict[float, float]:
-        """The service's own, by FAR, as it tells them with the embedding of a photo of a face.
+        """Return the service's thresholds by FAR, which it sends with the embedding of a photo.
 
-        Raises ValidationError for an embedder that is not calibrated.
+        Raises ValidationError if the embedder is not calibrated.
         """
         with self.client() as client:
             known = client.embed(photo).calibration
@@ -48,9 +48,9 @@ class Target:
 
 @contextmanager
 def serving(urls: Sequence[str], settings: Settings) -> Iterator[Target]:
-    """The service at `urls`; without any, the settings' profile on a server of our own.
+    """Use the service at `urls`; without any, start the settings' profile on a throwaway server.
 
-    Raises ValidationError for a service with simulated models, whose accuracy means nothing.
+    Raises ValidationError for simulated models, whose accuracy is meaningless.
     """
     if urls:
         yield _target(tuple(urls), settings, "")
@@ -67,15 +67,15 @@ def _target(urls: tuple[str, ...], settings: Settings, pipeline: str) -> Target:
         ids = {model.name: model.id for model in client.models()}
     detector, embedder = ids.get(contract.DETECTION), ids.get(contract.EMBEDDING)
     if not detector or not embedder:
-        raise ValidationError(f"{urls[0]}: the service does not say which models it has")
+        raise ValidationError(f"{urls[0]}: the service does not report its models")
     for name in (detector, embedder):
         if name.startswith("simulated"):
-            raise ValidationError(f"{urls[0]}: {name} makes its answers up; there is no accuracy")
+            raise ValidationError(f"{urls[0]}: {name} makes up its answers, so has no accuracy")
     return Target(urls, detector, embedder, f"{detector} {embedder} {pipeline}".strip(), settings)
 
 
 def _pipeline(settings: Settings) -> str:
-    """A digest of our own server's code and options around the models."""
+    """Return a digest of the code and options around the models of our own server."""
     digest = hashlib.sha256()
     package = Path(aurum.__file__).parent
     for pattern in ("imaging/**/*.py", "quality/*.*", "pipeline/*.py"):

@@ -1,7 +1,7 @@
-"""Hard variants of photos whose faces are known: what is done to the photo is done to the truth.
+"""Hard variants of photos with known faces: the truth is transformed together with the photo.
 
-A scene is one face's photo. Each variant is a function of a scene; geometry goes through one
-affine matrix for pixels, boxes and landmarks alike, so the truth stays exact.
+Each variant is a function of a scene, which is the photo of one face. One affine matrix transforms
+pixels, boxes and landmarks, so the truth stays exact.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Matrix = NDArray[np.float64]
 
 SIDE = 640  # pixels of a generated frame's long side: the service's default detection size
 UNTOUCHED = "as it is"
-GRAY = 128  # of a canvas around a photo that is made small
-QUALITY = 95  # of a variant's JPEG, where compression is not what it is about
+GRAY = 128  # canvas around a shrunk photo
+QUALITY = 95  # JPEG quality of variants that don't test compression
 
 
 class Scene(NamedTuple):
-    """A photo, RGB uint8 [H,W,3], and all its faces; `main` is the face that variants aim at.
+    """A photo, RGB uint8 [H,W,3], and all its faces; variants are made for the face `main`.
 
-    The others are marked as ignored: they may be found or not.
+    The other faces are marked as ignored: they may be found or not.
     """
 
     photo: Pixels
@@ -40,18 +40,18 @@ class Scene(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A variant's encoded photo and where its faces are."""
+    """A variant's encoded photo and its faces."""
 
     data: bytes
     marked: Marked
 
 
 def moved(marked: Marked, matrix: Matrix) -> Marked:
-    """The faces after an affine map [2,3].
+    """Transform the faces by an affine matrix [2,3].
 
     A box stands for the ellipse within it, as in FDDB (Jain and Learned-Miller, 2010): the new box
-    holds that ellipse tightly. The rectangle's own corners would give a box of up to twice the area
-    at 45 degrees, which no detector means.
+    tightly encloses the transformed ellipse. Around the rectangle's corners it would have up to
+    twice the area at 45 degrees, unlike a detector's box.
     """
     middle = marked.boxes[:, :2] + marked.boxes[:, 2:] / 2
     half = marked.boxes[:, 2:] / 2
@@ -65,13 +65,13 @@ def moved(marked: Marked, matrix: Matrix) -> Marked:
 
 
 def cut(scene: Scene, matrix: Matrix, width: int, height: int, fill: int = 0) -> Scene:
-    """The photo and its faces through `matrix`, pixel centres at whole numbers, in a new frame.
+    """Transform the photo and its faces by `matrix` into a new frame (pixel centres at integers).
 
     Faces outside the frame are dropped.
     """
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     photo = scene.photo
-    if scale < 1:  # sampling alone would skip pixels: first blur by what is lost, as scikit-image
+    if scale < 1:  # sampling alone would skip pixels: blur first, like scikit-image
         photo = cv2.GaussianBlur(photo, (0, 0), max(0.01, (1 / scale - 1) / 2))  # type: ignore[assignment]
     photo = cv2.warpAffine(  # type: ignore[assignment]
         photo, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=(fill,) * 3
@@ -84,21 +84,21 @@ def cut(scene: Scene, matrix: Matrix, width: int, height: int, fill: int = 0) ->
 
 
 def _seen(boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
-    """The share of each box within the frame."""
+    """Return the share of each box's area within the frame."""
     low = np.clip(boxes[:, :2], 0, (width, height))
     high = np.clip(boxes[:, :2] + boxes[:, 2:], 0, (width, height))
     return (high - low).prod(axis=1) / boxes[:, 2:].prod(axis=1)  # type: ignore[no-any-return]
 
 
 def _frame(scene: Scene, box: NDArray[np.float64], width: int, height: int) -> Scene:
-    """What `box` (x, y, width, height of the photo) shows, as a frame of the given size."""
+    """Scale the part `box` (x, y, width, height) of the photo to a frame of the given size."""
     scale = np.array([width / box[2], height / box[3]])
     shift = -box[:2] * scale
     return cut(scene, np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]]), width, height)
 
 
 def close_up(scene: Scene, share: float, side: int) -> Variant:
-    """The face fills `share` of the frame's width and height; the long side has `side` pixels."""
+    """Make a frame of long side `side`, whose width and height the face fills by `share`."""
     box = scene.marked.boxes[scene.main]
     whole = box[2:] / share
     frame = np.concatenate([box[:2] + box[2:] / 2 - whole / 2, whole])
@@ -108,7 +108,7 @@ def close_up(scene: Scene, share: float, side: int) -> Variant:
 
 
 def small(scene: Scene, pixels: float) -> Variant:
-    """The face is `pixels` high on a gray canvas of SIDE pixels."""
+    """Shrink the face to a height of `pixels`, on a gray canvas of SIDE pixels."""
     scale = pixels / scene.marked.boxes[scene.main, 3]
     height, width = scene.photo.shape[:2]
     shift = (SIDE - np.array([width, height]) * scale) / 2
@@ -118,7 +118,7 @@ def small(scene: Scene, pixels: float) -> Variant:
 
 
 def rotated(scene: Scene, degrees: float) -> Variant:
-    """Turned counterclockwise about the middle, in a frame that holds all of the photo."""
+    """Turn the photo counterclockwise about its centre, in a frame that holds all of it."""
     height, width = scene.photo.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     new = np.abs(matrix[:, :2]) @ (width, height)
@@ -130,7 +130,7 @@ def rotated(scene: Scene, degrees: float) -> Variant:
 
 
 def at_border(scene: Scene, side: str, lost: float) -> Variant:
-    """The frame ends within the face: `lost` of its width or height lies beyond the border."""
+    """Cut the frame so that the share `lost` of the face's width or height is beyond the border."""
     x, y, box_width, box_height = scene.marked.boxes[scene.main]
     height, width = scene.photo.shape[:2]
     left, top, right, bottom = 0.0, 0.0, float(width), float(height)
@@ -149,9 +149,9 @@ def at_border(scene: Scene, side: str, lost: float) -> Variant:
 
 
 def low_light(scene: Scene, light: float) -> Variant:
-    """`light` of the light, in linear intensities, with the noise of a sensor that lacks it.
+    """Reduce the light to the share `light`, in linear intensities, with sensor noise.
 
-    Poisson noise of 2000 photons at full white, and 2 levels of read noise.
+    The noise is Poisson noise of 2000 photons at full white, and 2 levels of read noise.
     """
     random = np.random.default_rng(scene.photo.shape[0])
     linear = (scene.photo / 255.0) ** 2.2 * light
@@ -161,36 +161,36 @@ def low_light(scene: Scene, light: float) -> Variant:
 
 
 def blurred(scene: Scene, share: float) -> Variant:
-    """Gaussian blur whose sigma is `share` of the face's height."""
+    """Apply a Gaussian blur whose sigma is `share` of the face's height."""
     sigma = share * scene.marked.boxes[scene.main, 3]
     return _plain(scene, cv2.GaussianBlur(scene.photo, (0, 0), sigma))
 
 
 def motion(scene: Scene, share: float) -> Variant:
-    """Blur by a sideways movement of `share` of the face's height."""
+    """Apply horizontal motion blur of `share` of the face's height."""
     length = max(1, round(share * scene.marked.boxes[scene.main, 3]))
     return _plain(scene, cv2.blur(scene.photo, (length, 1), borderType=cv2.BORDER_REPLICATE))
 
 
 def noisy(scene: Scene, sigma: float) -> Variant:
-    """Gaussian noise of `sigma` levels of 255."""
+    """Add Gaussian noise of `sigma` levels of 255."""
     random = np.random.default_rng(scene.photo.shape[0])
     photo = scene.photo + random.normal(0, sigma, scene.photo.shape)
     return _plain(scene, photo.round().clip(0, 255).astype(np.uint8))
 
 
 def compressed(scene: Scene, quality: int) -> Variant:
-    """JPEG of a low quality."""
+    """Encode as JPEG of the given quality."""
     return Variant(jpeg(scene.photo, quality), scene.marked)
 
 
 def grayscale(scene: Scene) -> Variant:
-    """A JPEG with one channel."""
+    """Encode as JPEG with one channel."""
     gray = cv2.cvtColor(scene.photo, cv2.COLOR_RGB2GRAY)
     return Variant(cv2.imencode(".jpg", gray)[1].tobytes(), scene.marked)
 
 
-# What a camera stores for each EXIF orientation (EXIF 2.32, tag 0x0112), from the upright picture.
+# How a camera stores the upright picture for each EXIF orientation (EXIF 2.32, tag 0x0112).
 _STORED: dict[int, Callable[[Any], Any]] = {
     1: lambda photo: photo,
     2: lambda photo: photo[:, ::-1],
@@ -204,7 +204,7 @@ _STORED: dict[int, Callable[[Any], Any]] = {
 
 
 def oriented(scene: Scene, orientation: int) -> Variant:
-    """Stored as a camera does that was held so; the truth is of the upright photo."""
+    """Store the photo like a camera with this orientation; the truth is of the upright photo."""
     stored = np.ascontiguousarray(_STORED[orientation](scene.photo))
     exif = Image.Exif()
     exif[0x0112] = orientation

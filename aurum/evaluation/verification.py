@@ -1,4 +1,4 @@
-"""Verification on LFW-style pairs: whose faces are these, by the service's embeddings."""
+"""Evaluate face verification by the service's embeddings on LFW-style pairs."""
 
 from __future__ import annotations
 
@@ -18,35 +18,34 @@ from aurum.evaluation.lfw import Pair
 from aurum.evaluation.target import Target
 
 FARS = (1e-2, 1e-3)
-# What a pair scores where a photo gave no face: below every cosine, so it is called two people.
-# A pair of one person is then an error, as the user of a service would see it.
+# Score of a pair with a photo without a face: below every cosine, so it counts as two people. For a
+# pair of one person that is an error, as it would be for a user of the service.
 NO_FACE = -2.0
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The central face of each photo, and what went wrong with the others."""
+    """The embedding of each photo's central face, and the photos that failed."""
 
     vectors: dict[str, NDArray[np.float32]]  # by photo, [512] of length 1
-    faces: dict[str, int]  # by photo, how many faces there are
-    errors: dict[str, str]  # by photo, the service's refusal
+    faces: dict[str, int]  # by photo, number of faces
+    errors: dict[str, str]  # by photo, the service's error message
 
     @property
     def without_face(self) -> list[str]:
-        """The photos in which no face was found."""
+        """Photos in which no face was found."""
         return [name for name, count in self.faces.items() if not count]
 
     @property
     def success(self) -> float:
-        """The share of photos that gave an embedding: finite, and of length 1 within 1e-3."""
+        """Share of photos with a valid embedding: finite, and of length 1 within 1e-3."""
         return len(self.vectors) / max(1, len(self.faces) + len(self.errors))
 
 
 def central(answer: Answer) -> int | None:
-    """The face whose box's middle is nearest to the photo's.
+    """Return the index of the face whose box centre is nearest to the photo's centre.
 
-    LFW's convention: its photos are centred on the person that they are named for, and others may
-    stand beside.
+    This follows LFW: a photo is centred on the person that it is named after, and may show others.
     """
     if not answer.faces:
         return None
@@ -66,7 +65,7 @@ def embed(target: Target, folder: Path, names: Sequence[str], out: Path) -> Embe
         index = central(answer)
         if index is not None:
             vector = answer.embeddings[index]
-            if abs(float(np.linalg.norm(vector)) - 1) < 1e-3:  # False for what is not a number
+            if abs(float(np.linalg.norm(vector)) - 1) < 1e-3:  # False for NaN
                 found.vectors[name] = vector
     return found
 
@@ -74,7 +73,7 @@ def embed(target: Target, folder: Path, names: Sequence[str], out: Path) -> Embe
 def similarities(
     pairs: Sequence[Pair], vectors: Mapping[str, NDArray[np.float32]]
 ) -> NDArray[np.float64]:
-    """Cosine of each pair, NO_FACE where one of its photos has no embedding; [P]."""
+    """Return each pair's cosine, or NO_FACE if one of its photos has no embedding; [P]."""
     return np.array(
         [
             float(vectors[pair.a] @ vectors[pair.b])
@@ -87,14 +86,14 @@ def similarities(
 
 @dataclass(frozen=True)
 class Verification:
-    """All figures of one run."""
+    """All results of one run."""
 
     pairs: list[Pair]
     embedded: Embedded
     scores: NDArray[np.float64]  # [P]
     folds: roc.Folds
     at_far: tuple[roc.AtFar, ...]
-    ranges: tuple[tuple[float, float], ...]  # of the TARs, by bootstrap
+    ranges: tuple[tuple[float, float], ...]  # bootstrap intervals of the TARs
 
     @property
     def same(self) -> NDArray[np.bool_]:
@@ -102,14 +101,14 @@ class Verification:
         return np.array([pair.same for pair in self.pairs])
 
     def worst(self, count: int) -> list[int]:
-        """Indices of the pairs furthest on the wrong side of the mean threshold, worst first."""
+        """Return indices of the pairs furthest on the wrong side of the mean threshold, sorted."""
         threshold = self.folds.thresholds.mean()
         wrong = np.where(self.same, threshold - self.scores, self.scores - threshold)
         return [int(index) for index in np.argsort(-wrong, kind="stable")[:count]]
 
 
-def judge(pairs: Sequence[Pair], embedded: Embedded) -> Verification:
-    """All figures from the photos' embeddings."""
+def evaluate(pairs: Sequence[Pair], embedded: Embedded) -> Verification:
+    """Compute all results from the photos' embeddings."""
     scores = similarities(pairs, embedded.vectors)
     same = np.array([pair.same for pair in pairs])
     folds = roc.cross_validate(scores, same, np.array([pair.fold for pair in pairs]))
@@ -124,7 +123,7 @@ def judge(pairs: Sequence[Pair], embedded: Embedded) -> Verification:
 
 
 def run(target: Target, folder: Path, pairs_file: Path, out: Path) -> Verification:
-    """Ask the service and judge it; the raw figures go to `out`."""
+    """Query the service and evaluate its answers; raw figures go to `out`."""
     pairs = lfw.read_pairs(pairs_file)
     names = sorted({name for pair in pairs for name in (pair.a, pair.b)})
     missing = [name for name in names if not (folder / name).is_file()]
@@ -132,13 +131,13 @@ def run(target: Target, folder: Path, pairs_file: Path, out: Path) -> Verificati
         raise ValidationError(
             f"{folder}: {len(missing)} photos of {pairs_file.name} are missing, first {missing[0]}"
         )
-    result = judge(pairs, embed(target, folder, names, out))
+    result = evaluate(pairs, embed(target, folder, names, out))
     save(result, out)
     return result
 
 
 def save(result: Verification, out: Path) -> None:
-    """The raw figures: `pairs.csv`, and the embeddings in `embeddings.npz`."""
+    """Write raw figures to `pairs.csv` and the embeddings to `embeddings.npz`."""
     with (out / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["fold", "same", "a", "b", "similarity", "right"])
@@ -154,7 +153,7 @@ def save(result: Verification, out: Path) -> None:
 
 
 def report(result: Verification, target: Target, dataset: str, command: str) -> str:
-    """The run in Markdown."""
+    """Return the report in Markdown."""
     embedded, folds, same = result.embedded, result.folds, result.same
     positives, negatives = int(same.sum()), int((~same).sum())
     several = sum(count > 1 for count in embedded.faces.values())
@@ -191,7 +190,7 @@ def report(result: Verification, target: Target, dataset: str, command: str) -> 
         "",
         "The accuracy's threshold is chosen on the other sets. TAR at FAR x: at the lowest "
         "threshold that accepts at most floor(x * pairs of two people) of them; nothing is "
-        "interpolated. A pair with a photo without a face is called two people.",
+        "interpolated. A pair with a photo without a face counts as two people.",
         "",
     ]
     failed = [*embedded.without_face, *(f"{n}: {why}" for n, why in embedded.errors.items())]

@@ -1,1 +1,1 @@
-"""The gateway before a public server: nginx with our configuration, and its API keys."""
+"""The gateway in front of a public server: nginx, its generated configuration and API keys."""

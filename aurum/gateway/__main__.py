@@ -1,4 +1,4 @@
-"""``python -m aurum.gateway [reload]``: `aurum gateway up` or `reload` where there is no typer."""
+"""``python -m aurum.gateway [reload]``: run or reload the gateway without typer installed."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Whether the gateway's certificate is valid now, which nginx doesn't ask."""
+"""Check the validity dates of the gateway's certificate, which nginx does not check."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from aurum.gateway.render import GatewayError
 from aurum.settings import Settings
 
 
-def complaint(settings: Settings) -> str:
-    """What is wrong with the certificate's dates; "" if it is valid today.
+def date_problem(settings: Settings) -> str:
+    """Describe what is wrong with the certificate's dates; "" if it is valid now.
 
-    Raises GatewayError if it can't be read.
+    Raises GatewayError if the certificate can't be read.
     """
     path = settings.gateway_certificate
-    # openssl rather than a library: the gateway's image has none, and Python's own ssl reads no
-    # dates.
+    # openssl, not a library: the gateway's image has none, and Python's ssl can't read the dates.
     command = ["openssl", "x509", "-noout", "-startdate", "-enddate", "-in", str(path)]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -27,7 +26,7 @@ def complaint(settings: Settings) -> str:
         ) from None
     if shown.returncode:
         raise GatewayError(
-            f"AURUM_GATEWAY_CERTIFICATE: {path} is no certificate: {shown.stderr.strip()}"
+            f"AURUM_GATEWAY_CERTIFICATE: {path} is not a certificate: {shown.stderr.strip()}"
         )
     begin, end = (line.partition("=")[2] for line in shown.stdout.splitlines())
     now = time.time()

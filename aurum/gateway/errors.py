@@ -1,5 +1,4 @@
-"""What the gateway answers where Triton is not asked, or does not answer: JSON, or a gRPC
-status."""
+"""The gateway's own error responses: JSON over HTTP, a status over gRPC."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 12, 13, 14, 16
 
 @dataclass(frozen=True)
 class Refusal:
-    """One answer; ``name`` is its location in the configuration, usually the HTTP status."""
+    """One error response; ``name`` is its location in the configuration, often the HTTP status."""
 
     name: str
     status: int  # of HTTP
@@ -24,12 +23,12 @@ class Refusal:
 
     @property
     def text(self) -> str:
-        """The code and the message, as in the service's own errors."""
+        """The code and the message, formatted like the service's own errors."""
         return f"[{self.code}] {self.message}"
 
 
 def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
-    """All of them; those whose name is a number answer that HTTP status of nginx's."""
+    """Return all refusals; one whose name is a number replaces nginx's page for that status."""
     keyless = "an API key is needed: the header `Authorization: Bearer <key>`, with a valid key"
     large = f"the body must not exceed {body_limit} bytes"
     binary = (
@@ -52,25 +51,25 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
         "and datatype BYTES, with one string as its data or the bytes behind the JSON, and "
         "parameters of the right types"
     )
-    empty = "health and ready are asked without a body"
+    empty = "health and ready requests must have no body"
     form = "gRPC here is POST over HTTP/2 with the Content-Type application/grpc"
     wait = "grpc-timeout must be 1 to 8 digits and one of the letters H, M, S, m, u, n"
     metadata = (
-        "metadata whose name begins with grpc- or ends in -bin is not taken, but for what gRPC "
+        "metadata whose name begins with grpc- or ends in -bin is not accepted, except what gRPC "
         "itself sends"
     )
     ours = (
-        "the parameters x-request-id and x-aurum-... are not for callers: send an id as the "
-        "header or metadata X-Request-Id"
+        "the parameters x-request-id and x-aurum-... are reserved: send an id as the header or "
+        "metadata X-Request-Id"
     )
-    logged = "the id of a request must be without control characters and API keys, as it is logged"
-    packed = "Content-Encoding is not taken: photos are compressed already"
+    logged = "request ids are logged, so they must not contain control characters or API keys"
+    packed = "Content-Encoding is not accepted: photos are already compressed"
     return [
         Refusal("400", 400, INVALID_ARGUMENT, "bad_request", malformed),
         Refusal("401", 401, UNAUTHENTICATED, "unauthenticated", keyless, basic),
         Refusal("404", 404, UNIMPLEMENTED, "not_found", known),
         Refusal("405", 405, UNIMPLEMENTED, "method_not_allowed", post),
-        Refusal("408", 408, DEADLINE_EXCEEDED, "timeout", "the request came too slowly"),
+        Refusal("408", 408, DEADLINE_EXCEEDED, "timeout", "the request arrived too slowly"),
         Refusal("413", 413, RESOURCE_EXHAUSTED, "too_large", large),
         Refusal("414", 414, INVALID_ARGUMENT, "bad_request", header),
         Refusal("415", 415, UNIMPLEMENTED, "unsupported", packed),
@@ -78,11 +77,11 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
         Refusal("494", 431, INVALID_ARGUMENT, "bad_request", header),
         Refusal("497", 400, INVALID_ARGUMENT, "bad_request", "this port speaks TLS: use https://"),
         Refusal("500", 500, INTERNAL, "internal", "the gateway failed; its log says why"),
-        Refusal("501", 501, UNIMPLEMENTED, "bad_request", "this transfer encoding is not taken"),
+        Refusal("501", 501, UNIMPLEMENTED, "bad_request", "transfer encoding is not supported"),
         Refusal("502", 503, UNAVAILABLE, "unavailable", away, again),
         Refusal("503", 503, UNAVAILABLE, "unavailable", away, again),
         Refusal("504", 504, DEADLINE_EXCEEDED, "timeout", "the server took too long"),
-        Refusal("505", 505, UNIMPLEMENTED, "bad_request", "this HTTP version is not spoken"),
+        Refusal("505", 505, UNIMPLEMENTED, "bad_request", "this HTTP version is not supported"),
         Refusal("large_json", 413, RESOURCE_EXHAUSTED, "too_large", binary),
         Refusal("json", 400, INVALID_ARGUMENT, "bad_request", meant),
         Refusal("no_body", 413, RESOURCE_EXHAUSTED, "too_large", empty),
@@ -96,8 +95,8 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
 
 
 def pages(table: list[Refusal]) -> str:
-    """nginx directives that send its own errors to :func:`locations`, of the asker's protocol."""
-    return _joined(
+    """Return nginx directives that send its errors to :func:`locations`, by protocol."""
+    return joined(
         f"error_page {item.name} = /_gateway/$speaks/{item.name};"
         for item in table
         if item.name.isdigit()
@@ -105,15 +104,15 @@ def pages(table: list[Refusal]) -> str:
 
 
 def locations(table: list[Refusal]) -> str:
-    """The locations that answer, which only nginx itself can go to.
+    """Return the internal locations that send the error responses.
 
-    By path and not by name ("@..."), which nginx can't go to before it has read a path. A gRPC
-    answer without messages is HTTP 200 with the status among its headers ("Trailers-Only",
-    grpc/grpc, doc/PROTOCOL-HTTP2.md).
+    They have paths, not names ("@..."): nginx can't redirect to a named location before it has
+    read a path. A gRPC response without messages is HTTP 200 with the status in its headers
+    ("Trailers-Only", grpc/grpc, doc/PROTOCOL-HTTP2.md).
     """
     lines = []
     for item in table:
-        # No limit of a body: over HTTP/2 nginx looks at it again, here, and then answers in HTML.
+        # No body limit: over HTTP/2 nginx would check it again here, and answer in HTML.
         head = (
             "internal; client_max_body_size 0; add_header X-Request-Id $sane_request_id always; "
             + item.headers
@@ -125,8 +124,9 @@ def locations(table: list[Refusal]) -> str:
             f"add_header grpc-status {item.grpc} always; "
             f'add_header grpc-message "{item.text}" always; return 200 ""; }}',
         ]
-    return _joined(lines)
+    return joined(lines)
 
 
-def _joined(lines: Iterable[str]) -> str:
+def joined(lines: Iterable[str]) -> str:
+    """Join directives to indented lines of the configuration."""
     return "\n        ".join(lines)

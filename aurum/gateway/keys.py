@@ -1,6 +1,6 @@
-"""The file of API keys: lines of an id and a key's sha256. The keys themselves are not kept.
+"""The API key file: lines of an id and the sha256 of its key. The keys themselves aren't stored.
 
-A plain sha256 is enough, as keys are 256 random bits and not words that somebody chose.
+A plain sha256 is enough, since keys are 256 random bits and not chosen passwords.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from aurum.errors import OperatorError
 
 HEADER = "# id and sha256 of an API key, one a line (aurum gateway keys add|list|remove)\n"
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# A line of the file, as gateway.js reads it (LINE); and one that both pass over.
+# A line of the file, the same as LINE in gateway.js; and a line that both ignore.
 ENTRY = re.compile(r"[ \t]*([A-Za-z0-9._-]{1,64})[ \t]+([0-9a-f]{64})[ \t]*\r?")
 NOTE = re.compile(r"[ \t]*(?:#.*)?\r?", re.DOTALL)
 
 
 class KeyFileError(OperatorError, ValueError):
-    """The file of keys, or an id, is not as it has to be; the message says how."""
+    """The key file or an id is invalid; the message says why."""
 
 
 def digest(key: str) -> str:
-    """What the file keeps of a key."""
+    """Return the hexadecimal sha256 of a key, as stored in the file."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read(path: Path) -> list[tuple[str, str]]:
-    """Ids and digests, in order; an id may have several. Raises KeyFileError."""
+    """Return ids and digests in order; an id may have several. Raises KeyFileError."""
     if not path.exists():
         return []
     found = []
@@ -45,7 +45,7 @@ def read(path: Path) -> list[tuple[str, str]]:
 
 
 def add(path: Path, name: str) -> str:
-    """Make a key for the id `name`, beside any that it has; the key, which nobody can read again.
+    """Create another key for the id `name` and return it; it can't be read again later.
 
     Raises KeyFileError.
     """
@@ -59,7 +59,7 @@ def add(path: Path, name: str) -> str:
 
 
 def remove(path: Path, name: str, start: str = "") -> int:
-    """Remove the keys of the id `name` whose digest begins with `start`; how many they were.
+    """Remove the keys of the id `name` whose digest begins with `start`; return their number.
 
     Raises KeyFileError if there are none.
     """
@@ -72,9 +72,9 @@ def remove(path: Path, name: str, start: str = "") -> int:
 
 
 def _write(path: Path, entries: list[tuple[str, str]]) -> None:
-    """Replace the file at once, so that nginx never reads half of it."""
+    """Replace the file atomically, so that nginx never reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = HEADER + "".join(f"{name} {value}\n" for name, value in entries)
-    # Readable for nginx's workers, which are another user where root starts it; digests are no
-    # secret.
+    # Readable by nginx's workers, which run as another user when root starts nginx; digests are
+    # not secret.
     files.write(path, text.encode(), mode=0o644)

@@ -1,4 +1,4 @@
-"""From the settings to nginx's configuration, with no library: the gateway's image has none."""
+"""Render nginx's configuration from the settings, with only the standard library."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pathlib import Path
 from aurum.contract import PIPELINES
 from aurum.errors import OperatorError
 from aurum.gateway import errors
+from aurum.gateway.errors import joined
 from aurum.settings import Settings
 
 SOURCE = Path(__file__).with_name("templates")
-MODULES = Path("/usr/lib/nginx/modules")  # Debian's, and those of nginx's own packages
+MODULES = Path("/usr/lib/nginx/modules")  # in Debian's and in nginx's own packages
 
 FILES = ("nginx.conf", "key.conf", "look.conf", "health.conf", "grpc.conf", "errors.conf")
-# Metadata that gRPC's own clients send, or that has a meaning for its servers, in whatever form
-# (grpc/grpc, src/core/call/metadata_batch.h); nginx sets grpc-timeout itself.
+# Metadata that gRPC's clients send, or that its servers interpret (grpc/grpc,
+# src/core/call/metadata_batch.h); nginx sets grpc-timeout itself.
 DROPPED_METADATA = (
     "grpc-encoding",
     "grpc-accept-encoding",
@@ -49,7 +50,7 @@ class _Template(string.Template):
 
 
 def servers(settings: Settings) -> list[tuple[str, str]]:
-    """Each Triton's HTTP and gRPC address. A name stands for all addresses that it leads to now.
+    """Return each Triton's HTTP and gRPC address; a host name gives all its current addresses.
 
     Raises GatewayError.
     """
@@ -65,12 +66,12 @@ def servers(settings: Settings) -> list[tuple[str, str]]:
 
 
 def bare(host: str) -> str:
-    """An address of IPv6 without its brackets; any other host as it is."""
+    """Return an IPv6 address without its brackets, and any other host unchanged."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a port: an address of IPv6 in brackets."""
+    """Return a host as written before a port: an IPv6 address in brackets."""
     return f"[{bare(host)}]" if ":" in host else host
 
 
@@ -83,9 +84,9 @@ def _server(text: str, settings: Settings) -> tuple[str, int, int]:
 
 
 def _addresses(host: str) -> list[str]:
-    """IPv4 addresses of a name, else those of IPv6, always in the same order.
+    """Return the IPv4 addresses of a name, or else its IPv6 addresses, sorted.
 
-    Not both: a name often leads to one server in two ways, of which it may listen on one only.
+    Not both: they often belong to one server, which may listen on only one of them.
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -97,7 +98,10 @@ def _addresses(host: str) -> list[str]:
 
 
 def write(settings: Settings) -> Path:
-    """Write the configuration into `settings.gateway_folder`; its path. Raises GatewayError."""
+    """Write the configuration to `settings.gateway_folder`; return its path.
+
+    Raises GatewayError.
+    """
     for name, path in (
         ("AURUM_GATEWAY_CERTIFICATE", settings.gateway_certificate),
         ("AURUM_GATEWAY_CERTIFICATE_KEY", settings.gateway_certificate_key),
@@ -105,7 +109,7 @@ def write(settings: Settings) -> Path:
     ):
         if not path.is_file():
             raise GatewayError(
-                f"{name}: there is no file {path} (docs/guides/security.md says how to make it)"
+                f"{name}: there is no file {path} (docs/guides/security.md shows how to create it)"
             )
     folder = settings.gateway_folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ def write(settings: Settings) -> Path:
 
 
 def render(settings: Settings) -> dict[str, str]:
-    """The files of the configuration. Raises GatewayError."""
+    """Return the configuration's files by name. Raises GatewayError."""
     behind = servers(settings)
     http, grpc = [one for one, _ in behind], [other for _, other in behind]
     full = f"max_conns={settings.gateway_server_connections}"
@@ -127,7 +131,7 @@ def render(settings: Settings) -> dict[str, str]:
         "user": _user(),
         "listen": _listen(settings),
         "real_address": _real_address(settings),
-        "trusted": _joined(f"{network} 1;" for network in _listed(settings.gateway_trusted)),
+        "trusted": joined(f"{network} 1;" for network in _listed(settings.gateway_trusted)),
         "script": _quoted(SOURCE / "gateway.js"),
         "locations": _quoted(settings.gateway_locations / "*.conf"),
         "keys": _quoted(settings.gateway_keys),
@@ -149,7 +153,7 @@ def render(settings: Settings) -> dict[str, str]:
         "http_health": _upstream(http, "max_fails=0"),
         "grpc_health": _upstream(grpc, "max_fails=0"),
         "dropped_metadata": " ".join(("grpc-timeout", *DROPPED_METADATA)),
-        "grpc_dropped": _joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
+        "grpc_dropped": joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
         "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
@@ -160,11 +164,7 @@ def render(settings: Settings) -> dict[str, str]:
 
 
 def _upstream(addresses: Iterable[str], rest: str) -> str:
-    return _joined(f"server {address} {rest};" for address in addresses)
-
-
-def _joined(lines: Iterable[str]) -> str:
-    return "\n        ".join(lines)
+    return joined(f"server {address} {rest};" for address in addresses)
 
 
 def _listed(text: str) -> list[str]:
@@ -181,19 +181,19 @@ def _listen(settings: Settings) -> str:
 
 
 def _real_address(settings: Settings) -> str:
-    """Directives that take a client's address from what a balancer says."""
+    """Return directives that take the client's address from what a load balancer reports."""
     if settings.gateway_client_address == "connection":
         return ""
     if not settings.gateway_balancers:
         given = f"AURUM_GATEWAY_CLIENT_ADDRESS={settings.gateway_client_address}"
-        raise GatewayError(f"{given}: AURUM_GATEWAY_BALANCERS must say whose word counts")
+        raise GatewayError(f"{given}: AURUM_GATEWAY_BALANCERS must list the trusted balancers")
     header = settings.gateway_client_address.replace("proxy-protocol", "proxy_protocol")
     balancers = (f"set_real_ip_from {network};" for network in _listed(settings.gateway_balancers))
-    return _joined([*balancers, f"real_ip_header {header};", "real_ip_recursive on;"])
+    return joined([*balancers, f"real_ip_header {header};", "real_ip_recursive on;"])
 
 
 def _user() -> str:
-    """Whom nginx's workers run as: root gives way, any other user stays who they are."""
+    """Return the user directive of nginx's workers: unprivileged if we are root, else empty."""
     if os.geteuid() != 0:
         return ""
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -1,4 +1,4 @@
-"""Starting nginx as the gateway, in the foreground."""
+"""Run nginx as the gateway, in the foreground."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from aurum.gateway.render import MODULES, GatewayError
 from aurum.settings import Settings
 
 LOOK_UP_EVERY = 5.0  # seconds
-# nginx's errors quote request lines: queries, referrers and our own keys are cut out of them, and
-# what a client may have sent to look like a line of its own.
-_CUT: tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]], ...] = (
+# nginx's error log quotes requests: we remove queries, referrers and our keys from it, and escape
+# control characters, with which a client could forge log lines.
+_REDACTIONS: tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]], ...] = (
     (re.compile(rb"\?[^\s\"]*"), b"?..."),
     (re.compile(rb'referrer: "[^"]*"'), b'referrer: "..."'),
     (re.compile(rb"aurum_[A-Za-z0-9_-]{40,}"), b"aurum_..."),
@@ -30,7 +30,7 @@ _CUT: tuple[tuple[re.Pattern[bytes], bytes | Callable[[re.Match[bytes]], bytes]]
 
 
 def installed() -> bool:
-    """Whether nginx and its njs module are here."""
+    """Return whether nginx and its njs module are installed."""
     return _program() is not None and (MODULES / "ngx_http_js_module.so").is_file()
 
 
@@ -39,32 +39,30 @@ def _program() -> str | None:
 
 
 def command(settings: Settings) -> list[str]:
-    """nginx's command line, with its configuration written and checked. Raises GatewayError."""
+    """Write and test nginx's configuration; return nginx's command line. Raises GatewayError."""
     if not installed():
         raise GatewayError(
             "nginx or its njs module is missing; on Debian or Ubuntu: "
             "apt-get install nginx libnginx-mod-http-js"
         )
     path = render.write(settings)
-    say(certificate.complaint(settings))
-    keys.read(
-        settings.gateway_keys
-    )  # says which line is wrong; nginx would pass over it in silence
+    warn(certificate.date_problem(settings))
+    keys.read(settings.gateway_keys)  # raises for a bad line, which nginx would silently ignore
     line = [str(_program()), "-p", str(settings.gateway_folder), "-c", str(path)]
     check = subprocess.run([*line, "-t"], capture_output=True, text=True, check=False)
     if check.returncode:
-        raise GatewayError(f"nginx refuses its configuration:\n{check.stderr}")
+        raise GatewayError(f"nginx rejects its configuration:\n{check.stderr}")
     return line
 
 
-def say(complaint: str) -> None:
-    """Tell whoever started this what is wrong, though the gateway can do with it."""
-    if complaint:
-        print(f"aurum.gateway: {complaint}", file=sys.stderr, flush=True)
+def warn(message: str) -> None:
+    """Print a warning to stderr; nothing if the message is empty."""
+    if message:
+        print(f"aurum.gateway: {message}", file=sys.stderr, flush=True)
 
 
 def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], threading.Thread]:
-    """Start nginx; its errors go into `log`, without secrets, by a thread that ends with it."""
+    """Start nginx, and a thread that copies its errors to `log` without secrets until it ends."""
     process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def copy() -> None:
@@ -79,18 +77,17 @@ def start(line: list[str], log: BinaryIO) -> tuple[subprocess.Popen[bytes], thre
 
 
 def without_secrets(text: bytes) -> bytes:
-    """A line of nginx's errors without what may hold a key, in printable ASCII."""
-    for pattern, instead in _CUT:
+    """Redact a line of nginx's error log: no parts that may hold a key, printable ASCII only."""
+    for pattern, instead in _REDACTIONS:
         text = pattern.sub(instead, text)
     return text
 
 
 def serve(settings: Settings) -> int:
-    """Run nginx in the foreground until it ends; its exit status.
+    """Run nginx in the foreground until it ends; return its exit status.
 
-    SIGTERM, SIGINT and SIGQUIT finish what is in flight, SIGHUP is :func:`reload`. Names of servers
-    are looked up every few seconds, since nginx itself does so only when it reads its
-    configuration.
+    SIGTERM, SIGINT and SIGQUIT finish the requests in flight; SIGHUP calls :func:`reload`. Server
+    names are resolved every few seconds, since nginx only does so when it reads its configuration.
     """
     stopping, changed = threading.Event(), threading.Event()
     process, errors = start(command(settings), sys.stderr.buffer)
@@ -115,9 +112,9 @@ def serve(settings: Settings) -> int:
 
 
 def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:
-    """Reload the running gateway when its servers' names lead elsewhere, or when told `changed`.
+    """Reload the gateway when its servers' names resolve differently, or when `changed` is set.
 
-    `pause` waits a little, and says whether that was the end.
+    `pause` waits a little, and returns True when the loop should end.
     """
     last = render.servers(settings)
     while not pause():
@@ -127,13 +124,12 @@ def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Eve
                 reload(settings)
                 last = now
                 changed.clear()
-        except GatewayError as error:  # what runs goes on as it is
-            say(str(error))
+        except GatewayError as error:  # nginx keeps running with its old configuration
+            warn(str(error))
 
 
 def reload(settings: Settings) -> None:
-    """Have the running gateway read settings and certificate anew; what is in flight ends as it
-    began.
+    """Reload settings and certificate; requests in flight finish under the old ones.
 
     Raises GatewayError.
     """
@@ -142,4 +138,4 @@ def reload(settings: Settings) -> None:
     try:
         os.kill(int(file.read_text()), signal.SIGHUP)
     except (FileNotFoundError, ValueError, ProcessLookupError) as error:  # nginx -t leaves it empty
-        raise GatewayError(f"no gateway runs in {settings.gateway_folder}") from error
+        raise GatewayError(f"no gateway is running in {settings.gateway_folder}") from error

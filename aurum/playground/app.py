@@ -1,4 +1,4 @@
-"""The routes of the playground, who may use them, and the headers of every answer."""
+"""The playground's routes, access rules and response headers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aurum.settings import Settings
 STATIC = Path(__file__).with_name("static")
 HEALTH = ("/health/live", "/health/ready", *(f"/models/{p}/ready" for p in PIPELINES))
 
-# What the page may do: load its own files, show photos that never left the browser, ask us.
+# The page may load its own files, show photos from the browser's memory, and send us requests.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -52,7 +52,7 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORE
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The page and its pass-through to the server that `settings` name."""
+    """Create the app: the page, and a pass-through to the server in `settings`."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> Starlette:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """Routes that are not ours, as JSON in Triton's form."""
+    """Answer requests to unknown routes with an error in Triton's JSON format."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
     if error.status_code == 405:
@@ -103,11 +103,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 class Guarded:
-    """An app that answers only our own page, and with our headers.
+    """ASGI middleware that accepts requests only from our own page, and sets our headers.
 
-    A page of another site may be open in the same browser. It can't read answers, as we send no
-    CORS headers; its names that resolve to this machine (DNS rebinding) are refused by the Host,
-    and its blind requests by the Origin.
+    A page of another site may be open in the same browser. It can't read our answers, since we send
+    no CORS headers; the Host check refuses names that resolve to this machine (DNS rebinding), the
+    Origin check refuses its blind requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -128,7 +128,7 @@ class Guarded:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                # The photos and their answers are nobody's to keep; the page's files may change.
+                # Answers about photos must not be stored; the page's files may change.
                 headers.setdefault("cache-control", "no-cache" if _is_file(scope) else "no-store")
             await send(message)
 
@@ -136,7 +136,7 @@ class Guarded:
         app = forward.Refusal(403, reason) if reason else self._app
         try:
             await app(scope, receive, send_with_headers)
-        except asyncio.CancelledError:  # a stop that could wait no longer
+        except asyncio.CancelledError:  # the shutdown's grace period is over
             if not started:
                 await forward.unavailable(503, "is stopping")(scope, receive, send_with_headers)
 
@@ -146,7 +146,7 @@ def _is_file(scope: Scope) -> bool:
 
 
 def _stranger(headers: Headers) -> str | None:
-    """Why a request isn't from our page or a program on this machine; None if it is."""
+    """Return why a request isn't from our page or a program on this machine; None if it is."""
     host, origin = headers.get("host", ""), headers.get("origin")
     if not _LOOPBACK.fullmatch(host):
         return f"the host {host!r} is refused: only localhost, 127.0.0.1 and [::1] are served"

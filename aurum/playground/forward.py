@@ -1,4 +1,4 @@
-"""What is passed on to Triton: whole bodies within the limit, and the headers of its protocol."""
+"""Forward requests to Triton: complete bodies within the limit, and its protocol's headers."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from starlette.types import Receive, Scope, Send
 from aurum.playground import timings
 from aurum.settings import Settings
 
-TIMEOUT = httpx.Timeout(120, connect=3)  # seconds; a crowd on a busy machine takes long
-# Of a refused body, so much is read and thrown away, so that the refusal reaches a client that
-# sends before it listens: a socket closed with unread bytes is reset (as nginx's lingering_close).
+TIMEOUT = httpx.Timeout(120, connect=3)  # seconds; a crowd takes long on a busy machine
+# Up to this much of a refused body is read and discarded, so that the refusal reaches a client that
+# sends before it reads: closing a socket with unread bytes resets it (see nginx's lingering_close).
 LINGER_BYTES = 64 << 20
 LINGER_SECONDS = 2.0
 
-# Triton's binary tensor extension says in a header where the JSON ends.
+# In Triton's binary tensor extension, this header gives the length of the JSON.
 _LENGTH = "inference-header-content-length"
 _PASSED_ON = ("content-type", _LENGTH)
 
 
 def connect(settings: Settings) -> httpx.AsyncClient:
-    """A client of Triton's HTTP endpoint, straight to it whatever proxies the environment names."""
+    """Create a client of Triton's HTTP endpoint that ignores proxies in the environment."""
     return httpx.AsyncClient(base_url=settings.http_url, timeout=TIMEOUT, trust_env=False)
 
 
 async def infer(
     client: httpx.AsyncClient, request: Request, pipeline: str, settings: Settings
 ) -> Response:
-    """Pass a request for `pipeline` on; with the header `x-timings: 1` say where the time went."""
+    """Forward a request for `pipeline`; with the header `x-timings: 1` add Server-Timing."""
     if request.headers.get("content-encoding", "identity") != "identity":
-        # Unpacked it could be of any size.
+        # Decompressed, it could have any size.
         return Refusal(
             415, "a compressed request is not passed on: send it without Content-Encoding"
         )
@@ -45,7 +45,7 @@ async def infer(
         async with asyncio.timeout(TIMEOUT.read):
             body = await _read(request, settings.max_body_bytes)
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody is left to read it
+        return Response(status_code=400)  # the client is gone and won't see it
     except TimeoutError:
         return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
     if body is None:
@@ -69,12 +69,12 @@ async def infer(
 
 
 async def health(client: httpx.AsyncClient, path: str) -> Response:
-    """Pass a health check on."""
+    """Forward a health check."""
     return await _ask(client, "GET", path, {}, b"")
 
 
 async def _read(request: Request, limit: int) -> bytes | None:
-    """The whole body; None as soon as it is known to be larger than `limit`."""
+    """Read the whole body; return None as soon as it proves larger than `limit`."""
     if int(request.headers.get("content-length", 0)) > limit:
         return None
     body = bytearray()
@@ -101,18 +101,18 @@ async def _ask(
 
 
 def unavailable(status: int, what: str) -> Response:
-    """An error that is worth another try, later or elsewhere."""
+    """Return an error that a client may retry."""
     return JSONResponse({"error": f"[unavailable] the face service {what}"}, status)
 
 
 class Refusal(JSONResponse):
-    """An error, in Triton's form, that does not wait for the rest of the request."""
+    """An error in Triton's format that is sent before the rest of the request arrives."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__({"error": message}, status, headers={"connection": "close"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer first, then read on for a while, then close."""
+        """Answer, keep reading for a while, then close."""
         await send(
             {
                 "type": "http.response.start",

@@ -1,4 +1,4 @@
-"""The playground in a thread of its own, beside the process that watches Triton."""
+"""Run the playground in a thread of the process that supervises Triton."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aurum.errors import OperatorError
 from aurum.playground.app import Guarded, create_app
 from aurum.settings import Settings
 
-HOST = "127.0.0.1"  # whatever AURUM_HOST says: it has no key
+HOST = "127.0.0.1"  # regardless of AURUM_HOST, since it needs no key
 
 
 class Playground:
-    """Use as a context manager; leaving it lets its requests finish, so leave it before Triton's.
+    """The playground's server, as a context manager that lets its requests finish on exit.
 
-    Where `settings.playground_port` is taken, another port is.
+    Exit it before Triton stops. If `settings.playground_port` is taken, it uses a free port.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,20 +45,20 @@ class Playground:
 
     @property
     def url(self) -> str:
-        """Address of the page."""
+        """The page's address."""
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Playground:
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
-                raise OperatorError("the playground didn't start; AURUM_PLAYGROUND=0 leaves it out")
+                raise OperatorError("the playground did not start; AURUM_PLAYGROUND=0 turns it off")
             time.sleep(0.01)
         return self
 
     def kill(self) -> None:
-        """Don't wait for requests any longer."""
-        # uvicorn would show a traceback of everything that this cuts off.
+        """Stop waiting for requests."""
+        # uvicorn would log a traceback for every request that this cancels.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server.force_exit = True
 
@@ -74,7 +74,7 @@ class Playground:
 
 
 def _bind(port: int) -> socket.socket:
-    """A socket on the port; on one that is free where that one is taken."""
+    """Bind a socket to the port, or to a free one if it is taken."""
     for wanted in (port, 0):
         bound = socket.socket()
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

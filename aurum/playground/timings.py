@@ -1,8 +1,8 @@
-"""Where the time of one request went, by Triton's own counters, as a Server-Timing header.
+"""Break down one request's time by Triton's counters, as a Server-Timing header.
 
-Triton (2.51) counts by model, not by request, and only what is finished. So the counters are read
-before and after, and told only where no pipeline answered anybody else in between. Not seen are a
-request that was under way all the while, and direct calls of the models.
+Triton (2.51) counts by model, not by request, and only finished requests. So the counters are read
+before and after, and reported only if no pipeline answered another request in between. This can't
+detect a request that ran the whole time, or direct calls of the models.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import httpx
 from aurum import contract
 from aurum.contract import PIPELINES
 
-# What a step calls, in the order in which it does.
+# The models that a step calls, in order.
 MODELS = (contract.DETECTION, contract.LANDMARKS, contract.EMBEDDING)
-# Triton counts a request just after its answer has left.
+# Triton counts a request just after it has sent the answer.
 _TRIES = 5
 _PAUSE = 0.004  # seconds
 
 Counters = Mapping[str, tuple[int, int]]
-"""Answered requests and the nanoseconds they took from their arrival, by model."""
+"""By model: number of answered requests, and the nanoseconds they took since their arrival."""
 
 
 async def read(client: httpx.AsyncClient) -> Counters:
-    """The counters so far; empty where they can't be had."""
+    """Read the counters; empty if they are unavailable."""
     try:
         answer = await client.get("/v2/models/stats")
         models = answer.raise_for_status().json()["model_stats"]
@@ -37,7 +37,7 @@ async def read(client: httpx.AsyncClient) -> Counters:
 
 
 async def read_after(client: httpx.AsyncClient, before: Counters, pipeline: str) -> Counters:
-    """The counters once `pipeline` has counted a request more than `before`."""
+    """Read the counters once `pipeline` has counted another request since `before`."""
     after = await read(client)
     for _ in range(_TRIES):
         if not before or _more(before, after, pipeline)[0]:
@@ -48,14 +48,14 @@ async def read_after(client: httpx.AsyncClient, before: Counters, pipeline: str)
 
 
 def header(received: float, spent: float, pipeline: str, before: Counters, after: Counters) -> str:
-    """The value of Server-Timing: all in milliseconds, steps only where they are this request's.
+    """Return the value of Server-Timing in milliseconds; models only if the counts are clear.
 
     Args:
-        received: seconds that the request's body took to arrive.
-        spent: seconds from asking Triton to its whole answer.
-        pipeline: the one that was asked.
-        before: Triton's counters before it was asked.
-        after: the same afterwards.
+        received: seconds until the request's body had arrived.
+        spent: seconds from the request to Triton to its complete answer.
+        pipeline: the requested pipeline.
+        before: Triton's counters before the request.
+        after: Triton's counters after it.
     """
     metrics = [("receive", received * 1e3, ""), ("triton", spent * 1e3, "")]
     answered = {name: _more(before, after, name) for name in after}
@@ -76,6 +76,6 @@ def header(received: float, spent: float, pipeline: str, before: Counters, after
 
 
 def _more(before: Counters, after: Counters, name: str) -> tuple[int, int]:
-    """Requests and nanoseconds that came in addition."""
+    """Return the differences in requests and nanoseconds."""
     early, late = before.get(name, (0, 0)), after.get(name, (0, 0))
     return late[0] - early[0], late[1] - early[1]

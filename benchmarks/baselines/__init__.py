@@ -1,1 +1,1 @@
-"""What the service is measured against: the same work without Triton."""
+"""Baselines and the competitor: the same work without Triton."""

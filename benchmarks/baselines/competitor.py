@@ -1,11 +1,11 @@
-"""The usual alternative: FastAPI and uvicorn over the same models, one worker a core.
+"""The competitor: FastAPI and uvicorn with the same models, one worker per core.
 
-Written as well as its users would write it: models loaded once a worker, the photo as the raw body,
-the work in a thread so that the event loop stays free, numbers as compact JSON.
+It is written as a careful user would write it: each worker loads the models once, the photo is the
+raw body, the work runs in a thread so that the event loop stays free, and numbers are compact JSON.
 
-Each worker has a port of its own, and whoever loads them shares the connections out evenly, as a
-balancer before them would: of `uvicorn --workers` on one socket, a single worker now and then takes
-all the connections of a benchmark, and the competitor would look half as fast as it is.
+Each worker has its own port, and the load generator distributes connections evenly, as a load
+balancer would. With `uvicorn --workers` on one socket, a single worker sometimes takes all
+connections of a benchmark, and the competitor would look half as fast as it is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aurum.settings import Settings
 from benchmarks.baselines import local
 from benchmarks.baselines.plain import PlainService
 
-_KIND = "AURUM_BENCH_PEER"  # which models: plain or served
+_KIND = "AURUM_BENCH_COMPETITOR"  # which models: plain or served
 
 app = FastAPI()
 
@@ -44,7 +44,7 @@ class CompetitorError(OperatorError, RuntimeError):
     """The competitor did not start; its log is above."""
 
 
-# One at a time: a worker has one core, and more threads on it only evict each other's caches.
+# One thread: a worker has one core, on which more threads would only evict each other's caches.
 _worker = ThreadPoolExecutor(1)
 
 
@@ -71,14 +71,14 @@ def _answer(image: bytes) -> bytes:
 
 @app.get("/ready")
 def ready() -> str:
-    """Answers once this worker's models are loaded."""
+    """Answer as soon as this worker's models are loaded."""
     _service()
     return "ready"
 
 
 @app.post("/analyze")
 async def analyze(request: Request) -> Response:
-    """The faces of the photo in the body."""
+    """Analyze the photo in the body."""
     image = await request.body()
     try:
         body = await asyncio.get_running_loop().run_in_executor(_worker, _answer, image)
@@ -89,15 +89,15 @@ async def analyze(request: Request) -> Response:
 
 @contextmanager
 def running(kinds: Sequence[str], settings: Settings) -> Iterator[dict[str, list[str]]]:
-    """Serve on loopback, over `plain` or `served` models, with one process a core for each kind.
+    """Serve `plain` and/or `served` models on loopback, with one process per core for each kind.
 
-    Gives the addresses of /analyze of each kind's workers.
+    Yields the /analyze addresses of each kind's workers.
     """
     workers = [kind for kind in kinds for _ in os.sched_getaffinity(0)]
     ports = free_ports(len(workers))
     urls: dict[str, list[str]] = {kind: [] for kind in kinds}
     with ExitStack() as stack:
-        # All are started before the first is waited for.
+        # Start all before waiting for the first.
         started = [
             stack.enter_context(_started(kind, settings, port))
             for kind, port in zip(workers, ports, strict=True)
@@ -110,7 +110,7 @@ def running(kinds: Sequence[str], settings: Settings) -> Iterator[dict[str, list
 
 @contextmanager
 def _started(kind: str, settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    # uvloop, as uvicorn[standard] has it.
+    # uvloop, as with uvicorn[standard].
     options = f"--port={port} --loop=uvloop --no-access-log --log-level=warning"
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "benchmarks.baselines.competitor:app", *options.split()],

@@ -1,4 +1,4 @@
-"""The in-process baseline: the same work without any server, one worker per core."""
+"""In-process baselines: the same work without a server, one worker per core."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ import onnxruntime as ort
 from aurum.settings import Settings
 from benchmarks.load.outcome import Load
 
-# Makes the work of one worker: a function to be called again and again.
+# Creates the work of one worker: a function that is called repeatedly.
 Factory = Callable[..., Callable[[], object]]
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def run(factory: Factory, arguments: tuple[Any, ...], seconds: float, workers: int) -> Load:
-    """Call the work of `workers` processes for `seconds`, each with one thread.
+    """Run the work in `workers` processes with one thread each, for `seconds`.
 
-    All of it must be picklable. The processes are warm, and begin together.
+    Factory and arguments must be picklable. The processes warm up, then start together.
     """
     return across([1] * workers, factory, arguments, seconds)
 
@@ -39,14 +39,14 @@ def run(factory: Factory, arguments: tuple[Any, ...], seconds: float, workers: i
 def across(
     threads: Sequence[int], factory: Factory, arguments: tuple[Any, ...], seconds: float
 ) -> Load:
-    """As `run`, with a process for each of `threads`, which has so many threads."""
-    # Spawned, not forked: a fork would inherit the threads of whoever measures.
+    """Like `run`, with one process for each item of `threads`, its number of threads."""
+    # Spawn, not fork: a forked process would be affected by the parent's threads.
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(sum(threads))
     with ProcessPoolExecutor(
         len(threads), mp_context=context, initializer=_share, initargs=(start,)
     ) as pool:
-        # Each process gets one of them: none ends before all have begun.
+        # Each process gets one task, since none ends before all have started.
         tasks = [pool.submit(_process, count, factory, arguments, seconds) for count in threads]
         try:
             return load_of([taken for task in as_completed(tasks) for taken in task.result()])
@@ -56,7 +56,7 @@ def across(
 
 
 def _share(start: Barrier) -> None:
-    """Keep what a process can only be given when it starts."""
+    """Store the barrier, which a process can only receive when it starts."""
     global _start  # noqa: PLW0603 - that is what an initializer is for
     _start = start
     cv2.setNumThreads(1)
@@ -79,14 +79,14 @@ def _work(factory: Factory, arguments: tuple[Any, ...], seconds: float) -> list[
         for _ in range(3):
             call()
     except BaseException:
-        _start.abort()  # or the others would wait for ever
+        _start.abort()  # otherwise the others would wait forever
         raise
     _start.wait()
     return timed(call, seconds)
 
 
 def timed(call: Callable[[], object], seconds: float) -> list[float]:
-    """Call for `seconds`, and give how long each call took, in seconds."""
+    """Call repeatedly for `seconds`; return the duration of each call in seconds."""
     taken = []
     began = before = time.perf_counter()
     while before - began < seconds:
@@ -98,15 +98,15 @@ def timed(call: Callable[[], object], seconds: float) -> list[float]:
 
 
 def load_of(workers: Sequence[Sequence[float]]) -> Load:
-    """The load of several workers, each given by how long its calls took."""
+    """Combine the call durations of several workers into a Load."""
     rate = sum(len(taken) / sum(taken) for taken in workers)
     p50, p95, p99 = np.percentile(np.concatenate(workers), (50, 95, 99)) * 1000
     return Load(sum(map(len, workers)), 0, rate, float(p50), float(p95), float(p99))
 
 
 def analyze(kind: str, settings: Settings, photo: bytes) -> Callable[[], object]:
-    """Work: the whole pipeline for one photo, over `plain` or `served` models."""
-    # Here, as it brings onnx, which takes a second to load that the other work doesn't need.
+    """Create work: the whole pipeline for one photo, with `plain` or `served` models."""
+    # Imported here, since it imports onnx, which takes a second and only this work needs.
     from benchmarks.baselines import local  # noqa: PLC0415
 
     service = local.load(kind, settings)
@@ -114,7 +114,7 @@ def analyze(kind: str, settings: Settings, photo: bytes) -> Callable[[], object]
 
 
 def graph(path: Path, name: str, data: Any) -> Callable[[], object]:
-    """Work: one call of a served graph with the input `data`."""
+    """Create work: one call of a served graph with the input `data`."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The served graphs and the service's image code, called in process."""
+"""The service's pipeline in process: the served graphs and its image code, without a server."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PLAIN, SERVED = "plain", "served"
 
 
 class LocalService:
-    """What `analyze_faces` does, with one thread and no server.
+    """`analyze_faces` with one thread and no server.
 
-    `graphs` are the served graphs by name, as `aurum.models.build.prepare` gives them; `parameters`
-    are a request's, as JSON.
+    `graphs` are the served graphs by name, from `aurum.models.build.prepare`; `parameters` are
+    request parameters as JSON.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class LocalService:
         self.models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> plain.Analysis:
-        """The faces of an encoded photo, their embeddings and their quality."""
+        """Return an encoded photo's faces, their embeddings and their quality."""
         return plain.analyze(image, self._options, self._settings, self.models)
 
     def find(self, image: bytes) -> DetectedFaces:
-        """The faces of an encoded photo, which can cut their crops."""
+        """Find the faces of an encoded photo; the result can cut their crops."""
         return find_faces(image, self._options, self._settings, self.models)
 
     def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
@@ -73,10 +73,9 @@ class LocalService:
 
 
 def load(kind: str, settings: Settings) -> LocalService | plain.PlainService:
-    """The service in this process: over the `plain` upstream files, or over the `served` graphs.
+    """Load the service in process, with the `plain` upstream files or the `served` graphs.
 
-    Where there is no plain service of the profile (simulated models have no upstream), the served
-    graphs stand in for it.
+    If the profile has no plain service (simulated models have no upstream), use the served graphs.
     """
     upstream = plain.load(settings) if kind == PLAIN else None
     return upstream or LocalService(build.prepare(settings).graphs, settings)

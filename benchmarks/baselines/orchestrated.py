@@ -1,7 +1,7 @@
-"""The pipeline in the client: it decodes, calls the detector, cuts the crops, calls the embedder.
+"""Client-side orchestration: the client decodes, detects, crops and embeds, model by model.
 
-What people do without ensembles. The clients run on the same machine as the server, so their CPU
-is part of what is measured, as the pipelines' is in the service.
+This is the alternative to ensembles. The clients run on the server's machine, so their CPU time is
+part of the measurement, as the pipelines' is in the service.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from benchmarks.load.outcome import Load
 
 
 class Orchestrator:
-    """One client, with a connection of its own."""
+    """One client with its own connection."""
 
     def __init__(self, address: str, settings: Settings) -> None:
-        # Without options of its own a channel would share its connection with the others.
+        # With equal options, gRPC channels would share one connection.
         own = [("grpc.use_local_subchannel_pool", 1)]
         self._client = triton.InferenceServerClient(address, channel_args=own)
         self._settings = settings
@@ -37,7 +37,7 @@ class Orchestrator:
         self._models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> Analysis:
-        """The faces of an encoded photo, their embeddings and their quality."""
+        """Return an encoded photo's faces, their embeddings and their quality."""
         return plain.analyze(image, self._options, self._settings, self._models)
 
     def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
@@ -69,7 +69,7 @@ class Orchestrator:
 
 
 def run(grpc_url: str, settings: Settings, photo: bytes, clients: int, seconds: float) -> Load:
-    """Analyze `photo` from `clients` threads of as many processes as there are cores."""
+    """Analyze `photo` from `clients` threads, distributed over one process per core."""
     workers = min(clients, in_process.cores())
     threads = [len(range(index, clients, workers)) for index in range(workers)]
     address = grpc_url.partition("://")[2]
@@ -77,6 +77,6 @@ def run(grpc_url: str, settings: Settings, photo: bytes, clients: int, seconds: 
 
 
 def client(address: str, settings: Settings, photo: bytes) -> Callable[[], object]:
-    """Work: one photo after the other, through a client of its own."""
+    """Create work: analyze the photo with a separate client."""
     orchestrator = Orchestrator(address, settings)
     return lambda: orchestrator.analyze(photo)

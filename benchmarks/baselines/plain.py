@@ -1,7 +1,7 @@
-"""The upstream model files with plain onnxruntime: what an engineer would write without Triton.
+"""The plain baseline: upstream model files with onnxruntime, as one would write it without Triton.
 
-The image code is ours (decode, letterbox, looks, align); what the served graphs hold beside the
-models, normalization and decoding, is vectorized NumPy and OpenCV here.
+The image code is ours (decode, letterbox, looks, align). Normalization and decoding, which the
+served graphs contain, are vectorized NumPy and OpenCV here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STRIDES = (8, 16, 32)
 
 
 class Analysis(NamedTuple):
-    """What `analyze_faces` says of a photo's F faces."""
+    """The result of `analyze_faces` for a photo with F faces."""
 
     faces: Faces
     embeddings: NDArray[np.float32]  # [F,512]
@@ -39,7 +39,7 @@ class Analysis(NamedTuple):
 
 
 class PlainService:
-    """YuNet and an embedder of 112x112 crops, each in one session with one thread."""
+    """YuNet and an embedder for 112x112 crops, each in a session with one thread."""
 
     def __init__(self, profile: Profile, paths: Mapping[str, Path], settings: Settings) -> None:
         assert profile.embedder.input is not None
@@ -57,7 +57,7 @@ class PlainService:
         ]
 
     def analyze(self, image: bytes) -> Analysis:
-        """The faces of an encoded photo, their embeddings and their quality."""
+        """Return an encoded photo's faces, their embeddings and their quality."""
         return analyze(image, self._options, self._settings, self._models)
 
     def _detect(self, image: NDArray[np.uint8]) -> DetectorOutput:
@@ -68,7 +68,7 @@ class PlainService:
         return DetectorOutput(candidates.take(best), self._detector_id, self._upright)
 
     def _refine(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As the graph face_landmarks: crop and mirror image, the mean of the sure candidates."""
+        """Compute what the graph face_landmarks does, from each crop and its mirror image."""
         both = [*crops, *crops[:, :, ::-1]]
         blob = cv2.dnn.blobFromImages(both, swapRB=True)
         points = np.zeros((len(both), 5, 2), np.float32)
@@ -90,7 +90,7 @@ class PlainService:
     def _candidates(
         self, blob: NDArray[Any], width: int, min_confidence: float
     ) -> list[Candidates]:
-        """Each image's candidates of at least that score, of a blob [N,3,H,W]."""
+        """Return the candidates with at least that score, for each image of a blob [N,3,H,W]."""
         heads = self._detector.run(self._names, {"input": blob})
         found = []
         for image in range(len(blob)):
@@ -114,7 +114,7 @@ class PlainService:
 
 
 def analyze(image: bytes, options: Options, settings: Settings, models: Models) -> Analysis:
-    """What `analyze_faces` does, by any models."""
+    """Run `analyze_faces` with the given models."""
     found = find_faces(image, options, settings, models)
     crops = found.crops()
     embedded = embed_crops(crops, models.embed)
@@ -124,7 +124,7 @@ def analyze(image: bytes, options: Options, settings: Settings, models: Models) 
 def decode_yunet(
     heads: list[NDArray[np.float32]], stride: int, width: int, min_confidence: float
 ) -> Candidates:
-    """The candidates of one level that are sure enough; only these are decoded.
+    """Decode the candidates of one level that have at least `min_confidence`.
 
     `heads` are cls, obj [A,1], bbox [A,4] and kps [A,10]; formulas: aurum.models.families.yunet.
     """
@@ -140,7 +140,7 @@ def decode_yunet(
 
 
 def load(settings: Settings) -> PlainService | None:
-    """The plain service of the profile that the settings choose; None for other families."""
+    """Load the plain service of the settings' profile; None for other model families."""
     choice = pull.choose_profile(manifest.load(), settings)
     profile = choice.profile
     if profile is None or (profile.detector.family, profile.embedder.family) != (

@@ -1,1 +1,1 @@
-"""How many machines a load needs."""
+"""Capacity planning: how many machines a load needs."""

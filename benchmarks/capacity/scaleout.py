@@ -1,9 +1,8 @@
-"""``python -m benchmarks scaleout``: the gateway, a second server behind it, one killed
-under load.
+"""``python -m benchmarks scaleout``: measure the gateway, a second server, and a kill under load.
 
-Writes `scaleout.csv`, `pixels.csv` and `machine.json`, which the capacity sheet is computed from.
-Servers, gateway and load share this machine, so that a second server gains something only where
-each has a core of its own to begin with.
+Writes `scaleout.csv`, `pixels.csv` and `machine.json`, from which the capacity sheet is computed.
+Servers, gateway and load generator share this machine, so a second server only helps if each server
+is pinned to one core.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,17 +33,14 @@ PATH = "/v2/models/analyze_faces/infer"
 CLIENTS = (1, 8)
 SIDES = (512, 1024, 2048, 4096)  # pixels of the square photos
 KILLED_AFTER = 3.0  # seconds
-LOOK = 5.0  # seconds, at what other programs do
+OBSERVED = 5.0  # seconds of measuring the load of other programs
 
 
 def measure(out: Path, rounds: int, seconds: int, settings: Settings) -> None:
-    """Write both files into `out`."""
+    """Write all files to `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    busy = psutil.cpu_percent(LOOK)  # by others: nothing of ours runs yet
-    # Far more than can come: what is measured is not the limit.
-    limits = replace(
-        settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000
-    )
+    busy = psutil.cpu_percent(OBSERVED)  # by other programs, before anything of ours runs
+    limits = gateways.unlimited(settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-")))
 
@@ -79,9 +74,9 @@ def _throughput(
     rounds: int,
     seconds: int,
 ) -> None:
-    """Without a gateway, through each of `made`; at last with one of the two servers killed.
+    """Measure without a gateway, through each of `made`, and with one of two servers killed.
 
-    CPU time is the gateway's, or without one the server's.
+    CPU time is the gateway's, or the server's if there is no gateway.
     """
     body = wrk.Body(PHOTO.read_bytes())
 
@@ -108,7 +103,7 @@ def _throughput(
 
 
 def _pixels(table: Table[Run], service: Service, rounds: int, seconds: int) -> None:
-    """The same photo in several sizes, with the CPU time of each; a row's size is in pixels."""
+    """Measure the same photo in several sizes with CPU time; a row's size is in pixels."""
     image = cv2.imread(str(PHOTO), cv2.IMREAD_COLOR)
     for index, side in alternating(rounds, SIDES):
         larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -124,7 +119,7 @@ def _direct(url: str, body: wrk.Body, clients: int, seconds: int) -> Callable[[]
 
 @contextmanager
 def _pinned(core: int | None) -> Iterator[None]:
-    """What is started meanwhile has this core alone."""
+    """Pin processes started within the context to this core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores if core is None else {core})
     try:
@@ -134,10 +129,10 @@ def _pinned(core: int | None) -> Iterator[None]:
 
 
 def main() -> None:
-    """Read the command line and measure."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV files")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="of each step")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds per step")
     given = parser.parse_args()
     measure(given.out, given.rounds, given.seconds, Settings.from_env())

@@ -1,9 +1,9 @@
 """``python -m benchmarks capacity``: compute the capacity sheet from committed figures.
 
-From `aurum bench run --suite full` (docs/reports/performance/raw) and `python -m
-benchmarks scaleout` (docs/reports/capacity/raw) to docs/reports/capacity/report.md.
-Anything beyond the machine that was measured is a product of its figures: servers share nothing,
-so their number is all that is extrapolated.
+Input are the figures of `python -m benchmarks run --suite full` (docs/reports/performance/raw) and
+`python -m benchmarks scaleout` (docs/reports/capacity/raw), output is
+docs/reports/capacity/report.md. Larger installations are extrapolated only in the number of
+servers, since servers share nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from benchmarks.performance.report import maths
 from benchmarks.performance.report.maths import Spread, by_round, ratios
 
 RATES = (10, 100, 1_000, 10_000)  # photos a second
-LOADED = 8  # requests in flight of the measurement that the cost of a photo is taken from
-MEASURED_MEGAPIXELS = 0.262144  # of the photo in it: 512x512, one face
-SERVER_CORES = 2  # of the servers that are counted: as measured
+LOADED = 8  # requests in flight in the measurement of a photo's cost
+MEASURED_MEGAPIXELS = 0.262144  # of the measured photo: 512x512, one face
+SERVER_CORES = 2  # per server, as measured
 
 WHATS = (
     names.WITHOUT_GATEWAY,
@@ -46,7 +46,7 @@ RATIOS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of photo that people send."""
+    """A kind of photo that users send."""
 
     name: str
     faces: int
@@ -62,24 +62,24 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured, in CPU time of one core."""
+    """Measured costs, in CPU time of one core."""
 
     photo_ms: float  # one face, MEASURED_MEGAPIXELS, LOADED requests in flight
     face_ms: float  # one more face
     megapixel_ms: float  # one more megapixel
     gateway_ms: float  # a request at the gateway
-    held_rate: float  # photos a second at p95 < 100 ms (Locust)
-    most_rate: float  # photos a second at LOADED requests in flight
+    held_rate: float  # photos per second at p95 < 100 ms (Locust)
+    most_rate: float  # photos per second at LOADED requests in flight
     cores: int  # of the machine
-    memory_mb: float  # of a server with SERVER_CORES, at most
+    memory_mb: float  # peak of a server with SERVER_CORES
 
     @property
     def use(self) -> float:
-        """Share of the cores' time that answering took while p95 was held."""
+        """CPU utilization for answering while the p95 was held."""
         return self.held_rate * self.photo_ms / 1000 / self.cores
 
     def of(self, kind: Kind) -> float:
-        """CPU time of such a photo, ms."""
+        """Return the CPU time of such a photo, ms."""
         return (
             self.photo_ms
             + self.face_ms * (kind.faces - 1)
@@ -87,20 +87,20 @@ class Costs:
         )
 
     def rate_a_core(self, kind: Kind) -> float:
-        """Such photos a second for each core, at the use of the held rate."""
+        """Return photos per second and core, at the CPU utilization of the held rate."""
         return self.use * 1000 / self.of(kind)
 
     def servers(self, kind: Kind, rate: float) -> int:
-        """Servers of SERVER_CORES cores for `rate` photos a second."""
+        """Return the number of servers with SERVER_CORES cores for `rate` photos per second."""
         return math.ceil(rate / self.rate_a_core(kind) / SERVER_CORES)
 
     def gateway_cores(self, rate: float) -> float:
-        """Cores that the gateways need for `rate` requests a second."""
+        """Return the cores that gateways need for `rate` requests per second."""
         return rate * self.gateway_ms / 1000 / self.use
 
 
 def costs(performance: Path, own: Path) -> Costs:
-    """From the raw figures in two folders."""
+    """Compute the costs from the raw figures in two folders."""
     compare = read(performance / "compare.csv", Run)
     faces = [run for run in read(performance / "faces.csv", Run) if run.what == names.PHOTO]
     pixels = read(own / "pixels.csv", Run)
@@ -123,7 +123,7 @@ def costs(performance: Path, own: Path) -> Costs:
 
 
 def report(costs: Costs, own: Path) -> str:
-    """The sheet as Markdown; `own` has the raw figures of `benchmarks.capacity.scaleout`."""
+    """Return the sheet in Markdown; `own` has the raw figures of `benchmarks.capacity.scaleout`."""
     runs = read(own / "scaleout.csv", Run)
     machine = json.loads((own / "machine.json").read_text())
     lines = [*_measured(costs), *_sizes(costs), *_scaleout(runs, machine)]
@@ -157,7 +157,7 @@ def _measured(costs: Costs) -> list[str]:
 
 
 def _sizes(costs: Costs) -> list[str]:
-    """Computed from the figures above."""
+    """Return the section of computed sizes."""
     size = PHOTO.stat().st_size
     lines = [
         "## Computed",
@@ -228,7 +228,7 @@ def _scaleout(runs: Sequence[Run], machine: dict[str, Any]) -> list[str]:
 
 
 def _held(users: Iterable[Users]) -> float:
-    """Photos of one face over HTTP: the median over the searches of the most that was held."""
+    """Return the median over the searches of the highest rate held (one face, HTTP)."""
     best: dict[str, float] = {}
     for run in users:
         if run.held and run.photos == names.ONE_FACE and run.protocol == "http":
@@ -249,7 +249,7 @@ def _faces(count: int) -> str:
 
 
 def main() -> None:
-    """Read the command line and write the sheet."""
+    """Parse the command line and write the sheet."""
     docs = CHECKOUT / "docs" / "reports"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--performance", type=Path, default=docs / "performance" / "raw")

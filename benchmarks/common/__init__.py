@@ -1,1 +1,1 @@
-"""What all benchmarks share: raw rows, the machine's facts, processes."""
+"""Shared by all benchmarks: raw rows, facts about the machine, processes, gateways."""

@@ -1,4 +1,4 @@
-"""Gateways of their own, for tests and benchmarks: on free ports, with a certificate made here."""
+"""Throwaway gateways for tests and benchmarks, on free ports with a generated certificate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aurum.settings import Settings
 
 @dataclass(frozen=True)
 class Running:
-    """A running gateway, the authority that its certificate is from, and a key for it."""
+    """A running gateway, its certificate authority, and an API key."""
 
     gateway: Gateway
     ca: Path
@@ -29,7 +29,7 @@ class Running:
 
 
 def certificate(folder: Path) -> None:
-    """ca.crt, tls.crt and tls.key for localhost, by openssl; tls.* anew if called again."""
+    """Write ca.crt, tls.crt and tls.key for localhost with openssl; a second call renews tls.*."""
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)  # noqa: S607
@@ -45,7 +45,7 @@ def certificate(folder: Path) -> None:
 
 
 def settled(settings: Settings, folder: Path) -> Settings:
-    """The settings of a gateway that has its files in `folder`, on a port that nobody uses."""
+    """Return settings of a gateway with its files in `folder`, on a free port."""
     (port,) = free_ports(1)
     return replace(
         settings,
@@ -57,10 +57,15 @@ def settled(settings: Settings, folder: Path) -> Settings:
     )
 
 
+def unlimited(settings: Settings) -> Settings:
+    """Return settings of a gateway whose limits are too high to be reached."""
+    return replace(settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000)
+
+
 @contextmanager
 def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running]:
-    """A gateway before these servers; `settings` has its limits, the rest of it is made here."""
-    # Below /tmp itself: nginx's workers, another user where root runs this, must get there.
+    """Run a gateway in front of these servers; only its limits come from `settings`."""
+    # Directly in the temporary folder, where nginx's workers (another user under root) can read.
     with tempfile.TemporaryDirectory(prefix="aurum-gateway-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -79,7 +84,7 @@ def running(servers: Iterable[Settings], settings: Settings) -> Iterator[Running
 
 
 class Gateway:
-    """An nginx of its own; leaving the context ends it."""
+    """A separate nginx; leaving the context stops it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -94,12 +99,12 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Its address for HTTP clients."""
+        """Address for HTTP clients."""
         return f"https://{self._authority}"
 
     @property
     def grpc_url(self) -> str:
-        """Its address for gRPC clients."""
+        """Address for gRPC clients."""
         return f"grpcs://{self._authority}"
 
     @property
@@ -107,11 +112,11 @@ class Gateway:
         return f"{bracketed(self.settings.gateway_host)}:{self.settings.gateway_port}"
 
     def access(self) -> list[str]:
-        """The lines of the access log so far."""
+        """Return the lines of the access log so far."""
         return Path(self.settings.gateway_log).read_text().splitlines()
 
     def disturbed(self) -> list[str]:
-        """Lines of nginx's errors that count against a server behind it."""
+        """Return the lines of nginx's error log that mean it counted a failure of a server."""
         words = ("temporarily disabled", "no live upstreams", "rejected request", "prematurely")
         lines = self.log.read_text(errors="replace").splitlines()
         return [line for line in lines if any(word in line for word in words)]

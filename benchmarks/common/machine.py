@@ -1,4 +1,4 @@
-"""The facts about the machine and the software that a figure depends on."""
+"""Facts about the machine and the software that figures depend on."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import psutil
 from aurum.paths import CHECKOUT
 from benchmarks.baselines import in_process
 
-# CPU flags that decide how fast these models are.
+# CPU flags that determine the speed of these models.
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8")
 PACKAGES = ("onnxruntime", "numpy", "simplejpeg", "nvidia-pytriton", "tritonclient", "locust")
 
 
 def facts(models: Mapping[str, str], url: str) -> dict[str, object]:
-    """All of them; `models` are the ids that the server at `url` (HTTP) serves."""
+    """Collect all facts; `models` are the ids that the server at `url` (HTTP) serves."""
     server = httpx.get(f"{url}/v2", timeout=10, trust_env=False).raise_for_status().json()
     cpu = _cpu()
     return {
@@ -41,12 +41,12 @@ def facts(models: Mapping[str, str], url: str) -> dict[str, object]:
     }
 
 
-# Settings that change figures; the others may hold paths.
+# Settings that affect figures; others may contain paths.
 _TELLING = ("AURUM_PROFILE", "AURUM_DETECTION_SIZE", "AURUM_PIPELINE_THREADS", "OMP_NUM_THREADS")
 
 
 def _cpu() -> dict[str, str]:
-    """The first core's entry of /proc/cpuinfo; empty where there is none."""
+    """Return the first core's entry of /proc/cpuinfo; empty if there is none."""
     try:
         first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
     except OSError:
@@ -56,7 +56,7 @@ def _cpu() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit that was measured, with `+` where files differ from it."""
+    """Return the measured commit, with `+` if files differ from it."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(CHECKOUT), *arguments]

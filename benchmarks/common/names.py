@@ -1,4 +1,4 @@
-"""Names of what is measured, in the raw rows and the report."""
+"""Names of measured things in raw rows and reports."""
 
 SERVICE = "service, HTTP"
 SERVICE_GRPC = "service, gRPC"

@@ -1,4 +1,4 @@
-"""Memory and CPU time of a server and of all the processes it started."""
+"""Memory and CPU time of a server and all its child processes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MEGABYTE = 10**6
 
 
 def tree(pid: int) -> Iterator[psutil.Process]:
-    """The process and all that came from it."""
+    """Yield the process and all its descendants."""
     root = psutil.Process(pid)
     yield root
     yield from root.children(recursive=True)
 
 
 def pss(pid: int) -> dict[str, float]:
-    """Proportional set size of each process, in 10^6 bytes."""
+    """Return the proportional set size of each process, in 10^6 bytes."""
     sizes: dict[str, float] = {}
     for process in tree(pid):
         unique = _unique(name(process), sizes)
@@ -32,13 +32,13 @@ def pss(pid: int) -> dict[str, float]:
 
 
 def memory(*pids: int) -> float:
-    """Proportional set size of all of them together, in 10^6 bytes."""
+    """Return the total proportional set size of all processes, in 10^6 bytes."""
     return sum(sum(pss(pid).values()) for pid in pids)
 
 
 @contextmanager
 def sampled(*pids: int, period: float) -> Iterator[list[float]]:
-    """`memory` now and every `period` seconds meanwhile, as long as all live."""
+    """Sample `memory` now and every `period` seconds within the context, while all are alive."""
     samples = [memory(*pids)]
 
     def sample() -> None:
@@ -50,7 +50,7 @@ def sampled(*pids: int, period: float) -> Iterator[list[float]]:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """CPU time of all of them so far, in user mode and in the kernel; of ended children, too."""
+    """Return the CPU time of all processes so far, user and system, including ended children."""
     times = [process.cpu_times() for pid in pids for process in tree(pid)]
     return float(
         sum(time.user + time.system + time.children_user + time.children_system for time in times)
@@ -58,9 +58,9 @@ def cpu_seconds(*pids: int) -> float:
 
 
 def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]:
-    """What `measure` gives, and the CPU time a request of a process and its children in ms.
+    """Run `measure`; return its load, and the CPU time per request of a process tree in ms.
 
-    The time is NaN where nothing was answered, or the process is not known (None).
+    The time is NaN if nothing was answered, or if the process is unknown (None).
     """
     before = cpu_seconds(pid) if pid else math.nan
     load = measure()
@@ -69,16 +69,16 @@ def with_cpu(pid: int | None, measure: Callable[[], Load]) -> tuple[Load, float]
 
 
 def name(process: psutil.Process) -> str:
-    """`tritonserver`, or the step that a Python stub runs."""
+    """Return `tritonserver`, or the name of the step that a Python stub runs."""
     command = process.cmdline()
     if len(command) < 3 or not command[0].endswith("triton_python_backend_stub"):
         return str(process.name())
-    # The last but one argument is the model's instance, such as each_face_0_0.
+    # The second-to-last argument is the model's instance, such as each_face_0_0.
     return re.sub(r"(_\d+)+$", "", command[-2])
 
 
 def _unique(name: str, taken: dict[str, float]) -> str:
-    """`name`, or with a number where several processes share it."""
+    """Return `name`, with a number appended if it is taken."""
     number, chosen = 1, name
     while chosen in taken:
         number += 1

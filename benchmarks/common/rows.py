@@ -1,4 +1,4 @@
-"""The raw rows that measuring writes and reporting reads: one CSV file for each kind."""
+"""Raw rows, written by measurements and read by reports: one CSV file for each kind."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from benchmarks.load.outcome import Load
 
 @dataclass(frozen=True)
 class Run:
-    """One thing measured once, within one round of a part."""
+    """One measurement within one round of a part."""
 
     round: int
     what: str
-    clients: int  # requests in flight; for what runs in process: its workers
-    size: int  # items in a request: crops of a batch, faces of a photo
+    clients: int  # requests in flight; in process: number of workers
+    size: int  # items in a request: crops in a batch, faces in a photo
     requests: int
     failures: int
-    rate: float  # requests a second
-    p50: float  # milliseconds; NaN where there are no single requests
+    rate: float  # requests per second
+    p50: float  # milliseconds; NaN without single requests
     p95: float
     p99: float
-    cpu_ms: float  # CPU time of the server's processes for a request; NaN where it isn't known
+    cpu_ms: float  # CPU time of the server's processes per request; NaN if unknown
 
     @classmethod
     def of(
@@ -39,7 +39,7 @@ class Run:
         size: int = 1,
         cpu_ms: float = math.nan,
     ) -> Run:
-        """The row of a `load`."""
+        """Create the row of a `load`."""
         times = (load.p50, load.p95, load.p99)
         return cls(
             index, what, clients, size, load.requests, load.failures, load.rate, *times, cpu_ms
@@ -48,14 +48,14 @@ class Run:
 
 @dataclass(frozen=True)
 class ModelStats:
-    """What Triton counted for one model during one load; times are means in µs a request."""
+    """Triton's counters of one model during one load; times are means in µs per request."""
 
     round: int
     clients: int
     model: str
     requests: int
     inferences: int  # items: photos or crops
-    executions: int  # calls of the model, each with a batch of some items
+    executions: int  # calls of the model, each with a batch of items
     queue_us: float
     input_us: float
     infer_us: float
@@ -64,9 +64,9 @@ class ModelStats:
 
 @dataclass(frozen=True)
 class Sample:
-    """The memory of one process at one moment."""
+    """Memory of one process at one moment."""
 
-    seconds: float  # since the load began
+    seconds: float  # since the load started
     process: str
     pss_mb: float  # proportional set size, in 10^6 bytes
 
@@ -75,11 +75,11 @@ class Sample:
 class Users:
     """One run of Locust."""
 
-    search: str  # the search for the held rate that it belongs to; empty: as fast as it goes
+    search: str  # the search for the held rate that it belongs to; empty: at full speed
     photos: str
     protocol: str
     users: int
-    asked: float  # photos a second; 0: as fast as the answers come
+    asked: float  # photos per second; 0: at full speed
     held: bool
     requests: int
     failures: int
@@ -91,36 +91,60 @@ class Users:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """perf_analyzer's measurement of one workload; times in µs, means per request unless named."""
+
+    workload: str
+    protocol: str
+    clients: int  # requests in flight
+    rate: float  # inferences per second
+    send_us: int
+    network_us: int  # includes what the server does besides queueing and computing
+    queue_us: int
+    input_us: int
+    infer_us: int
+    output_us: int
+    receive_us: int
+    p50_us: int
+    p90_us: int
+    p95_us: int
+    p99_us: int
+    mean_us: int
+    exchange_us: int  # sending the request and receiving the response
+    wait_us: int  # waiting for the response
+
+
+@dataclass(frozen=True)
 class Failure:
-    """One process of a supervised server killed under load."""
+    """The kill of one process of a supervised server under load."""
 
     round: int
     killed: str
     recovery_s: float  # from the kill until the server answers again
-    requests: int  # of clients that try again, before, meanwhile and after
+    requests: int  # of retrying clients, before, during and after the outage
     failed: int
-    slowest_s: float  # the longest of them, its tries included
+    slowest_s: float  # the slowest request, including retries
 
 
 @dataclass(frozen=True)
 class Freeze:
-    """Processes of a supervised server stopped for some seconds (SIGSTOP, SIGCONT)."""
+    """A freeze of processes of a supervised server for some seconds (SIGSTOP, SIGCONT)."""
 
     round: int
     frozen: str
     when: str
     restarted: bool
-    longest_s: float  # that a request waited, its tries included, without the seconds of the freeze
+    longest_s: float  # longest request, including retries, minus the duration of the freeze
     requests: int
     failed: int
-    said: str  # by `aurum up`, of what ended
+    said: str  # what `aurum up` printed about ended processes
 
 
-Kind = TypeVar("Kind", Run, ModelStats, Sample, Users, Failure, Freeze)
+Kind = TypeVar("Kind", Run, ModelStats, Sample, Users, Sweep, Failure, Freeze)
 
 
 class Table(Generic[Kind]):
-    """A CSV file that grows by a row as soon as it was measured."""
+    """A CSV file that gets each row as soon as it is measured."""
 
     def __init__(self, path: Path, kind: type[Kind]) -> None:
         self._path = path
@@ -128,13 +152,13 @@ class Table(Generic[Kind]):
             csv.writer(file).writerow(item.name for item in fields(kind))
 
     def add(self, row: Kind) -> None:
-        """Write one row."""
+        """Append one row."""
         with self._path.open("a", newline="") as file:
             csv.writer(file).writerow(astuple(row))
 
 
 def read(path: Path, kind: type[Kind]) -> list[Kind]:
-    """The rows of `path`; none where there is no such file."""
+    """Read the rows of `path`; none if there is no such file."""
     return list(_rows(path, kind)) if path.is_file() else []
 
 

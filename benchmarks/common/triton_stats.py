@@ -1,4 +1,4 @@
-"""Triton's own counters: what its models did between two moments."""
+"""Triton's own counters: the work of its models between two readings."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Counters = Mapping[str, Mapping[str, Any]]
 
 
 def read(url: str) -> Counters:
-    """The statistics of every model so far, by name, from the server at `url` (HTTP)."""
+    """Read the statistics of all models, by name, from the server at `url` (HTTP)."""
     answer = httpx.get(f"{url}/v2/models/stats", timeout=10, trust_env=False).raise_for_status()
     return {item["name"]: item for item in answer.json()["model_stats"]}
 
 
 def config(url: str, model: str) -> Mapping[str, Any]:
-    """The configuration that the server at `url` (HTTP) runs a model with."""
+    """Read a model's configuration from the server at `url` (HTTP)."""
     answer = httpx.get(f"{url}/v2/models/{model}/config", timeout=10, trust_env=False)
     result: dict[str, Any] = answer.raise_for_status().json()
     return result
 
 
 def workers(config: Mapping[str, Any]) -> int:
-    """Cores that a model may use at once: its instances, each with its threads."""
+    """Return how many cores a model may use at once: instances times threads."""
     instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
     threads = config.get("parameters", {}).get("intra_op_thread_count", {})
     return int(instances) * max(1, int(threads.get("string_value", 1)))
 
 
 def between(before: Counters, after: Counters, index: int, clients: int) -> list[ModelStats]:
-    """What happened between two readings, for each model that did something."""
+    """Return the differences between two readings, for each model that did any work."""
     rows = []
     for name, late in after.items():
         early = before.get(name, {})

@@ -1,5 +1,5 @@
-"""Pictures that show what the service sees and what it misses.
+"""The gallery: pictures that show what the service finds and what it misses.
 
-``scenes`` makes them from photos that anybody may publish, ``disguise`` draws masks and glasses,
-``judge`` asks the service and compares, ``command`` writes the page.
+``scenes`` makes them from photos that may be published, ``disguise`` draws masks and glasses,
+``judge`` queries the service and compares, ``command`` writes the page.
 """

@@ -1,9 +1,9 @@
-"""Make the gallery: a page of pictures with the service's answer to each, right or wrong.
+"""``python -m benchmarks gallery``: make a page of pictures with the service's answers.
 
 By default it writes docs/reports/gallery.md, whose pictures may be published. With `--photos` it
-asks about a folder of your own and writes to `--out`: it draws what was found, and decides whether
-that is right only for photos whose number of faces is in `--counts` (lines of `file,faces`). With
-`--pictures` it only writes the pictures, without marks.
+uses your own folder and writes to `--out`: it draws the faces found, and checks their number if it
+is given in `--counts` (lines of `file,faces`). With `--pictures` it only writes the pictures,
+without marks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 
 def made(judge: Judge, folder: Path, settings: Settings) -> Iterator[Entry]:
-    """The pictures of `scenes`."""
+    """Yield the entries of the pictures in `scenes`."""
     for number, picture in enumerate(pictures(judge.find), start=1):
         answer = judge.analyze(picture.data)
         target = folder / f"{number:02}-{picture.stem}.jpg"
@@ -55,7 +55,7 @@ def made(judge: Judge, folder: Path, settings: Settings) -> Iterator[Entry]:
 
 
 def write(judge: Judge, folder: Path) -> int:
-    """The pictures of `scenes` as files, and how many they are."""
+    """Write the pictures of `scenes` to files; return their number."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 0
     for number, picture in enumerate(pictures(judge.find), start=1):
@@ -67,7 +67,7 @@ def write(judge: Judge, folder: Path) -> int:
 def given(
     judge: Judge, photos: Path, counts: Mapping[str, int], folder: Path, settings: Settings
 ) -> Iterator[Entry]:
-    """The photos of a folder."""
+    """Yield the entries of the photos in a folder."""
     for path in sorted(path for path in photos.iterdir() if path.suffix.lower() in PHOTOS):
         data = path.read_bytes()
         try:
@@ -111,7 +111,7 @@ RULE = (
 
 
 def page(entries: Sequence[Entry], target: Target, rule: str, command: str) -> str:
-    """The gallery in Markdown; drawings lie beside it."""
+    """Return the gallery in Markdown, with links to the drawings next to it."""
     judged = [entry for entry in entries if entry.verdict]
     wrong = sum(entry.verdict != "right" for entry in judged)
     lines = [
@@ -137,12 +137,12 @@ def page(entries: Sequence[Entry], target: Target, rule: str, command: str) -> s
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Ask, draw, write the page."""
+    """Query the service, draw, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", action="append", default=[], help="a server that runs already")
+    parser.add_argument("--url", action="append", default=[], help="use a running server")
     parser.add_argument("--photos", type=Path, help="a folder of your own photos")
     parser.add_argument("--counts", type=Path, help="CSV with the columns file and faces")
-    parser.add_argument("--out", type=Path, help="where gallery.md goes (default: docs)")
+    parser.add_argument("--out", type=Path, help="folder of gallery.md (default: docs)")
     parser.add_argument("--pictures", type=Path, help="only write the pictures to this folder")
     options = parser.parse_args(arguments)
     if options.photos and not options.out:
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         out = options.out or CHECKOUT / "docs" / "reports"
         folder = out / "gallery"
-        if not options.out:  # ours alone: a folder of somebody else's is only added to
+        if not options.out:  # our own folder; other folders may contain other files
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         if options.photos:

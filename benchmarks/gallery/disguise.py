@@ -1,4 +1,4 @@
-"""What hides a face, drawn by its landmarks, and light that comes from behind it.
+"""Draw occlusions of a face by its landmarks, and light it from behind.
 
 Every function takes a photo uint8 RGB [H,W,3] and one face's landmarks [5,2] in pixels, in the
 contract's order, and gives a new photo. Shapes are shares of the distances between the landmarks.
@@ -22,7 +22,7 @@ BOARD = (120, 88, 60)
 
 
 def _axes(points: Points) -> tuple[Points, Points, Points, Points]:
-    """Middle of the eyes, middle of the mouth, and the vectors across and down the face."""
+    """Return the centres of eyes and mouth, and the vectors across and down the face."""
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     return eyes, mouth, points[1] - points[0], mouth - eyes
 
@@ -34,7 +34,7 @@ def _polygon(photo: Pixels, corners: Any, colour: tuple[int, int, int]) -> Pixel
 
 
 def mask(photo: Pixels, points: Points) -> Pixels:
-    """A surgical mask: from the bridge of the nose to below the chin."""
+    """Draw a surgical mask from the bridge of the nose to below the chin."""
     eyes, mouth, across, down = _axes(points)
     corners = [
         eyes + 0.32 * down,
@@ -53,7 +53,7 @@ def mask(photo: Pixels, points: Points) -> Pixels:
 
 
 def sunglasses(photo: Pixels, points: Points) -> Pixels:
-    """Two dark glasses and their bridge."""
+    """Draw two dark lenses and their bridge."""
     drawn = photo.copy()
     _, _, across, _ = _axes(points)
     width = _size(across)
@@ -68,7 +68,7 @@ def sunglasses(photo: Pixels, points: Points) -> Pixels:
 
 
 def hand(photo: Pixels, points: Points) -> Pixels:
-    """A hand before the mouth: four fingers."""
+    """Draw a hand in front of the mouth: four fingers."""
     drawn = photo.copy()
     _, mouth, across, down = _axes(points)
     width = _size(across)
@@ -83,7 +83,7 @@ def hand(photo: Pixels, points: Points) -> Pixels:
 
 
 def board(photo: Pixels, points: Points) -> Pixels:
-    """Something flat that stands before the image-right half."""
+    """Draw a flat board in front of the image-right half."""
     eyes, mouth, across, down = _axes(points)
     corners = [
         eyes - 1.6 * down,
@@ -95,7 +95,7 @@ def board(photo: Pixels, points: Points) -> Pixels:
 
 
 def backlight(photo: Pixels, points: Points, stops: float) -> Pixels:
-    """The face `stops` darker and what is far from it as much brighter, in linear light."""
+    """Make the face `stops` darker and its surroundings as much brighter, in linear light."""
     height, width = photo.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     middle, reach = points.mean(axis=0), 2.2 * _size(points[1] - points[0])

@@ -1,4 +1,4 @@
-"""What the service said about a picture, and whether that is right."""
+"""Decide whether the service's answer about a picture is right."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from aurum.evaluation import boxes
 from benchmarks.gallery.scenes import STRANGER, Find, Picture, portraits
 
-FAR = 1e-3  # false accept rate at which two faces count as one person's
+FAR = 1e-3  # false accept rate of the threshold for "same person"
 
 
 class Verdict(NamedTuple):
-    """`wrong`: what is not as it should be; empty where all is right."""
+    """A description of the answer, and what is wrong with it; empty if all is right."""
 
     said: str
     wrong: str
 
 
 class Judge:
-    """Knows the two people, and decides by the embedder's own threshold at FAR."""
+    """Compares answers with the two known people, at the embedder's own threshold at FAR."""
 
     def __init__(self, client: FaceClient) -> None:
         self._client = client
@@ -37,20 +37,20 @@ class Judge:
             self._known[name] = found.embeddings[0]
 
     def find(self, data: bytes) -> Find:
-        """Where the largest face is."""
+        """Locate the largest face."""
         found = self._client.detect(data, max_faces=1)
         return Find(found.boxes[0].astype(np.float64), found.landmarks[0].astype(np.float64))
 
     def analyze(self, data: bytes) -> Analysis:
-        """Ask with the service's defaults."""
+        """Analyze a photo with the service's defaults."""
         return self._client.analyze(data)
 
     def judge(self, picture: Picture, answer: Analysis) -> Verdict:
-        """Whether all faces were found, none was made up, and each is taken for who it is."""
+        """Check that all faces were found, no others, and that each was recognized."""
         likeness = {name: answer.embeddings @ known for name, known in self._known.items()}
         taken = [self._taken(likeness, index) for index in range(len(answer))]
         who = [name if name in self._known else "" for name in picture.people]
-        if picture.boxes is None:  # their number alone is known
+        if picture.boxes is None:  # only the number of faces is known
             missed, extra = max(0, len(who) - len(taken)), max(0, len(taken) - len(who))
             pairs = list(zip(sorted(who), sorted(taken), strict=False))
         else:
@@ -71,7 +71,7 @@ class Judge:
         return Verdict(self._said(answer, likeness, taken), "; ".join(wrong))
 
     def _taken(self, likeness: Mapping[str, NDArray[np.float32]], index: int) -> str:
-        """Whom the service takes a face for; empty: nobody it knows."""
+        """Return whom the service recognizes in a face; empty: nobody known."""
         best = max(likeness, key=lambda name: float(likeness[name][index]))
         return best if likeness[best][index] >= self.threshold else ""
 

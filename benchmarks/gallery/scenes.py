@@ -1,8 +1,8 @@
-"""The gallery's pictures, each with what is known about it because it was made so.
+"""The gallery's pictures, each with its known faces.
 
-From photos that anybody may publish: NASA's portrait of Eileen Collins (public domain) and
-scikit-image's `camera`, `chelsea` and `coffee` (CC0), all in scikit-image's wheel; the US Navy's
-portrait of Grace Hopper (public domain), in matplotlib's.
+They are made from photos that may be published: NASA's portrait of Eileen Collins (public domain)
+and scikit-image's `camera`, `chelsea` and `coffee` (CC0), all in scikit-image's wheel; the US
+Navy's portrait of Grace Hopper (public domain), in matplotlib's.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ COLLINS, HOPPER, STRANGER = "Collins", "Hopper", "a third person"
 
 
 class Picture(NamedTuple):
-    """One entry: its encoded photo, and who is in it (a name for each face).
+    """One entry: its encoded photo, and the people in it (a name for each face).
 
-    `boxes` [F,4], in pixels, where the faces' places are known, in the order of `people`.
+    `boxes` [F,4] in pixels, in the order of `people`, if the faces' positions are known.
     """
 
     section: str
@@ -45,30 +45,30 @@ class Picture(NamedTuple):
 
     @property
     def who(self) -> str:
-        """Everybody in it, once."""
+        """Names of the people, each once."""
         return " and ".join(dict.fromkeys(self.people)) or "nobody"
 
     @property
     def stem(self) -> str:
-        """For the name of its file."""
+        """Stem of the file name."""
         return re.sub(r"[^a-z0-9]+", "-", f"{self.who} {self.title}".lower())
 
 
 class Find(NamedTuple):
-    """Where the one face of a plain photo is; `landmarks` [5,2], `box` [4] in pixels."""
+    """The one face of a plain photo; `box` [4] and `landmarks` [5,2] in pixels."""
 
     box: NDArray[np.float64]
     landmarks: NDArray[np.float64]
 
 
 def portraits() -> dict[str, bytes]:
-    """The two people's photos, by name."""
+    """Return the two people's photos, by name."""
     hopper = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
     return {COLLINS: PHOTO.read_bytes(), HOPPER: hopper.read_bytes()}
 
 
 def pictures(find: Callable[[bytes], Find]) -> Iterator[Picture]:
-    """All of them. `find` says where the face of an untouched portrait is."""
+    """Yield all pictures. `find` locates the face of an untouched portrait."""
     files = portraits()
     scenes = {name: _scene(data, find(data)) for name, data in files.items()}
     collins, hopper = scenes[COLLINS], scenes[HOPPER]
@@ -138,12 +138,12 @@ def pictures(find: Callable[[bytes], Find]) -> Iterator[Picture]:
 
 
 def encode(photo: Pixels) -> bytes:
-    """As a JPEG of high quality."""
+    """Encode as JPEG of high quality."""
     return jpeg(photo, variants.QUALITY)
 
 
 def decode(data: bytes) -> Pixels:
-    """To RGB [H,W,3]."""
+    """Decode to RGB [H,W,3]."""
     photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(photo[..., ::-1], np.uint8)
 
@@ -157,7 +157,7 @@ def _skimage(name: str) -> bytes:
 
 
 def _wall(pair: tuple[Scene, Scene], section: str, title: str, columns: int, rows: int) -> Picture:
-    """Both portraits in turn, from the hair to the collar, in a frame 1280 pixels wide."""
+    """Alternate both portraits, from hair to collar, in a frame 1280 pixels wide."""
     side = 1280 // columns
     tiles = []
     for scene in pair:

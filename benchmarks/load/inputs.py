@@ -1,6 +1,6 @@
-"""Photos to the input data that perf_analyzer sends: one JSON file for each workload.
+"""Convert photos to perf_analyzer's input data: one JSON file for each workload.
 
-A server is asked where the faces are, since crops and photos of somebody are needed, too.
+A server locates the faces, since some workloads need crops or photos with faces.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from aurum.imaging.decoding.decode import decode
 from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
 
-# Enough to differ from each other; more would only make the files longer.
+# Enough variety; more would only make the files longer.
 MAX_CROPS = 32
-# The models that a whole pipeline calls.
+# Models that a complete pipeline calls.
 CALLED = (contract.DETECTION, contract.EMBEDDING)
 
 
 class NoFacesError(OperatorError):
-    """The photos have no face, so there is nothing to embed."""
+    """The photos contain no face, so there is nothing to embed."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One way to call the service: a model, what it is sent, and the models that it calls."""
+    """One way to call the service: a model, its input data, and the models that it calls."""
 
     name: str
     model: str
     data: Path  # perf_analyzer's JSON file
-    calls: tuple[str, ...] = ()  # models that its steps call by BLS
-    parameters: tuple[str, ...] = ()  # of the request: `name:value:type`
+    calls: tuple[str, ...] = ()  # models that its steps call through BLS
+    parameters: tuple[str, ...] = ()  # request parameters, `name:value:type`
 
 
 def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) -> list[Workload]:
-    """Write a file for each workload into `folder`.
+    """Write a file for each workload to `folder`.
 
     Args:
         photos: encoded photos that the service accepts.
-        url: the server that says where their faces are.
-        folder: gets the files.
-        settings: the limits of photos, and the size of the detector's input.
+        url: the server that locates their faces.
+        folder: where to write the files.
+        settings: limits of photos, and the detector's input size.
 
     Raises:
-        NoFacesError: no photo has a face.
+        NoFacesError: no photo contains a face.
         AurumError: the server did not answer, or refused a photo.
     """
     encoded = [photo.read_bytes() for photo in photos]
@@ -100,9 +100,9 @@ def write(photos: Sequence[Path], url: str, folder: Path, settings: Settings) ->
 
 
 def photos_of(name: str, photos: Sequence[bytes], folder: Path, *, faces: bool = True) -> Workload:
-    """The workload `name`: these encoded photos, to `analyze_faces`.
+    """Create the workload `name`, which sends these encoded photos to `analyze_faces`.
 
-    `faces`: whether they have any. perf_analyzer fails where a model that it was told of is not
+    `faces`: whether the photos contain faces. perf_analyzer fails if a declared model is never
     called.
     """
     path = folder / f"{name}.json"
@@ -111,15 +111,15 @@ def photos_of(name: str, photos: Sequence[bytes], folder: Path, *, faces: bool =
 
 
 def tensor(name: str, array: NDArray[np.uint8]) -> dict[str, object]:
-    """An entry with a uint8 tensor; perf_analyzer adds the batch dimension itself."""
+    """Create an entry with a uint8 tensor; perf_analyzer adds the batch dimension."""
     return {name: {"content": _b64(array.tobytes()), "shape": list(array.shape)}}
 
 
 def text(name: str, data: bytes) -> dict[str, object]:
-    """An entry with a BYTES tensor of one element.
+    """Create an entry with a BYTES tensor of one element.
 
-    perf_analyzer sends base64 content as it is decoded, without the length that comes before each
-    element in Triton's binary representation of BYTES, so that it belongs into the content.
+    perf_analyzer sends the decoded base64 content unchanged, without the length that Triton expects
+    before each BYTES element, so the content must include it.
     """
     return {name: {"content": _b64(struct.pack("<I", len(data)) + data), "shape": [1]}}
 

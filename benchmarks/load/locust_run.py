@@ -1,4 +1,4 @@
-"""Locust without its web UI: runs of a given load, and the highest rate that the service holds."""
+"""Run Locust without its web UI: at a given load, or searching for the highest rate held."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from aurum.errors import OperatorError
 from aurum.paths import CHECKOUT
-from benchmarks.load.outcome import Load
+from benchmarks.load.outcome import Load, last_lines
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 PHOTOS = CHECKOUT / "aurum" / "assets"
-# What "held" means: so fast, and as many answers as were to be asked for.
+# Definition of "held": p95 below this limit, and at least this share of the rate answered.
 P95_LIMIT_MS = 100.0
 MIN_SHARE = 0.95
 
 
 class LocustError(OperatorError, RuntimeError):
-    """Locust itself failed (not the service under it); the message has its last lines."""
+    """Locust itself failed, not the service; the message has its last lines of output."""
 
 
 def run(
@@ -34,18 +34,18 @@ def run(
     rate: float = 0.0,
     photos: Path = PHOTOS,
 ) -> Load:
-    """Load the server at `url` (http://, https:// or grpc://) and read what Locust measured.
+    """Load the server at `url` (http://, https:// or grpc://) and return Locust's result.
 
     Args:
-        url: the server; its scheme chooses the protocol.
-        folder: gets Locust's CSV files, HTML report and log.
-        users: how many users there are, each waiting for its answer.
-        seconds: how long.
-        rate: photos a second of all users together; 0: as fast as the answers come.
+        url: the server; its scheme selects the protocol.
+        folder: where to write Locust's CSV files, HTML report and log.
+        users: number of users, each waiting for its answer.
+        seconds: duration.
+        rate: photos per second of all users together; 0: as fast as the answers arrive.
         photos: a photo or a folder of photos, uploaded in turn.
 
     Raises:
-        LocustError: it could not run, or sent nothing.
+        LocustError: Locust could not run, or sent nothing.
     """
     scheme, _, address = url.partition("://")
     if scheme in ("http", "https"):
@@ -80,30 +80,30 @@ def run(
         try:
             code = process.wait(timeout=seconds + 60)
         except subprocess.TimeoutExpired:
-            raise LocustError(f"Locust did not end:\n{_end(log)}") from None
+            raise LocustError(f"Locust did not end:\n{last_lines(log)}") from None
         finally:
             process.kill()
             process.wait()
     stats = folder / "final_stats.csv"
     if code or not stats.is_file():
-        raise LocustError(f"Locust ended with {code}:\n{_end(log)}")
+        raise LocustError(f"Locust ended with {code}:\n{last_lines(log)}")
     if bugs := list(csv.DictReader((folder / "final_exceptions.csv").open())):
-        raise LocustError(f"Locust's users broke down ({bugs[0]['Message']}):\n{_end(log)}")
+        raise LocustError(f"Locust's users crashed ({bugs[0]['Message']}):\n{last_lines(log)}")
     load = parse(stats.read_text(), (folder / "final_failures.csv").read_text())
     if not load.requests:
-        raise LocustError(f"Locust sent nothing:\n{_end(log)}")
+        raise LocustError(f"Locust sent nothing:\n{last_lines(log)}")
     return load
 
 
 def parse(stats: str, failures: str = "") -> Load:
-    """Read Locust's CSVs of statistics and of failures. Raises LocustError if they are others."""
+    """Parse Locust's CSVs of statistics and failures. Raises LocustError for another format."""
     try:
         (row,) = (row for row in csv.DictReader(stats.splitlines()) if row["Name"] == "Aggregated")
         return Load(
             requests=int(row["Request Count"]),
             failures=int(row["Failure Count"]),
             rate=float(row["Requests/s"]),
-            # Without a request Locust writes N/A.
+            # Without requests Locust writes N/A.
             p50=_milliseconds(row["50%"]),
             p95=_milliseconds(row["95%"]),
             p99=_milliseconds(row["99%"]),
@@ -117,7 +117,7 @@ def parse(stats: str, failures: str = "") -> Load:
 
 
 def held(load: Load, rate: float, limit_ms: float = P95_LIMIT_MS) -> bool:
-    """Whether `load` was all of `rate`, fast enough, and without failures."""
+    """Return whether the service held `rate`: fast enough, and without failures."""
     return not load.failures and load.p95 < limit_ms and load.rate >= MIN_SHARE * rate
 
 
@@ -130,21 +130,21 @@ def find_held_rate(
     limit_ms: float = P95_LIMIT_MS,
     trials: int = 100,
 ) -> tuple[float, dict[float, Load]]:
-    """Find the highest rate (photos a second) that the service holds.
+    """Find the highest rate (photos per second) that the service holds.
 
-    The rate grows by the factor `growth` until one is not held (or shrinks until one is); then the
-    gap is halved until it is narrower than `precision`, as a share of the rate.
+    The rate grows by the factor `growth` until one is not held (or shrinks until one is). Then
+    bisection narrows the interval to `precision`, as a share of the rate.
 
     Args:
-        measure: loads the service with a rate and says what came of it.
+        measure: loads the service at a rate and returns the result.
         start: the first rate.
         growth: more than 1.
         precision: share of the rate.
-        limit_ms: what the 95th percentile of the latencies must stay below.
-        trials: the most rates to try; the search may then end before it is that precise.
+        limit_ms: upper limit of the latencies' 95th percentile.
+        trials: largest number of rates to try; it may end the search before reaching `precision`.
 
     Returns:
-        The highest rate that was held, 0 if none was, and all that was measured.
+        The highest rate that was held (0 if none), and all measurements.
     """
     tried: dict[float, Load] = {}
 
@@ -165,10 +165,10 @@ def find_held_rate(
 
 
 def run_rate(url: str, folder: Path, rate: float, *, seconds: float, photos: Path = PHOTOS) -> Load:
-    """Load the server with `rate` photos a second, whether or not it keeps up.
+    """Load the server with `rate` photos per second, whether or not it keeps up.
 
-    So many users that each has a turn a second: only an answer that takes longer than that would
-    hold its user's next photo back, and by then the rate is not held anyway.
+    Each user sends one photo per second. Only an answer slower than that delays the user's next
+    photo, and then the rate is not held anyway.
     """
     users = math.ceil(rate)
     return run(url, folder, users=users, seconds=seconds, rate=rate, photos=photos)
@@ -179,11 +179,6 @@ def _milliseconds(text: str) -> float:
 
 
 def _reason(error: str) -> str:
-    """Without the exception that Locust wraps it in."""
+    """Return the reason without the exception that Locust wraps around it."""
     match = re.fullmatch(r"CatchResponseError\('(.*)'\)", error)
     return match[1] if match else error
-
-
-def _end(log: Path, lines: int = 8) -> str:
-    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

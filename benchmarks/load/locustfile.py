@@ -1,11 +1,11 @@
-"""Locust's users: they upload photos to `analyze_faces`, one kind over HTTP, one over gRPC.
+"""Locust users that upload photos to `analyze_faces`, over HTTP or gRPC.
 
 With the web UI, on http://127.0.0.1:8089:
 
     locust -f benchmarks/load/locustfile.py --web-host 127.0.0.1 --class-picker --photos FOLDER
 
-`benchmarks.load.locust_run` runs it without one. Not to be imported by anything else:
-Locust patches the process for gevent.
+`benchmarks.load.locust_run` runs it without the web UI. Don't import this module elsewhere: Locust
+patches the process for gevent.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ PIPELINE = "analyze_faces"
 TIMEOUT = 30.0  # seconds
 _HEADERS = {
     "Content-Type": "application/octet-stream",
-    "Inference-Header-Content-Length": "0",  # the body is the photo and nothing else
-    "Accept-Encoding": "identity",  # Locust's default has Triton compress every answer
+    "Inference-Header-Content-Length": "0",  # the body is just the photo
+    "Accept-Encoding": "identity",  # with Locust's default, Triton compresses every answer
 }
-# Errors begin with a stable code (docs/reference/contract.md); the rest of their text varies by
-# photo.
+# Errors begin with a stable code (docs/reference/contract.md); the rest of the text varies.
 _CODE = re.compile(r"\[[a-z_]+\]")
 _SETTINGS = Settings.from_env()
 
@@ -56,7 +55,7 @@ def _options(parser: LocustArgumentParser) -> None:
         "--photos",
         env_var="AURUM_BENCH_PHOTOS",
         default=str(CHECKOUT / "aurum" / "assets"),
-        help="Photo, or folder of photos, to upload in turn.",
+        help="Photo or folder of photos, uploaded in turn.",
     )
     parser.add_argument(
         "--grpc-host",
@@ -69,7 +68,7 @@ def _options(parser: LocustArgumentParser) -> None:
         type=float,
         default=0.0,
         env_var="AURUM_BENCH_RATE",
-        help="Photos a second of each user; 0: the next one as soon as the last is answered.",
+        help="Photos per second of each user; 0: the next one as soon as the last is answered.",
     )
     parser.add_argument(
         "--final-csv",
@@ -82,8 +81,8 @@ def _options(parser: LocustArgumentParser) -> None:
 
 @events.test_start.add_listener
 def _read_photos(environment: Environment, **_: Any) -> None:
-    """Read all photos before the first user begins: no disk while time is taken."""
-    global _photos  # noqa: PLW0603 - Locust makes the users, so nothing can be handed to them
+    """Read all photos before the first user starts, so that no request waits for the disk."""
+    global _photos  # noqa: PLW0603 - Locust creates the users, so they can't take arguments
     paths = find([Path(_chosen(environment).photos)])
     _photos = cycle([path.read_bytes() for path in paths])
 
@@ -111,10 +110,10 @@ def _chosen(environment: Environment) -> Namespace:
 
 
 class _Paced(User):
-    """A user with turns of its own, `1 / rate` seconds apart however long the answers take.
+    """A user that sends every `1 / rate` seconds, however long the answers take.
 
-    Locust's constant_throughput would let the users that start together go on together: a burst
-    each second instead of an even load. Here each one begins at a random time.
+    With Locust's constant_throughput, users that start together stay in step: a burst every second
+    instead of an even load. Here each user starts at a random time.
     """
 
     abstract = True
@@ -192,6 +191,6 @@ def _http_reason(answer: Any) -> str:
 
 
 def _reason(status: object, message: str) -> str:
-    """The status and the code of the message, without what differs from photo to photo."""
+    """Return the status and the message's code, without the text that varies by photo."""
     code = _CODE.search(message or "")
     return f"{status} {code[0]}" if code else str(status)

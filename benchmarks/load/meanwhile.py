@@ -1,4 +1,4 @@
-"""Work that goes on in a thread while something else is measured."""
+"""Repeated background work during a measurement."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def repeated(work: Callable[[], None], period: float) -> Iterator[None]:
-    """Do `work` every `period` seconds, counted from its end, until the context ends."""
+    """Run `work` in a thread, with pauses of `period` seconds, until the context ends."""
     stop = threading.Event()
 
-    def go_on() -> None:
+    def loop() -> None:
         while not stop.wait(period):
             work()
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=loop)
     thread.start()
     try:
         yield

@@ -1,6 +1,6 @@
-"""NVIDIA's perf_analyzer 2.51, from the wheel of tritonclient, against a running server.
+"""Run NVIDIA's perf_analyzer 2.51, from tritonclient's wheel, against a running server.
 
-perf_analyzer 2.51 has request parameters over gRPC alone: HTTP has no `embed_face_aligned`.
+It supports request parameters only over gRPC, so there is no `embed_face_aligned` over HTTP.
 """
 
 from __future__ import annotations
@@ -15,37 +15,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aurum.errors import OperatorError
 from aurum.server.runtime import tritonserver_home
+from benchmarks.common.rows import Sweep
 from benchmarks.load.inputs import Workload
-from benchmarks.load.outcome import Load
+from benchmarks.load.outcome import Load, last_lines
 
-# Seconds after which a run is given up.
-TIMEOUT = 600
-# Linked by perf_analyzer under these names; nvidia-pytriton has them with a hash in the name.
+TIMEOUT = 600  # seconds of one run
+# perf_analyzer is linked with these names; nvidia-pytriton's files have a hash in the name.
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 
 
 class PerfAnalyzerError(OperatorError, RuntimeError):
-    """perf_analyzer failed or did not get a stable measurement; the message has its last lines."""
+    """perf_analyzer failed, or was never stable; the message has its last lines of output."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a measurement is, and when it is stable.
+    """Duration of a measurement, and the criterion of stability.
 
-    It is over when the last three windows agree; perf_analyzer fails if that takes more than
-    `trials` windows.
+    A measurement ends when the last three windows agree; perf_analyzer fails if that takes more
+    than `trials` windows.
     """
 
-    requests: int = 200  # in a window, at least; 0: windows of `seconds` instead
+    requests: int = 200  # minimum in a window; 0: windows of `seconds` instead
     seconds: float = 5.0
-    stability: int = 15  # percent by which the three may differ in throughput and latency
+    stability: int = 15  # percent by which the windows' throughput and latency may differ
     trials: int = 10
 
     def flags(self) -> list[str]:
-        """The plan as perf_analyzer's flags."""
+        """Return the plan as perf_analyzer's flags."""
         if self.requests:
             window = [
                 "--measurement-mode=count_windows",
@@ -60,57 +61,35 @@ class Plan:
 
 
 def steady(seconds: float) -> Plan:
-    """A plan that takes `seconds` and is never unstable: noise shows in the rounds instead."""
+    """Return a plan that takes `seconds` and never fails as unstable; rounds show the noise."""
     return Plan(requests=0, seconds=seconds / 3, stability=10_000)
 
 
-# Shows that everything works in a second or two; its numbers mean nothing.
+# Only checks that everything works, in a second or two; its figures are meaningless.
 SMOKE = steady(1.5)
 
 
-@dataclass(frozen=True)
-class Step:
-    """Mean server times of one model within a pipeline, in microseconds a request."""
+class Result(NamedTuple):
+    """One measurement: the row of raw figures, and the number of measured requests.
 
-    model: str
-    queue_us: int
-    input_us: int
-    infer_us: int
-    output_us: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """What perf_analyzer measured at one concurrency; times in µs are means a request.
-
-    The pipelines' steps answer after `execute` has returned, so that the server times of a
-    pipeline are those of `steps`, and its own hold little more than the hand-over.
+    A pipeline's steps answer after `execute` has returned, so the row's server times of a pipeline
+    hold little more than the hand-over to the step.
     """
 
-    concurrency: int
-    requests: int  # that were measured
-    throughput: float  # inferences a second
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    client_send_us: int
-    network_us: int  # and whatever the server did outside of queue and compute
-    queue_us: int
-    input_us: int
-    infer_us: int
-    output_us: int
-    client_recv_us: int
-    steps: tuple[Step, ...] = ()
+    row: Sweep
+    requests: int
 
     @property
     def load(self) -> Load:
-        """In the terms of all load tools. perf_analyzer ends at the first failure."""
-        return Load(self.requests, 0, self.throughput, self.p50_ms, self.p95_ms, self.p99_ms)
+        """The result in the form that all load tools share; perf_analyzer ends at a failure."""
+        p50, p95, p99 = (
+            time / 1000 for time in (self.row.p50_us, self.row.p95_us, self.row.p99_us)
+        )
+        return Load(self.requests, 0, self.row.rate, p50, p95, p99)
 
 
 def protocol_of(url: str) -> str:
-    """`http` or `grpc`. Raises PerfAnalyzerError for another address."""
+    """Return `http` or `grpc`. Raises PerfAnalyzerError for another scheme."""
     protocol = url.partition("://")[0]
     if protocol not in ("http", "grpc"):
         raise PerfAnalyzerError(f"{url}: the address must begin with http:// or grpc://")
@@ -120,7 +99,7 @@ def protocol_of(url: str) -> str:
 def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan) -> Result:
     """Measure `workload` with `concurrency` requests in flight.
 
-    perf_analyzer's CSV and its output stay in `folder`, named after the run.
+    perf_analyzer's CSV and output are written to `folder`.
 
     Raises:
         PerfAnalyzerError: it failed, a request failed, or no measurement was stable.
@@ -133,7 +112,7 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
         f"-i{protocol}",
         f"-u{url.partition('://')[2]}",
         f"--input-data={workload.data}",
-        # With an end, each request in flight has a thread of its own; without it 16 have to do.
+        # With an upper end, each request in flight has its own thread; without, there are only 16.
         f"--concurrency-range={concurrency}:{concurrency}",
         *plan.flags(),
         *(f"--request-parameter={parameter}" for parameter in workload.parameters),
@@ -157,63 +136,41 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
         except FileNotFoundError:
             raise PerfAnalyzerError(f"{program} is missing; run `make setup`") from None
         except subprocess.TimeoutExpired:
-            raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{_end(log)}") from None
+            raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{last_lines(log)}") from None
     if code or not report.is_file():
-        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{_end(log)}")
-    return parse(report.read_text(), log.read_text())
+        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
+    return parse(report.read_text(), log.read_text(), workload.name, protocol)
 
 
-def parse(report: str, log: str) -> Result:
-    """Read perf_analyzer's verbose CSV of one concurrency, and the steps from its output.
+def parse(report: str, log: str, workload: str, protocol: str) -> Result:
+    """Read perf_analyzer's verbose CSV of one concurrency, and the request count from its output.
 
-    Raises PerfAnalyzerError if the CSV is not such a one.
+    Raises PerfAnalyzerError if the CSV has another form.
     """
     rows = list(csv.DictReader(report.splitlines()))
     if len(rows) != 1:
         raise PerfAnalyzerError(f"perf_analyzer's CSV has {len(rows)} results, not one:\n{report}")
-    row = rows[0]
     try:
-        return Result(
-            concurrency=int(row["Concurrency"]),
-            requests=int(_COUNT.findall(log)[-1]),
-            throughput=float(row["Inferences/Second"]),
-            p50_ms=int(row["p50 latency"]) / 1000,
-            p90_ms=int(row["p90 latency"]) / 1000,
-            p95_ms=int(row["p95 latency"]) / 1000,
-            p99_ms=int(row["p99 latency"]) / 1000,
-            client_send_us=int(row["Client Send"]),
-            network_us=int(row["Network+Server Send/Recv"]),
-            queue_us=int(row["Server Queue"]),
-            input_us=int(row["Server Compute Input"]),
-            infer_us=int(row["Server Compute Infer"]),
-            output_us=int(row["Server Compute Output"]),
-            client_recv_us=int(row["Client Recv"]),
-            steps=parse_steps(log),
-        )
+        clients, rate, *times = (rows[0][column] for column in _COLUMNS)
+        row = Sweep(workload, protocol, int(clients), float(rate), *map(int, times))
+        return Result(row, int(_COUNT.findall(log)[-1]))
     except (LookupError, TypeError, ValueError) as error:
         raise PerfAnalyzerError(f"perf_analyzer's CSV lacks or breaks {error}:\n{report}") from None
 
 
-_COUNT = re.compile(r"^    Request count: (\d+)$", re.MULTILINE)
-_STEP = re.compile(
-    r"^  (?P<model>\w+), version: .*\n(?:^ {6}.*\n)*?"
-    r"^ {6}Avg request latency: .*?queue (?P<queue>\d+) usec \+ compute input (?P<input>\d+) usec "
-    r"\+ compute infer (?P<infer>\d+) usec \+ compute output (?P<output>\d+) usec",
-    re.MULTILINE,
+# In the order of Sweep's fields.
+_COLUMNS = (
+    *("Concurrency", "Inferences/Second", "Client Send", "Network+Server Send/Recv"),
+    *("Server Queue", "Server Compute Input", "Server Compute Infer", "Server Compute Output"),
+    *("Client Recv", "p50 latency", "p90 latency", "p95 latency", "p99 latency"),
+    *("Avg latency", "request/response", "response wait"),
 )
-
-
-def parse_steps(log: str) -> tuple[Step, ...]:
-    """Read the server times of the models within a pipeline from perf_analyzer's output."""
-    return tuple(
-        Step(match["model"], *(int(match[key]) for key in ("queue", "input", "infer", "output")))
-        for match in _STEP.finditer(log)
-    )
+_COUNT = re.compile(r"^    Request count: (\d+)$", re.MULTILINE)
 
 
 @contextmanager
 def _environment() -> Iterator[dict[str, str]]:
-    """This process's environment, with the two libraries that perf_analyzer needs."""
+    """Yield this process's environment plus the two libraries that perf_analyzer needs."""
     libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         for name, pattern in _LIBRARIES.items():
@@ -224,8 +181,3 @@ def _environment() -> Iterator[dict[str, str]]:
         inherited = os.environ.get("LD_LIBRARY_PATH")
         paths = os.pathsep.join([folder, inherited] if inherited else [folder])
         yield {**os.environ, "LD_LIBRARY_PATH": paths}
-
-
-def _end(log: Path, lines: int = 8) -> str:
-    text = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return "\n".join(line[:600] for line in text[-lines:]) + f"\n(log: {log})"

@@ -1,4 +1,4 @@
-"""Closed-loop HTTP load by wrk (Debian: wrk), which itself costs next to no CPU."""
+"""Closed-loop HTTP load by wrk (Debian: wrk), which itself uses almost no CPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aurum.errors import OperatorError
 from benchmarks.load.outcome import Load
 
-# wrk hands its figures to done(); percentiles are in microseconds.
+# wrk passes its figures to done(); percentiles are in microseconds.
 _SCRIPT = """
 local ports, threads = { %(ports)s }, 0
 setup = function(thread)
@@ -50,14 +50,14 @@ _NONE: Mapping[str, str] = {}
 
 
 class WrkError(OperatorError, RuntimeError):
-    """wrk is missing or failed; the message says which."""
+    """wrk is missing, or it failed."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """The body of a request to Triton: `header` bytes of JSON, then the tensors as they are.
+    """The body of a request to Triton: `header` bytes of JSON, then the raw tensors.
 
-    Without JSON the body is the one tensor, which for a BYTES input is the photo itself.
+    Without JSON the body is a single tensor; for a BYTES input that is the photo itself.
     """
 
     data: bytes
@@ -67,7 +67,7 @@ class Body:
 def body(
     tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, object] | None = None
 ) -> Body:
-    """The body of a request with these inputs, answered in binary."""
+    """Create the body of a request with these inputs and a binary answer."""
     inputs = []
     for name, value in tensors.items():
         kind = "BYTES" if value.dtype == np.object_ else "UINT8"
@@ -82,10 +82,10 @@ def body(
 def post(
     url: str, body: Body, clients: int, seconds: int, headers: Mapping[str, str] = _NONE
 ) -> Load:
-    """Post `body` from `clients` connections, each sending again after each answer.
+    """Post `body` from `clients` connections, each of which sends again after each answer.
 
-    The headers are those of Triton, which other servers ignore, and `headers`. `seconds` is whole,
-    as wrk wants it. wrk looks at no certificate. Raises WrkError.
+    It sends Triton's headers, which other servers ignore, and `headers`. wrk needs whole `seconds`
+    and does not verify certificates. Raises WrkError.
     """
     return spread([url], body, clients, seconds, headers)
 
@@ -97,9 +97,9 @@ def spread(
     seconds: int,
     headers: Mapping[str, str] = _NONE,
 ) -> Load:
-    """As `post`, with the connections shared out evenly among `urls`, which differ in their port.
+    """Like `post`, with the connections distributed evenly over `urls`, which differ in their port.
 
-    `clients` must be a multiple of their number; fewer go to the first ones alone.
+    `clients` must be a multiple of the number of URLs; if there are fewer, only the first are used.
     """
     chosen = urls[:clients]
     program = shutil.which("wrk")
@@ -112,7 +112,7 @@ def spread(
         more = "\n".join(f'wrk.headers["{name}"] = "{text}"' for name, text in headers.items())
         values = {"body": data, "header": body.header, "headers": more, "ports": ports}
         script.write_text(_SCRIPT % values)
-        # wrk gives each of its threads as many connections, and the script each its port.
+        # wrk gives each thread the same number of connections, the script gives each its port.
         command = [program, f"-t{len(chosen)}", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
         result = subprocess.run(
             [*command, "--latency", f"--script={script}", chosen[0]],
@@ -126,8 +126,9 @@ def spread(
     return _load(json.loads(lines[0].removeprefix("RESULT ")))
 
 
-def _load(told: Mapping[str, Any]) -> Load:
-    reasons = {name: count for name, count in told["reasons"].items() if count}
-    p50, p95, p99 = (told[name] if told["requests"] else math.nan for name in ("p50", "p95", "p99"))
-    rate = told["requests"] / told["seconds"]
-    return Load(told["requests"], sum(reasons.values()), rate, p50, p95, p99, reasons)
+def _load(result: Mapping[str, Any]) -> Load:
+    requests = result["requests"]
+    reasons = {name: count for name, count in result["reasons"].items() if count}
+    p50, p95, p99 = (result[name] if requests else math.nan for name in ("p50", "p95", "p99"))
+    rate = requests / result["seconds"]
+    return Load(requests, sum(reasons.values()), rate, p50, p95, p99, reasons)

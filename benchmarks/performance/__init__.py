@@ -1,1 +1,1 @@
-"""How fast the service is: `aurum bench`, and single questions about its speed."""
+"""Speed of the service: the suite of `python -m benchmarks run`, and separate experiments."""

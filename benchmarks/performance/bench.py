@@ -1,4 +1,4 @@
-"""What every part of the suite works with: the server, the suite's sizes, the folder, progress."""
+"""The context of every part of the suite: server, suite, output folder, progress."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Step = TypeVar("Step")
 
 
 def alternating(rounds: int, steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
-    """Each round's number with each step; every other round goes backwards.
+    """Yield each round's number with each step; every other round runs backwards.
 
-    So what slows down or speeds up over a run falls on all alike.
+    So drifts during a run affect all steps equally.
     """
     for index in range(rounds):
         for step in steps if index % 2 == 0 else steps[::-1]:
@@ -35,42 +35,42 @@ class Bench:
     """One run of the suite against one server."""
 
     suite: Suite
-    settings: Settings  # of what runs in process: limits, sizes, profile
-    prepared: BuiltProfile  # the graphs that are served
+    settings: Settings  # of the code that runs in process: limits, sizes, profile
+    prepared: BuiltProfile  # the served graphs
     http: str  # addresses of the server
     grpc: str
-    pid: int | None  # of tritonserver; None where it isn't ours
-    photo: Path  # the JPEG with one face
+    pid: int | None  # of tritonserver; None if the suite did not start it
+    photo: Path  # JPEG with one face
     photos: Path  # folder of mixed photos
-    raw: Path  # folder that gets the raw figures
+    raw: Path  # folder for the raw figures
     progress: Progress
-    notes: list[str] = field(default_factory=list)  # of the part that runs
+    notes: list[str] = field(default_factory=list)  # of the current part
 
     def table(self, name: str, kind: type[Kind]) -> Table[Kind]:
-        """A new CSV file of raw rows."""
+        """Create a CSV file of raw rows."""
         return Table(self.raw / f"{name}.csv", kind)
 
     def infer(self, model: str) -> str:
-        """The address that a model is called at over HTTP."""
+        """Return a model's HTTP address."""
         return f"{self.http}/v2/models/{model}/infer"
 
     def steps(self, name: str, steps: Sequence[Step]) -> Iterator[Step]:
-        """The steps of a part, with a progress bar."""
+        """Yield the steps of a part, with a progress bar."""
         yield from self.progress.track(steps, description=name)
 
     def rounds(self, name: str, steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
-        """Each round's number with each step, in alternating order, with a progress bar."""
+        """Yield each round's number with each step, in alternating order, with a progress bar."""
         yield from self.steps(name, list(alternating(self.suite.rounds, steps)))
 
     def with_cpu(self, measure: Callable[[], Load]) -> tuple[Load, float]:
-        """What `measure` gives, and the server's CPU time a request in ms (NaN: not known)."""
+        """Run `measure`; return its load and the server's CPU time per request in ms (or NaN)."""
         return processes.with_cpu(self.pid, measure)
 
     def note(self, text: str) -> None:
-        """Something that the report has to say about this part."""
+        """Add a note to the report's section on this part."""
         self.notes.append(text)
         self.progress.console.print(f"- {text}", markup=False, highlight=False)
 
     def save(self, name: str, document: object) -> None:
-        """Keep a JSON document among the raw figures."""
+        """Write a JSON document to the raw figures."""
         (self.raw / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The suite of speed measurements: run it, render its report, write perf_analyzer's inputs."""
+"""Commands of the speed suite: run it, render its report, write perf_analyzer's inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.performance.suites import SUITES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-Out = Annotated[Path, typer.Option(help="Folder that gets the files.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Output folder.", show_default=False)]
 
 
 @app.command()
@@ -29,29 +29,33 @@ def run(
     suite: Annotated[str, typer.Option(help="full, quick or smoke.")] = "quick",
     url: Annotated[
         list[str] | None,
-        typer.Option(help="Server: one http:// and one grpc://. Unset: one is started."),
+        typer.Option(help="Server: one http:// and one grpc:// address. Default: start one."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Parts, such as compare; unset: all.")
+        list[str] | None, typer.Option(help="Parts to run, such as compare. Default: all.")
     ] = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option(help="Photos or folders for the mixed load; unset: ../shared/photos, if any."),
+        typer.Option(
+            help="Photos or folders for the mixed load. Default: ../shared/photos, if it exists."
+        ),
     ] = None,
     soak_seconds: Annotated[
-        int | None, typer.Option(min=1, help="Length of the soak; unset: the suite's.")
+        int | None, typer.Option(min=1, help="Duration of the soak test. Default: the suite's.")
     ] = None,
     soak_rate: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Photos a second of the soak; unset: 80 % of what is held."),
+        typer.Option(
+            min=0.1, help="Photos per second of the soak test. Default: 80 % of the rate held."
+        ),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Rounds of what is compared; unset: the suite's.")
+        int | None, typer.Option(min=1, help="Rounds of each comparison. Default: the suite's.")
     ] = None,
 ) -> None:
-    """Measure everything, interleaved and in rounds, and write report and plots into a folder.
+    """Measure everything in interleaved rounds, and write report and plots to a folder.
 
-    Exit codes: 0 all parts were measured; 1 some part failed (the report says why); 2 wrong usage.
+    Exit codes: 0 all parts were measured; 1 a part failed (the report says why); 2 wrong usage.
     """
     if suite not in SUITES:
         raise CommandError(USAGE, f"no suite {suite!r}; there are {', '.join(SUITES)}")
@@ -78,7 +82,7 @@ def run(
 def render(
     folder: Annotated[Path, typer.Argument(help="Folder that `python -m benchmarks run` wrote.")],
 ) -> None:
-    """Write report and plots anew from the raw figures in a folder."""
+    """Render report and plots from the raw figures in a folder."""
     print(report.write(folder))
 
 
@@ -86,14 +90,13 @@ def render(
 def inputs(
     out: Out,
     photos: Annotated[
-        list[Path] | None, typer.Option(help="Photos or folders; unset: the astronaut.")
+        list[Path] | None, typer.Option(help="Photos or folders. Default: the astronaut.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Server that finds the faces. Unset: one is started.")
+        str | None, typer.Option(help="Server that locates the faces. Default: start one.")
     ] = None,
 ) -> None:
-    """Write the files that perf_analyzer reads its requests from."""
-
+    """Write perf_analyzer's input files."""
     out.mkdir(parents=True, exist_ok=True)
     paths, settings = find(photos or [PHOTO]), Settings.from_env()
     if url:
@@ -109,5 +112,5 @@ def inputs(
 
 
 def main() -> None:
-    """Read the command line; errors are for the caller to print."""
+    """Run the command line; the caller prints errors."""
     app(prog_name="python -m benchmarks", standalone_mode=True)

@@ -1,9 +1,9 @@
-"""The served graphs under onnxruntime's CUDA provider, batch 1 to 64, where there is a GPU.
+"""Measure the served graphs with onnxruntime's CUDA provider, batch 1 to 64.
 
     python -m benchmarks gpu --out results
 
-A part of the suite, too. On a machine without a GPU, or with an onnxruntime built without CUDA, it
-says that nothing was run.
+This is also a part of the suite. Without a GPU, or with an onnxruntime built without CUDA, it only
+reports that nothing was run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.performance.bench import Bench
 
 PROVIDER = "CUDAExecutionProvider"
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
-WARM = 5  # runs before a measurement: CUDA chooses its algorithms in the first
+WARM = 5  # warm-up runs: CUDA selects its algorithms in the first
 INPUTS = {
     names.DETECTION: ("images", (3, 640, 640)),
     names.EMBEDDING: ("crops", (112, 112, 3)),
@@ -34,7 +34,7 @@ INPUTS = {
 
 
 def measure(bench: Bench) -> None:
-    """Write `gpu.csv`: a row's size is the batch; or note why nothing was run."""
+    """Write `gpu.csv`, where a row's size is the batch, or note why nothing was run."""
     if reason := missing():
         bench.note(f"not run: {reason}")
         return
@@ -45,18 +45,18 @@ def measure(bench: Bench) -> None:
 
 
 def missing() -> str:
-    """Why nothing can be run here; empty where it can."""
+    """Return why nothing can be run here; empty if it can."""
     if PROVIDER not in ort.get_available_providers():
         return f"this onnxruntime has no {PROVIDER} (the wheel onnxruntime-gpu has it)"
     try:
         ort.InferenceSession(_tiny(), providers=[PROVIDER]).run(None, {"x": np.zeros(1, "f4")})
-    except Exception as error:  # onnxruntime has no one base class for what a driver raises
+    except Exception as error:  # onnxruntime has no common base class for driver errors
         return f"no usable GPU: {error}"
     return ""
 
 
 def rows(graphs: dict[str, Path], seconds: float, index: int) -> Iterator[Run]:
-    """Each graph at each batch for `seconds`."""
+    """Measure each graph at each batch size for `seconds`."""
     for name, path in graphs.items():
         session = ort.InferenceSession(str(path), providers=[PROVIDER, "CPUExecutionProvider"])
         tensor, shape = INPUTS[name]
@@ -75,7 +75,7 @@ def _timed(session: Any, outputs: list[str], feed: dict[str, Any], seconds: floa
 
 
 def _tiny() -> bytes:
-    from onnx import parser  # noqa: PLC0415 - only where there may be a GPU
+    from onnx import parser  # noqa: PLC0415 - only needed if there may be a GPU
 
     model = parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[1] x) => (float[1] y) { y = Neg (x) }'
@@ -84,7 +84,7 @@ def _tiny() -> bytes:
 
 
 def main() -> None:
-    """Run what can run on this machine's GPU."""
+    """Measure on this machine's GPU, if there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of gpu.csv")
     parser.add_argument("--seconds", type=float, default=3)

@@ -1,8 +1,8 @@
-"""What the looks at a photo cost: ``python -m benchmarks looks``.
+"""``python -m benchmarks looks``: measure what the detector's passes ("looks") cost.
 
-CPU time of `analyze_faces` and of `detect_faces`, and the time of an answer at one client, by kind
-of photo and by parameters, side by side in rounds; and the server's memory while eight clients ask
-for the largest detection size. `--other HTTP_ADDRESS PID` puts another version's server beside it.
+In interleaved rounds, by kind of photo and by parameters: CPU time of `analyze_faces` and
+`detect_faces`, and latency at one client. Then the server's memory while eight clients request the
+largest detection size. `--other HTTP_ADDRESS PID` also measures the server of another version.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from benchmarks.common import processes
 from benchmarks.load import wrk
 
 ONCE = {"orientation": "exif", "refine": False}
-# Parameters by what they are called; the first is what others are held against.
+# Parameters by name; the others are compared with the first.
 WAYS: Mapping[str, Mapping[str, object]] = {
     "looked at once": ONCE,
     "and at each face again": {"orientation": "exif", "refine": True},
     "and turned (the default)": {"orientation": "auto"},
 }
 OTHER = "the other version"
-EVERY = {"max_faces": 0}  # which every version knows: a parameter costs something by itself
+EVERY = {"max_faces": 0}  # known to every version, since sending a parameter itself costs time
 QUALITY = 90  # of the JPEGs
-PERIOD = 0.1  # seconds between two samples of the memory
-LARGEST = 8  # clients that ask for the largest detection size
+PERIOD = 0.1  # seconds between two memory samples
+LARGEST = 8  # clients that request the largest detection size
 
 
 class Row(NamedTuple):
-    """Of one photo, asked in one way, over all rounds."""
+    """Figures of one photo with one set of parameters, over all rounds."""
 
-    cpu: list[float]  # ms a photo
+    cpu: list[float]  # ms per photo
     p50: list[float]  # ms
 
 
 def photos() -> dict[str, bytes]:
-    """By what they are, encoded."""
+    """Generate encoded photos, by description."""
     selfie = PHOTO.read_bytes()
     pixels = decode(selfie, 1 << 31, 1 << 31)
     face = pixels[HEAD]
@@ -69,7 +69,7 @@ def photos() -> dict[str, bytes]:
 
 
 def _empty(side: int) -> NDArray[np.uint8]:
-    """Clouds."""
+    """Generate a picture of clouds."""
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     return np.asarray(cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -77,7 +77,7 @@ def _empty(side: int) -> NDArray[np.uint8]:
 def measure(
     servers: Mapping[str, tuple[str, int]], pipeline: str, photo: str, rounds: int, seconds: int
 ) -> dict[str, dict[str, Row]]:
-    """Rows by photo and way; `servers` are addresses and process ids, of ours ("") and OTHER."""
+    """Return rows by photo and parameters; `servers`: address and process id of "" and OTHER."""
     found: dict[str, dict[str, Row]] = {}
     chosen = {name: data for name, data in photos().items() if name.startswith(photo)}
     for name, data in chosen.items():
@@ -97,7 +97,7 @@ def measure(
 
 
 def memory(url: str, pid: int, calls: int) -> dict[str, float]:
-    """MB before, at the most, and after `calls` requests of the largest size, LARGEST at a time."""
+    """Return MB before, at most during, and after `calls` requests of the largest size."""
     photo = photos()["12 megapixels, one face"]
     before = processes.memory(pid)
     with FaceClient(url, timeout=300) as client, processes.sampled(pid, period=PERIOD) as samples:
@@ -108,7 +108,7 @@ def memory(url: str, pid: int, calls: int) -> dict[str, float]:
 
 
 def report(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
-    """A table in Markdown: medians, and ratios of each round to ONCE's."""
+    """Yield a Markdown table: medians, and each round's ratios to ONCE."""
     yield "| photo | way | CPU, ms | of looking once | p50, ms | of looking once |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, rows in found.items():
@@ -127,13 +127,13 @@ def report(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print tables in Markdown."""
+    """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=32, help="of the largest size")
+    parser.add_argument("--calls", type=int, default=32, help="requests of the largest size")
     parser.add_argument("--pipelines", nargs="+", default=["analyze_faces", "detect_faces"])
-    parser.add_argument("--photo", default="", help="only photos whose names begin so")
+    parser.add_argument("--photo", default="", help="only photos whose names begin with this")
     parser.add_argument("--other", nargs=2, metavar=("HTTP_ADDRESS", "PID"))
     given = parser.parse_args()
     with (

@@ -1,7 +1,7 @@
-"""What metrics, logs and percentiles cost: ``python -m benchmarks monitoring-cost``.
+"""``python -m benchmarks monitoring-cost``: measure the cost of metrics, logs and percentiles.
 
-Times of the parts alone, then the CPU time of a photo on real servers, side by side: as shipped,
-without Triton's percentiles, and with a log line for every request.
+First the times of the parts alone, then the CPU time per photo on real servers, in interleaved
+rounds: as shipped, without Triton's percentiles, and with a log line for every request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aurum.telemetry.metrics import Counts
 from aurum.telemetry.record import Record
 from benchmarks.common import processes
 
-# A model that changes a hundred of Triton's metrics, and answers with the microseconds of one.
+# A model that increments a hundred Triton metrics, and returns the microseconds per metric.
 CONFIG = """name: "increments" backend: "python" max_batch_size: 0
 input [ { name: "rounds" data_type: TYPE_INT32 dims: [ 1 ] } ]
 output [ { name: "microseconds" data_type: TYPE_FP32 dims: [ 1 ] } ]
@@ -57,7 +57,7 @@ class TritonPythonModel:
 
 
 def microseconds(work: Callable[[], object], times: int = 5000) -> float:
-    """Of one call, the best of five rounds."""
+    """Return the microseconds per call, the best of five rounds."""
     best = float("inf")
     for _ in range(5):
         start = perf_counter()
@@ -68,7 +68,7 @@ def microseconds(work: Callable[[], object], times: int = 5000) -> float:
 
 
 def parts() -> dict[str, float]:
-    """Microseconds of what the pipelines' own Python does."""
+    """Measure the monitoring work of the pipelines' Python code, in microseconds."""
     record = Record("analyze_faces", "a-request", faces=3, sides=[640], quality=[0.5, 0.6, 0.7])
     record.end()
     counts = Counts(PIPELINES)
@@ -82,7 +82,7 @@ def parts() -> dict[str, float]:
 
 @contextmanager
 def server(folder: Path, settings: Settings, latencies: tuple[str, ...]) -> Iterator[Service]:
-    """A server with the flags `latencies` and the model `increments`."""
+    """Run a server with the flags `latencies` and the model `increments`."""
     settings, prepared = ephemeral.prepare_repositories(settings, folder)
     ephemeral.add_model(folder, "increments", CONFIG, MODEL)
     shipped, runtime.LATENCIES = runtime.LATENCIES, latencies
@@ -99,7 +99,7 @@ def server(folder: Path, settings: Settings, latencies: tuple[str, ...]) -> Iter
 
 
 def increment(service: Service) -> float:
-    """Microseconds of one change of a metric of Triton's, the median of twenty calls."""
+    """Return the microseconds per increment of a Triton metric, the median of twenty calls."""
     rounds = triton_grpc.InferInput("rounds", [1], "INT32")
     rounds.set_data_from_numpy(np.ones(1, np.int32))
     with triton_grpc.InferenceServerClient(f"127.0.0.1:{service.settings.grpc_port}") as client:
@@ -108,7 +108,7 @@ def increment(service: Service) -> float:
 
 
 def main() -> None:
-    """Print one JSON object."""
+    """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--photos", type=int, default=150)

@@ -1,11 +1,10 @@
-"""Photos decoded at reduced size against full decoding: whether the answers are the same, and how
-much sooner they come. In process, over the served graphs, one thread.
+"""Compare decoding at reduced size with full decoding: answers and times, in process, one thread.
 
-    .venv/bin/python -m benchmarks reduced --photos ../shared/photos --lfw
-    ../shared/datasets/lfw \\     --out docs/reports/performance/reduced
+    .venv/bin/python -m benchmarks reduced --photos ../shared/photos \\
+        --lfw ../shared/datasets/lfw --out docs/reports/performance/reduced
 
-Photos are enlarged, get mild noise as a camera's, and are encoded as JPEG of quality 90. What other
-noise changes in full decoding is the measure of what reducing may change.
+Photos are enlarged, get mild camera noise, and are encoded as JPEG of quality 90. The effect of
+other noise under full decoding is the yardstick for the effect of reducing.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ from benchmarks.baselines.local import LocalService
 from benchmarks.baselines.plain import Analysis
 from benchmarks.robustness.hostile.image_bytes import oriented
 
-FULL, LIMITS = 1, (2, 4, 8)  # the largest factor that is allowed
+FULL, LIMITS = 1, (2, 4, 8)  # largest allowed factor
 PHOTOS_WIDE, LFW_WIDE = (2048, 3000, 4000, 6000), 3000  # pixels of the longer side
-FINE = 1280  # the detector's input where the truth is looked for, in the photo as it came
+FINE = 1280  # the detector's input size for the truth, in the original photo
 NOISE, JPEG_QUALITY = 2, 90  # gray levels
 WIDTHS = {1: 1152, 3: 2048, 12: 4000, 24: 5664}  # by megapixels, 4:3
-RICH = 6, 95  # noise and quality of a file that is as large as they come
+RICH = 6, 95  # noise and quality of an especially large file
 ROUNDS = 9
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +53,7 @@ Row = dict[str, Any]
 def enlarged(
     photo: Pixels, long_side: int, seed: int = 0, noise: int = NOISE, quality: int = JPEG_QUALITY
 ) -> bytes:
-    """The photo as a camera with more pixels might have taken it."""
+    """Enlarge the photo as if a camera with more pixels had taken it."""
     scale = long_side / max(photo.shape[:2])
     large = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     noisy = cv2.add(large, _noise(large.shape, seed, noise), dtype=cv2.CV_8U)
@@ -72,14 +71,14 @@ def _noise(shape: tuple[int, ...], seed: int, spread: int) -> NDArray[np.int16]:
 def find_and_cut(
     service: LocalService, data: bytes, limit: int
 ) -> tuple[find.DetectedFaces, Pixels]:
-    """The faces and their crops, with no larger a factor than `limit`."""
+    """Find the faces and cut their crops, with a factor of at most `limit`."""
     with mock.patch.object(look, "FACTORS", [f for f in (*LIMITS[::-1], FULL) if f <= limit]):
         found = service.find(data)
         return found, found.crops()
 
 
 def analyze(service: LocalService, data: bytes, limit: int) -> tuple[Analysis, int]:
-    """The answer, and the factor that the detector's photo had."""
+    """Return the answer, and the factor of the detector's photo."""
     found, crops = find_and_cut(service, data, limit)
     embedded = embed_crops(crops, service.models.embed)
     answer = Analysis(found.faces, embedded.embeddings, assess_quality(found, crops, embedded))
@@ -87,7 +86,7 @@ def analyze(service: LocalService, data: bytes, limit: int) -> tuple[Analysis, i
 
 
 def compare(one: Analysis, other: Analysis, scale: float = 1) -> Iterator[Row]:
-    """A row for each face of either; `scale`: pixels of `other`'s photo for one of `one`'s."""
+    """Yield a row per face of either; `scale`: pixels in `other`'s photo per one in `one`'s."""
     pairs = match(one.faces.boxes * scale, other.faces.boxes, np.zeros((0, 4)))
     yield from ({"face": "missed"} for _ in pairs.missed)
     yield from ({"face": "extra"} for _ in pairs.extra)
@@ -100,22 +99,22 @@ def compare(one: Analysis, other: Analysis, scale: float = 1) -> Iterator[Row]:
 
 
 def summary(rows: Sequence[Row]) -> Row:
-    """How many faces are the same, and how they differ: signed mean, median, worst 1 %, worst."""
+    """Count matching faces, and summarize differences: signed mean, median, worst 1 %, worst."""
     same = [row for row in rows if row["face"] == "same"]
-    told: Row = {"faces": len(same)}
+    result: Row = {"faces": len(same)}
     for what in ("missed", "extra"):
-        told[what] = sum(row["face"] == what for row in rows)
+        result[what] = sum(row["face"] == what for row in rows)
     for name in ("iou", "cosine", "quality", *PARTS):
         values = np.array([row[name] for row in same])
         likeness = name in ("iou", "cosine")
         off = 1 - values if likeness else abs(values)
         worst = [np.median(off), np.quantile(off, 0.99), off.max()]
-        told[name] = [values.mean(), *(1 - value if likeness else value for value in worst)]
-    return told
+        result[name] = [values.mean(), *(1 - value if likeness else value for value in worst)]
+    return result
 
 
 def group_photos(service: LocalService, settings: Settings, folder: Path) -> Iterator[Row]:
-    """Every photo in every size, at every factor, against full decoding and against the truth."""
+    """Compare every photo, size and factor with full decoding and with the truth."""
     fine = LocalService(build.prepare(settings).graphs, replace(settings, detection_size=FINE))
     for path, long_side in itertools.product(sorted(folder.iterdir()), PHOTOS_WIDE):
         photo = _read(path)
@@ -137,7 +136,7 @@ def group_photos(service: LocalService, settings: Settings, folder: Path) -> Ite
 
 
 def verification(service: LocalService, folder: Path, each: int) -> Row:
-    """LFW's accuracy on `each` pairs of a set and kind, full and reduced, and how faces differ."""
+    """Compute LFW's accuracy, full and reduced, on `each` pairs per set and kind."""
     pairs = [
         pair
         for _, group in itertools.groupby(
@@ -154,18 +153,18 @@ def verification(service: LocalService, folder: Path, each: int) -> Row:
         known["full"][name], known["reduced"][name] = _central(full), _central(reduced)
         rows += compare(full, reduced)
     same, folds = (np.array([getattr(pair, what) for pair in pairs]) for what in ("same", "fold"))
-    told: Row = {"pairs": len(pairs), "photos": len(known["full"]), "faces": summary(rows)}
+    result: Row = {"pairs": len(pairs), "photos": len(known["full"]), "faces": summary(rows)}
     for how, embeddings in known.items():
         scores = np.array([embeddings[pair.a] @ embeddings[pair.b] for pair in pairs])
-        told[how] = {
+        result[how] = {
             "accuracy": roc.cross_validate(scores, same, folds).mean,
             "TAR at FAR 1e-3": roc.tar_at_far(scores, same, 1e-3).tar,
         }
-    return told
+    return result
 
 
 def times(service: LocalService) -> Row:
-    """Milliseconds to find the faces and cut their crops, by the largest factor, in turn."""
+    """Measure milliseconds to find faces and cut crops, by the largest factor, interleaved."""
     sheets = {count: _decode(data) for count, data in photos.tiled(PHOTO, (0, 36)).items()}
     shown = {
         "a large face": _read(PHOTO),
@@ -175,10 +174,10 @@ def times(service: LocalService) -> Row:
     }
     cases = [*itertools.product(WIDTHS, shown, [(NOISE, JPEG_QUALITY)])]
     cases += itertools.product([12], shown, [RICH])
-    told: Row = {}
+    result: Row = {}
     for megapixels, what, (noise, quality) in cases:
         square = shown[what]
-        # Held upright and stored on its side, as phones have it.
+        # Upright, but stored on its side, as phones do.
         turned = np.ascontiguousarray(np.rot90(np.vstack([square, square[: len(square) // 3]])))
         plain = enlarged(turned, WIDTHS[megapixels], noise=noise, quality=quality)
         data = oriented(plain, 6)
@@ -190,12 +189,12 @@ def times(service: LocalService) -> Row:
                 taken[limit].append((time.perf_counter() - begun) * 1e3)
         full = np.array(taken[FULL][1:])
         case: Row = {"faces": len(crops), "full": [np.median(full)]}
-        for limit in LIMITS:  # milliseconds; median, least and most of the rounds' ratios
+        for limit in LIMITS:  # milliseconds; median, minimum, maximum of the rounds' ratios
             ratios = np.array(taken[limit][1:]) / full
             spread = np.median(ratios), ratios.min(), ratios.max()
             case[f"to 1/{limit}"] = [np.median(taken[limit][1:]), *spread]
-        told[f"{megapixels} megapixels, {len(data) / 1e6:.1f} MB, {what}"] = case
-    return told
+        result[f"{megapixels} megapixels, {len(data) / 1e6:.1f} MB, {what}"] = case
+    return result
 
 
 def _read(path: Path) -> Pixels:
@@ -207,14 +206,14 @@ def _decode(data: bytes) -> Pixels:
 
 
 def _central(answer: Analysis) -> NDArray[np.float32]:
-    """The embedding of the face nearest to the middle, as LFW has it."""
+    """Return the embedding of the face nearest to the centre, LFW's convention."""
     boxes = answer.faces.boxes
     far = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] / 2 - LFW_WIDE / 2, axis=1)
     return np.asarray(answer.embeddings[far.argmin()])
 
 
 def _save(path: Path, cases: Row) -> None:
-    """One line a case; five digits are enough."""
+    """Write one line per case, with five digits."""
     lines = [f"{json.dumps(key)}: {json.dumps(_short(case))}" for key, case in cases.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -228,11 +227,11 @@ def _short(value: Any) -> Any:
 
 
 def main() -> None:
-    """Write photos.json, lfw.json and times.json, whichever is asked for."""
-    parser = argparse.ArgumentParser(description="reduced against full decoding")
+    """Write photos.json, lfw.json and times.json, as requested."""
+    parser = argparse.ArgumentParser(description="compare reduced with full decoding")
     parser.add_argument("--photos", type=Path, help="folder of photos with faces")
     parser.add_argument("--lfw", type=Path, help="folder with LFW's images/ and pairs_dev.txt")
-    parser.add_argument("--pairs", type=int, default=300, help="of each of LFW's sets and kinds")
+    parser.add_argument("--pairs", type=int, default=300, help="pairs per LFW set and kind")
     parser.add_argument("--times", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Runs a suite, part by part, against a server of its own or a given one."""
+"""Run a suite, part by part, against a throwaway server or a given one."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ RAW = "raw"
 
 
 class BenchError(OperatorError, RuntimeError):
-    """The suite can't be run as it was asked for."""
+    """The suite can't be run as requested."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The server that is measured."""
+    """The server under test."""
 
     http: str
     grpc: str
@@ -65,14 +65,14 @@ def run(
     only: Sequence[str] = (),
     extra_photos: Sequence[Path] = (),
 ) -> list[str]:
-    """Measure into `out`; gives the names of the parts that failed.
+    """Measure into `out`; return the names of the parts that failed.
 
     Args:
-        suite: how much of everything.
-        out: gets `raw/`; what `only` leaves out stays as an earlier run measured it.
-        urls: one http:// and one grpc:// address; none: a server is started for it.
-        only: names of PARTS; none: all.
-        extra_photos: photos and folders of photos, for the load of mixed photos.
+        suite: how much to measure.
+        out: gets `raw/`; parts that `only` leaves out keep an earlier run's figures.
+        urls: one http:// and one grpc:// address; if empty, a server is started.
+        only: names of PARTS; if empty, all.
+        extra_photos: photos and folders of photos for the mixed load.
     """
     unknown = set(only) - set(PARTS)
     if unknown:
@@ -110,7 +110,7 @@ def run(
             began = time.monotonic()
             try:
                 PARTS[name](bench)
-            except Exception as error:  # whatever one part meets, the others are measured
+            except Exception as error:  # an error in one part must not stop the others
                 known = isinstance(error, OperatorError | AurumError)
                 bench.note(f"failed: {error if known else repr(error)}")
                 failed.append(name)
@@ -124,7 +124,7 @@ def run(
 
 
 def _earlier(raw: Path, suite: Suite) -> dict[str, Any]:
-    """The parts that an earlier run of the same suite left in `raw`."""
+    """Return the parts that an earlier run of the same suite left in `raw`."""
     try:
         run = json.loads((raw / "run.json").read_text())
     except OSError:
@@ -134,7 +134,7 @@ def _earlier(raw: Path, suite: Suite) -> dict[str, Any]:
 
 @contextmanager
 def _target(settings: Settings, urls: Sequence[str], folder: Path) -> Iterator[Target]:
-    """The server at `urls`, or one over a copy of the repositories, on free ports."""
+    """Yield the server at `urls`, or a throwaway server on free ports."""
     if not urls:
         with ephemeral.running(settings, folder / "server") as service:
             http, grpc = service.urls
@@ -149,14 +149,14 @@ def _target(settings: Settings, urls: Sequence[str], folder: Path) -> Iterator[T
     for name, model in prepared.ids.items():
         if served.get(name) != model:
             raise BenchError(
-                f"the server's {name} is {served.get(name)}, but in process it would be {model}: "
-                "nothing could be compared; set AURUM_PROFILE to the server's profile"
+                f"the server's {name} is {served.get(name)}, but in process it would be {model}, "
+                "so nothing could be compared: set AURUM_PROFILE to the server's profile"
             )
     yield Target(by_scheme["http"], by_scheme["grpc"], None, prepared)
 
 
 def _mixed(folder: Path, extra: Sequence[Path]) -> Path:
-    """A folder of photos with none, one, some and many faces, and the given ones."""
+    """Create a folder of photos with no, one, some and many faces, and the given photos."""
     folder.mkdir()
     shutil.copy(PHOTO, folder)
     for count, data in photos.tiled(PHOTO).items():
@@ -167,6 +167,6 @@ def _mixed(folder: Path, extra: Sequence[Path]) -> Path:
 
 
 def shared_photos() -> list[Path]:
-    """The folder of group photos beside the checkout, where there is one (as tests have it)."""
+    """Return the folder of group photos beside the checkout, if it exists (tests use it, too)."""
     folder = CHECKOUT.parent / "shared" / "photos"
     return [folder] if folder.is_dir() else []

@@ -1,4 +1,4 @@
-"""How much of everything a suite measures."""
+"""The suites: how much each one measures."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Suite:
-    """All sizes of a suite; times in seconds, concurrencies as numbers of clients."""
+    """Parameters of a suite; times in seconds, concurrency in clients."""
 
     name: str
-    rounds: int  # of everything that is compared
+    rounds: int  # of every comparison
     seconds: int  # of each measurement
-    clients: tuple[int, ...]  # of the service and the competitor
-    side_clients: tuple[int, ...]  # of what is measured beside them
+    clients: tuple[int, ...]  # for the service and the competitor
+    side_clients: tuple[int, ...]  # for everything else
     batching_clients: tuple[int, ...]
     sweep_protocols: tuple[str, ...]
-    sweep: tuple[int, ...]  # concurrencies of perf_analyzer
-    sweep_faces: tuple[int, ...]  # the same, for photos of several numbers of faces
+    sweep: tuple[int, ...]  # perf_analyzer's concurrency
+    sweep_faces: tuple[int, ...]  # the same, for photos with different numbers of faces
     sweep_seconds: float
     locust_seconds: int
     searches: int  # for the rate held at a p95, with the photo of one face
     mixed_searches: int  # the same with mixed photos
-    trials: int  # the most rates that one search tries
+    trials: int  # largest number of rates in one search
     soak_seconds: int
-    soak_rate: float = 0.0  # mixed photos a second; 0: what is held is measured first
+    soak_rate: float = 0.0  # mixed photos per second; 0: measure the rate held first
 
 
 FULL = Suite(
@@ -61,7 +61,7 @@ QUICK = Suite(
     trials=5,
     soak_seconds=30,
 )
-# Shows that everything works; its figures mean nothing.
+# Only checks that everything works; its figures are meaningless.
 SMOKE = Suite(
     name="smoke",
     rounds=1,

@@ -1,1 +1,1 @@
-"""The total quality: how its weights are fitted, and what they are worth on other people."""
+"""Total quality: fit its weights and the gate's ranges, and evaluate them on other people."""

@@ -1,8 +1,8 @@
-"""What each learnt part adds to the total, cross-validated over the people that it is fitted on.
+"""Measure what each learned part adds to the total, by cross-validation on the fitted people.
 
     .venv/bin/python -m benchmarks quality choose ../shared/datasets/lfw/images --cache /tmp/quality
 
-The people that the total is judged on take no part, so this may guide choices. Nothing is written.
+The people of the evaluation are not used, so the result may guide choices. It writes no files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VARIANTS = {
 
 
 def compare(table: Table) -> str:
-    """A Markdown table of ratios: FNMR at 10 % rejected over at 0."""
+    """Return a Markdown table of ratios: FNMR with 10 % rejected to FNMR with none."""
     chosen = pairs(table, both=False)
     failed, _ = failures(table, chosen)
     lines = ["| total of | 10 % / 0, by split |", "| --- | --- |"]
@@ -41,7 +41,7 @@ def compare(table: Table) -> str:
 
 
 def main() -> None:
-    """Measure the people to fit on, and print the table."""
+    """Measure the people for fitting, and print the table."""
     arguments = options(__doc__).parse_args()
     cv2.setNumThreads(1)
     names, _ = halves(lfw.images(arguments.images))

@@ -1,4 +1,4 @@
-"""What the quality of faces costs: milliseconds of CPU a face, one thread, medians.
+"""Measure the CPU time of quality assessment in milliseconds per face (one thread, medians).
 
 .venv/bin/python -m benchmarks quality cost
 """
@@ -15,11 +15,11 @@ from aurum.quality.parts import quality, quality_parts
 from aurum.quality.weights import FITTED
 
 FACES = (1, 8, 32)
-TURNS = 500
+ROUNDS = 500
 
 
 def cost(faces: int) -> float:
-    """Of a photo with so many faces, all of the same pixels: the formulas' time depends on none."""
+    """Return the time per face of a photo with equal faces; pixels don't affect the time."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (14, 14, 3), np.uint8)
     crop = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -29,7 +29,7 @@ def cost(faces: int) -> float:
     ones = np.ones(faces, np.float32)
     embeddings = random.normal(size=(faces, 512)).astype(np.float32)
     taken = []
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         start = time.thread_time()
         parts = quality_parts(
             (SIDE, SIDE), crops, boxes, landmarks, ones, ones, embeddings, FITTED.embedder

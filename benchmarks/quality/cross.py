@@ -1,9 +1,9 @@
-"""How much the split of the people matters: each half's model, judged on either half.
+"""Measure how much the split of the people matters: evaluate each half's model on both halves.
 
     .venv/bin/python -m benchmarks quality cross ../shared/datasets/lfw/images --cache /tmp/quality
 
-A model on its own half shows what its form can do at best, one on the other half what it is worth.
-Nothing is written. The form of the model was chosen on the fitted half alone.
+On its own half a model shows the best that its form can do, on the other half its real value. The
+form of the model was chosen only on the fitted half. It writes no files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from benchmarks.quality.source import Local
 
 
 def compare(tables: dict[str, Table]) -> str:
-    """A Markdown table; pairs have one spoilt photo, ratios are FNMR at 10 % rejected over at 0."""
+    """Return a Markdown table for pairs with one degraded photo.
+
+    Ratios are FNMR with 10 % rejected to FNMR with none.
+    """
     centres = {name: centre(table) for name, table in tables.items()}
     models = {
         name: fit(recognized(table, centres[name]), len(PARTS)) for name, table in tables.items()

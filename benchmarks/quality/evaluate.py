@@ -1,11 +1,11 @@
-"""Error versus reject, on the people that the weights have not seen.
+"""Evaluate the total quality on people that were not used for fitting: error versus reject.
 
     .venv/bin/python -m benchmarks quality evaluate ../shared/datasets/lfw/images \\
         --cache /tmp/quality --out docs/reports/quality \\
         [--pairs ../shared/datasets/lfw/pairs_dev.txt] [--url 127.0.0.1:8000]
 
-With `--pairs` the pairs of a file in LFW's format are judged, too. With `--url` every photo goes
-through the running service; without it the served graphs are called in process.
+With `--pairs` it also evaluates the pairs of a file in LFW's format. With `--url` every photo goes
+through the running service; otherwise the served graphs are called in process.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from benchmarks.quality.source import Local, service
 
 SHARES = [share / 100 for share in range(31)]
 SHOWN = (0, 5, 10, 20, 30)  # percent, in the report
-SETUPS = {False: "one photo of each pair spoilt", True: "both photos spoilt"}
-MIXED = (0.5, 0.25, 0.1)  # shares of the pairs with a spoilt photo, beside 1
+SETUPS = {False: "one photo of each pair degraded", True: "both photos degraded"}
+MIXED = (0.5, 0.25, 0.1)  # shares of the pairs with a degraded photo, in addition to 1
 BOOTSTRAPS = 200
 
 
 def measures(table: Table, embedder: str) -> dict[str, NDArray[np.float32]]:
-    """What photos could be rejected by, float32 [S] each; higher is meant to be better."""
+    """Return the scores that photos could be rejected by, float32 [S] each; higher is better."""
     column = {name: table.parts[:, index] for index, name in enumerate(PARTS)}
     return {
         "total": quality(table.parts, embedder),
@@ -54,7 +54,7 @@ def measures(table: Table, embedder: str) -> dict[str, NDArray[np.float32]]:
 def curves(
     chosen: Pairs, failed: NDArray[np.bool_], by: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float64]]:
-    """FNMR at each of `SHARES` for every measure; a pair has the lower one of its photos."""
+    """Return FNMR at each of `SHARES` for every score; a pair has its photos' lower score."""
     return {
         name: error_versus_reject(failed, values[chosen.genuine].min(axis=1), SHARES)
         for name, values in by.items()
@@ -62,7 +62,7 @@ def curves(
 
 
 def ratio(failed: NDArray[np.bool_], values: NDArray[np.floating[Any]]) -> float:
-    """FNMR with a tenth of the pairs rejected over FNMR with none; both arguments [G]."""
+    """Return the ratio of FNMR with a tenth of the pairs rejected to that with none; inputs [G]."""
     none, tenth = error_versus_reject(failed, values, [0, 0.1])
     return float(tenth / none) if none else 1.0
 
@@ -74,9 +74,10 @@ def intervals(
     one: NDArray[np.float32],
     other: NDArray[np.float32],
 ) -> tuple[list[float], list[float]]:
-    """2.5 and 97.5 % quantiles, with people drawn anew: of one's ratio, and of one's less other's.
+    """Return 2.5 and 97.5 % bootstrap quantiles over people.
 
-    The threshold stays as it is: that of all impostor pairs.
+    They are of one's ratio, and of the difference of one's and other's ratios. The threshold stays
+    that of all impostor pairs.
     """
     lower = [values[chosen.genuine].min(axis=1) for values in (one, other)]
     names = table.person[chosen.genuine[:, 0]]
@@ -92,7 +93,7 @@ def intervals(
 
 
 def kinds(table: Table, chosen: Pairs, failed: NDArray[np.bool_]) -> list[str]:
-    """A Markdown table: what each single kind of degradation does."""
+    """Return a Markdown table of the effect of each single kind of degradation."""
     what = table.kinds[chosen.genuine[:, 0]]
     lines = ["| degradation | face not found | FNMR | pairs |", "| --- | --- | --- | --- |"]
     for kind in sorted({str(kind) for kind in what if "+" not in kind}):
@@ -106,9 +107,9 @@ def kinds(table: Table, chosen: Pairs, failed: NDArray[np.bool_]) -> list[str]:
 
 
 def mixtures(table: Table, official: Collection[frozenset[str]]) -> Iterator[tuple[str, Pairs]]:
-    """Other choices of pairs than the report's first, each with its name."""
+    """Yield other selections of pairs, each with its name."""
     for share in MIXED:
-        yield f"{share:.0%} of the pairs with a spoilt photo", pairs(table, False, share)
+        yield f"{share:.0%} of the pairs with a degraded photo", pairs(table, False, share)
     every = pairs(table, both=False)
     for name, least, most in (("milder half", 0, 0.5), ("stronger half", 0.5, 1)):
         fits = (table.severity >= least) & (table.severity < most)
@@ -120,7 +121,7 @@ def mixtures(table: Table, official: Collection[frozenset[str]]) -> Iterator[tup
         some = pairs(table, False, share)
         listed = [frozenset(names) in official for names in table.photo[some.genuine].tolist()]
         yield (
-            f"LFW's own pairs, {share:.0%} of them with a spoilt photo",
+            f"LFW's own pairs, {share:.0%} of them with a degraded photo",
             where(some, np.array(listed), np.ones(len(some.impostors), bool)),
         )
 
@@ -128,7 +129,7 @@ def mixtures(table: Table, official: Collection[frozenset[str]]) -> Iterator[tup
 def mixture_table(
     table: Table, by: Mapping[str, NDArray[np.float32]], official: Collection[frozenset[str]]
 ) -> list[str]:
-    """A Markdown table: the ratios of every measure for other choices of pairs."""
+    """Return a Markdown table of every score's ratio for other selections of pairs."""
     lines = [
         "| pairs | number | FNMR | total, 95 % | " + " | ".join(by) + " | the best possible |",
         "| --- | --- | --- | --- |" + " --- |" * (len(by) + 1),
@@ -146,7 +147,7 @@ def mixture_table(
 
 
 def severities(table: Table) -> list[str]:
-    """A Markdown table: the mean `recognizability` of photos spoilt in one way, by how much."""
+    """Return a Markdown table of the mean `recognizability` by degradation and severity."""
     column = table.parts[:, PARTS.index("recognizability")]
     steps = np.linspace(0, 1, 5)
     heads = [f"{start:g} to {end:g}" for start, end in itertools.pairwise(steps)]
@@ -170,7 +171,7 @@ def report(
 ) -> str:
     """Write curves.csv and curves.png, and return the report in Markdown.
 
-    `official` has pairs of one person, as sets of their photos' names.
+    `official` contains pairs of one person, as sets of their photos' names.
     """
     by = measures(table, embedder)
     people, samples = len(np.unique(table.person)), len(table.person)
@@ -203,11 +204,12 @@ def report(
         if not both:
             lines += kinds(table, chosen, failed)
     lines += [
-        "**Other mixtures**, one photo spoilt or none; the ratio of FNMR at 10 % to FNMR at 0 by:",
+        "**Other mixtures**, one photo degraded or none; the ratio of FNMR at 10 % to FNMR at 0 "
+        "by:",
         "",
     ]
     lines += [*mixture_table(table, by, official), *severities(table)]
-    lines += ["**Quality as a probability**, for one spoilt photo beside an untouched one:", ""]
+    lines += ["**Quality as a probability**, for one degraded photo beside an untouched one:", ""]
     lines += [
         *reliability(table),
         *by_kind(table),
@@ -222,10 +224,10 @@ def report(
 
 
 def main() -> None:
-    """Measure the people to judge by, and write the report."""
+    """Measure the people for the evaluation, and write the report."""
     parser = options(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
-    parser.add_argument("--pairs", type=Path, help="pairs file to judge, too")
+    parser.add_argument("--pairs", type=Path, help="also evaluate this pairs file")
     parser.add_argument("--url", help="host:port of a running service's HTTP endpoint")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -235,7 +237,7 @@ def main() -> None:
         source = Local(Settings.from_env())
         embedder = source.embedder
     _, names = halves(lfw.images(arguments.images))
-    # What was measured may be older than the last fit, and its centre.
+    # The measurements may be older than the last fit and its centre.
     table = recognized(measure(arguments.images, names, source, arguments.cache), CENTRE)
     arguments.out.mkdir(parents=True, exist_ok=True)
     listed = lfw.read_pairs(arguments.pairs) if arguments.pairs else []

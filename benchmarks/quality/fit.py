@@ -1,9 +1,9 @@
-"""Fit the total quality's weights on half of the people, and write them into the code's assets.
+"""Fit the total quality's weights on half of the people, and write them to the package's data.
 
     .venv/bin/python -m benchmarks quality mean-face ../shared/datasets/lfw/images
     .venv/bin/python -m benchmarks quality fit ../shared/datasets/lfw/images --cache /tmp/quality
 
-The other half is what benchmarks.quality.evaluate judges by.
+The other half is for benchmarks.quality.evaluate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.quality.source import Local
 
 
 def main() -> None:
-    """Measure the people to fit on, and write the weights."""
+    """Measure the people for fitting, and write the weights."""
     arguments = options(__doc__).parse_args()
     cv2.setNumThreads(1)
     source = Local(Settings.from_env())

@@ -1,8 +1,8 @@
-"""The mean aligned face of the people that the weights are fitted on, for the part `visibility`.
+"""Compute the mean aligned face of the people for fitting, for the part `visibility`.
 
     .venv/bin/python -m benchmarks quality mean-face ../shared/datasets/lfw/images
 
-Run it before benchmarks.quality.fit, whose parts it changes.
+Run it before benchmarks.quality.fit, since it changes a part.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from benchmarks.quality.samples import sample
 
 
 def mean_face(crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """The mean of crops [112,112,3] as small gray faces, each first brought to one spread.
+    """Return the mean of crops [112,112,3] as small gray faces, each normalized first.
 
-    It is made symmetrical, and scaled to the range of uint8 around a middle of 128.
+    It is made symmetrical, and scaled to the range of uint8 around 128.
     """
     total = np.zeros(MEAN_FACE.shape)
     for crop in crops:

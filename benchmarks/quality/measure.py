@@ -1,4 +1,4 @@
-"""Every sample through a source once; what was measured is kept, so that a rerun continues."""
+"""Measure every sample once, and cache the results so that a rerun continues."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ CHUNK = 400
 
 
 class Table(NamedTuple):
-    """S samples: of every photo its versions, one after the other, the untouched one first."""
+    """S samples: the versions of every photo, one after the other, the untouched one first."""
 
     photo: NDArray[np.str_]  # [S] person/file.jpg
     person: NDArray[np.str_]  # [S]
     kinds: NDArray[np.str_]  # [S] joined by "+"; "" for the untouched
-    severity: NDArray[np.float64]  # [S] 0..1, of the stronger one; 0 for the untouched
+    severity: NDArray[np.float64]  # [S] 0..1, of the stronger kind; 0 for the untouched
     found: NDArray[np.bool_]  # [S] whether the person's face was found
     parts: NDArray[np.float32]  # [S,K], zeros where not found
     embeddings: NDArray[np.float32]  # [S,512], zeros where not found
-    quality: NDArray[np.float32]  # [S], as the source told it then; 0 where not found
+    quality: NDArray[np.float32]  # [S], from the source; 0 where not found
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
-    """The command line of a tool that measures."""
+    """Create the command line of the tools that measure."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
-    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps measurements")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for cached measurements")
     return parser
 
 
 def measure(
     folder: Path, names: Sequence[str], source: Source, cache: Path, workers: int = 2
 ) -> Table:
-    """Photos `person/file.jpg` of a folder, each in all its versions.
+    """Measure photos `person/file.jpg` of a folder, each in all versions.
 
-    `cache` keeps chunks of results, and must be another folder for another source or seed.
+    `cache` stores chunks of results; use a separate folder for each source and seed.
     """
     jobs = [(name, version) for name in names for version in range(samples.VERSIONS)]
     cache.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def _one(folder: Path, source: Source, job: tuple[str, int]) -> tuple[object, ..
         away = np.linalg.norm(centres - sample.centre, axis=1)
         nearest = int(away.argmin())
         if away[nearest] <= sample.reach:
-            told = faces.parts[nearest], faces.embeddings[nearest], faces.quality[nearest]
-            return *label, True, *told
+            found = faces.parts[nearest], faces.embeddings[nearest], faces.quality[nearest]
+            return *label, True, *found
     nothing = np.zeros(len(PARTS), np.float32), np.zeros(512, np.float32), np.float32(0)
     return *label, False, *nothing

@@ -1,4 +1,4 @@
-"""The total quality's model: unrecognizable faces' centre, the weights, and their calibration."""
+"""Fit the total quality's model: centre of unrecognizable faces, weights, calibration."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ from benchmarks.quality.samples import VERSIONS
 PENALTY = 3.0
 DIGITS = 4
 FOLDS = 5
-SEEDS = 3  # so many times the people are dealt anew, for the calibration
+SEEDS = 3  # number of splits of the people, for the calibration
 
 
 def centre(table: Table) -> NDArray[np.float32]:
-    """The direction [512] of unrecognizable faces' embeddings: their mean, of length 1.
+    """Return the direction [512] of unrecognizable faces' embeddings: their mean, of length 1.
 
-    Unrecognizable is a spoilt photo that at FAR 1e-3 is not even recognized beside the untouched
-    one that it was made of.
+    A degraded photo is unrecognizable if at FAR 1e-3 it does not even match its own original.
     """
     rows = np.arange(len(table.person))
     own = np.column_stack([rows, rows // VERSIONS * VERSIONS])[table.found & (rows % VERSIONS > 0)]
     _, threshold = failures(table, pairs(table, both=False))
     mean = table.embeddings[own[similarities(table, own) < threshold, 0]].mean(axis=0)
-    # As the file keeps it.
+    # With the precision of the file.
     return np.asarray(mean / np.linalg.norm(mean), np.float16).astype(np.float32)
 
 
 def recognized(table: Table, by: NDArray[np.float32]) -> Table:
-    """The table with the part `recognizability` that another centre gives."""
+    """Return the table with the part `recognizability` computed from another centre."""
     parts = table.parts.copy()
     column = recognizability(table.embeddings, by)
     parts[:, PARTS.index("recognizability")] = np.where(table.found, column, 0)
@@ -44,10 +43,10 @@ def recognized(table: Table, by: NDArray[np.float32]) -> Table:
 
 
 def outcomes(table: Table) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.float64]]:
-    """Spoilt photos beside each untouched other photo of their person: [G] each.
+    """Pair degraded photos with each other untouched photo of their person: [G] each.
 
-    Their rows; whether the pair fails at FAR 1e-3; and its weight, of mean 1: a person with many
-    photos has many pairs, so pairs weigh by the root of that.
+    Returns their rows; whether the pair fails at FAR 1e-3; and its weight, of mean 1, which is
+    inverse to the square root of the person's number of pairs.
     """
     chosen = pairs(table, both=False)
     failed, _ = failures(table, chosen)
@@ -58,10 +57,10 @@ def outcomes(table: Table) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray
 
 
 def fit(table: Table, columns: int) -> Model:
-    """A model of the first `columns` parts.
+    """Fit a model of the first `columns` parts.
 
-    It tells whether a spoilt photo is recognized beside each untouched other photo of its person,
-    at FAR 1e-3.
+    It predicts whether a degraded photo matches each other untouched photo of its person at FAR
+    1e-3.
     """
     rows, failed, importance = outcomes(table)
     values = features(table.parts[:, :columns])
@@ -73,14 +72,14 @@ def fit(table: Table, columns: int) -> Model:
 
 
 def calibrated(model: Model, table: Table) -> Model:
-    """The model of all parts with its log-odds stretched and moved, so that they are probabilities.
+    """Scale and shift the log-odds of the model of all parts, so that they are probabilities.
 
-    On the people that it was fitted on it is too sure of itself. So two numbers are fitted to what
-    models of other folds of the people foresee for those left out (Platt, 1999); the order stays.
+    The model is overconfident on the people that it was fitted on. So scale and shift are fitted to
+    cross-validated predictions (Platt, 1999); the order of samples does not change.
     """
     rows, failed, importance = outcomes(table)
-    foreseen = [cross_validated(table, (), seed)[rows] for seed in range(SEEDS)]
-    shares = np.clip(np.concatenate(foreseen).astype(np.float64), 1e-6, 1 - 1e-6)
+    predictions = [cross_validated(table, (), seed)[rows] for seed in range(SEEDS)]
+    shares = np.clip(np.concatenate(predictions).astype(np.float64), 1e-6, 1 - 1e-6)
     odds = np.log(shares / (1 - shares))
     scale, shift = logistic(
         odds[:, None], np.tile(~failed, SEEDS), np.tile(importance, SEEDS), penalty=0
@@ -92,7 +91,7 @@ def calibrated(model: Model, table: Table) -> Model:
 
 
 def cross_validated(table: Table, without: Collection[str], seed: int) -> NDArray[np.float32]:
-    """The total [S] of every sample, by a model fitted on other people, without some parts."""
+    """Return the total [S] of every sample by models fitted on other people, without some parts."""
     _, person = np.unique(table.person, return_inverse=True)
     fold = np.random.default_rng(seed).integers(FOLDS, size=person.max() + 1)[person]
     found = np.zeros(len(person), np.float32)
@@ -100,7 +99,9 @@ def cross_validated(table: Table, without: Collection[str], seed: int) -> NDArra
         held = fold == index
         middle = centre(Table(*(column[~held] for column in table)))
         seen = recognized(table, middle)
-        seen.parts[:, [PARTS.index(name) for name in without]] = 0  # the same for all tells nothing
+        seen.parts[:, [PARTS.index(name) for name in without]] = (
+            0  # a constant carries no information
+        )
         model = fit(Table(*(column[~held] for column in seen)), len(PARTS))
         found[held] = total(seen.parts[held], model)
     return found
@@ -112,7 +113,7 @@ def logistic(
     importance: NDArray[np.float64],
     penalty: float,
 ) -> NDArray[np.float64]:
-    """Ridge logistic regression of y [N] on x [N,n]: n weights and the bias, which is free."""
+    """Fit a ridge logistic regression of y [N] on x [N,n]: n weights, and an unpenalized bias."""
     x = np.column_stack([x, np.ones(len(x))])
     penalties = np.full(x.shape[1], penalty)
     penalties[-1] = 0

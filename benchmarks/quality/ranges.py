@@ -1,12 +1,12 @@
-"""Find the ranges of the gate on half of the people, and write them into the code's assets.
+"""Find the gate's ranges on half of the people, and write them to the package's data.
 
     .venv/bin/python -m benchmarks quality ranges ../shared/datasets/lfw/images
 
 Run it after benchmarks.quality.fit, whose centre it needs. For one part after the other it takes
-the loosest bound at which strangers of the kinds and severities that the part tells match no more
-often than `LIMIT` times the nominal rate, at FAR 1e-3 and 1e-4, with the bounds found so far (by
-the lower end of Wilson's interval, and where at least `FEW` photos are left). `aurum validate gate`
-judges by the other half, through the service.
+the loosest bound at which strangers match at most `LIMIT` times the nominal rate, at FAR 1e-3 and
+1e-4, in the kinds and severities that the part detects, with the bounds found so far. The rate is
+the lower end of Wilson's interval, if at least `FEW` photos are left. `aurum validate gate`
+evaluates the ranges on the other half, through the service.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ Range = tuple[float | None, float | None]
 
 
 class Part(NamedTuple):
-    """A part of the quality, the bounds to try for it, loosest first, and the kinds it tells."""
+    """A quality part, its bounds to try, loosest first, and the kinds that it detects."""
 
     name: str
-    least: bool  # or the most
+    least: bool  # lower bound, otherwise upper bound
     bounds: Sequence[float]
-    tells: Sequence[str]
+    detects: Sequence[str]
 
 
-# Nothing tells of a camera that moved: docs/design/quality.md#the-gate.
+# No part detects motion blur: docs/design/quality.md#the-gate.
 PLAN = (
     Part("recognizability", True, (0.5, 0.6, 0.7, 0.72, 0.74, 0.76, 0.78, 0.8, 0.82), ("turned",)),
     Part("resolution", True, (4, 6, 8, 9, 10, 11, 12), ("low resolution",)),
@@ -62,7 +62,7 @@ PLAN = (
 
 
 class Group(NamedTuple):
-    """The faces of one kind and severity."""
+    """Faces of one kind and severity."""
 
     parts: NDArray[np.float32]  # [N,16]
     vectors: NDArray[np.float32]  # [N,512]
@@ -70,7 +70,7 @@ class Group(NamedTuple):
 
 
 def held(group: Group, ranges: Mapping[str, Range], thresholds: Sequence[float]) -> bool:
-    """Whether those within the ranges match strangers no more often than allowed."""
+    """Return whether the faces within the ranges match strangers no more often than allowed."""
     within = np.ones(len(group.owners), bool)
     for name, (least, most) in ranges.items():
         values = group.parts[:, PARTS.index(name)]
@@ -81,7 +81,7 @@ def held(group: Group, ranges: Mapping[str, Range], thresholds: Sequence[float])
         return True
     owners = np.array(group.owners)[within]
     found = rates(group.vectors[within], owners, thresholds)
-    # Of few pairs one that matches proves nothing.
+    # One match among few pairs proves nothing.
     return all(
         wilson(accepted, found.pairs)[0] <= LIMIT * far
         for accepted, far in zip(found.accepted, FARS, strict=True)
@@ -91,13 +91,13 @@ def held(group: Group, ranges: Mapping[str, Range], thresholds: Sequence[float])
 def choose(
     groups: Mapping[tuple[str, str], Group], thresholds: Sequence[float]
 ) -> dict[str, Range]:
-    """The loosest ranges, by part. Where no bound is enough, the strictest that was tried."""
+    """Return the loosest ranges by part; if no bound suffices, the strictest that was tried."""
     ranges: dict[str, Range] = {}
     for part in PLAN:
-        told = [group for (kind, _), group in groups.items() if kind in part.tells]
+        detected = [group for (kind, _), group in groups.items() if kind in part.detects]
         for bound in part.bounds:
             ranges[part.name] = (bound, None) if part.least else (None, bound)
-            if all(held(group, ranges, thresholds) for group in told):
+            if all(held(group, ranges, thresholds) for group in detected):
                 break
     return ranges
 
@@ -105,7 +105,7 @@ def choose(
 def measure(
     folder: Path, names: Sequence[str], usual: Source, unsure: Source
 ) -> dict[tuple[str, str], Group]:
-    """The largest face of the photos `names` in all kinds, and every face where there is none."""
+    """Measure the largest face of the photos in all kinds; every detection in faceless pictures."""
     groups = {}
     with ThreadPoolExecutor(2) as pool:
         for kind, severity in track([*kinds.every()], console=Console(stderr=True)):
@@ -117,14 +117,14 @@ def measure(
                 for item, faces in zip(items, answers, strict=True)
                 for parts, vector in zip(faces.parts[:most], faces.embeddings[:most], strict=True)
             ]
-            if found:  # of photos that are spoilt too much no face is found
+            if found:  # in severely degraded photos no face is found
                 parts, vectors, owners = zip(*found, strict=True)
                 groups[kind, severity] = Group(np.array(parts), np.array(vectors), list(owners))
     return groups
 
 
 def main() -> None:
-    """Measure the people to fit on, and write the ranges."""
+    """Measure the people for fitting, and write the ranges."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of person/photo.jpg")
     folder = parser.parse_args().images

@@ -1,4 +1,4 @@
-"""Whether quality is the probability that it says it is, and what rejecting by it costs."""
+"""Reliability of quality as a probability, and the cost of rejecting by it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ CUTS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 def reliability(table: Table) -> list[str]:
-    """A Markdown table: of each range of quality, what it foresees and what comes true."""
+    """Return a Markdown table of predicted and actual probability, for each range of quality."""
     rows, failed, importance = outcomes(table)
-    told = table.quality[rows]
+    predicted = table.quality[rows]
     lines = [
         "| quality | photos beside a good one | mean quality | recognized at FAR 1e-3 |",
         "| --- | --- | --- | --- |",
     ]
     off = 0.0
     for least, most in itertools.pairwise(BINS):
-        here = (told >= least) & ((told < most) | (most == 1))
+        here = (predicted >= least) & ((predicted < most) | (most == 1))
         if here.any():
-            mean, true = _means(here, importance, told, ~failed)
+            mean, true = _means(here, importance, predicted, ~failed)
             off += abs(mean - true) * importance[here].sum() / importance.sum()
             lines.append(f"| {least:g} to {most:g} | {here.sum()} | {mean:.1%} | {true:.1%} |")
     return [*lines, "", f"Expected calibration error: {off:.2%}.", ""]
 
 
 def by_kind(table: Table) -> list[str]:
-    """A Markdown table: the same of photos spoilt in one way, by how much."""
+    """Return the same table by single degradation and severity."""
     rows, failed, importance = outcomes(table)
     lines = [
         "| degradation | severity | pairs | mean quality | recognized at FAR 1e-3 |",
@@ -52,22 +52,22 @@ def by_kind(table: Table) -> list[str]:
 
 
 def cuts(table: Table) -> list[str]:
-    """A Markdown table: what a least quality rejects, and how many of the others are recognized.
+    """Return a Markdown table of what a minimum quality rejects, and how many pass and match.
 
-    Recognized is a photo beside an untouched other one of its person, at FAR 1e-3.
+    A photo is recognized if it matches another untouched photo of its person at FAR 1e-3.
     """
-    spoilt = np.arange(len(table.person)) % VERSIONS > 0
-    told = [table.quality[table.found & where] for where in (~spoilt, spoilt)]
-    # By what the first photo of a pair is: as it is, or spoilt.
+    degraded = np.arange(len(table.person)) % VERSIONS > 0
+    quality = [table.quality[table.found & where] for where in (~degraded, degraded)]
+    # The first photo of a pair is untouched, or degraded.
     chosen = [pairs(table, both=False, share=share) for share in (0.0, 1.0)]
     failed = [failures(table, some)[0] for some in chosen]
     lines = [
-        "| minimum quality | untouched photos rejected | spoilt photos rejected "
-        "| recognized of those that pass: untouched | spoilt |",
+        "| minimum quality | untouched photos rejected | degraded photos rejected "
+        "| recognized of those that pass: untouched | degraded |",
         "| --- | --- | --- | --- | --- |",
     ]
     for cut in CUTS:
-        rejected = [np.mean(values < cut) for values in told]
+        rejected = [np.mean(values < cut) for values in quality]
         recognized = [
             np.mean(~fails[table.quality[some.genuine[:, 0]] >= cut])
             for some, fails in zip(chosen, failed, strict=True)

@@ -1,4 +1,4 @@
-"""Photos of people, spoilt in a way that a seed decides, so that every run makes the same ones."""
+"""Photos of people, degraded reproducibly from a seed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from aurum.evaluation.lfw import SEED
 from aurum.quality import parts, pose
 from aurum.quality.weights import FITTED
 
-VERSIONS = 4  # of each photo: untouched, and three times spoilt
-TWO_KINDS = 0.25  # the share of spoilt photos with two kinds of degradation instead of one
+VERSIONS = 4  # of each photo: one untouched, three degraded
+TWO_KINDS = 0.25  # share of degraded photos with two kinds of degradation instead of one
 
 
 class Sample(NamedTuple):
-    """An encoded photo, what was done to it, and where the person's face must be."""
+    """An encoded photo, its degradations, and the expected position of the person's face."""
 
     image: bytes
-    kinds: tuple[str, ...]  # empty: as LFW has it
+    kinds: tuple[str, ...]  # empty: the original
     severities: tuple[float, ...]
     centre: NDArray[np.float64]  # [2] pixels
-    reach: float  # pixels: a box whose centre is farther off than this shows something else
+    reach: float  # pixels; a box whose centre is farther away shows something else
 
 
 def digest(jobs: Sequence[tuple[str, int]]) -> str:
-    """Names photos and versions as this very code spoils and measures them."""
+    """Return a digest of photos, versions, and the code that degrades and measures them."""
     text = repr((SEED, list(jobs), FITTED.mean_face)).encode()
     for source in (__file__, degrade.__file__, parts.__file__, pose.__file__):
         text += Path(source).read_bytes()
@@ -40,10 +40,10 @@ def digest(jobs: Sequence[tuple[str, int]]) -> str:
 
 
 def sample(folder: Path, name: str, version: int) -> Sample:
-    """Version 0 is the photo's own file; each other one is spoilt in its own way.
+    """Create a version of a photo: 0 is the original file, the others are degraded.
 
-    One kind of degradation, chosen evenly, of a severity even in 0..1; a quarter has two, each of
-    up to 0.6. It is kept as PNG, which loses nothing more.
+    They have one kind of degradation, with uniform kind and severity in 0..1; a quarter has two,
+    each of at most 0.6. They are encoded as PNG, which is lossless.
     """
     data = (folder / name).read_bytes()
     photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

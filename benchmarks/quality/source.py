@@ -1,4 +1,4 @@
-"""Where measurements come from: the models in process, or a running service."""
+"""Sources of measurements: the models in process, or a running service."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from benchmarks.baselines.local import LocalService
 
 
 class Measured(NamedTuple):
-    """The F faces of a photo."""
+    """The F measured faces of a photo."""
 
     boxes: NDArray[np.float32]  # [F,4] pixels
-    parts: NDArray[np.float32]  # [F,K], columns as in PARTS, of upright faces
+    parts: NDArray[np.float32]  # [F,K], columns as in PARTS, for upright faces
     embeddings: NDArray[np.float32]  # [F,512]
-    quality: NDArray[np.float32]  # [F], as the source tells it
+    quality: NDArray[np.float32]  # [F]
 
 
-# One encoded photo to its faces.
+# Measures the faces of one encoded photo.
 Source = Callable[[bytes], Measured]
 
 
 class Local(LocalService):
-    """The served graphs in process, and the quality of what they find. Threads may share it."""
+    """The served graphs in process, with the quality of their faces. Thread-safe."""
 
     def __init__(self, settings: Settings, parameters: str = "") -> None:
         prepared = build.prepare(settings)
         if prepared.simulated:
-            raise RuntimeError("the simulated models' embeddings say nothing about quality")
+            raise RuntimeError("simulated models' embeddings are meaningless for quality")
         super().__init__(prepared.graphs, settings, parameters)
         self.embedder = prepared.ids[contract.EMBEDDING]
         self.calibration = prepared.profile.embedder.calibration
@@ -49,10 +49,10 @@ class Local(LocalService):
 
 
 def service(url: str) -> tuple[Source, str]:
-    """What `analyze_faces` of the service at `url` (host:port, HTTP) answers; its embedder's id."""
+    """Return a source that calls the service at `url` (host:port, HTTP), and the embedder's id."""
 
     def infer(image: bytes) -> triton.InferResult:
-        # One client a call: they must not be shared by threads.
+        # One client per call, since threads must not share a client.
         with triton.InferenceServerClient(url, network_timeout=60) as client:
             photo = triton.InferInput("image", [1], "BYTES")
             photo.set_data_from_numpy(np.array([image], object))
@@ -64,7 +64,7 @@ def service(url: str) -> tuple[Source, str]:
         if parts is None or parts.shape[1:] != (len(PARTS),):
             raise RuntimeError(f"{url} has no quality_parts of {len(PARTS)} columns")
         rotations = answer.as_numpy("rotations")
-        if rotations is not None:  # servers of before looked at no photo turned
+        if rotations is not None:  # older servers did not search turned photos
             parts = as_upright(parts, rotations)
         return Measured(
             answer.as_numpy("boxes"),

@@ -1,1 +1,1 @@
-"""What the service does with hostile input, kills, freezes and greedy neighbours."""
+"""Robustness: hostile input, killed and frozen processes, fairness between users."""

@@ -1,5 +1,4 @@
-"""``python -m benchmarks failures``: kill each process of a supervised server
-under load.
+"""``python -m benchmarks failures``: kill each process of a supervised server under load.
 
 Writes `failures.csv` and `machine.json`: how long the server took to answer again, and how the
 requests of retrying clients ended (docs/design/failures.md).
@@ -32,7 +31,7 @@ from benchmarks.common.rows import Failure, Table, read
 from benchmarks.performance.bench import alternating
 
 PARTS = ("each_face", "largest_face", "tritonserver")
-# Clients that outlast a restart: the waits between so many tries are 20 s together, on average.
+# Enough to survive a restart: the waits between that many retries add up to 20 s on average.
 RETRIES, TIMEOUT = 25, 60.0
 CALLS = (("grpc", "analyze"), ("http", "analyze"), ("grpc", "embed"), ("http", "detect"))
 BEFORE, AFTER = 2.0, 1.0  # seconds of load before the kill, and after the recovery
@@ -40,10 +39,10 @@ PATIENCE = 120.0  # seconds for a start
 
 
 class Clients:
-    """Four clients that ask without a pause, over both protocols; what became of each request."""
+    """Four clients that send requests without pause, over both protocols, and record results."""
 
     def __init__(self, settings: Settings, retries: int = RETRIES) -> None:
-        self.seconds: list[float] = []  # of each request that was answered
+        self.seconds: list[float] = []  # duration of each answered request
         self.errors: list[AurumError] = []
         self._stop = threading.Event()
         urls = {"http": settings.http_url, "grpc": settings.grpc_url}
@@ -75,7 +74,7 @@ class Clients:
 
 
 def part(up: int, name: str) -> psutil.Process:
-    """The process of tritonserver below `aurum up`, or of the Python stub of a step."""
+    """Return the tritonserver process of `aurum up`, or the Python stub of a step."""
     (server,) = psutil.Process(up).children()
     if name == "tritonserver":
         return server
@@ -83,7 +82,7 @@ def part(up: int, name: str) -> psutil.Process:
 
 
 def kill(up: int, name: str, settings: Settings) -> float:
-    """Kill it; the seconds until another tritonserver answers through both steps."""
+    """Kill a process; return the seconds until a new tritonserver answers through both steps."""
     old = part(up, "tritonserver").pid
     part(up, name).kill()
     start = time.perf_counter()
@@ -92,7 +91,7 @@ def kill(up: int, name: str, settings: Settings) -> float:
         if [child.pid for child in children] not in ([], [old]) and _answers(settings):
             return time.perf_counter() - start
         if time.perf_counter() - start > PATIENCE:
-            raise TimeoutError(f"no answer {PATIENCE:g} s after the death of {name}")
+            raise TimeoutError(f"no answer {PATIENCE:g} s after killing {name}")
         time.sleep(0.02)
 
 
@@ -109,7 +108,7 @@ def _answers(settings: Settings) -> bool:
 
 @contextmanager
 def launched(settings: Settings, output: int = subprocess.DEVNULL) -> Iterator[int]:
-    """`aurum up` as a process, whose output goes to that descriptor; its id."""
+    """Run `aurum up` with its output to that file descriptor; yield its process id."""
     with subprocess.Popen(
         [Path(sys.executable).with_name("aurum"), "up"],
         env={**os.environ, **settings.to_env()},
@@ -122,7 +121,7 @@ def launched(settings: Settings, output: int = subprocess.DEVNULL) -> Iterator[i
 
 
 def wait_for_answers(up: int, settings: Settings) -> None:
-    """Wait until it answers; raises RuntimeError where it ends, or takes too long."""
+    """Wait until `aurum up` answers; raise RuntimeError if it ends or takes too long."""
     deadline = time.monotonic() + PATIENCE
     process = psutil.Process(up)
     while not _answers(settings):
@@ -133,16 +132,16 @@ def wait_for_answers(up: int, settings: Settings) -> None:
 
 @contextmanager
 def supervised(settings: Settings) -> Iterator[int]:
-    """`aurum up` as a process, which answers; its id."""
+    """Run `aurum up` and wait until it answers; yield its process id."""
     with launched(settings) as up:
         wait_for_answers(up, settings)
         yield up
 
 
 def measure(out: Path, rounds: int, settings: Settings) -> None:
-    """Write both files into `out`."""
+    """Write both files to `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    busy = psutil.cpu_percent(5)  # by others: nothing of ours runs yet
+    busy = psutil.cpu_percent(5)  # by other programs, before anything of ours runs
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         settings, prepared = prepare_repositories(settings, Path(folder) / "repositories")
         settings = replace(settings, profile=prepared.profile.name, playground=False)
@@ -170,7 +169,7 @@ def _killed(up: int, index: int, name: str, settings: Settings) -> Failure:
 
 
 def summary(rows: list[Failure]) -> str:
-    """The figures of docs/design/failures.md, as a Markdown table."""
+    """Return the Markdown table of docs/design/failures.md."""
     lines = ["| killed | recovery, s | slowest request, s | requests | failed |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for name in PARTS:
@@ -190,7 +189,7 @@ def _spread(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Read the command line and measure."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--rounds", type=int, default=5, help="kills of each process")

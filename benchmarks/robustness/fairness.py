@@ -1,7 +1,7 @@
-"""``python -m benchmarks fairness``: heavy photos of one key, and a selfie of another.
+"""``python -m benchmarks fairness``: measure how heavy photos of one key delay another's selfies.
 
-Through the gateway, to the real service. The figures of docs/design/untrusted-input.md come from
-this command.
+They go through the gateway to the real service. The figures of docs/design/untrusted-input.md come
+from this command.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ RAW = {"Inference-Header-Content-Length": "0"}
 
 @dataclass(frozen=True)
 class Wait:
-    """What one selfie met."""
+    """The wait of one selfie."""
 
     seconds: float
-    overtaken: int  # heavy photos that were answered between its question and its answer
+    overtaken: int  # heavy photos that were answered while it waited
 
 
 def heavy(side: int) -> bytes:
-    """A PNG of `side` x `side` pixels of 8 bytes, in large squares: small, and long to decode."""
+    """Create a small PNG that is slow to decode: `side` x `side` pixels of 8 bytes, in squares."""
     noise = np.random.default_rng(1).integers(0, 65_535, (64, 64, 4), np.uint16)
     photo = cv2.resize(noise, (side, side), interpolation=cv2.INTER_NEAREST)
     return cv2.imencode(".png", photo)[1].tobytes()
 
 
 def seconds(address: Address, pipeline: str, photo: bytes) -> float:
-    """How long one photo takes alone."""
+    """Return how long one photo takes alone."""
     sender = Sender(address)
     try:
         return _ask(sender, pipeline, photo)
@@ -59,9 +59,9 @@ def selfies(
     count: int,
     pipeline: str = "analyze_faces",
 ) -> list[Wait]:
-    """Send `count` selfies with the key `other`, one after the other.
+    """Send `count` selfies with the key of `other`, one after the other.
 
-    All the while `busy` has `at_once` heavy photos in flight, through the same pipeline.
+    Meanwhile `busy` keeps `at_once` heavy photos in flight, through the same pipeline.
     """
     sender, selfie = Sender(other), bases.jpegs()[0]
     waits: list[Wait] = []
@@ -78,7 +78,10 @@ def selfies(
 
 @contextmanager
 def _sending(address: Address, pipeline: str, photo: bytes, at_once: int) -> Iterator[list[float]]:
-    """So many clients that send until the context ends, once each is in flight; their answers."""
+    """Run `at_once` clients that send until the context ends; yield the durations of answers.
+
+    The context starts when all have a request in flight.
+    """
     answered: list[float] = []
     stop = threading.Event()
 
@@ -93,7 +96,7 @@ def _sending(address: Address, pipeline: str, photo: bytes, at_once: int) -> Ite
     with ThreadPoolExecutor(at_once) as pool:
         clients = [pool.submit(send) for _ in range(at_once)]
         try:
-            while len(answered) < 2:  # the others wait by then
+            while len(answered) < 2:  # by then, all others are in flight
                 time.sleep(0.05)
             yield answered
         finally:
@@ -112,9 +115,9 @@ def _ask(sender: Sender, pipeline: str, photo: bytes) -> float:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--at-once", type=int, default=31, help="heavy photos of one key")
-    parser.add_argument("--side", type=int, default=7000, help="of a heavy photo, in pixels")
-    parser.add_argument("--selfies", type=int, default=40, help="of the other key")
+    parser.add_argument("--at-once", type=int, default=31, help="heavy photos in flight, one key")
+    parser.add_argument("--side", type=int, default=7000, help="side of a heavy photo, in pixels")
+    parser.add_argument("--selfies", type=int, default=40, help="selfies of the other key")
     parser.add_argument("--servers", type=int, default=1, help="tritonservers behind the gateway")
     given = parser.parse_args()
     photo = heavy(given.side)

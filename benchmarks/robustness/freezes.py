@@ -1,7 +1,6 @@
-"""``python -m benchmarks freezes``: freeze supervised servers, as a
-suspended machine does.
+"""``python -m benchmarks freezes``: freeze supervised servers, like a suspended machine does.
 
-Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up` or tritonserver alone,
+Processes get SIGSTOP, and SIGCONT some seconds later: all of `aurum up`, or tritonserver alone,
 under load, and tritonserver during its start. Writes `freezes.csv`: whether a process died and the
 server was restarted, and how the requests of retrying clients ended (docs/design/failures.md).
 """
@@ -27,8 +26,8 @@ from benchmarks.robustness.failures import Clients, launched, part, wait_for_ans
 
 KINDS = (("all", "under load"), ("tritonserver", "under load"), ("tritonserver", "at its start"))
 BEFORE, AFTER = 2.0, 5.0  # seconds of load before and after a freeze
-START = 2.0  # seconds of a start over which its freezes are spread
-DEATH = ("ended (", "died", "hangs")  # words of the lines that say why a server is restarted
+START = 2.0  # seconds of the start over which freezes are distributed
+DEATH = ("ended (", "died", "hangs")  # words in lines that say why a server is restarted
 
 
 def _first_server(up: int) -> psutil.Process:
@@ -81,14 +80,15 @@ def _freeze(
 
 
 def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
-    """Write the file into `out`."""
+    """Write the file to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         settings, prepared = prepare_repositories(settings, Path(folder) / "repositories")
         settings = replace(settings, profile=prepared.profile.name, playground=False)
         table = Table(out / "freezes.csv", Freeze)
         for index in range(count):
-            for kind in KINDS:  # each a new server: after five deaths in a row it would end
+            # A new server for each, since a server gives up after five deaths in a row.
+            for kind in KINDS:
                 with tempfile.TemporaryFile("w+") as log:
                     row = _freeze(index, kind, index / count, settings, seconds, log)
                 table.add(row)
@@ -96,7 +96,7 @@ def measure(out: Path, count: int, seconds: float, settings: Settings) -> None:
 
 
 def summary(rows: list[Freeze]) -> str:
-    """The figures of docs/design/failures.md, as a Markdown table."""
+    """Return the Markdown table of docs/design/failures.md."""
     lines = ["| frozen | freezes | restarted | longest wait, s | requests | failed |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for kind in KINDS:
@@ -111,12 +111,12 @@ def summary(rows: list[Freeze]) -> str:
 
 
 def main() -> None:
-    """Read the command line, measure and print."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the file")
     parser.add_argument("--count", type=int, default=14, help="freezes of each kind")
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="that each lasts, less than a hang"
+        "--seconds", type=float, default=3.0, help="duration of a freeze, less than a hang"
     )
     given = parser.parse_args()
     measure(given.out, given.count, given.seconds, Settings.from_env())

@@ -120,7 +120,7 @@ def test_simulated_answers_are_not_evaluated(simulated, people):
         *("--out", people / "out", "--url", simulated.urls[0]),
     )
     assert shown.exit_code == 1
-    assert "makes its answers up" in shown.stderr
+    assert "makes up its answers" in shown.stderr
 
 
 def test_an_unreachable_service_is_reported(people):

@@ -1,28 +1,28 @@
-// The decisions that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
+// Checks that nginx's own directives can't make (njs; Debian: libnginx-mod-http-js).
 
 import crypto from 'crypto';
 import fs from 'fs';
 
 const BEARER = /^Bearer ([\x21-\x7e]{16,256})$/i;
-// A line of the file of keys, as aurum/gateway/keys.py reads it.
+// A line of the key file, the same as ENTRY in aurum/gateway/keys.py.
 const LINE = /^(?:\ufeff)?[ \t]*([A-Za-z0-9._-]{1,64})[ \t]+([0-9a-f]{64})[ \t]*\r?$/;
 const MODELS = ['detect_faces', 'embed_face', 'analyze_faces'];
-const MAX_JSON = 65536; // bytes: njs would need a second for 13 MB
+const MAX_JSON = 65536; // bytes; njs would take a second to parse 13 MB
 const NEWLINE = 0x0a, QUOTE = 0x22;
-// A backslash before anything but what encoders escape in base64: PHP the slash, all of them line
-// breaks, .NET what HTML could take amiss (+ / =).
+// A backslash before anything that encoders don't escape in base64: PHP escapes slashes, all
+// encoders line breaks, .NET the characters special in HTML (+ / =).
 const ODD_ESCAPE = /\\(?![/nrt]|u00(?:2[bf]|3d))/i;
-// The same in a part of a text, whose last five bytes begin the next part.
+// The same for a part of a text whose last five bytes also begin the next part.
 const ODD_ESCAPE_BEFORE = /\\(?![/nrt]|u00(?:2[bf]|3d)|[\x00-\x7f]{0,4}(?![\s\S]))/i;
-const PART = 262144; // bytes of a photo that are looked at in one go
-// Bytes of a gRPC field that is no tensor: Triton repeats names in its errors, and those must fit a
-// header of HTTP/2.
+const PART = 262144; // bytes of a photo that are checked at a time
+// Bytes of a gRPC field that is not a tensor: Triton repeats names in its errors, which must fit in
+// an HTTP/2 header.
 const MAX_NAME = 1024;
-// Asked of an output of strings, such as `models`, it ends Triton 2.51.
+// Requested for an output of strings, such as `models`, it crashes Triton 2.51.
 const CLASSES = 'classification';
-// Strings of JSON, with the colon behind those that are names.
+// JSON strings, with the colon after those that are member names.
 const STRINGS = /"[^"\\]*(?:\\.[^"\\]*)*"(?:\s*:)?/g;
-// Half of a surrogate pair.
+// A lone surrogate.
 const LONE = /(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]|\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])/i;
 // A request has one field for each parameter, input, output and tensor, and a few more.
 const MAX_FIELDS = 256;
@@ -31,19 +31,19 @@ const COUNTS = '"(?:binary_data_size|sequence_id|priority|timeout)"';
 const ALL_COUNTS = new RegExp(COUNTS, 'g');
 const SOUND_COUNTS = new RegExp(COUNTS + '\\s*:\\s*(?:0|[1-9][0-9]{0,14})\\s*[,}]', 'g');
 
-// What has a meaning for gRPC itself: wrong values of it make Triton reset the connection.
+// Metadata that gRPC itself interprets: with wrong values Triton resets the connection.
 const RESERVED = /^grpc-|-bin$/i;
-// The parameters that Triton makes of the gateway's own headers.
+// Parameters that Triton derives from the gateway's own headers.
 const OURS = /^x-(?:request-id|aurum-.*)$/i;
 const HELD = 10000; // ms
-const ANSWERING = 10; // seconds that a photo may take once its turn has come
+const ANSWERING = 10; // seconds that a photo may take once it is being processed
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/; // would break a line of Triton's log
-const KEY = /aurum_[A-Za-z0-9_-]{40}/; // nor may a log have one
+const KEY = /aurum_[A-Za-z0-9_-]{40}/; // must not be logged either
 
-// The id of the key in `Authorization: Bearer`. The file is read for each request, so that a key
-// is accepted, or not any more, as soon as the file says so; it is not parsed, but searched for the
-// key's digest, which takes much the same time for one key and for thousands. What that time tells of
-// digests is worth nothing, as keys are random. "!" where the file can't be read.
+// The id of the key in `Authorization: Bearer`; "" without a valid key, "!" if the file can't be
+// read. The file is read for each request, so that changes take effect at once. It is not parsed but
+// searched for the key's digest, which takes about the same time for one key as for thousands. Its
+// timing leaks nothing useful about digests, since keys are random.
 function keyId(r) {
     const given = BEARER.exec(r.headersIn.Authorization || '');
     if (!given) {
@@ -59,7 +59,7 @@ function keyId(r) {
     return owner(file, crypto.createHash('sha256').update(given[1]).digest('hex'));
 }
 
-// Whose line in the file of keys has this digest; "" if nobody's.
+// The id on the key file's line with this digest; "" if there is none.
 function owner(file, digest) {
     let at = -1;
     while ((at = file.indexOf(digest, at + 1)) >= 0) {
@@ -73,7 +73,7 @@ function owner(file, digest) {
     return '';
 }
 
-// ModelInfer and ModelReady, of the public models only.
+// ModelInfer and ModelReady, for the public models only.
 function grpc(r) {
     const asked = reservedMetadata(r) ? {refusal: 'metadata'} :
         modelOf(r.requestBuffer || Buffer.alloc(0));
@@ -85,7 +85,7 @@ function grpc(r) {
     }
 }
 
-// ServerLive and ServerReady: their one message has no fields, so it is always these five bytes.
+// ServerLive and ServerReady: their one message has no fields, so it is always the same five bytes.
 function health(r) {
     const body = r.requestBuffer || Buffer.alloc(0);
     if (reservedMetadata(r)) {
@@ -97,30 +97,30 @@ function health(r) {
     }
 }
 
-// Keep the place of a caller who has gone before the answer (docs/guides/security.md).
+// Keep the slot of a client that disconnected before the answer (docs/guides/security.md).
 function gone(r) {
     setTimeout(() => r.finish(), HELD);
 }
 
-// The steps look at nothing that is older: the gateway soon gives up on it, and would take the server for
-// one that fails.
+// Unix time after which the steps skip a request: the gateway is about to time out, and would count
+// that as a failure of the server.
 function deadline(r) {
     const patience = Number(r.variables.server_timeout);
     return (Date.now() / 1000 + patience - Math.min(ANSWERING, patience / 2)).toFixed(3);
 }
 
-// Whether there is metadata of gRPC's own that nginx doesn't take out.
+// Whether there is reserved gRPC metadata that nginx doesn't remove.
 function reservedMetadata(r) {
     const known = r.variables.dropped_metadata.split(' ');
     return r.rawHeadersIn.some(header => RESERVED.test(header[0]) &&
         known.indexOf(header[0].toLowerCase()) < 0);
 }
 
-// Inference over HTTP. Triton 2.51's HTTP front end dies of JSON that is nested deep, and of shapes
-// so large that their product overflows or can't be allocated; it answers 500 to values of the wrong
-// type. So only JSON that the pipelines can mean goes on.
+// Inference over HTTP. Triton 2.51's HTTP front end crashes on deeply nested JSON, and on shapes
+// whose product overflows or can't be allocated; it answers 500 to values of the wrong type. So only
+// JSON that is valid for the pipelines is passed on.
 function infer(r) {
-    // The header as it is sent on, should there be two.
+    // The header as it is forwarded, in case there are two.
     const given = r.variables.http_inference_header_content_length;
     if (!given && bodyLength(r) > Number(r.variables.json_limit)) {
         r.internalRedirect('/_gateway/http/large_json');
@@ -130,13 +130,13 @@ function infer(r) {
     }
 }
 
-// Of the body, which for JSON alone has a limit of its own: it takes its size in memory twice.
+// Length of the body. JSON alone has a lower limit, since it takes twice its size in memory.
 function bodyLength(r) {
     return Number(r.headersIn['Content-Length'] || (r.requestBuffer || '').length);
 }
 
-// The JSON of a request: what its header says, or the whole body; of a long one what is around the
-// string that is its photo. "" where there is none, or too much.
+// The JSON of a request: as long as its header says, or the whole body; of a long one only what
+// surrounds the photo's string. "" if there is none, or too much.
 function json(r, given) {
     const body = r.requestBuffer;
     const length = given ? Number(given) : body && body.length;
@@ -152,11 +152,11 @@ function json(r, given) {
     }
     const start = Buffer.byteLength(head[0]);
     const end = body.indexOf(QUOTE, start);
-    // Bytes that are no text would shift `start`.
+    // Bytes that are not valid UTF-8 would shift `start`.
     if (text(body.slice(0, start)) !== head[0] || body.length - end > MAX_JSON / 2) {
         return '';
     }
-    // In large parts, as a step of njs for each of millions of escapes would take seconds.
+    // In large parts: handling millions of escapes one by one would take njs seconds.
     const first = body.indexOf('\\', start);
     for (let at = first < 0 ? end : first; at < end; at += PART) {
         const stop = Math.min(at + PART + 5, end + 1);
@@ -169,18 +169,18 @@ function json(r, given) {
     return tail && head[0] + tail;
 }
 
-// The text that these bytes are; "" if they are no UTF-8: Triton repeats names as they came, in answers
-// that would be no JSON.
+// The bytes as text; "" if they are not UTF-8: Triton repeats names unchanged, and its answer would
+// not be valid JSON.
 function text(bytes) {
     const found = bytes.toString();
     return Buffer.from(found).equals(bytes) ? found : '';
 }
 
-// What is wrong with a request's JSON, by the name of the answer; "" if it has one input, of shape [1]
-// and datatype BYTES, and else only values of the types that Triton expects.
+// The name of the error response for a request's JSON; "" if it has one input of shape [1] and
+// datatype BYTES, and otherwise only values of the types that Triton expects.
 function fault(text) {
-    // What JSON.parse takes and Triton doesn't: halves of characters, names that are empty or have a
-    // zero byte, 1.0 for 1. No name may hide behind escaped letters, which nobody's encoder writes.
+    // What JSON.parse accepts and Triton doesn't: lone surrogates, names that are empty or contain a
+    // zero byte, 1.0 for 1. Escaped letters, which no encoder writes, could hide a name.
     if (/\\u00[67]/i.test(text) || matches(text, /"shape"/g) !== 1 || LONE.test(text) || /\\u0000|""\s*:/.test(text) ||
         !/"shape"\s*:\s*\[\s*1\s*\]/.test(text) ||
         matches(text, ALL_COUNTS) !== matches(text, SOUND_COUNTS)) {
@@ -188,11 +188,11 @@ function fault(text) {
     }
     let request;
     try {
-        request = JSON.parse(text); // which refuses more than 32 levels
+        request = JSON.parse(text); // njs refuses more than 32 levels
     } catch (error) {
         return 'json';
     }
-    // Of two members of one name Triton takes the first and JSON.parse the last: so none may have two.
+    // Of duplicate members Triton takes the first and JSON.parse the last, so there may be none.
     if (!sound(request) || names(text) !== members(request)) {
         return 'json';
     }
@@ -218,17 +218,17 @@ function sound(request) {
             typeof output.name === 'string' && soundParameters(output.parameters));
 }
 
-// Whether Triton may write this id of a request into its log.
+// Whether this request id may appear in Triton's log.
 function forLogs(id) {
     return !CONTROL.test(id) && !KEY.test(id);
 }
 
-// How many members the objects of a JSON text have, each time they are named.
+// The number of member names in a JSON text, duplicates included.
 function names(text) {
     return (text.match(STRINGS) || []).filter(found => found[found.length - 1] === ':').length;
 }
 
-// How many members the objects in a value have.
+// The number of members of all objects in a value.
 function members(value) {
     if (typeof value !== 'object' || value === null) {
         return 0;
@@ -245,8 +245,8 @@ function isObject(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-// Parameters of a request, an input or an output: plain values, and of Triton's own names the types
-// that its HTTP front end (2.51) reads them as.
+// Parameters of a request, an input or an output: plain values, and for Triton's own parameters the
+// types that its HTTP front end (2.51) expects.
 function soundParameters(parameters) {
     return parameters === undefined || isObject(parameters) &&
         Object.keys(parameters).every(name => {
@@ -261,9 +261,9 @@ function soundParameters(parameters) {
         });
 }
 
-// The model that a gRPC body asks: field 1 of its one message, which is the name in
-// ModelInferRequest and ModelReadyRequest (KServe's open_inference_grpc.proto). The last of several
-// counts, as in protobuf's own parsers. Or the name of the answer, where it is no such message.
+// The model of a gRPC body: field 1 of its one message, which is the name in ModelInferRequest and
+// ModelReadyRequest (KServe's open_inference_grpc.proto). Of several, the last counts, as in
+// protobuf's own parsers. `refusal` is the name of the error response if the message is invalid.
 function modelOf(body) {
     if (body.length < 5 || body[0] !== 0 || body.readUInt32BE(1) !== body.length - 5) {
         return {refusal: '400'};
@@ -308,7 +308,8 @@ function modelOf(body) {
     return {model: model, refusal: refusal};
 }
 
-// Visit each field with a length of a protobuf message; false if it is no message, or `visit` says so.
+// Visit each length-delimited field of a protobuf message; false if the message is malformed or
+// `visit` returns false.
 function walk(body, start, stop, visit) {
     const reader = {body: body, at: start};
     for (let fields = 0; reader.at < stop; fields++) {
@@ -345,7 +346,7 @@ function walk(body, start, stop, visit) {
     return reader.at === stop;
 }
 
-// protobuf's variable-length integer of at most `bytes` bytes; null where there is none.
+// A protobuf varint of at most `bytes` bytes; null if there is none.
 function varint(reader, bytes) {
     let value = 0;
     let scale = 1;

@@ -1,7 +1,7 @@
-// Faces cut out of a photo as the embedder sees them: turned and scaled by their landmarks.
+// Crops of faces as the embedder sees them: rotated and scaled by their landmarks.
 
 const SIDE = 112;
-// Where the landmarks lie in an aligned crop: InsightFace's `arcface_dst`, as in aurum/imaging.
+// Landmark positions in an aligned crop: InsightFace's `arcface_dst`, as in aurum/imaging.
 const TEMPLATE = [
   [38.2946, 51.6963],
   [73.5318, 51.5014],
@@ -17,7 +17,7 @@ export function crop(picture, face, scale = 2) {
   const [a, b, x, y] = similarity(face.landmarks) ?? fromBox(face.box);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  // Pixel centres are at whole numbers in the service, at halves in a canvas.
+  // Pixel centres are at integers in the service, at half-integers in a canvas.
   context.scale(scale, scale);
   context.translate(0.5, 0.5);
   context.transform(a, b, -b, a, x, y);
@@ -26,8 +26,8 @@ export function crop(picture, face, scale = 2) {
   return canvas;
 }
 
-// The least-squares similarity (Umeyama, 1991) to the template: [a, b, x, y] of the map
-// (u, v) -> (a u - b v + x, b u + a v + y). null where the landmarks lie in one point.
+// Least-squares similarity transform (Umeyama, 1991) to the template: [a, b, x, y] of the map
+// (u, v) -> (a u - b v + x, b u + a v + y). null if all landmarks coincide.
 function similarity(landmarks) {
   const mean = (points) =>
     [0, 1].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);

@@ -1,4 +1,4 @@
-// One photo: its faces, where the time went, the raw answer, and the same call to copy.
+// The Analyze tab: one photo's faces, timings and raw answer, and code for the same call.
 
 import { el, milliseconds, Notice } from "./dom.js";
 import { FaceView, rawAnswer, summary } from "./faces.js";
@@ -13,7 +13,7 @@ export function analyze(panel, { onanswer }) {
   const code = snippets();
   const times = el("tbody");
   const models = el("p", { class: "models" });
-  let current = null; // the photo, its name and what ends asking about it
+  let current = null; // the photo, its name and the controller that cancels its request
 
   const input = photoInput({
     onphoto: (blob, name) => ask(blob, name),
@@ -63,15 +63,15 @@ export function analyze(panel, { onanswer }) {
 
   async function ask(blob, name) {
     current?.controller.abort();
-    // With other options the old answer stays until the new one is here, so that nothing jumps.
-    const anew = current?.blob !== blob || found.hidden;
+    // If only the options changed, the old answer stays until the new one is here: nothing jumps.
+    const fresh = current?.blob !== blob || found.hidden;
     const controller = new AbortController();
     current = { blob, name, controller };
     const asked = options.values();
     code.show(name, asked);
-    notice.say(`Asking about ${name} …`);
-    if (anew) hide();
-    const seen = anew ? view.photo(blob, name) : null;
+    notice.say(`Analyzing ${name} …`);
+    if (fresh) hide();
+    const seen = fresh ? view.photo(blob, name) : null;
     try {
       const result = await infer("analyze_faces", blob, asked, controller.signal);
       await seen;
@@ -106,15 +106,15 @@ export function analyze(panel, { onanswer }) {
 function said(result, asked, { visible, fits }) {
   const notes = [`${result.faces.length === 0 ? "No face found: " : ""}${summary(result)}.`];
   if (mayMissSome(result, asked))
-    notes.push("More may be found with a larger long side for the detector, or more tiles.");
+    notes.push("A larger long side for the detector, or more tiles, may find more.");
   if (visible && !fits)
     notes.push(
-      "This browser shows the photo in another size than the service saw, so the marks may not fit.",
+      "This browser shows the photo at another size than the service saw, so the marks may not fit.",
     );
   return notes.join(" ");
 }
 
-// The request's own parameters; empty fields leave the choice to the service.
+// The request's parameters; empty fields use the service's defaults.
 function requestOptions(onchange) {
   const number = (name, attributes) =>
     el("input", { type: "number", name, placeholder: "default", ...attributes });
@@ -144,14 +144,14 @@ function requestOptions(onchange) {
   return { element, values };
 }
 
-// What this page measured, and within it what the server said of itself.
+// Table rows: the page's own measurements and, indented, what the server reported.
 function timeRows({ read, exchange, decode, server }) {
   const calls = (count) => `, ${count} ${count === "1" ? "call" : "calls"}`;
   const rows = [
     ["read the photo from disk", read, 0],
-    ["send it, until the whole answer is here", exchange, 0],
+    ["send it and receive the whole answer", exchange, 0],
     ["receive it at the pass-through", server.receive?.duration, 1],
-    ["ask Triton, until its whole answer is there", server.triton?.duration, 1],
+    ["send it to Triton and receive the answer", server.triton?.duration, 1],
     [`face_detection${calls(server.face_detection?.note)}`, server.face_detection?.duration, 2],
     [
       `second look (face_landmarks)${calls(server.face_landmarks?.note)}`,
@@ -178,7 +178,7 @@ function timeRows({ read, exchange, decode, server }) {
         el(
           "td",
           { colspan: "2" },
-          "Steps within Triton are not told apart: it was answering others at the same time.",
+          "No times of the steps within Triton: it was answering other requests, too.",
         ),
       ),
     );

@@ -1,4 +1,4 @@
-// Two photos, a face of each: how alike, and what that says at a chosen false accept rate.
+// The Compare tab: similarity of two faces, and the decision at a chosen false accept rate.
 
 import { crop } from "./align.js";
 import { el, Notice } from "./dom.js";
@@ -17,11 +17,11 @@ const LOOKS = { match: "yes", "no match": "no" };
 const RATES = { "1e-2": "1 in 100", "1e-3": "1 in 1,000", "1e-4": "1 in 10,000" };
 
 export function compare(panel, { onanswer }) {
-  const sides = ["First", "Second"].map((name) => side(name, { onanswer, onchange: judge }));
+  const sides = ["First", "Second"].map((name) => side(name, { onanswer, onchange: update }));
   const verdict = el("div", { class: "verdict", role: "status" });
   const rate = el(
     "select",
-    { name: "far", onchange: judge },
+    { name: "far", onchange: update },
     ...Object.entries(RATES).map(([far, text]) =>
       el("option", { value: far, selected: far === "1e-4" }, text),
     ),
@@ -33,7 +33,7 @@ export function compare(panel, { onanswer }) {
     max: 0.999999,
     step: "any",
     placeholder: "default",
-    onchange: judge,
+    onchange: update,
   });
   panel.append(
     el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
@@ -45,18 +45,18 @@ export function compare(panel, { onanswer }) {
     ),
     verdict,
   );
-  judge();
+  update();
 
-  function judge() {
+  function update() {
     const chosen = sides.map((item) => item.chosen());
     if (chosen.includes(null)) {
-      verdict.replaceChildren(el("p", {}, "Give two photos, and choose a face in each."));
+      verdict.replaceChildren(el("p", {}, "Choose two photos, and a face in each."));
       return;
     }
     const given = prior.value === "" ? null : prior.valueAsNumber;
     if (given !== null && !(given > 0 && given < 1)) {
       verdict.replaceChildren(
-        el("p", { class: "error" }, "The share of pairs must be between 0 and 1, without these."),
+        el("p", { class: "error" }, "The share of pairs must be between 0 and 1, both excluded."),
       );
       return;
     }
@@ -88,16 +88,16 @@ export function compare(panel, { onanswer }) {
       ),
       threshold === null || gated
         ? null
-        : el("p", { class: "hint" }, "Whether the faces are recognizable is not told."),
+        : el("p", { class: "hint" }, "The service does not say whether the faces are recognizable."),
       el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     ].filter((element) => element !== null);
   }
 
-  // A pasted photo goes where there is none yet, else to the second side.
+  // A pasted photo goes to the first empty side, otherwise to the second.
   return { take: (files) => (sides.find((item) => item.empty()) ?? sides[1]).take(files) };
 }
 
-// What a face looks like, where the browser can show it.
+// A face's crop, or its name if the browser can't show the photo.
 function portrait({ picture, face, index, which }) {
   const name = `face ${index + 1} of the ${which} photo`;
   if (picture === null) return el("p", { class: "nopicture" }, name);
@@ -107,7 +107,7 @@ function portrait({ picture, face, index, which }) {
   return canvas;
 }
 
-// Rounding must not make a certainty of what is none.
+// A rounded probability must not look like certainty.
 function percent(probability) {
   if (probability > 0.9999) return "more than 99.99 %";
   if (probability < 0.0001) return "less than 0.01 %";
@@ -132,7 +132,7 @@ function side(name, { onanswer, onchange }) {
     result = null;
     view.clear();
     onchange();
-    notice.say(`Asking about ${file} …`);
+    notice.say(`Analyzing ${file} …`);
     try {
       const answer = await infer("analyze_faces", blob, {}, signal);
       await view.photo(blob, file);

@@ -1,11 +1,11 @@
-// Elements without markup in strings, which the page's policy (Trusted Types) forbids.
+// Helpers for creating elements without HTML strings, which the page's policy (Trusted Types) forbids.
 
-/** Make an element: attributes, `on...` listeners, boolean attributes, then children. */
+/** Create an element: attributes, `on...` listeners, boolean attributes, then children. */
 export function el(name, attributes = {}, ...children) {
   return fill(document.createElement(name), attributes, children);
 }
 
-/** The same for SVG. */
+/** Create an SVG element, like `el`. */
 export function svg(name, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
@@ -22,13 +22,13 @@ function fill(element, attributes, children) {
 
 let made = 0;
 
-/** An id that nothing else on the page has. */
+/** An id that is unique on the page. */
 export function freshId(what) {
   made += 1;
   return `${what}-${made}`;
 }
 
-/** A line that screen readers speak when it changes: politely, or at once as an error. */
+/** A line that screen readers announce when it changes: politely, or at once for an error. */
 export class Notice {
   constructor() {
     this.status = el("p", { class: "status", role: "status" });
@@ -49,7 +49,7 @@ export class Notice {
   }
 }
 
-/** Copy to the clipboard, and tell by the button whether it worked. */
+/** A button that copies text to the clipboard and shows whether it worked. */
 export function copyButton(label, text) {
   const button = el(
     "button",
@@ -72,7 +72,7 @@ export function copyButton(label, text) {
   return button;
 }
 
-/** Milliseconds for people. */
+/** Format milliseconds. */
 export function milliseconds(value) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
@@ -83,7 +83,7 @@ export function counted(faces) {
   return faces.length === 1 ? "1 face" : `${faces.length} faces`;
 }
 
-/** How far, clockwise, the photo is to be turned to make a face upright. */
+/** How far to turn the photo clockwise to make a face upright, such as "turned 90°". */
 export function turned(face) {
   return `turned ${face.rotation}°`;
 }

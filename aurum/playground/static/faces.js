@@ -1,4 +1,4 @@
-// A photo with its marks, and the list of its faces with their crops: one lights up the other.
+// A photo with its marks, and the list of its faces; hovering over one highlights the other.
 
 import { crop } from "./align.js";
 import { copyButton, counted, el, turned } from "./dom.js";
@@ -6,7 +6,7 @@ import { Overlay } from "./overlay.js";
 import { defect, parts } from "./quality.js";
 
 export class FaceView {
-  /** `choose`: one face is always chosen; else choosing it again frees it. `onchoose(index)`. */
+  /** `choose`: one face is always chosen; otherwise choosing it again deselects it. */
   constructor({ choose = false, onchoose = () => {} } = {}) {
     this.always = choose;
     this.onchoose = onchoose;
@@ -18,19 +18,19 @@ export class FaceView {
     });
     this.stage = el("div", { class: "stage", hidden: true }, this.image, this.overlay.element);
     this.unseen = el("p", { class: "nopicture", hidden: true });
-    /** The picture, or why there is none. */
+    /** The picture, or the reason why there is none. */
     this.element = el("div", {}, this.stage, this.unseen);
     this.faces = el("ol", { class: "faces" });
     this.order = el(
       "p",
       { class: "hint", hidden: true },
-      "Quality is only an order here, no probability, and which faces are recognizable is not told.",
+      "Here quality gives only an order, not a probability, and it is unknown which faces are recognizable.",
     );
-    /** The faces, one by one. */
+    /** The list of faces. */
     this.list = el("div", {}, this.faces, this.order);
   }
 
-  /** Show a photo alone, or say that the browser can't; `name` describes it to those who can't see it. */
+  /** Show a photo without marks, or say that the browser can't; `name` is its text alternative. */
   async photo(blob, name) {
     this.clear();
     const url = URL.createObjectURL(blob);
@@ -40,14 +40,14 @@ export class FaceView {
       await this.image.decode();
       this.stage.hidden = false;
     } catch {
-      this.unseen.textContent = `This browser can't show ${name}. It went to the service as it is.`;
+      this.unseen.textContent = `This browser can't show ${name}. It was sent to the service unchanged.`;
       this.unseen.hidden = false;
     } finally {
       URL.revokeObjectURL(url);
     }
   }
 
-  /** List the faces of the photo, and mark them if it is shown. */
+  /** List the photo's faces, and mark them if the photo is shown. */
   show(result) {
     this.result = result;
     this.chosen = null;
@@ -68,7 +68,7 @@ export class FaceView {
     return this.image.naturalWidth === width && this.image.naturalHeight === height;
   }
 
-  /** Take away the photo, its marks and its list. */
+  /** Remove the photo, its marks and its list. */
   clear() {
     this.result = null;
     this.chosen = null;
@@ -79,7 +79,7 @@ export class FaceView {
     this.faces.replaceChildren();
   }
 
-  // Make a face stand out in the picture and in the list; null: the chosen one, if any.
+  // Highlight a face in the picture and in the list; null: the chosen one, if any.
   light(index) {
     this.overlay.activate(index ?? this.chosen);
     [...this.faces.children].forEach((item, i) => item.classList.toggle("lit", i === index));
@@ -154,13 +154,13 @@ function qualityTable(face, index) {
   );
 }
 
-/** What an answer found, in words. */
+/** Number of faces and size of the photo, in words. */
 export function summary(result) {
   const [width, height] = result.size;
   return `${counted(result.faces)} in ${width} x ${height} pixels`;
 }
 
-/** The whole answer as the JSON that Triton would have given, with embeddings cut short to look at. */
+/** The whole answer as Triton's JSON; embeddings are truncated on screen, but not when copied. */
 export function rawAnswer() {
   let answer = null;
   const text = el("pre", { tabindex: "0", role: "region", "aria-label": "raw answer as JSON" });
@@ -171,7 +171,7 @@ export function rawAnswer() {
     el(
       "p",
       {},
-      "Embeddings are cut short here; copying gives all numbers. ",
+      "Embeddings are truncated here; copying gives all numbers. ",
       copyButton("Copy the JSON", () => json(answer, Infinity)),
     ),
     text,
@@ -185,7 +185,7 @@ export function rawAnswer() {
   };
 }
 
-// An output a line. `most`: so many numbers of an embedding are shown.
+// One line per output. `most`: how many numbers of the embeddings to show.
 function json(answer, most) {
   const data = ({ name, datatype, data: values }) => {
     if (datatype !== "FP32") return JSON.stringify(values);
@@ -203,7 +203,7 @@ function json(answer, most) {
   return `{"model_name":${JSON.stringify(model)},"model_version":${JSON.stringify(version)},"outputs":[\n${outputs.join(",\n")}\n]}`;
 }
 
-// The fewest digits that give the same 32-bit float.
+// The shortest decimal that rounds to the same 32-bit float.
 function shortest(value) {
   for (let digits = 6; digits < 9; digits += 1) {
     const text = Number(value.toPrecision(digits));

@@ -1,16 +1,16 @@
-// The webcam at the rate the service holds: one frame in flight, those that come meanwhile dropped.
+// The Live tab: the webcam at the service's own rate, with one frame in flight and the rest dropped.
 
 import { counted, el, milliseconds, Notice } from "./dom.js";
 import { Overlay } from "./overlay.js";
 import { cameraTrouble, openCamera, toJpeg } from "./photo.js";
 import { DETECTION_SIZE, infer } from "./triton.js";
 
-const KEPT = 30; // frames that the rate and the median are of
+const KEPT = 30; // frames for the rate and the median
 
 export function live(panel, { onanswer }) {
   const notice = new Notice();
   const overlay = new Overlay();
-  const canvas = el("canvas", { role: "img", "aria-label": "the frame that was analyzed last" });
+  const canvas = el("canvas", { role: "img", "aria-label": "the last analyzed frame" });
   const stage = el("div", { class: "stage", hidden: true }, canvas, overlay.element);
   const video = el("video", { playsinline: true });
   video.muted = true;
@@ -40,7 +40,7 @@ export function live(panel, { onanswer }) {
     el(
       "p",
       { class: "hint" },
-      "You see the frame that was analyzed, with its own marks: one is in flight at a time, and what the camera sends meanwhile is dropped.",
+      "This shows each analyzed frame with its marks. One frame is in flight at a time; frames that arrive meanwhile are dropped.",
     ),
   );
   let running = null;
@@ -59,7 +59,7 @@ export function live(panel, { onanswer }) {
     notice.say("Waiting for the camera …");
     try {
       run.stream = await openCamera();
-      if (running !== run) throw new DOMException("stopped meanwhile", "AbortError");
+      if (running !== run) throw new DOMException("stopped", "AbortError");
       video.srcObject = run.stream;
       await video.play();
     } catch (error) {
@@ -71,7 +71,7 @@ export function live(panel, { onanswer }) {
     run.stream.getVideoTracks()[0].addEventListener("ended", () => {
       if (running !== run) return;
       stop();
-      notice.fail("The camera was taken away.");
+      notice.fail("The camera was disconnected.");
     });
     notice.say("The camera is on.");
     frames(run);
@@ -92,7 +92,7 @@ export function live(panel, { onanswer }) {
     run.stream?.getTracks().forEach((track) => track.stop());
   }
 
-  // A frame is taken when it arrives, if none is in flight; the callback counts all of them.
+  // Analyzes a frame on arrival if none is in flight; the callback's metadata counts all frames.
   function frames(run) {
     const next = async (_, { presentedFrames }) => {
       if (running !== run) return;
@@ -146,6 +146,6 @@ export function live(panel, { onanswer }) {
   document.addEventListener("visibilitychange", () => document.hidden && stop());
   return {
     stop,
-    take: () => notice.fail("Photos are for Analyze and Compare; this is the camera."),
+    take: () => notice.fail("This tab uses the camera; for photos use Analyze or Compare."),
   };
 }

@@ -1,11 +1,11 @@
-// The page: its tabs, what is dropped or pasted, and how the service is.
+// The page: tabs, dropped and pasted photos, state of the service.
 
 import { analyze } from "./analyze.js";
 import { compare } from "./compare.js";
 import { live } from "./live.js";
 import { infer, ready, useKey } from "./triton.js";
 
-const PAUSE = 4000; // milliseconds between two looks at the service
+const PAUSE = 4000; // milliseconds between two checks of the service
 
 const byId = (id) => document.getElementById(id);
 const panels = {};
@@ -14,7 +14,7 @@ for (const [name, build] of Object.entries({ analyze, compare, live })) {
 }
 const names = Object.keys(panels);
 
-// --- tabs: the address keeps which one, arrow keys go from one to the next ---
+// --- tabs: the URL's hash names the current one, arrow keys move between them ---
 
 function shownTab() {
   const name = window.location.hash.slice(1);
@@ -32,7 +32,7 @@ function showTab() {
   if (chosen !== "live") panels.live.stop();
 }
 
-// Not by the address's hash itself, which would scroll to the panel and move the focus.
+// Setting location.hash itself would scroll to the panel and move the focus.
 function goTo(name) {
   if (name !== shownTab()) window.history.pushState(null, "", `#${name}`);
   showTab();
@@ -55,10 +55,10 @@ for (const name of names) {
     byId(`tab-${next}`).focus();
   });
 }
-window.addEventListener("popstate", showTab); // the browser's back, and addresses typed in
+window.addEventListener("popstate", showTab); // browser history, and typed URLs
 showTab();
 
-// --- photos that are dropped beside the areas for them, or pasted ---
+// --- photos that are dropped outside the drop areas, or pasted ---
 
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
@@ -66,12 +66,12 @@ document.addEventListener("drop", (event) => {
   panels[shownTab()].take(event.dataTransfer.files);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length === 0) return; // text, for a field
+  if (event.clipboardData.files.length === 0) return; // text for an input field
   event.preventDefault();
   panels[shownTab()].take(event.clipboardData.files);
 });
 
-// --- a key, where a gateway stands before the service and wants one ---
+// --- the API key, if a gateway in front of the service asks for one ---
 
 window.addEventListener("keywanted", () => {
   byId("key").hidden = false;
@@ -79,12 +79,12 @@ window.addEventListener("keywanted", () => {
 byId("key").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").querySelector("input").value);
-  look();
+  check();
 });
 
-// --- the service: an inference says who answers, its own readiness whether it still does ---
+// --- the service: a first inference names its models, then readiness checks suffice ---
 
-let answered = false; // since it was last seen down
+let answered = false; // since the service was last down
 
 function known({ simulated }) {
   answered = true;
@@ -95,14 +95,14 @@ function known({ simulated }) {
 
 function say(state, text) {
   const health = byId("health");
-  if (health.textContent === text) return; // not spoken again
+  if (health.textContent === text) return; // so that screen readers don't repeat it
   health.textContent = text;
   health.className = state;
 }
 
 let next = null;
 
-async function look() {
+async function check() {
   clearTimeout(next);
   if (!document.hidden) {
     if (!(await ready())) {
@@ -114,15 +114,15 @@ async function look() {
       } catch (error) {
         say(
           "down",
-          error.status === 401 ? error.message : `the service does not answer: ${error.message}`,
+          error.status === 401 ? error.message : `the service is not working: ${error.message}`,
         );
       }
     }
   }
-  next = setTimeout(look, PAUSE);
+  next = setTimeout(check, PAUSE);
 }
 
-// A photo of nothing: the cheapest that is a real question.
+// A black photo, the cheapest input for a real inference.
 async function blank() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 32;
@@ -132,4 +132,4 @@ async function blank() {
   });
 }
 
-look();
+check();

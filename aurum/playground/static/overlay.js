@@ -1,13 +1,13 @@
-// Boxes, landmarks, scores and quality parts over a picture, in the picture's own pixels.
+// An overlay of boxes, landmarks, scores and quality parts, in the picture's pixel coordinates.
 
 import { counted, svg, turned } from "./dom.js";
 import { parts } from "./quality.js";
 
-const FONT = 13; // CSS pixels, whatever size the picture is shown at
-const CROWD = 44; // CSS pixels: narrower boxes get their number alone, until they stand out
+const FONT = 13; // CSS pixels, at any size of the picture
+const CROWD = 44; // CSS pixels; narrower boxes show only their number, unless active
 
 export class Overlay {
-  /** Draws into `this.element`, which lies over the picture; tells which box is clicked, or hovered. */
+  /** Draws into `this.element`, which covers the picture; reports clicked and hovered boxes. */
   constructor({ onpick = () => {}, onhover = () => {} } = {}) {
     this.element = svg("svg", { class: "overlay", role: "img", "aria-label": "no faces marked" });
     this.shown = { boxes: true, landmarks: true, scores: true, parts: false };
@@ -32,13 +32,13 @@ export class Overlay {
     this.draw();
   }
 
-  /** Make one face stand out; null: none. */
+  /** Highlight one face; null: none. */
   activate(index) {
     this.active = index;
     this.emphasize();
   }
 
-  /** Draw all of it anew: after another size or another choice of what is shown. */
+  /** Redraw everything, after a change of size or of what is shown. */
   draw() {
     this.element.replaceChildren();
     this.texts = [];
@@ -57,7 +57,7 @@ export class Overlay {
     this.emphasize();
   }
 
-  // Nothing is replaced here but texts, so that a click that begins on a box also ends on it.
+  // This replaces only texts, so that a click that begins on a box also ends on it.
   emphasize() {
     if (this.result === null) return;
     const {
@@ -103,11 +103,11 @@ export class Overlay {
     return svg("g", { class: "face", "data-index": index }, ...marks);
   }
 
-  // The parts of one face, on the side of its box where there is most room, never outside the photo.
+  // Quality parts of one face, on the side of its box with the most room, always within the photo.
   panel(face, width, height) {
     const lines = parts(face);
     if (lines.length === 0) return null;
-    const [columns, rows] = [16, 1.35 * (lines.length + 0.6)]; // its sides, in sizes of the font
+    const [columns, rows] = [16, 1.35 * (lines.length + 0.6)]; // width and height in font sizes
     const [x, y, boxWidth, boxHeight] = face.box;
     const places = [
       { wide: width - x - boxWidth, high: height, left: () => x + boxWidth, top: () => y },
@@ -119,7 +119,7 @@ export class Overlay {
       size: Math.min(11 * this.unit, place.wide / (columns + 1), place.high / (rows + 1)),
     }));
     const best = places.reduce((one, other) => (other.size > one.size ? other : one));
-    // Where a face leaves no room at all, better over it than too small to read.
+    // If there is no room beside the face, cover it rather than be too small to read.
     const size = Math.max(best.size, Math.min(7 * this.unit, width / columns, height / rows));
     const [wide, high] = [columns * size, rows * size];
     const left = Math.max(0, Math.min(width - wide, best.left(size) + size / 2));

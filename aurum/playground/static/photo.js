@@ -1,8 +1,8 @@
-// Ways to give the page a photo: choose, drop, paste, take, or the example.
+// Photo input: choose, drop, paste or take a photo, or use the example.
 
 import { el, freshId } from "./dom.js";
 
-/** What keeps a camera from being used, for people. */
+/** Explain why the camera can't be used. */
 export function cameraTrouble(error) {
   const known = {
     NotAllowedError: "the browser was not allowed to use the camera",
@@ -12,15 +12,15 @@ export function cameraTrouble(error) {
   return `The camera can't be used: ${known[error.name] ?? error.message}.`;
 }
 
-/** The camera's stream. */
+/** Open the camera; returns its stream. */
 export async function openCamera() {
   if (!navigator.mediaDevices) {
-    throw new Error("browsers give it only to pages on this machine (localhost) or behind https");
+    throw new Error("browsers allow it only for pages on localhost or over https");
   }
   return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
 }
 
-/** A picture (video, image) as a JPEG of at most `side` pixels. */
+/** Encode a picture (video, image) as a JPEG whose long side has at most `side` pixels. */
 export async function toJpeg(picture, width, height, side = Infinity, quality = 0.92) {
   const scale = Math.min(1, side / Math.max(width, height));
   const canvas = document.createElement("canvas");
@@ -33,15 +33,15 @@ export async function toJpeg(picture, width, height, side = Infinity, quality = 
   return { blob, canvas };
 }
 
-/** The buttons and the area to drop on. `onphoto(blob, name)`, `ontrouble(text)`. */
+/** Buttons and a drop area. Calls `onphoto(blob, name)`, and `ontrouble(text)` on failure. */
 export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
   const id = freshId("file");
   const input = el("input", {
     type: "file",
     id,
     class: "unseen",
-    // Named one by one, as a phone may turn what is not named into JPEG, and by suffix, as a
-    // browser that can't show HEIC may not know that it is an image.
+    // Each type is named, since a phone may convert others to JPEG; HEIC also by suffix, since a
+    // browser that can't show it may not know that it is an image.
     accept: "image/jpeg,image/png,image/webp,image/avif,image/heic,image/heif,.heic,.heif,image/*",
     onchange: () => {
       take(input.files);
@@ -71,7 +71,7 @@ export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
 
   function take(files) {
     if (files.length > 0) onphoto(files[0], files[0].name || "photo.jpg");
-    else ontrouble("That was no file; drop, paste or choose a photo.");
+    else ontrouble("That was not a file; drop, paste or choose a photo.");
   }
 
   async function example() {
@@ -80,7 +80,7 @@ export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
       if (!response.ok) throw new Error(`status ${response.status}`);
       onphoto(await response.blob(), "example.jpg");
     } catch (error) {
-      ontrouble(`The example can't be had: ${error.message}.`);
+      ontrouble(`The example can't be loaded: ${error.message}.`);
     }
   }
 
@@ -98,7 +98,7 @@ async function takePhoto(onphoto, ontrouble) {
   const video = el("video", {
     autoplay: true,
     playsinline: true,
-    "aria-label": "the camera's picture",
+    "aria-label": "camera preview",
   });
   video.muted = true;
   const take = el(

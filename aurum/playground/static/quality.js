@@ -1,26 +1,26 @@
-// The columns of `quality_parts`, in the contract's order: name, unit, digits, meaning.
+// The columns of `quality_parts` in the contract's order: name, unit, decimals, meaning.
 // Formulas and sources: docs/design/quality.md.
 
 const PARTS = [
   ["resolution", "px", 0, "distance between the eyes"],
   ["sharpness", "", 2, "0 blurred … 1 sharp"],
-  ["noise", "gray levels", 1, "grain; fine texture counts, too"],
+  ["noise", "gray levels", 1, "grain, but also fine texture"],
   ["exposure", "", 2, "share of pixels neither too dark nor too bright"],
   ["contrast", "", 2, "standard deviation of the gray levels, 0 … 0.5"],
   ["yaw", "°", 0, "positive: looks to the photo's right"],
   ["pitch", "°", 0, "positive: looks up"],
   ["roll", "°", 0, "positive: leans clockwise"],
   ["frontality", "", 2, "1: straight into the camera"],
-  ["symmetry", "", 2, "likeness to its mirror image, -1 … 1"],
-  ["visibility", "", 2, "eyes and mouth look like eyes and a mouth, -1 … 1"],
-  ["misfit", "px", 1, "how badly the landmarks fit a head"],
+  ["symmetry", "", 2, "similarity to its mirror image, -1 … 1"],
+  ["visibility", "", 2, "how much eyes and mouth look like eyes and a mouth, -1 … 1"],
+  ["misfit", "px", 1, "landmark residual: how badly the landmarks fit a head"],
   ["border cut", "", 2, "share of the box outside the photo"],
   ["confidence", "", 2, "the detector's score"],
-  ["norm", "", 1, "length of the embedding before it was made 1"],
+  ["norm", "", 1, "length of the embedding before normalization"],
   ["recognizability", "", 2, "distance from faces that nobody recognizes"],
 ];
 
-/** A face's parts as [{ name, text, meaning }]; empty where the service gave none. */
+/** A face's parts as [{ name, text, meaning }]; empty if the service returned none. */
 export function parts(face) {
   return (face.parts ?? []).map((value, i) => {
     const [name, unit, digits, meaning] = PARTS[i] ?? [
@@ -34,7 +34,7 @@ export function parts(face) {
   });
 }
 
-/** Why a face is not recognizable, as "sharpness 0.21"; null where it is, or that is not told. */
+/** Why a face is not recognizable, such as "sharpness 0.21"; null if it is, or if unknown. */
 export function defect(face) {
   if (face.defect === null) return null;
   const { name, text } = parts(face)[face.defect];

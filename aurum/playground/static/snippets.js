@@ -1,4 +1,4 @@
-// The same call from elsewhere, to copy: curl, Python, Node.
+// Code for the same call in curl, Python and Node.js.
 
 import { copyButton, el, freshId } from "./dom.js";
 
@@ -52,7 +52,7 @@ export function snippets() {
 function write(origin, file, options) {
   const some = Object.keys(options).length > 0;
   const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const quoted = JSON.stringify(file); // of Python and JavaScript, too
+  const quoted = JSON.stringify(file); // also a valid Python and JavaScript string
   const url = `${origin}/v2/models/analyze_faces/infer`;
   const parameters = some ? `"parameters":${JSON.stringify(options)},` : "";
   const keywords = Object.entries(options)

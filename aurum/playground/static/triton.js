@@ -1,31 +1,32 @@
-// The service's protocol from a browser: a photo's bytes out, tensors back.
+// Client of the service for browsers: sends a photo's bytes, decodes the tensors of the answer.
 // Triton's HTTP protocol with its binary tensor extension; outputs as in docs/reference/contract.md.
 
-/** The long side of the detector's input, in pixels, where a request names none (a server's default). */
+/** Long side of the detector's input in pixels if a request sets none: the server's default. */
 export const DETECTION_SIZE = 640;
 
 const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
 
-let key = null; // in memory alone: gone with the page
+let key = null; // only in memory, lost when the page is closed
 
-/** Send this API key from now on, as a gateway before Triton wants it. */
+/** Send this API key with every request from now on, for a gateway in front of Triton. */
 export function useKey(value) {
   key = value;
 }
 
-/** Something went wrong; the message is the service's own where it gave one. */
+/** A failed request; the message is the service's own if it sent one. */
 export class ServiceError extends Error {
   constructor(message, status) {
     super(message);
-    this.status = status; // of HTTP; 0 where no answer came
+    this.status = status; // HTTP status; 0 without an answer
   }
 }
 
 /**
- * Ask a pipeline about a photo.
+ * Call a pipeline with a photo.
  *
- * `photo` is a Blob, `options` the request parameters (left out: the service's defaults). Gives
- * { size, faces, complete, models, calibration, qualityCalibrated, raw, times }. Throws ServiceError, or AbortError.
+ * `photo` is a Blob, `options` the request parameters (default: the service's). Returns
+ * { size, faces, complete, models, calibration, qualityCalibrated, raw, times }. Throws
+ * ServiceError, or AbortError.
  */
 export async function infer(pipeline, photo, options = {}, signal = undefined) {
   const started = performance.now();
@@ -56,7 +57,7 @@ export async function infer(pipeline, photo, options = {}, signal = undefined) {
   return { ...interpret(answer), times };
 }
 
-/** Whether the service says that it is ready, or that it wants to know who asks. */
+/** Whether the service is ready, or asks for an API key. */
 export async function ready() {
   try {
     await send("/v2/health/ready", {});
@@ -99,8 +100,8 @@ async function send(path, init) {
   );
 }
 
-// Without options the body is the photo as it is; with them a JSON header stands before it, and
-// before the photo its length (4 bytes, little-endian), as Triton wants it of BYTES.
+// Without options the body is just the photo. With options, JSON comes first, then the photo's
+// length (4 bytes, little-endian), which Triton expects for BYTES, then the photo.
 function request(bytes, options) {
   const type = { "Content-Type": "application/octet-stream" };
   if (Object.keys(options).length === 0) {
@@ -140,7 +141,7 @@ function decode(buffer, length) {
 }
 
 function numbers(datatype, buffer) {
-  // Typed arrays have the byte order of the machine, which is Triton's little-endian wherever
+  // Typed arrays have the machine's byte order, which is little-endian, as Triton's, wherever
   // browsers run today.
   if (datatype === "FP32") return Array.from(new Float32Array(buffer));
   if (datatype === "INT32") return Array.from(new Int32Array(buffer));
@@ -165,7 +166,7 @@ function interpret(answer) {
   };
   const embeddings = rows("embeddings");
   const quality = outputs.quality?.data;
-  // Servers of version 0.1.0 tell neither turns nor whether the answer is complete, nor the gate.
+  // Servers of version 0.1.0 send neither rotations, nor `complete`, nor the gate.
   const rotations = outputs.rotations?.data;
   const gate = outputs.gate?.data;
   const parts = rows("quality_parts");
@@ -193,8 +194,8 @@ function interpret(answer) {
   };
 }
 
-// Of a face: `recognizable`, null where that is not told, and `defect`, the column of the part that
-// says why it is not.
+// A face's `recognizable` (null if unknown) and `defect`, the column of the quality part that makes
+// it unrecognizable.
 function gated(column) {
   if (column === undefined) return { recognizable: null, defect: null };
   return { recognizable: column < 0, defect: column < 0 ? null : column };
@@ -210,7 +211,7 @@ function calibration(values) {
   };
 }
 
-// "name;dur=1.5;desc="2", ..." as our own server writes it.
+// Parses `name;dur=1.5;desc="2", ...`, the form that our own server writes.
 function serverTiming(text) {
   const found = {};
   for (const item of (text ?? "").split(", ").filter(Boolean)) {
@@ -222,27 +223,27 @@ function serverTiming(text) {
 }
 
 /**
- * How alike two faces are, and what that says, as the clients' `compare` computes it.
+ * Compare two faces, computed like the clients' `compare`.
  *
- * `prior`: how likely two faces are the same person before looking; null: the calibration's.
- * `decision` is "match", "no match", "not recognizable" or "uncalibrated"; `gated`: whether both
- * faces are known to be recognizable or not. Throws ServiceError where two embedders made the
- * embeddings.
+ * `prior`: prior probability that two faces are the same person; null: the calibration's.
+ * `decision` is "match", "no match", "not recognizable" or "uncalibrated"; `gated`: whether it is
+ * known for both faces if they are recognizable. Throws ServiceError if the embeddings are of
+ * different models.
  */
 export function compare(a, b, far, prior = null) {
   if (a.models.embedder !== b.models.embedder) {
     throw new ServiceError(
-      `embeddings of different models don't compare: ${a.models.embedder} and ${b.models.embedder}`,
+      `embeddings from different models can't be compared: ${a.models.embedder} and ${b.models.embedder}`,
       0,
     );
   }
   const dot = a.face.embedding.reduce((sum, value, i) => sum + value * b.face.embedding[i], 0);
   const similarity = Math.min(1, Math.max(-1, dot));
-  const told = [a.face.recognizable, b.face.recognizable];
+  const recognizable = [a.face.recognizable, b.face.recognizable];
   const { calibration: known } = a;
   const threshold = known?.thresholds[far] ?? null;
-  const found = { similarity, threshold, probability: null, gated: !told.includes(null) };
-  if (told.includes(false)) return { ...found, decision: "not recognizable" };
+  const found = { similarity, threshold, probability: null, gated: !recognizable.includes(null) };
+  if (recognizable.includes(false)) return { ...found, decision: "not recognizable" };
   if (known === null) return { ...found, decision: "uncalibrated" };
   const logit = (p) => Math.log(p / (1 - p));
   const shift = prior === null ? 0 : logit(prior) - logit(known.prior);
@@ -254,8 +255,8 @@ export function compare(a, b, far, prior = null) {
 }
 
 /**
- * Whether a larger `detection_size` or more `tiles` may well find more faces, by the rule of the
- * Python client's `may_miss_some`; both are of the request's options.
+ * Whether a larger `detection_size` or more `tiles` (request options) may find more faces, by the
+ * rule of the Python client's `may_miss_some`.
  */
 export function mayMissSome(result, { detection_size: side = DETECTION_SIZE, tiles = 0 }) {
   if (!result.complete) return true;

@@ -1,1 +1,1 @@
-"""The parts of the suite: each measures one thing and writes raw rows; none says what they mean."""
+"""Parts of the suite: each measures one thing and writes raw rows; reports interpret them."""

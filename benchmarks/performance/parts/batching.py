@@ -1,4 +1,4 @@
-"""How many photos Triton really computes together, and where their time goes, by its counters."""
+"""Batching: actual batch sizes and times by model, from Triton's counters."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PIPELINE = "analyze_faces"
 
 
 def measure(bench: Bench) -> None:
-    """Write `batching.csv`: every model's counters under load by several numbers of clients.
+    """Write `batching.csv`: every model's counters under load, by number of clients.
 
-    The load is on the pipeline, whose steps call the models, and then on each model by itself.
+    The load is on the pipeline, whose steps call the models, and then on each model directly.
     """
     table = bench.table("batching", ModelStats)
     image, crop = models.tensors(bench)
@@ -40,5 +40,5 @@ def measure(bench: Bench) -> None:
         for row in triton_stats.between(before, triton_stats.read(bench.http), index, clients):
             if called == PIPELINE:
                 table.add(row)
-            elif row.model == called:  # others: the last photos of an earlier load
+            elif row.model == called:  # other rows come from the last photos of an earlier load
                 table.add(replace(row, model=f"{called}, by itself"))

@@ -1,6 +1,6 @@
-"""The service against what people would build instead, and against no server at all.
+"""Compare the service with alternatives, and with the same work without a server.
 
-Interleaved: every round measures everything once, so that ratios are of the same minute.
+Every round measures everything once, so that ratios are of the same minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one more face in a photo costs, against the embedder's own cost of a face in a batch."""
+"""Cost of one more face in a photo, compared with the embedder's cost of a face in a batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 8  # faces in a call of the embedder in process
 
 
 def measure(bench: Bench) -> None:
-    """Write `faces.csv`. A row's size is the number of faces that the service finds."""
+    """Write `faces.csv`, where a row's size is the number of faces that the service finds."""
     table = bench.table("faces", Run)
     made = photos.tiled(bench.photo)
     with FaceClient(bench.http) as client:

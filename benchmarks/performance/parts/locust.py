@@ -1,4 +1,4 @@
-"""Locust's users: mixed photos over both protocols, and the rate held at a p95 below 100 ms."""
+"""Locust: mixed photos over both protocols, and the rate held at a p95 below 100 ms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.load import locust_run
 from benchmarks.load.outcome import Load
 from benchmarks.performance.bench import Bench
 
-USERS = 8  # of the runs as fast as the answers come
-START = 60.0  # photos a second that a search begins with
+USERS = 8  # of the runs at full speed
+START = 60.0  # photos per second, first rate of a search
 
 
 def measure(bench: Bench) -> None:
-    """Write `locust.csv`; Locust's own CSV files are beside it, in a folder for each run."""
+    """Write `locust.csv`, and Locust's own CSV files to a folder for each run."""
     table = bench.table("locust", Users)
     seconds = bench.suite.locust_seconds
     searches = [
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> None:
 
 
 def _search(bench: Bench, table: Table[Users], photos: str, path: Path, number: int) -> None:
-    """Find the rate held over HTTP."""
+    """Search for the rate held over HTTP."""
     name = f"{photos} {number + 1}"
 
     def load(rate: float) -> Load:

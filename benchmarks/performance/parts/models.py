@@ -1,4 +1,4 @@
-"""The two models by themselves, and the pipeline that only embeds."""
+"""The two models called directly, and the pipeline that only embeds."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from benchmarks.load import wrk
 from benchmarks.load.outcome import Load
 from benchmarks.performance.bench import Bench
 
-# Clients: one for latency, and enough to keep what is measured busy.
-BUSY = 8
-# Of requests with whole batches: one is computed while the next are on their way.
-BUSY_BATCHES = 4
+BUSY = 8  # clients that keep a model busy
+BUSY_BATCHES = 4  # the same with whole batches: one is computed while the next are in transit
 
 Step = tuple[str, int, int, Callable[[], Load]]
 
 
 def measure(bench: Bench) -> None:
-    """Write `models.csv`. The size of face_embedding's rows is the number of crops in a request."""
+    """Write `models.csv`, where face_embedding's size is the number of crops in a request."""
     table = bench.table("models", Run)
     for index, (what, clients, size, load) in bench.rounds("models", _steps(bench)):
         result = load()
@@ -37,7 +35,7 @@ def measure(bench: Bench) -> None:
 
 
 def tensors(bench: Bench) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """What the pipelines would send the detector and the embedder for the photo with one face."""
+    """Return the pipelines' inputs of detector and embedder for the photo with one face."""
     settings = bench.settings
     photo = bench.photo.read_bytes()
     pixels = decode(photo, settings.max_image_bytes, settings.max_image_pixels)
@@ -55,7 +53,7 @@ def _steps(bench: Bench) -> list[Step]:
     config = triton_stats.config(bench.http, contract.EMBEDDING)
     batch = max(1, int(config["max_batch_size"]))
     crops = np.repeat(crop, batch, axis=0)
-    # As many cores for the graph in process as the service gives it.
+    # The graph in process gets as many cores as in the service.
     workers = min(triton_stats.workers(config), in_process.cores())
 
     def post(model: str, clients: int, body: wrk.Body) -> Callable[[], Load]:

@@ -1,4 +1,4 @@
-"""Memory of all processes under a steady load of mixed photos, as long as a leak needs to show."""
+"""Soak test: memory of all processes under a steady load of mixed photos, to reveal leaks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from benchmarks.load import locust_run
 from benchmarks.load.outcome import Load
 from benchmarks.performance.bench import Bench
 
-SHARE = 0.8  # of the rate that is held
-# Crowds among the photos take longer than the 100 ms that a photo of one face is held to.
+SHARE = 0.8  # of the rate held
+# Crowds among the photos take longer than the 100 ms that is the limit for one face.
 P95_LIMIT_MS = 1000.0
-START = 10.0  # photos a second that the search begins with
+START = 10.0  # photos per second, first rate of the search
 PERIOD = 1.0  # seconds between two samples
 
 
 def measure(bench: Bench) -> None:
-    """Write `soak.csv`, the memory, and `soak_load.csv`, the load at the same time."""
+    """Write `soak.csv` (memory) and `soak_load.csv` (the load during it)."""
     if bench.pid is None:
-        bench.note("memory is not measured: the server is not one that the suite started")
+        bench.note("memory is not measured: the suite did not start the server")
         return
     rate = bench.suite.soak_rate or _rate(bench)
-    bench.note(f"mixed photos, {rate:.1f} a second, whether or not the server keeps up")
+    bench.note(f"mixed photos, {rate:.1f} per second, whether or not the server keeps up")
     table = bench.table("soak", Sample)
     loads = bench.table("soak_load", Run)
     seconds = bench.suite.soak_seconds
@@ -49,7 +49,7 @@ def measure(bench: Bench) -> None:
 
 
 def _rate(bench: Bench) -> float:
-    """SHARE of the highest rate of mixed photos that is held."""
+    """Return SHARE of the highest rate of mixed photos that is held."""
 
     def load(rate: float) -> Load:
         seconds = bench.suite.locust_seconds
@@ -63,6 +63,6 @@ def _rate(bench: Bench) -> float:
     )
     if not held:
         held = min(tried)
-        bench.note(f"no rate was held, not even {held:.1f} a second")
-    bench.note(f"held at p95 < {P95_LIMIT_MS:.0f} ms: {held:.1f} mixed photos a second")
+        bench.note(f"no rate was held, not even {held:.1f} per second")
+    bench.note(f"held at p95 < {P95_LIMIT_MS:.0f} ms: {held:.1f} mixed photos per second")
     return SHARE * held

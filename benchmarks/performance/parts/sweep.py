@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer over all models and pipelines, protocols and concurrencies."""
+"""perf_analyzer sweep over all models and pipelines, protocols and numbers of clients."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import tempfile
 from pathlib import Path
 
 from aurum.evaluation import photos
+from benchmarks.common.rows import Sweep
 from benchmarks.load import inputs, perf_analyzer
 from benchmarks.load.inputs import Workload
 from benchmarks.performance.bench import Bench
 
-FOLDER = "perf_analyzer"  # of its CSV files and logs, among the raw figures
-
 
 def measure(bench: Bench) -> None:
-    """Keep perf_analyzer's CSV and log of every run, named `<workload>-<protocol>-<clients>`."""
-    out = bench.raw / FOLDER
-    out.mkdir(exist_ok=True)
+    """Write `perf_analyzer.csv`: a row for each workload, protocol and number of clients."""
+    table = bench.table("perf_analyzer", Sweep)
     plan = perf_analyzer.steady(bench.suite.sweep_seconds)
     urls = {"http": bench.http, "grpc": bench.grpc}
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
@@ -24,19 +22,20 @@ def measure(bench: Bench) -> None:
             (workload, protocol, clients)
             for workload, concurrencies in _workloads(bench, Path(folder))
             for protocol in bench.suite.sweep_protocols
-            # perf_analyzer 2.51 has request parameters over gRPC alone.
+            # perf_analyzer 2.51 supports request parameters only over gRPC.
             if protocol == "grpc" or not workload.parameters
             for clients in concurrencies
         ]
         for workload, protocol, clients in bench.steps("perf_analyzer", steps):
             try:
-                perf_analyzer.run(urls[protocol], workload, clients, out, plan)
+                url = urls[protocol]
+                table.add(perf_analyzer.run(url, workload, clients, Path(folder), plan).row)
             except perf_analyzer.PerfAnalyzerError as error:
                 bench.note(f"{workload.name} over {protocol} at {clients}: {error}")
 
 
 def _workloads(bench: Bench, folder: Path) -> list[tuple[Workload, tuple[int, ...]]]:
-    """Each with its concurrencies."""
+    """Return the workloads, each with its numbers of clients."""
     suite = bench.suite
     plain = inputs.write([bench.photo], bench.http, folder, bench.settings)
     made = photos.tiled(bench.photo)

@@ -1,4 +1,4 @@
-"""From the raw figures in a folder to a report and plots: nothing is measured here."""
+"""Render a report and plots from the raw figures in a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmarks.performance.report import plots, raw, text
 
 
 def write(folder: Path) -> Path:
-    """Write `report.md` and `plots/` beside the `raw/` of `folder`; gives the report's path.
+    """Write `report.md` and `plots/` next to the `raw/` of `folder`; return the report's path.
 
-    Raises RawError where there are no raw figures.
+    Raises RawError if there are no raw figures.
     """
     figures = raw.load(folder / "raw")
     shown = plots.write(figures, folder / "plots")

@@ -1,4 +1,4 @@
-"""What turns raw figures into what is reported: medians, ratios of one round, slopes."""
+"""Statistics of the reports: medians, ratios within a round, slopes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.common.rows import ModelStats, Run, Sample
 
 
 class Spread(NamedTuple):
-    """The median of several rounds, and how far they lie apart."""
+    """Median, minimum and maximum of several rounds."""
 
     median: float
     least: float
@@ -20,7 +20,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread | None:
-        """None where there is no value; NaN is none."""
+        """Compute the spread of the values that are not NaN; None if there are none."""
         known = [value for value in values if not math.isnan(value)]
         return cls(statistics.median(known), min(known), max(known)) if known else None
 
@@ -28,7 +28,7 @@ class Spread(NamedTuple):
 def by_round(
     runs: Iterable[Run], what: str, clients: int | None, field: str, size: int | None = None
 ) -> dict[int, float]:
-    """The figure `field` of each round; `clients` or `size` None: whatever they are."""
+    """Return the figure `field` of each round; `clients` or `size` None: any."""
     return {
         run.round: float(getattr(run, field))
         for run in runs
@@ -39,12 +39,12 @@ def by_round(
 
 
 def ratios(top: Mapping[int, float], bottom: Mapping[int, float]) -> list[float]:
-    """Of the same round, where both are known."""
+    """Return the ratios of rounds for which both figures are known."""
     return [top[index] / bottom[index] for index in top if bottom.get(index, 0) > 0]
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """What one more x adds to y, by least squares; NaN where all x are the same."""
+    """Return the least-squares slope of y over x; NaN if all x are equal."""
     points = [(x, y) for x, y in zip(xs, ys, strict=True) if not math.isnan(y)]
     if len({x for x, _ in points}) < 2:
         return math.nan
@@ -55,10 +55,10 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def face_cost(runs: Sequence[Run], index: int, field: str) -> float:
-    """Milliseconds that one more face in a photo takes in a round, at one client.
+    """Return the milliseconds that one more face in a photo costs in a round, at one client.
 
-    `field`: `time`, the client's mean time of a photo, or `cpu_ms`. Photos without a face are left
-    out: they are looked at a second time.
+    `field`: `time`, the client's mean time per photo, or `cpu_ms`. Photos without a face are left
+    out, since the detector also runs on the turned photo.
     """
     own = [run for run in runs if run.round == index and run.size >= 1]
     times = [1000 / run.rate if field == "time" else run.cpu_ms for run in own]
@@ -66,7 +66,7 @@ def face_cost(runs: Sequence[Run], index: int, field: str) -> float:
 
 
 def totals(samples: Iterable[Sample]) -> dict[float, float]:
-    """PSS of all processes together at each moment, in MB."""
+    """Return the PSS of all processes together at each moment, in MB."""
     sums: defaultdict[float, float] = defaultdict(float)
     for sample in samples:
         sums[sample.seconds] += sample.pss_mb
@@ -74,7 +74,7 @@ def totals(samples: Iterable[Sample]) -> dict[float, float]:
 
 
 def growth(samples: Iterable[Sample], share: float = 0.8) -> float:
-    """MB a minute over the last `share` of the time: what comes before is warming up."""
+    """Return the growth in MB per minute over the last `share` of the time, after warming up."""
     sums = totals(samples)
     if not sums:
         return math.nan
@@ -84,7 +84,7 @@ def growth(samples: Iterable[Sample], share: float = 0.8) -> float:
 
 
 def mean_batch(rows: Iterable[ModelStats]) -> float:
-    """Items in an executed batch, over all rows together."""
+    """Return the mean number of items in an executed batch, over all rows together."""
     chosen = list(rows)
     executions = sum(row.executions for row in chosen)
     return sum(row.inferences for row in chosen) / executions if executions else math.nan

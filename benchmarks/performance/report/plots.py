@@ -1,4 +1,4 @@
-"""The report's plots, as SVG: small, and text that can be searched."""
+"""The report's plots, as SVG with searchable text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.performance.report import maths
 from benchmarks.performance.report.maths import Spread, by_round
 from benchmarks.performance.report.raw import Raw
 
-# The same figures make the same file, and text stays text.
+# The same figures give the same file, and text remains text.
 mpl.rcParams.update({"svg.hashsalt": "aurum", "svg.fonttype": "none", "axes.grid": True})
 PARTS = ("queue", "input", "infer", "output")
 
@@ -22,9 +22,9 @@ Draw = Callable[[Raw, Figure], bool]
 
 
 def write(raw: Raw, folder: Path) -> list[str]:
-    """Write every plot that there are figures for into `folder`; gives the files' names.
+    """Write every plot that has figures to `folder`; return the file names.
 
-    A name begins with the part of the suite that it shows.
+    A name begins with the suite's part that it shows.
     """
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
@@ -72,7 +72,7 @@ def _latency(raw: Raw, figure: Figure) -> bool:
 
 
 def _line(axes: Axes, raw: Raw, what: str, field: str, label: str) -> None:
-    """A line over the concurrencies, with the spread of the rounds as bars."""
+    """Plot a line over the number of clients, with the spread of the rounds as error bars."""
     points = []
     for clients in sorted({run.clients for run in raw.compare if run.what == what}):
         spread = Spread.of(by_round(raw.compare, what, clients, field).values())
@@ -160,18 +160,13 @@ def _batches(raw: Raw, figure: Figure) -> bool:
 
 def _sweep(raw: Raw, figure: Figure) -> bool:
     rows = figure.subplots(1, 2)
-    for workload, protocol in dict.fromkeys((key[0], key[1]) for key in raw.sweep):
-        points = {
-            clients: result
-            for (name, spoken, clients), result in raw.sweep.items()
-            if (name, spoken) == (workload, protocol)
-        }
+    for workload, protocol in sorted({(row.workload, row.protocol) for row in raw.sweep}):
+        own = [row for row in raw.sweep if (row.workload, row.protocol) == (workload, protocol)]
         label = f"{workload}, {protocol}"
         style = "-" if protocol == "grpc" else "--"
-        counts = list(points)
-        rates = [result.throughput for result in points.values()]
-        rows[0].plot(counts, rates, style, marker=".", label=label)
-        rows[1].plot(counts, [result.p95_ms for result in points.values()], style, marker=".")
+        counts = [row.clients for row in own]
+        rows[0].plot(counts, [row.rate for row in own], style, marker=".", label=label)
+        rows[1].plot(counts, [row.p95_us / 1000 for row in own], style, marker=".")
     _concurrency(rows[0], "requests a second")
     _concurrency(rows[1], "p95, ms")
     if raw.sweep:

@@ -1,4 +1,4 @@
-"""The raw figures of one run of the suite, as they lie in its folder."""
+"""Load the raw figures of one run of the suite from its folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 
 from aurum.errors import OperatorError
 from benchmarks.common import rows
-from benchmarks.common.rows import ModelStats, Run, Sample, Users
-from benchmarks.load import perf_analyzer
-from benchmarks.load.perf_analyzer import Result
+from benchmarks.common.rows import ModelStats, Run, Sample, Sweep, Users
 
 
 class RawError(OperatorError, ValueError):
@@ -20,7 +18,7 @@ class RawError(OperatorError, ValueError):
 
 @dataclass(frozen=True)
 class Raw:
-    """All of them; a part that wasn't measured has no rows."""
+    """All raw figures; a part that was not measured has no rows."""
 
     machine: dict[str, Any]
     suite: dict[str, Any]
@@ -33,11 +31,11 @@ class Raw:
     locust: list[Users]
     soak: list[Sample]
     soak_load: list[Run]
-    sweep: dict[tuple[str, str, int], Result]  # by workload, protocol and clients
+    sweep: list[Sweep]
 
 
 def load(folder: Path) -> Raw:
-    """Read the raw figures in `folder`. Raises RawError where there are none."""
+    """Read the raw figures in `folder`. Raises RawError if there are none."""
     try:
         machine, run = (
             json.loads((folder / name).read_text()) for name in ("machine.json", "run.json")
@@ -55,16 +53,6 @@ def load(folder: Path) -> Raw:
         batching=rows.read(folder / "batching.csv", ModelStats),
         locust=rows.read(folder / "locust.csv", Users),
         soak=rows.read(folder / "soak.csv", Sample),
-        sweep=_sweep(folder / "perf_analyzer"),
+        sweep=rows.read(folder / "perf_analyzer.csv", Sweep),
         **runs,
     )
-
-
-def _sweep(folder: Path) -> dict[tuple[str, str, int], Result]:
-    results = {}
-    for path in sorted(folder.glob("*.csv")):
-        workload, protocol, clients = path.stem.rsplit("-", 2)
-        log = path.with_suffix(".txt").read_text()
-        result = perf_analyzer.parse(path.read_text(), log)
-        results[workload, protocol, int(clients)] = result
-    return dict(sorted(results.items()))

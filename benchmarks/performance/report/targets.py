@@ -1,4 +1,4 @@
-"""The performance targets and how each is measured."""
+"""Performance targets, and how each is measured."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Target:
-    """One line of the table; `measure` gives a value for each round."""
+    """One line of the table; `measure` returns a value for each round."""
 
     figure: str
     relation: str
     limit: float
     unit: str
-    part: str  # of the suite, that measures it
+    part: str  # the suite's part that measures it
     measure: Callable[[Raw], list[float]]
 
     def met(self, value: float) -> bool:
-        """Whether `value` meets the target."""
+        """Return whether `value` meets the target."""
         return _RELATIONS[self.relation](value, self.limit)
 
 
@@ -45,7 +45,7 @@ def _compare(
 
 
 def _embedding(size: int | None) -> Callable[[Raw], list[float]]:
-    """Crops a second of the service / of the graph in process; size None: whole batches."""
+    """Return the ratio of crops per second, service / in process; size None: whole batches."""
 
     def measure(raw: Raw) -> list[float]:
         batch = next((run.size for run in raw.models if run.what == names.EMBEDDING_IN_PROCESS), 0)
@@ -85,7 +85,7 @@ def _rounds(raw: Raw) -> list[int]:
 
 
 def _held(raw: Raw) -> list[float]:
-    """The rate that was really answered, at the highest rate that each search found to hold."""
+    """Return the answered rate at the highest rate held, for each search."""
     own = [row for row in raw.locust if row.search and row.photos == names.ONE_FACE]
     searches = dict.fromkeys(row.search for row in own)
     return [
@@ -98,7 +98,8 @@ def _memory(raw: Raw) -> list[float]:
     return [max(maths.totals(raw.soak).values())] if raw.soak else []
 
 
-# From the issue; "flat" is made a number here: 1 MB a minute is 10 MB in ten minutes, 2 % of 500.
+# The issue's targets. "Flat" memory means less than 1 MB per minute: 10 MB in ten minutes, 2 % of
+# 500.
 TARGETS = (
     *(
         Target(

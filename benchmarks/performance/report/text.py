@@ -184,13 +184,14 @@ def _sweep(raw: Raw) -> Lines:
             *("queue", "input", "infer", "output"),
         ),
     ]
-    for (workload, protocol, clients), result in raw.sweep.items():
-        latencies = (result.p50_ms, result.p95_ms, result.p99_ms)
-        times = (result.queue_us, result.input_us, result.infer_us, result.output_us)
-        cells = [*map(_number, latencies), *(_number(time / 1000) for time in times)]
+    for row in sorted(raw.sweep, key=lambda row: (row.workload, row.protocol, row.clients)):
+        times = (
+            *(row.p50_us, row.p95_us, row.p99_us),
+            *(row.queue_us, row.input_us, row.infer_us, row.output_us),
+        )
+        cells = " | ".join(_number(time / 1000) for time in times)
         lines.append(
-            f"| {workload} | {protocol} | {clients} | {_number(result.throughput)} "
-            f"| {' | '.join(cells)} |"
+            f"| {row.workload} | {row.protocol} | {row.clients} | {_number(row.rate)} | {cells} |"
         )
     return lines
 

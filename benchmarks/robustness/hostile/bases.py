@@ -1,4 +1,4 @@
-"""Small photos of one face in every format, which the generators damage; made once."""
+"""Small valid photos of one face in every format, which the generators damage."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image
 from aurum.paths import PHOTO
 
 HEAD = (110, 10, 330, 230)  # the face in aurum/assets/astronaut.jpg, pixels
-SIZE = (160, 144)  # not square; small, so that what decodes costs little
+SIZE = (160, 144)  # not square; small, so that decoding is cheap
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    """`image` as a file of PIL's format `kind`."""
+    """Encode `image` in PIL's format `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -28,8 +28,10 @@ def _photo() -> Image.Image:
 
 
 def photo() -> Image.Image:
-    """RGB, of SIZE pixels, with one face."""
-    return _photo().copy()  # PIL keeps an encoder's options in the image: one thread's, each
+    """Return an RGB photo of SIZE pixels with one face."""
+    return (
+        _photo().copy()
+    )  # PIL stores an encoder's options in the image, so threads can't share it
 
 
 @cache
@@ -67,7 +69,7 @@ def pngs() -> tuple[bytes, ...]:
 
 
 def _clear(image: Image.Image) -> Image.Image:
-    """The same, half transparent."""
+    """Return the image, half transparent."""
     clear = image.convert("RGBA")
     clear.putalpha(128)
     return clear
@@ -114,7 +116,7 @@ def heics() -> tuple[bytes, ...]:
 
 def _heic(file: pillow_heif.HeifFile, **options: object) -> bytes:
     buffer = io.BytesIO()
-    # One thread: several divide the work, and so the bits, as the machine has time.
+    # One thread: with several, the bits depend on timing.
     one = {"x265:pools": "none", "x265:frame-threads": "1"}
     file.save(buffer, quality=70, enc_params=one, **options)
     return buffer.getvalue()
@@ -137,11 +139,11 @@ def avifs() -> tuple[bytes, ...]:
 
 
 def _avif(image: Image.Image, **options: object) -> bytes:
-    return encode(image, "AVIF", max_threads=1, **options)  # one, as of HEIC
+    return encode(image, "AVIF", max_threads=1, **options)  # one thread, as for HEIC
 
 
 def _without_times(data: bytes) -> bytes:
-    """A sequence that is the same whenever it is made (ISO/IEC 14496-12, 8.2.2)."""
+    """Remove the times of a sequence, to make it reproducible (ISO/IEC 14496-12, 8.2.2)."""
     changed = bytearray(data)
     for name in (b"mvhd", b"tkhd", b"mdhd"):
         at = data.index(name) + 4
@@ -150,5 +152,5 @@ def _without_times(data: bytes) -> bytes:
 
 
 def any_photo(random: Random) -> bytes:
-    """One of all of these."""
+    """Return one of all these photos."""
     return random.choice(jpegs() + pngs() + webps() + heics() + avifs())

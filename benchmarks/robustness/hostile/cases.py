@@ -1,4 +1,4 @@
-"""Case N of a seed: which kind it is, and the request."""
+"""The test cases: kind and request of case N of a seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.robustness.hostile import (
 from benchmarks.robustness.hostile.requests import Call
 
 HEAVY = "heavy photos"
-# How often a kind comes. What is heavy costs a second of a core each.
+# Each kind with its frequency. Heavy photos cost one second of CPU time each.
 IMAGES: dict[str, tuple[Callable[[Random], bytes], float]] = {
     "JPEG lengths": (jpeg.lengths, 3),
     "JPEG tables": (jpeg.tables, 4),
@@ -75,7 +75,7 @@ REQUESTS: dict[str, tuple[Callable[[Random], Call], float]] = {
     "outputs": (requests.outputs, 4),
     "protobuf": (requests.protobuf, 10),
     "garbage": (requests.garbage, 1),
-    # The gateway's: what reaches Triton itself may not have them.
+    # These target the gateway; Triton itself never receives them.
     "strangers": (strangers.paths, 2),
     "strangers' gRPC": (strangers.grpc_headers, 2),
     "wrong keys": (strangers.keys, 1),
@@ -87,7 +87,7 @@ _WEIGHTS = [weight for table in (IMAGES, REQUESTS) for _, weight in table.values
 
 @dataclass(frozen=True)
 class Case:
-    """One hostile request; `number` and the seed make it again."""
+    """One hostile request, reproducible from `number` and the seed."""
 
     number: int
     kind: str
@@ -95,7 +95,7 @@ class Case:
 
 
 def case(seed: int, number: int) -> Case:
-    """Case `number` of `seed`: always the same."""
+    """Create case `number` of `seed`, always the same."""
     random = Random(f"{seed} {number}")
     kind = _kind(random)
     if kind in REQUESTS:
@@ -104,7 +104,7 @@ def case(seed: int, number: int) -> Case:
 
 
 def kind(seed: int, number: int) -> str:
-    """The kind of that case."""
+    """Return the kind of that case."""
     return _kind(Random(f"{seed} {number}"))
 
 

@@ -1,6 +1,6 @@
-"""``python -m benchmarks hostile``: hostile images and requests, to the real service.
+"""``python -m benchmarks hostile``: send hostile images and requests to the real service.
 
-Exit codes: 0 every answer was one that the contract allows; 1 some was not; 2 wrong usage.
+Exit codes: 0 the contract allows every answer; 1 a wrong answer; 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from benchmarks.robustness.hostile.run import keep, one_of_each, run, weigh
 from benchmarks.robustness.hostile.send import Address
 from benchmarks.robustness.hostile.served import Served, served
 
-AGAIN = 300  # cases that are sent once more, to see what each costs
+AGAIN = 300  # cases that are sent again, to measure the cost of each
 OUT = CHECKOUT / ".aurum" / "hostile"
 
 
 def main() -> int:
-    """Read the command line and run."""
+    """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000, help="how many cases")
+    parser.add_argument("--count", type=int, default=10_000, help="number of cases")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--case", type=int, help="only this number, as a report names it")
-    parser.add_argument("--clients", type=int, default=8, help="requests at a time")
+    parser.add_argument("--case", type=int, help="only the case with this number")
+    parser.add_argument("--clients", type=int, default=8, help="requests in flight")
     parser.add_argument("--servers", type=int, default=2, help="tritonservers behind the gateway")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the report")
-    parser.add_argument("--url", nargs=2, metavar=("HTTP", "GRPC"), help="a server that runs")
-    parser.add_argument("--key", default="", help="API key of its gateway")
-    parser.add_argument("--ca", type=Path, help="certificate that its gateway's is signed by")
+    parser.add_argument("--url", nargs=2, metavar=("HTTP", "GRPC"), help="use a running server")
+    parser.add_argument("--key", default="", help="API key for its gateway")
+    parser.add_argument("--ca", type=Path, help="CA certificate of its gateway")
     given = parser.parse_args()
     numbers = range(given.count) if given.case is None else [given.case]
     failures = given.out / "failures"

@@ -1,6 +1,6 @@
-"""Hostile EXIF: TIFF directories that lead in circles, out of the file, or lie about their sizes.
+"""Hostile EXIF: TIFF directories with loops, references out of the file, or false sizes.
 
-EXIF 2.32 and TIFF 6.0.
+Formats: EXIF 2.32 and TIFF 6.0.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from random import Random
 
 from benchmarks.robustness.hostile import damage
 
-# Orientation, pointers to further directories, thumbnails, resolutions, maker note.
+# Orientation, pointers to other directories, thumbnails, resolutions, maker note.
 TAGS = (0x0112, 0x0112, 0x0112, 0x8769, 0x8825, 0xA005, 0x0201, 0x0202, 0x011A, 0x0128, 0x927C,
         0x9286, 0xB000, 0xB001, 0xB002, 0x00FE, 0x014A)  # fmt: skip
 
 
 def block(random: Random) -> bytes:
-    """A TIFF structure of some directories."""
+    """Return a TIFF structure of some directories."""
     order = random.choice("<>")
     head = random.choice((b"II*\0", b"MM\0*")) if random.random() < 0.1 else None
     head = head or (b"II*\0" if order == "<" else b"MM\0*")
@@ -32,7 +32,7 @@ def block(random: Random) -> bytes:
 def _directory(random: Random, order: str, at: int) -> bytes:
     entries = [_entry(random, order, at) for _ in range(random.choice((0, 1, 1, 3, 12)))]
     count = len(entries) if random.random() < 0.85 else random.choice((0, 1000, 65535))
-    # The next directory: none, this one again, the first, right behind, or far away.
+    # The next directory: none, this one again, the first, right after this one, or far away.
     here = at + 6 + 12 * len(entries)
     following = random.choice((0, 0, at, 8, here, here + 10, 2**31, 2**32 - 1))
     return struct.pack(order + "H", count) + b"".join(entries) + struct.pack(order + "I", following)

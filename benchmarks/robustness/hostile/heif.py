@@ -1,4 +1,4 @@
-"""Hostile HEICs and AVIFs: boxes that lie (ISO/IEC 14496-12, 23008-12)."""
+"""Hostile HEICs and AVIFs with false boxes (ISO/IEC 14496-12, 23008-12)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from random import Random
 from benchmarks.robustness.hostile import bases, damage
 from benchmarks.robustness.hostile.image_bytes import with_size
 
-_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # and where their boxes begin
+_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}  # with the offset of their boxes
 _CONFIGURATIONS = (b"hvcC", b"av1C")
 
 
 def box(name: bytes, payload: bytes) -> bytes:
-    """A box with its length."""
+    """Return a box with its length."""
     return struct.pack(">I", len(payload) + 8) + name + payload
 
 
 def full(name: bytes, payload: bytes, version: int = 0, flags: int = 0) -> bytes:
-    """A box that has a version and flags."""
+    """Return a box with a version and flags."""
     return box(name, struct.pack(">I", version << 24 | flags) + payload)
 
 
 def places(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Where each box of a sound file begins, and its name; those within others, too."""
+    """Yield offset and name of each box of a valid file, including nested ones."""
     at, stop = start, len(data) if end is None else end
     while at < stop:
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -35,7 +35,7 @@ def places(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tupl
 
 
 def _of(data: bytes, names: tuple[bytes, ...]) -> bytes:
-    """The first box of one of these names."""
+    """Return the first box with one of these names."""
     at = next(at for at, name in places(data) if name in names)
     return data[at : at + int.from_bytes(data[at : at + 4], "big")]
 
@@ -53,15 +53,15 @@ def grid(
     parts: list[int] | None = None,
     properties: bytes = b"",
 ) -> bytes:
-    """A photo made of the same tile again and again, which lies in the file once.
+    """Return a grid photo that repeats one tile, which the file contains once.
 
     Args:
-        data: a file of one image, the tile.
+        data: a file with one image, the tile.
         columns: of tiles.
         rows: of tiles.
-        size: width and height that it says it has; as its tiles have by themselves.
-        parts: ids of the items that it is said to be made of; its tiles', which begin at 2.
-        properties: further boxes, which apply to it.
+        size: width and height in the header; default: the tiles' total size.
+        parts: ids of the grid's items; default: its tiles', which begin at 2.
+        properties: additional boxes that apply to the grid.
     """
     tile = _of(data, (b"ispe",))
     wide, high = struct.unpack(">II", tile[12:20])
@@ -82,7 +82,7 @@ def grid(
     image = _of(data, (b"mdat",))[8:]
 
     def meta(start: int) -> bytes:
-        """With the tile's bytes at `start`."""
+        """Return the meta box for the tile's bytes at `start`."""
         where = struct.pack(">HHHHIII", 1, 1, 0, 1, 0, len(head), 0)[:-4]
         where += b"".join(
             struct.pack(">HHHHII", item, 0, 0, 1, start, len(image)) for item in tiles
@@ -112,7 +112,7 @@ def grid(
 
 
 def lengths(random: Random) -> bytes:
-    """A box's length or name lies."""
+    """A box with a false length or name."""
     data = _some(random)
     at, _ = random.choice(list(places(data)))
     if random.random() < 0.2:
@@ -126,13 +126,13 @@ def payloads(random: Random) -> bytes:
     at, _ = random.choice([item for item in places(data) if item[1] not in _CONTAINERS])
     end = at + int.from_bytes(data[at : at + 4], "big")
     part = data[at + 8 : end]
-    # Of the same length, so that what follows is still found.
+    # Keep the length, so that the following boxes are still found.
     change = random.choice((damage.flip, damage.overwrite))
     return data[: at + 8] + change(random, part)[: len(part)].ljust(len(part), b"\0") + data[end:]
 
 
 def order(random: Random) -> bytes:
-    """Boxes of the file left out, doubled, in another order."""
+    """Boxes that are missing, duplicated or reordered."""
     data, parts = _some(random), []
     at = 0
     while at < len(data):
@@ -143,7 +143,7 @@ def order(random: Random) -> bytes:
 
 
 def sizes(random: Random) -> bytes:
-    """The stated size is not that of the coded picture: larger, smaller, turned, none."""
+    """A size other than that of the coded picture: larger, smaller, turned, zero."""
     width, height = bases.SIZE
     side = random.choice((0, 1, 8, 63, 64, 65, 7000, 16_384, 65_536, 2**31, 2**32 - 1))
     return with_size(_some(random), *random.choice(
@@ -152,7 +152,7 @@ def sizes(random: Random) -> bytes:
 
 
 def tiles(random: Random) -> bytes:
-    """Grids: of many tiles, of tiles that are missing, of themselves, of a size that lies."""
+    """Grids with many tiles, missing tiles, themselves as tiles, or a false size."""
     data = random.choice((bases.heics()[0], bases.avifs()[0]))
     columns, rows = random.choice(((1, 1), (2, 2), (3, 1), (20, 20), (256, 1), (40, 40)))
     count = columns * rows
@@ -167,12 +167,12 @@ def tiles(random: Random) -> bytes:
 
 
 def clap(random: Random) -> bytes:
-    """A crop with any fractions."""
+    """Return a crop box with arbitrary fractions."""
     return box(b"clap", b"".join(damage.number(random, 4) for _ in range(8)))
 
 
 def sequences(random: Random) -> bytes:
-    """Films of images, or stills that say they are."""
+    """Image sequences, or stills that claim to be sequences."""
     if random.random() < 0.3:
         return bases.avifs()[-1]
     brand = random.choice(

@@ -1,4 +1,4 @@
-"""Files by the byte: parts of them, and files that no encoder writes."""
+"""Build parts of image files, and files that no encoder writes, byte by byte."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 
 def segment(marker: int, payload: bytes) -> bytes:
-    """A JPEG segment with its length."""
+    """Return a JPEG segment with its length."""
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
 def chunk(name: bytes, payload: bytes) -> bytes:
-    """A PNG chunk with its length and CRC."""
+    """Return a PNG chunk with its length and CRC."""
     return (
         struct.pack(">I", len(payload))
         + name
@@ -24,19 +24,19 @@ def chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def exif(orientation: int) -> bytes:
-    """An EXIF block that states an orientation, as Pillow's and other writers take it."""
+    """Return an EXIF block with an orientation, in the form that encoders such as Pillow's take."""
     block = Image.Exif()
     block[0x0112] = orientation
     return block.tobytes()
 
 
 def oriented(jpeg: bytes, orientation: int) -> bytes:
-    """The JPEG with an EXIF block that states an orientation."""
+    """Add an EXIF block with an orientation to a JPEG."""
     return jpeg[:2] + segment(0xE1, exif(orientation)) + jpeg[2:]
 
 
 def start_of_frame(data: bytes) -> int:
-    """Where a JPEG's frame header (SOF0 or SOF2) starts."""
+    """Return the offset of a JPEG's frame header (SOF0 or SOF2)."""
     at = 2
     while data[at + 1] not in (0xC0, 0xC2):
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -44,15 +44,15 @@ def start_of_frame(data: bytes) -> int:
 
 
 def entropy(data: bytes) -> int:
-    """Where a JPEG's first entropy-coded data starts."""
+    """Return the offset of a JPEG's first entropy-coded data."""
     at = data.index(b"\xff\xda")
     return at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 def with_size(data: bytes, width: int, height: int) -> bytes:
-    """A JPEG, PNG, WebP (VP8, VP8L), HEIC or AVIF whose header states another size.
+    """Change the size in the header of a JPEG, PNG, WebP (VP8, VP8L), HEIC or AVIF.
 
-    Its pixels stay; of a grid, its tiles, too.
+    The pixels, and a grid's tiles, stay the same.
     """
     changed = bytearray(data)
     if data[:2] == b"\xff\xd8":
@@ -78,13 +78,13 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 
 
 def with_precision(jpeg: bytes, bits: int) -> bytes:
-    """A JPEG that says it has so many bits a sample."""
+    """Change the number of bits per sample in a JPEG's header."""
     at = start_of_frame(jpeg) + 4
     return jpeg[:at] + bytes([bits]) + jpeg[at + 1 :]
 
 
 def png_of(rows: bytes, *, width: int, height: int, depth: int = 8, color: int = 2) -> bytes:
-    """A PNG around filtered rows."""
+    """Return a PNG of filtered rows."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -95,14 +95,14 @@ def png_of(rows: bytes, *, width: int, height: int, depth: int = 8, color: int =
 
 
 def blank_jpeg(width: int, height: int, sampling: tuple[int, ...]) -> bytes:
-    """A gray baseline JPEG with any sampling factors (0x21: 2x1), of empty blocks."""
+    """Return a gray baseline JPEG of empty blocks, with any sampling factors (0x21: 2x1)."""
     across = max(factors >> 4 for factors in sampling)
     down = max(factors & 15 for factors in sampling)
     units = -(-width // (8 * across)) * -(-height // (8 * down))
     blocks = sum((factors >> 4) * (factors & 15) for factors in sampling)
     parts = bytes(x for n, factors in enumerate(sampling, 1) for x in (n, factors, 0))
     count = len(sampling)
-    # In both tables the code 0 stands for "nothing": two bits a block.
+    # In both tables the code 0 means "nothing": two bits per block.
     packed = bytes(-(-units * blocks * 2 // 8))
     return (
         b"\xff\xd8"
@@ -117,14 +117,14 @@ def blank_jpeg(width: int, height: int, sampling: tuple[int, ...]) -> bytes:
 
 
 def many_scans(width: int, height: int, scans: int) -> bytes:
-    """A valid progressive JPEG (gray, blank) in very many scans: slow to decode, though small."""
+    """Return a valid progressive JPEG (gray, blank) with very many scans: small, slow to decode."""
     blocks = -(-width // 8) * -(-height // 8)
-    bits = ("0" + "1" * 14) * -(-blocks // 32767)  # runs of 32767 blocks without news
+    bits = ("0" + "1" * 14) * -(-blocks // 32767)  # runs of 32767 unchanged blocks
     bits += "1" * (-len(bits) % 8)
     run = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)).replace(
         b"\xff", b"\xff\0"
     )
-    # Coefficient by coefficient, bit by bit: what the standard allows an encoder to do.
+    # Coefficient by coefficient, bit by bit, which the standard allows.
     steps = [(k, al) for k in range(1, 64) for al in range(13, -1, -1)][: scans - 1]
     body = b"".join(
         segment(0xDA, bytes([1, 1, 0, k, k, al if al == 13 else (al + 1) << 4 | al])) + run

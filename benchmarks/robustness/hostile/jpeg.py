@@ -1,6 +1,6 @@
-"""Hostile JPEGs: each segment wrong in the ways that decoders have been wrong about it.
+"""Hostile JPEGs: each segment is broken in ways that decoders have mishandled.
 
-Segments as in ITU-T T.81, annex B.
+Segments are defined in ITU-T T.81, annex B.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE
 
 @dataclass(frozen=True)
 class Part:
-    """A segment and, behind SOS, its entropy-coded data."""
+    """A segment and, after SOS, its entropy-coded data."""
 
     marker: int
     payload: bytes
     data: bytes = b""
 
     def bytes(self) -> bytes:
-        """As it stands in the file."""
+        """Return the part's bytes in the file."""
         return segment(self.marker, self.payload[:65533]) + self.data
 
 
 def parts_of(data: bytes) -> list[Part]:
-    """The segments of a sound JPEG up to its end."""
+    """Split a valid JPEG into its segments."""
     parts, at = [], 2
     while data[at + 1] != EOI:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -45,12 +45,12 @@ def parts_of(data: bytes) -> list[Part]:
 
 
 def joined(parts: list[bytes]) -> bytes:
-    """A file of these segments."""
+    """Join segments to a file."""
     return b"\xff\xd8" + b"".join(parts) + b"\xff\xd9"
 
 
 def _changed(random: Random, markers: tuple[int, ...], payload: object) -> bytes:
-    """A JPEG, one of whose segments with one of `markers` got another payload."""
+    """Return a JPEG in which one or two segments with these markers have another payload."""
     parts = parts_of(random.choice(bases.jpegs()))
     chosen = [n for n, part in enumerate(parts) if part.marker in markers]
     for n in random.sample(chosen, min(len(chosen), random.randint(1, 2))):
@@ -59,11 +59,11 @@ def _changed(random: Random, markers: tuple[int, ...], payload: object) -> bytes
 
 
 def lengths(random: Random) -> bytes:
-    """A segment whose length lies."""
+    """A segment with a false length."""
     parts = [part.bytes() for part in parts_of(random.choice(bases.jpegs()))]
     at = random.randrange(len(parts))
-    told = int.from_bytes(parts[at][2:4], "big")
-    near = (max(0, told + random.choice((-2, -1, 1, 2)))) % 65536
+    true = int.from_bytes(parts[at][2:4], "big")
+    near = (max(0, true + random.choice((-2, -1, 1, 2)))) % 65536
     length = struct.pack(">H", near) if random.random() < 0.4 else damage.number(random, 2)
     parts[at] = parts[at][:2] + length + parts[at][4:]
     return joined(parts)
@@ -96,7 +96,7 @@ def frame(random: Random) -> bytes:
         choice = random.randrange(5)
         if choice == 0:
             precision = random.choice((0, 1, 7, 9, 12, 16, 255))
-        elif choice == 1:  # mostly small, so that it is decoded
+        elif choice == 1:  # mostly small, so that it gets decoded
             height, width = (random.choice((0, 1, 8, 17, 145, 161, 600)) for _ in range(2))
         elif choice == 2:
             count = random.choice((0, 1, 2, 4, 5, 255))
@@ -133,7 +133,7 @@ def scan(random: Random) -> bytes:
 
 
 def scans(random: Random) -> bytes:
-    """Scans without end: real ones, copies of one, or markers that only look like some."""
+    """Very many scans: real ones, copies of one, or markers that only look like scans."""
     choice = random.randrange(4)
     if choice == 0:
         side = random.choice((64, 256, 1000))
@@ -150,7 +150,7 @@ def scans(random: Random) -> bytes:
 
 
 def restarts(random: Random) -> bytes:
-    """Restart markers that are missing, doubled, out of order, or not announced."""
+    """Restart markers that are missing, duplicated, out of order, or not announced."""
     parts = parts_of(random.choice((bases.jpegs()[4], bases.jpegs()[0])))
     at = next(n for n, part in enumerate(parts) if part.marker == SOS)
     data = parts[at].data
@@ -165,7 +165,7 @@ def restarts(random: Random) -> bytes:
 
 
 def order(random: Random) -> bytes:
-    """Segments left out, doubled, in another order; pictures within pictures."""
+    """Segments that are missing, duplicated or reordered; pictures within pictures."""
     parts = damage.shuffled(random, [p.bytes() for p in parts_of(random.choice(bases.jpegs()))])
     if random.random() < 0.3:
         parts.insert(random.randrange(len(parts)), random.choice((b"\xff\xd8", b"\xff\xd9")))
@@ -175,7 +175,7 @@ def order(random: Random) -> bytes:
 
 
 def applications(random: Random) -> bytes:
-    """Markers of applications: JFIF thumbnails, Adobe, ICC profiles, multi-picture tables."""
+    """Application markers: JFIF thumbnails, Adobe, ICC profiles, multi-picture tables."""
     byte, word = random.randrange(256), damage.number(random, 4)
     added = random.choice(
         (
@@ -201,7 +201,7 @@ def applications(random: Random) -> bytes:
 
 
 def with_exif(random: Random) -> bytes:
-    """A sound JPEG with a hostile EXIF block, or several."""
+    """A valid JPEG with one or several hostile EXIF blocks."""
     parts = parts_of(bases.jpegs()[random.randrange(2)])
     for _ in range(random.choice((1, 1, 2, 5))):
         parts.insert(0, Part(APP1, b"Exif\0\0" + exif.block(random)))
@@ -209,7 +209,7 @@ def with_exif(random: Random) -> bytes:
 
 
 def arithmetic(random: Random) -> bytes:
-    """What only some decoders know: arithmetic coding, lossless, hierarchical, 12 bits."""
+    """Features that few decoders support: arithmetic coding, lossless, hierarchical, 12 bits."""
     parts = parts_of(bases.jpegs()[random.randrange(2)])
     parts = [
         replace(part, marker=random.choice(FRAMES[3:])) if part.marker in FRAMES else part
@@ -229,7 +229,7 @@ def sampling(random: Random) -> bytes:
 
 
 def sizes(random: Random) -> bytes:
-    """The header states another size than the data has, also beyond what is allowed."""
+    """The header claims another size than the data has, also beyond the limits."""
     width, height = random.choice(
         ((0, 144), (160, 0), (1, 1), (161, 145), (65535, 1), (1, 65535), (65500, 65500),
          (7071, 7072), (20000, 2500), (320, 288), (65535, 65535), (16, 3000))

@@ -1,4 +1,4 @@
-"""Whether an answer is one that the contract and the security guide (docs/) allow."""
+"""Check that an answer is one that the contract and the security guide (docs/) allow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OK = "ok"
 TRITON = "in Triton's words"
 GARBLED = "in gRPC's words"
 _REFUSED = {"400", "INVALID_ARGUMENT"}
-# The codes that a hostile request may be refused with, and the statuses that go with them.
+# Codes with which a hostile request may be refused, and their statuses.
 CODES = {
     "invalid_image": _REFUSED,
     "invalid_parameter": _REFUSED,
@@ -34,17 +34,17 @@ CODES = {
 # Triton refuses names, types and shapes itself, without a code.
 _TRITON = {"400", "404", "INVALID_ARGUMENT", "NOT_FOUND"}
 _CODE = re.compile(r"\[([a-z_]+)\]")
-# What the gRPC library itself says of bytes that are no message; Triton never sees them.
+# The gRPC library's own error for bytes that are not a message; Triton never sees them.
 _GARBLED = ("INTERNAL", "Unable to parse request")
 _TENSORS = {"FP32": np.float32, "INT32": np.int32}
 
 
 class WrongAnswerError(ValueError):
-    """The answer is none of those; the message says what it is."""
+    """The answer is not allowed; the message describes it."""
 
 
-def judge(answer: Answer) -> str:
-    """How it was answered: OK, a code, TRITON, GARBLED or LEFT. Raises WrongAnswerError."""
+def classify(answer: Answer) -> str:
+    """Return OK, the error's code, TRITON, GARBLED or LEFT. Raises WrongAnswerError."""
     if answer.status == LEFT:
         return LEFT
     if answer.status in ("200", "OK"):
@@ -71,7 +71,7 @@ def judge(answer: Answer) -> str:
 
 
 def tensors(answer: Answer) -> dict[str, NDArray[np.generic]]:
-    """The numbers of a success, by output. Raises WrongAnswerError if they don't fit."""
+    """Return a successful answer's numbers by output. Raises WrongAnswerError if inconsistent."""
     try:
         found = _of_grpc(answer.body) if answer.status == "OK" else _of_http(answer)
     except (ValueError, KeyError, IndexError, DecodeError) as error:

@@ -1,4 +1,4 @@
-"""Files of any size whose metadata is made to be read again and again; the picture is small."""
+"""Small pictures with metadata of any size, designed to be scanned repeatedly."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from benchmarks.robustness.hostile import bases
+from benchmarks.robustness.hostile import bases, webp
 from benchmarks.robustness.hostile.heif import box
 from benchmarks.robustness.hostile.image_bytes import chunk, segment
 
 Build = Callable[[int], bytes]
 _SCAN = b"\xff\xda\0\2"
-_SCANS = _SCAN * 101  # one more than is allowed, so that they are counted
+_SCANS = _SCAN * 101  # one more than allowed, so that the decoder has to count them
 
 
 def _jpeg(head: bytes = b"", behind: bytes = b"") -> bytes:
@@ -28,7 +28,7 @@ def _filled(marker: int, payload: bytes) -> Build:
 
 
 def fill_before_scans(size: int) -> bytes:
-    """Fill bytes that lead to no marker: each is the beginning of a search."""
+    """Fill bytes without a marker after them: each starts a search."""
     return _jpeg(behind=b"\xff" * size + b"\0" + _SCANS)
 
 
@@ -41,7 +41,7 @@ def _without_end(one: bytes) -> Build:
 
 
 def directory(payload: int) -> bytes:
-    """An EXIF block of many entries, each of which points to all of it: one may copy it often."""
+    """Return an EXIF block of many entries, each of which refers to the whole block."""
     count = payload // 12
     entries = b"".join(
         struct.pack("<HHII", 0x9000 + number, 7, payload, 8) for number in range(count)
@@ -50,7 +50,7 @@ def directory(payload: int) -> bytes:
 
 
 def exif_directory(size: int) -> bytes:
-    """A JPEG with such a block."""
+    """Return a JPEG with such a block."""
     return _jpeg(segment(0xE1, b"Exif\0\0" + directory(size)))
 
 
@@ -60,29 +60,21 @@ def _png(one: bytes, *, before: bool = False) -> Build:
     return lambda size: data[:at] + one * (size // len(one)) + data[at:]
 
 
-def _riff(chunks: bytes) -> bytes:
-    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
-
-
-def _part(name: bytes, payload: bytes) -> bytes:
-    return name + struct.pack("<I", len(payload)) + payload + bytes(len(payload) & 1)
-
-
 def _webp(one: bytes) -> Build:
-    head = _part(b"VP8X", bytes([0x2C, 0, 0, 0]) + b"".join(
+    head = webp.chunk(b"VP8X", bytes([0x2C, 0, 0, 0]) + b"".join(
         (side - 1).to_bytes(3, "little") for side in bases.SIZE
     ))  # fmt: skip
     picture = bases.webps()[0][12:]
-    return lambda size: _riff(head + picture + one * (size // len(one)))
+    return lambda size: webp.joined([head, picture, one * (size // len(one))])
 
 
 def one_webp_chunk(size: int) -> bytes:
-    """One EXIF chunk of prefixes."""
-    return _webp(_part(b"EXIF", b"Exif\0\0" * (size // 6)))(size + 8)
+    """Return a WebP with one EXIF chunk of prefixes."""
+    return _webp(webp.chunk(b"EXIF", b"Exif\0\0" * (size // 6)))(size + 8)
 
 
 def _boxes(one: bytes) -> Build:
-    """A HEIC with boxes before those that matter."""
+    """Build a HEIC with boxes before those that matter."""
     data = bases.heics()[0]
     return lambda size: (
         data[: data.index(b"meta") - 4] + one * (size // len(one)) + data[data.index(b"meta") - 4 :]
@@ -108,14 +100,14 @@ def _base64(text: bytes) -> Build:
 
 
 def random_base64(size: int) -> bytes:
-    """A photo as base64 with as much behind it."""
+    """Return a photo in base64 with random data after it."""
     data = bases.jpegs()[0] + Random(1).randbytes(size * 3 // 4)
     return base64.b64encode(data)
 
 
-_PACKED = zlib.compress(b"0" * 150_000, 9)  # no zeros, which would end a text
+_PACKED = zlib.compress(b"0" * 150_000, 9)  # no zero bytes, which would end a text
 _PROFILE = b"Raw profile type exif\0"
-# Name -> what builds it, and the smaller of the two sizes that are compared, in bytes.
+# Name -> builder, and the smaller of the two compared sizes, in bytes.
 SHAPES: dict[str, tuple[Build, int]] = {
     "JPEG fill before scans": (fill_before_scans, 12_000),
     "JPEG fill, no end": (_without_end(b"\xff"), 12_000),
@@ -141,11 +133,11 @@ SHAPES: dict[str, tuple[Build, int]] = {
     "PNG eXIf directory": (lambda size: _png(chunk(b"eXIf", directory(size)))(size + 100), 16_000),
     "PNG profiles": (_png(chunk(b"zTXt", _PROFILE + b"\0" + _PACKED)), 200_000),
     "PNG empty IDAT": (_png(chunk(b"IDAT", b""), before=True), 200_000),
-    "WebP EXIF chunks": (_webp(_part(b"EXIF", b"Exif\0\0")), 30_000),
+    "WebP EXIF chunks": (_webp(webp.chunk(b"EXIF", b"Exif\0\0")), 30_000),
     "WebP EXIF prefixes": (one_webp_chunk, 1_000_000),
-    "WebP ICCP": (_webp(_part(b"ICCP", bytes(100))), 200_000),
-    "WebP XMP": (_webp(_part(b"XMP ", b"<x:xmpmeta>" * 100)), 1_000_000),
-    "WebP frames": (_webp(_part(b"ANMF", bytes(24))), 60_000),
+    "WebP ICCP": (_webp(webp.chunk(b"ICCP", bytes(100))), 200_000),
+    "WebP XMP": (_webp(webp.chunk(b"XMP ", b"<x:xmpmeta>" * 100)), 1_000_000),
+    "WebP frames": (_webp(webp.chunk(b"ANMF", bytes(24))), 60_000),
     "HEIF boxes": (_boxes(box(b"free", b"")), 9000),
     "HEIF boxes in meta": (_in_meta(box(b"free", b"")), 9000),
     "HEIF metadata": (_in_meta(box(b"free", bytes(1000))), 200_000),
@@ -158,6 +150,6 @@ SHAPES: dict[str, tuple[Build, int]] = {
 
 
 def any_of_any_size(random: Random) -> bytes:
-    """One of these shapes; small ones are more frequent."""
+    """One of these files; small sizes are more frequent."""
     build, size = random.choice(list(SHAPES.values()))
     return build(size * random.choice((1, 1, 1, 2, 4)))

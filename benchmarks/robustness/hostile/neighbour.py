@@ -1,4 +1,4 @@
-"""Another user of the same service, with a key of its own: does a hostile one disturb it?"""
+"""Another user of the same service with a separate key, to measure how hostile input affects it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 
 from aurum.errors import OperatorError
 from benchmarks.robustness.hostile import bases
-from benchmarks.robustness.hostile.judge import WrongAnswerError, judge
+from benchmarks.robustness.hostile.judge import WrongAnswerError, classify
 from benchmarks.robustness.hostile.requests import Call
 from benchmarks.robustness.hostile.send import Address, Sender
 
-ALONE = 100  # selfies before anybody else sends
+ALONE = 100  # selfies before anything hostile is sent
 PERIOD = 0.1  # seconds between an answer and the next selfie
 
 
 @dataclass
 class Neighbour:
-    """How long it waits for the answer to a selfie, in seconds, and what was no answer."""
+    """The user's waits for the answers to selfies, in seconds, and wrong answers."""
 
     alone: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
@@ -30,48 +30,49 @@ class Neighbour:
 
     @property
     def slowdown(self) -> float:
-        """The 95th percentile beside the hostile user, over that alone; 0 of none."""
+        """Ratio of the 95th percentiles, during the hostile load to before it; 0 without data."""
         return p95(self.beside) / p95(self.alone) if self.beside else 0.0
 
 
 def p95(seconds: Sequence[float]) -> float:
-    """The 95th percentile; 0 of nothing."""
+    """Return the 95th percentile; 0 without data."""
     return float(np.percentile(seconds, 95)) if seconds else 0.0
 
 
 @contextmanager
 def beside(address: Address) -> Iterator[Neighbour]:
-    """Send selfies one after the other: some now, alone, and others until the context ends.
+    """Send selfies one after the other: some now, alone, then more until the context ends.
 
-    From a process of its own: Python's lock and the making of hostile input must not delay it.
+    It runs in a separate process, so that Python's GIL and the generation of hostile input don't
+    delay it.
     """
     user = Neighbour()
-    spawn = multiprocessing.get_context("spawn")  # gRPC's threads survive no fork
+    spawn = multiprocessing.get_context("spawn")  # gRPC's threads don't survive a fork
     here, there = spawn.Pipe()
     process = spawn.Process(target=_live, args=(address, there), daemon=True)
     process.start()
     try:
-        _told(here)  # it has been alone for long enough
+        _receive(here)  # the measurement alone is complete
         yield user
     finally:
         with suppress(BrokenPipeError):
-            here.send("enough")
-        told = _told(here)
+            here.send("stop")
+        result = _receive(here)
         process.join()
-    user.alone, user.beside, user.wrong = told.alone, told.beside, told.wrong
+    user.alone, user.beside, user.wrong = result.alone, result.beside, result.wrong
 
 
-def _told(pipe: Connection) -> Neighbour:
+def _receive(pipe: Connection) -> Neighbour:
     try:
-        told = pipe.recv()
+        result = pipe.recv()
     except EOFError:
         raise OperatorError("the neighbour's process ended") from None
-    assert isinstance(told, Neighbour)
-    return told
+    assert isinstance(result, Neighbour)
+    return result
 
 
 def _live(address: Address, pipe: Connection) -> None:
-    """Send selfies until told that it is enough."""
+    """Send selfies until a message arrives."""
     user = Neighbour()
     call = Call("http", "embed_face", bases.jpegs()[0], {"Inference-Header-Content-Length": "0"})
     sender = Sender(address)
@@ -80,11 +81,11 @@ def _live(address: Address, pipe: Connection) -> None:
         answer = sender.send(call)
         kept.append(answer.seconds)
         try:
-            said = judge(answer)
+            outcome = classify(answer)
         except WrongAnswerError as error:
-            said = str(error)
-        if said != "ok":
-            user.wrong.append(f"another user's selfie: {answer.status}, {said}")
+            outcome = str(error)
+        if outcome != "ok":
+            user.wrong.append(f"another user's selfie: {answer.status}, {outcome}")
 
     for _ in range(ALONE):
         ask(user.alone)

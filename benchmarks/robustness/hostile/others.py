@@ -1,11 +1,10 @@
-"""Hostile bytes that are no accepted photo, or are several formats at once; and heavy photos."""
+"""Hostile bytes in unaccepted formats or several formats at once, and heavy photos."""
 
 from __future__ import annotations
 
 import base64
 import gzip
 import io
-import struct
 import zipfile
 from functools import cache
 from random import Random
@@ -20,7 +19,7 @@ from benchmarks.robustness.hostile.image_bytes import blank_jpeg, chunk, with_si
 
 @cache
 def _refused() -> tuple[bytes, ...]:
-    """Sound files of formats that the service refuses."""
+    """Return valid files of formats that the service refuses."""
     small = bases.photo().resize((48, 40))
     box = b"\0\0\0\x1cftyp%s\0\0\0\0mif1miaf" + bytes(64)
     movie = b"\0\0\0\x18ftypqt  \0\0\0\0qt  qt  " + bytes(64)
@@ -40,7 +39,7 @@ def _refused() -> tuple[bytes, ...]:
 
 
 def formats(random: Random) -> bytes:
-    """Other formats: GIF, BMP, TIFF and more, sound or damaged."""
+    """Other formats: GIF, BMP, TIFF and more, valid or damaged."""
     data = random.choice(_refused())
     if random.random() < 0.15:
         return exif.block(random)
@@ -48,7 +47,7 @@ def formats(random: Random) -> bytes:
 
 
 def nothing(random: Random) -> bytes:
-    """Not an image: empty, zeros, noise, text, only a magic number."""
+    """Not an image: empty, zeros, noise, text, just a magic number."""
     magic = (
         b"\xff\xd8\xff",
         png.SIGNATURE,
@@ -74,7 +73,7 @@ def polyglots(random: Random) -> bytes:
     photo = bases.any_photo(random)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        entry = zipfile.ZipInfo("../../etc/cron.d/x")  # of 1980, and not of now
+        entry = zipfile.ZipInfo("../../etc/cron.d/x")  # dated 1980, to be reproducible
         file.writestr(entry, "* * * * * root true\n")
     other = random.choice(
         (
@@ -102,7 +101,7 @@ def polyglots(random: Random) -> bytes:
 
 
 def encodings(random: Random) -> bytes:
-    """Base64 and data URLs: sound, damaged, twice, with line breaks, very long."""
+    """Base64 and data URLs: valid, damaged, double, with line breaks, very long."""
     photo = bases.any_photo(random)
     text = base64.b64encode(photo)
     return random.choice(
@@ -129,14 +128,14 @@ def encodings(random: Random) -> bytes:
 
 @cache
 def _flat(kind: str, width: int, height: int) -> bytes:
-    """A photo of one colour."""
+    """Create a photo of one colour."""
     done, data = cv2.imencode(f".{kind}", np.full((height, width), 120, np.uint8))
     assert done
     return data.tobytes()
 
 
 def heavy(random: Random) -> bytes:
-    """Small files of very many pixels, within the limits: what decoding costs at worst."""
+    """Small files with very many pixels, within the limits: the worst case of decoding."""
     width, height = random.choice(((7000, 7000), (16383, 3000), (3000, 16383), (50_000, 900)))
     kind = random.randrange(3)
     if kind == 0:
@@ -147,7 +146,7 @@ def heavy(random: Random) -> bytes:
 
 
 def shapes(random: Random) -> bytes:
-    """Photos of one row, one column, one pixel, or nearly that."""
+    """Photos of one row, one column, one pixel, or almost."""
     width, height = random.choice(
         ((1, 1), (1, 20_000), (20_000, 1), (2, 3), (65_500, 2), (3, 16_000), (31, 33), (1, 64))
     )
@@ -158,7 +157,7 @@ def shapes(random: Random) -> bytes:
 
 
 def promises(random: Random) -> bytes:
-    """Headers that state more pixels than are allowed, or than there are."""
+    """Headers that claim more pixels than allowed, or than there are."""
     photo = random.choice((bases.jpegs()[0], bases.pngs()[0], bases.webps()[0], bases.webps()[1]))
     is_webp = photo[:4] == b"RIFF"
     side = random.choice((7072, 16_383) if is_webp else (7072, 16_383, 65_500))
@@ -176,6 +175,5 @@ def floods(random: Random) -> bytes:
     if choice == 2:
         data = bases.pngs()[0]
         return data[:33] + chunk(b"tEXt", b"a\0b") * count + data[33:]
-    parts = [name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
-             for name, data in webp.chunks_of(bases.webps()[0])]  # fmt: skip
+    parts = [webp.chunk(name, data) for name, data in webp.chunks_of(bases.webps()[0])]
     return webp.joined([*parts, b"JUNK\0\0\0\0" * count])

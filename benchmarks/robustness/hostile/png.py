@@ -1,6 +1,6 @@
-"""Hostile PNGs: chunks that lie, with checksums that are right, and packed bombs.
+"""Hostile PNGs: false chunks with correct checksums, and decompression bombs.
 
-Chunks as in the PNG specification (W3C, third edition) with its animation chunks.
+Chunks are defined in the PNG specification (W3C, third edition), including animation chunks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Chunks = list[tuple[bytes, bytes]]
 
 
 def chunks_of(data: bytes) -> Chunks:
-    """Names and payloads of a sound PNG's chunks."""
+    """Split a valid PNG into chunks: names and payloads."""
     chunks, at = [], 8
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -28,7 +28,7 @@ def chunks_of(data: bytes) -> Chunks:
 
 
 def joined(chunks: Chunks) -> bytes:
-    """A file of these chunks."""
+    """Join chunks to a file."""
     return SIGNATURE + b"".join(chunk(name, payload) for name, payload in chunks)
 
 
@@ -37,7 +37,7 @@ def _some(random: Random) -> Chunks:
 
 
 def header(random: Random) -> bytes:
-    """IHDR: sizes, depths, colour types, methods and interlacing that don't fit the data."""
+    """IHDR: sizes, depths, colour types, methods and interlacing that don't match the data."""
     chunks = _some(random)
     width, height, depth, color, packing, filtering, interlace = struct.unpack(
         ">IIBBBBB", chunks[0][1]
@@ -59,7 +59,7 @@ def header(random: Random) -> bytes:
 
 
 def payloads(random: Random) -> bytes:
-    """Damaged payloads under right checksums."""
+    """Damaged payloads with correct checksums."""
     chunks = _some(random)
     at = random.randrange(len(chunks))
     chunks[at] = (chunks[at][0], damage.noise(random, chunks[at][1] or b"\0"))
@@ -67,7 +67,7 @@ def payloads(random: Random) -> bytes:
 
 
 def checks(random: Random) -> bytes:
-    """Lengths and checksums that lie."""
+    """False lengths and checksums."""
     parts = [chunk(*item) for item in _some(random)]
     at = random.randrange(len(parts))
     if random.random() < 0.5:
@@ -78,12 +78,12 @@ def checks(random: Random) -> bytes:
 
 
 def order(random: Random) -> bytes:
-    """Chunks left out, doubled, in another order."""
+    """Chunks that are missing, duplicated or reordered."""
     return SIGNATURE + b"".join(damage.shuffled(random, [chunk(*item) for item in _some(random)]))
 
 
 def packed(random: Random) -> bytes:
-    """IDAT: cut, too short, too long, with filters that don't exist, in many pieces."""
+    """IDAT: truncated, too short, too long, with unknown filters, in many pieces."""
     width, height = random.randint(1, 200), random.randint(1, 200)
     row = bytes([random.choice((0, 1, 2, 3, 4, 5, 255))]) + random.randbytes(width * 3)
     rows = row * random.choice((height, height, height - 1, height + 1, height * 20))
@@ -112,7 +112,7 @@ def _zeros(megabytes: int) -> bytes:
 
 
 def bombs(random: Random) -> bytes:
-    """Small data that unpacks to megabytes: pixels, texts, colour profiles."""
+    """Small data that decompresses to megabytes: pixels, texts, colour profiles."""
     zeros = _zeros(random.choice((1, 16, 64)))
     chunks = chunks_of(bases.pngs()[0])
     choice = random.randrange(4)
@@ -124,13 +124,13 @@ def bombs(random: Random) -> bytes:
     if choice == 2:
         texts = [(b"iTXt", b"x\0\x01\0\0\0" + zeros)] * random.choice((1, 3))
         return joined([chunks[0], *texts, *chunks[1:]])
-    side = random.choice((3000, 7072, 16384, 100_000))  # 1 bit a pixel: 7072 is beyond the limit
+    side = random.choice((3000, 7072, 16384, 100_000))  # 1 bit per pixel; 7072 is over the limit
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     return joined([(b"IHDR", head), (b"IDAT", zeros), (b"IEND", b"")])
 
 
 def animated(random: Random) -> bytes:
-    """Animation chunks that lie, or come where they may not."""
+    """Animation chunks with false values or in forbidden places."""
     chunks = chunks_of(bases.pngs()[-1] if random.random() < 0.7 else bases.pngs()[0])
     for _ in range(random.randint(1, 3)):
         frames = struct.pack(">II", random.choice((0, 1, 2, 2**31, 2**32 - 1)), 0)
@@ -150,7 +150,7 @@ def animated(random: Random) -> bytes:
 
 
 def palette(random: Random) -> bytes:
-    """Palettes and other small chunks of the wrong sizes and values."""
+    """Palettes and other small chunks with wrong sizes and values."""
     chunks = _some(random)
     extra = random.choice(
         (
@@ -173,7 +173,7 @@ def palette(random: Random) -> bytes:
 
 
 def with_exif(random: Random) -> bytes:
-    """A sound PNG with a hostile EXIF block."""
+    """A valid PNG with a hostile EXIF block."""
     chunks = _some(random)
     return joined([chunks[0], (b"eXIf", exif.block(random)), *chunks[1:]])
 

@@ -1,4 +1,4 @@
-"""The run's answers as CSV and Markdown."""
+"""Write a run's answers as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.robustness.hostile.send import HANG
 
 
 def write(result: Result, folder: Path, command: str) -> Path:
-    """`answers.csv` and `report.md`."""
+    """Write `answers.csv` and `report.md`; return the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "answers.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -24,7 +24,7 @@ def write(result: Result, folder: Path, command: str) -> Path:
 
 
 def report(result: Result, command: str) -> str:
-    """The run as Markdown."""
+    """Return the report in Markdown."""
     said = sorted({answer for _, answer in result.answers}, key=lambda name: (name != "ok", name))
     kinds = sorted({kind for kind, _ in result.answers}, key=lambda name: (name == SOUND, name))
     lines = [

@@ -1,6 +1,6 @@
-"""Hostile requests: JSON, binary tensors and protobuf that lie about shapes, types and lengths.
+"""Hostile requests: JSON, binary tensors and protobuf with false shapes, types and lengths.
 
-Each is a whole request as it goes over the wire, so that what is sent is what was made.
+Each is a complete request in wire format, so that no client library can correct it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ HUGE = (2**31 - 1, 2**31, 2**32, 10**11, 2**62, 2**63 - 1)
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `model` is where HTTP sends it; a gRPC body names its own.
+    """One request. `model` is the model in HTTP's path; a gRPC body names its own.
 
-    ``raw`` is all that goes over a connection; ``http2`` is a POST of any `headers`, to the path
-    `model`. Neither has a key.
+    ``raw`` is everything that is sent over a connection; ``http2`` is a POST with any `headers` to
+    the path `model`. Neither sends a key.
     """
 
     protocol: str  # http, grpc, raw or http2
     model: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    patience: float = math.inf  # seconds after which the sender goes
+    patience: float = math.inf  # seconds after which the client disconnects
 
 
 def photo(random: Random, data: bytes) -> Call:
-    """These bytes as the image of an ordinary request, in one of the ways that there are."""
+    """Create an ordinary request with these bytes as the image, in one of the possible forms."""
     model = random.choice(PIPELINES)
     way = random.randrange(3)
     aligned = model == "embed_face" and random.random() < 0.2
@@ -56,7 +56,7 @@ def photo(random: Random, data: bytes) -> Call:
 
 
 def message(model: str, data: bytes, *, aligned: bool = False) -> protocol.ModelInferRequest:
-    """An ordinary gRPC request."""
+    """Create an ordinary gRPC request."""
     request = protocol.ModelInferRequest(model_name=model)
     request.inputs.add(name="image", datatype="BYTES", shape=[1])
     request.raw_input_contents.append(struct.pack("<I", len(data)) + data)
@@ -102,10 +102,10 @@ def shapes(random: Random) -> Call:
 
 
 def lengths(random: Random) -> Call:
-    """Binary data whose lengths lie: of the JSON, of the tensor, of the string in it."""
+    """Binary data with false lengths: of the JSON, of the tensor, of the string in it."""
     model, data = random.choice(PIPELINES), bases.any_photo(random)
-    told = random.choice((0, 1, len(data) - 1, len(data) + 1, 2**31, 2**32 - 1))
-    raw = struct.pack("<I", told) + data
+    stated = random.choice((0, 1, len(data) - 1, len(data) + 1, 2**31, 2**32 - 1))
+    raw = struct.pack("<I", stated) + data
     wrong = (
         -1,
         0,
@@ -133,7 +133,7 @@ def lengths(random: Random) -> Call:
 
 
 def nesting(random: Random) -> Call:
-    """JSON that is nested, long, doubled, cut, or hardly JSON."""
+    """JSON that is nested, long, duplicated, truncated, or barely JSON."""
     model = random.choice(PIPELINES)
     deep = random.choice((10, 40, 1000, 20_000, 100_000, 1_000_000))
     good = json.dumps({"inputs": [_tensor(data=["x"])]}).encode()
@@ -170,7 +170,7 @@ def nesting(random: Random) -> Call:
 
 
 def parameters(random: Random) -> Call:
-    """Parameters of wrong types and out of range, unknown ones, and Triton's own."""
+    """Parameters with wrong types or out of range, unknown ones, and Triton's own."""
     name = random.choice(
         ("min_confidence", "max_faces", "detection_size", "aligned", "unknown", "x-anything", "",
          "é", "n" * 10_000, "sequence_id", "sequence_start", "priority", "timeout",
@@ -197,14 +197,14 @@ def parameters(random: Random) -> Call:
         ("int64_param", "bool_param", "string_param", "double_param", "uint64_param")
     )
     slot = request.parameters[name]
-    # What doesn't fit leaves a parameter without a value, which is hostile enough.
+    # A value that doesn't fit leaves a parameter without a value, which is hostile, too.
     with suppress(TypeError, ValueError, AttributeError, OverflowError):
         setattr(slot, kind, value)
     return Call("grpc", model, request.SerializeToString())
 
 
 def outputs(random: Random) -> Call:
-    """Outputs that don't exist, come twice, or are asked for in odd ways."""
+    """Outputs that don't exist, appear twice, or are requested in odd ways."""
     model = random.choice(PIPELINES)
     data = random.choice((bases.jpegs()[0], b"x"))
     name = random.choice(("boxes", "models", "scores", "embeddings", "nope", "", "b" * 1000, "\0"))
@@ -226,7 +226,7 @@ def outputs(random: Random) -> Call:
 
 
 def protobuf(random: Random) -> Call:
-    """gRPC messages with wrong shapes, types, contents, lengths; damaged; of other models."""
+    """gRPC messages with wrong shapes, types, contents, lengths; damaged; for other models."""
     data = bases.any_photo(random)
     model = random.choice(PIPELINES)
     request = message(model, data)
@@ -248,7 +248,7 @@ def protobuf(random: Random) -> Call:
         )
         tensor.shape.extend(random.choice((*odd, *huge)))
         tensor.datatype = random.choice(DTYPES)
-    elif choice == 1:  # typed contents beside, or instead of, raw ones
+    elif choice == 1:  # typed contents in addition to, or instead of, raw ones
         if random.random() < 0.7:
             del request.raw_input_contents[:]
         tensor.contents.bytes_contents.extend([data] * random.randint(0, 2))
@@ -256,8 +256,8 @@ def protobuf(random: Random) -> Call:
         tensor.contents.int64_contents.extend([-1] * random.choice((0, 0, 1)))
         tensor.datatype = random.choice(DTYPES) if random.random() < 0.5 else "BYTES"
     elif choice == 2:
-        told = random.choice((0, 1, len(data) - 1, len(data) + 1, 2**31, 2**32 - 1))
-        request.raw_input_contents[0] = struct.pack("<I", told) + data
+        stated = random.choice((0, 1, len(data) - 1, len(data) + 1, 2**31, 2**32 - 1))
+        request.raw_input_contents[0] = struct.pack("<I", stated) + data
     elif choice == 3:
         del request.raw_input_contents[:]
         request.raw_input_contents.extend(
@@ -287,6 +287,6 @@ def protobuf(random: Random) -> Call:
 
 
 def garbage(random: Random) -> Call:
-    """Bytes that are no protobuf, and no JSON."""
+    """Bytes that are neither protobuf nor JSON."""
     data = random.choice((random.randbytes(random.choice((1, 50, 5000))), b"\xff" * 100, b""))
     return Call(random.choice(("grpc", "http")), random.choice(PIPELINES), data)

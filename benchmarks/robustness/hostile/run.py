@@ -1,4 +1,4 @@
-"""Sends many cases at once, with sound photos in between, and counts what came back."""
+"""Send many cases concurrently, with valid photos in between, and count the answers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from numpy.typing import NDArray
 from benchmarks.common import processes
 from benchmarks.robustness.hostile import bases, requests
 from benchmarks.robustness.hostile.cases import HEAVY, Case, case, kind
-from benchmarks.robustness.hostile.judge import WrongAnswerError, judge, tensors
+from benchmarks.robustness.hostile.judge import WrongAnswerError, classify, tensors
 from benchmarks.robustness.hostile.neighbour import Neighbour, beside
 from benchmarks.robustness.hostile.send import HANG, Address, Sender
 from benchmarks.robustness.hostile.served import Served
 
-EVERY = 10  # cases between two sound photos
+EVERY = 10  # cases between two valid photos
 SOUND = "sound photos in between"
-PERIOD = 1.0  # seconds between two looks at the memory
-NICE = 10  # priority of those who send (nice(2))
+PERIOD = 1.0  # seconds between two memory samples
+NICE = 10  # priority of the sending threads (nice(2))
 
 
 @dataclass
 class Result:
-    """What came of a run."""
+    """Result of a run."""
 
     seed: int
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and answer
@@ -43,14 +43,14 @@ class Result:
     memory: list[float] = field(default_factory=list)  # PSS of the servers' processes, MB
     cpu: float | None = None  # seconds, of all processes of the servers
     costs: dict[int, tuple[str, float]] = field(default_factory=dict)  # kind and CPU seconds
-    ejected: int | None = None  # times that the gateway left a server out
+    ejected: int | None = None  # how often the gateway excluded a server
     neighbour: Neighbour | None = None
-    processes: str = "not known: the server is not ours"
+    processes: str = "unknown: not our server"
     seconds: float = 0.0
 
     @property
     def count(self) -> int:
-        """Hostile requests that were answered or not."""
+        """Number of hostile requests, answered or not."""
         return sum(n for (kind, _), n in self.answers.items() if kind != SOUND)
 
 
@@ -68,12 +68,12 @@ def run(
 
     Args:
         address: of the service.
-        seed: that the cases are made from.
+        seed: of the cases.
         numbers: of the cases.
-        service: where it is ours: to see whether any process ended or was left out, how much memory
-            and processor time they take, and how another user's selfies are answered meanwhile.
-        clients: requests at a time.
-        failures: folder that gets each request that was answered wrongly.
+        service: if we started it: to watch its processes, their memory and CPU time, excluded
+            servers, and how another user's selfies are answered meanwhile.
+        clients: requests in flight.
+        failures: folder for requests that were answered wrongly.
         done: called after each case.
     """
     result, lock = Result(seed), threading.Lock()
@@ -81,7 +81,7 @@ def run(
     known = _sound(address)
 
     def work() -> None:
-        # Beside the service on its cores, those who send must not take them from it.
+        # The senders share the service's cores and must not take CPU time from it.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         sender = Sender(address)
         try:
@@ -109,13 +109,13 @@ def run(
 
 
 def weigh(service: Served, numbers: Iterable[int], result: Result) -> None:
-    """Send these cases once more, one at a time, and note what each costs the servers."""
+    """Send these cases again, one at a time, and record the servers' CPU time for each."""
     sender = Sender(service.address)
     try:
         for number in numbers:
             item = case(result.seed, number)
             if item.call.patience < HANG:
-                continue  # goes on after its sender has gone
+                continue  # the server still works on it after the client has disconnected
             before = processes.cpu_seconds(*service.pids)
             sender.send(item.call)
             spent = processes.cpu_seconds(*service.pids) - before
@@ -130,7 +130,7 @@ def weigh(service: Served, numbers: Iterable[int], result: Result) -> None:
 
 
 def one_of_each(seed: int, numbers: Sequence[int], count: int) -> list[int]:
-    """About `count` of the cases: some of every kind, and all heavy ones."""
+    """Select about `count` of the cases: some of every kind, and all heavy ones."""
     kinds: dict[str, list[int]] = defaultdict(list)
     for number in numbers:
         kinds[kind(seed, number)].append(number)
@@ -149,26 +149,26 @@ def _hostile(
 ) -> None:
     answer = sender.send(item.call)
     try:
-        said = judge(answer)
+        outcome = classify(answer)
     except WrongAnswerError as error:
-        said = "WRONG"
+        outcome = "WRONG"
         with lock:
             result.wrong.append(f"case {item.number} of seed {result.seed} ({item.kind}): {error}")
         if failures:
             keep(item, result.seed, failures)
     with lock:
-        result.answers[item.kind, said] += 1
+        result.answers[item.kind, outcome] += 1
         result.slowest[item.kind] = max(result.slowest[item.kind], answer.seconds)
 
 
 def keep(item: Case, seed: int, folder: Path) -> Path:
-    """Write a request into files: its body, and how it was sent."""
+    """Write a request to files: its body, and how it was sent."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{seed}-{item.number}"
     path.with_suffix(".body").write_bytes(item.call.body)
-    told = {"kind": item.kind, "protocol": item.call.protocol, "model": item.call.model}
-    told["headers"] = dict(item.call.headers)  # type: ignore[assignment]
-    path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+    facts = {"kind": item.kind, "protocol": item.call.protocol, "model": item.call.model}
+    facts["headers"] = dict(item.call.headers)  # type: ignore[assignment]
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
     return path.with_suffix(".body")
 
 
@@ -176,31 +176,31 @@ Known = Sequence[tuple[requests.Call, Mapping[str, NDArray[np.generic]]]]
 
 
 def _sound(address: Address) -> Known:
-    """Sound photos and what the service says about them while nothing else goes on."""
+    """Return valid photos, and the idle service's answers to them."""
     sender, known = Sender(address), []
     try:
         for data in (bases.jpegs()[0], bases.jpegs()[1], bases.pngs()[0], bases.webps()[0]):
             for number in range(6):  # every pipeline, both protocols
                 call = requests.photo(Random(number), data)
-                if judge(answer := sender.send(call)) == "ok":
+                if classify(answer := sender.send(call)) == "ok":
                     known.append((call, tensors(answer)))
     finally:
         sender.close()
     if not known:
-        raise WrongAnswerError("the service answers no sound photo")
+        raise WrongAnswerError("the service answers no valid photo")
     return known
 
 
 def _between(
     sender: Sender, known: Known, random: Random, result: Result, lock: threading.Lock
 ) -> None:
-    """A sound photo is answered as it was when nothing else went on."""
+    """Check that a valid photo gets the same answer as from the idle service."""
     call, before = random.choice(known)
     answer = sender.send(call)
-    said = "as before"
+    outcome = "as before"
     try:
         found = tensors(answer) if answer.status in ("200", "OK") else {}
-        # Batches of other sizes may round otherwise.
+        # Batches of different sizes may round differently.
         if set(found) != set(before) or not all(
             found[name].shape == before[name].shape
             and np.allclose(found[name], before[name], rtol=1e-3, atol=1e-2, equal_nan=True)
@@ -208,17 +208,17 @@ def _between(
         ):
             raise WrongAnswerError(f"{answer.status}: not as before; {answer.error[:200]}")
     except WrongAnswerError as error:
-        said = "WRONG"
+        outcome = "WRONG"
         with lock:
-            result.wrong.append(f"a sound photo to {call.model} over {call.protocol}: {error}")
+            result.wrong.append(f"a valid photo to {call.model} over {call.protocol}: {error}")
     with lock:
-        result.answers[SOUND, said] += 1
+        result.answers[SOUND, outcome] += 1
         result.slowest[SOUND] = max(result.slowest[SOUND], answer.seconds)
 
 
 @contextmanager
 def _watched(service: Served, result: Result) -> Iterator[None]:
-    """Notice processes that end or are left out, and sample the memory of all of them."""
+    """Detect processes that end and servers that are excluded; sample all processes' memory."""
     pids = service.pids
     before, spent = _alive(pids), processes.cpu_seconds(*pids)
     with processes.sampled(*pids, period=PERIOD) as result.memory:
@@ -237,7 +237,7 @@ def _watched(service: Served, result: Result) -> Iterator[None]:
 
 
 def _alive(pids: Sequence[int]) -> set[tuple[int, float]]:
-    """Ids and start times of the tritonservers and their stubs, without what decodes one photo."""
+    """Return ids and start times of tritonservers and stubs, without short-lived decoders."""
     try:
         every = [item for pid in pids for item in processes.tree(pid)]
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Sending a request as it was made, over HTTP, gRPC or a bare connection, and what came back."""
+"""Send a request unchanged, over HTTP, gRPC or a bare connection, and return the answer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import grpc
 
 from benchmarks.robustness.hostile.requests import Call
 
-HANG = 60.0  # seconds: what takes longer hangs
+HANG = 60.0  # seconds; a longer wait counts as a hang
 NONE = "no answer"
-LEFT = "left"  # the sender went before the answer, as it meant to
+LEFT = "left"  # the client disconnected before the answer, on purpose
 _Found = tuple[str, bytes, Mapping[str, str], str]  # status, body, headers, error
 _LEFT: _Found = (LEFT, b"", {}, "")
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -26,7 +26,7 @@ METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the service is, and what it wants to be told."""
+    """The service's addresses, API key and certificate authority."""
 
     http: str
     grpc: str
@@ -35,20 +35,20 @@ class Address:
 
     @property
     def headers(self) -> dict[str, str]:
-        """With the key, where there is one."""
+        """Headers with the key, if there is one."""
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `status` is HTTP's number, gRPC's name, NONE or LEFT."""
+    """The answer. `status` is HTTP's number, gRPC's name, NONE or LEFT."""
 
     status: str
     body: bytes
     seconds: float
     headers: Mapping[str, str] = field(default_factory=dict)
-    error: str = ""  # what gRPC says, or why there is no answer
-    plain: bool = False  # a success has no tensors: health was asked
+    error: str = ""  # gRPC's message, or why there is no answer
+    plain: bool = False  # a success has no tensors, since health was requested
 
     @property
     def text(self) -> str:
@@ -74,7 +74,7 @@ class Sender:
         self._infer = self._channel.unary_unary(METHOD)  # bytes in, bytes out
 
     def send(self, call: Call) -> Answer:
-        """Send it once. A connection that was closed meanwhile is opened again; nothing else is."""
+        """Send a request once, without retrying; after an error the next one reconnects."""
         began = time.perf_counter()
         ways = {"grpc": self._by_grpc, "raw": self._bare, "http2": self._by_curl}
         try:
@@ -131,7 +131,7 @@ class Sender:
                 return str(answer.status), answer.read(), {}, ""
 
     def _by_curl(self, call: Call) -> _Found:
-        """By curl, as gRPC's own clients send nothing of the kind."""
+        """Use curl, since gRPC's own clients don't send such requests."""
         headers = [
             part for name, value in call.headers.items() for part in ("-H", f"{name}: {value}")
         ]

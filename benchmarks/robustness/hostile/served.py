@@ -1,11 +1,10 @@
-"""The service as it is deployed: tritonservers behind their gateway."""
+"""Run the service as deployed: tritonservers behind a gateway."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +14,12 @@ from aurum.settings import Settings
 from benchmarks.common import gateways
 from benchmarks.robustness.hostile.send import Address
 
-# CPU seconds that may come on top of AURUM_MAX_PHOTO_SECONDS: the models, tritonserver itself.
+# CPU seconds allowed on top of AURUM_MAX_PHOTO_SECONDS, for the models and tritonserver itself.
 MODELS = 2.0
 
 
 class Served(NamedTuple):
-    """Where the service is for two users, the ids of its tritonservers, and their gateway."""
+    """The service's address for two users, its tritonservers' process ids, and its gateway."""
 
     address: Address
     neighbour: Address
@@ -31,10 +30,8 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(settings: Settings, count: int = 2) -> Iterator[Served]:
-    """So many servers and a gateway of their own, with limits that nobody reaches."""
-    limits = replace(
-        settings, gateway_rate=100_000, gateway_burst=100_000, gateway_connections=1000
-    )
+    """Run `count` servers behind a gateway whose limits are too high to be reached."""
+    limits = gateways.unlimited(settings)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aurum-hostile-")))
         running = [

@@ -1,6 +1,6 @@
-"""What people send who have no key, a wrong one, no patience, or a wish to have servers left out.
+"""Requests without a valid key, that disconnect early, or that try to get servers excluded.
 
-These are for the gateway, which answers them itself or bounds what they cost.
+They target the gateway, which answers them itself or limits their cost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KEYS = ("", "Bearer", "Bearer x", "Bearer " + "x" * 49, "Basic eDp4", "Bearer a
 
 
 def paths(random: Random) -> Call:
-    """Odd spellings of the open paths, odd methods, and bodies where none is read."""
+    """Odd spellings of the public paths, odd methods, and unexpected bodies."""
     path = random.choice(_HEALTH)
     path = random.choice(
         (path, path + "%0a", path + "%0d%0aX:%20y", path + "?a%0a=b", path + "/", path + "%00",
@@ -29,12 +29,12 @@ def paths(random: Random) -> Call:
     )  # fmt: skip
     head = f"{random.choice(_METHODS)} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     length = random.choice((0, 0, 1, 13_000_000))
-    # A body that is announced, and of which only the beginning comes.
+    # Of the announced body, only the beginning is sent.
     return Call("raw", "", f"{head}Content-Length: {length}\r\n\r\n".encode() + b"x"[:length])
 
 
 def grpc_headers(random: Random) -> Call:
-    """gRPC whose headers mean something else than gRPC expects, of open and closed methods."""
+    """gRPC requests of public and other methods, with headers that gRPC does not expect."""
     method = random.choice(
         ("ServerLive", "ServerReady", "ModelReady", "ModelInfer", "RepositoryIndex")
     )
@@ -60,13 +60,13 @@ def grpc_headers(random: Random) -> Call:
 
 
 def keys(random: Random) -> Call:
-    """An ordinary photo, with a key that is nobody's."""
+    """An ordinary photo with an invalid key."""
     headers = {"Inference-Header-Content-Length": "0", "authorization": random.choice(_KEYS)}
     return Call("http", random.choice(PIPELINES), bases.jpegs()[0], headers)
 
 
 def leaving(random: Random) -> Call:
-    """A photo whose sender goes before the answer, over HTTP or gRPC; some take long."""
+    """A photo whose client disconnects before the answer, over HTTP or gRPC; some are slow."""
     photo = others.heavy(random) if random.random() < 0.1 else bases.any_photo(random)
     model, after = random.choice(PIPELINES), random.choice(_LEFT_AFTER)
     if random.random() < 0.5:

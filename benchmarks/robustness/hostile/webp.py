@@ -1,4 +1,4 @@
-"""Hostile WebPs: RIFF chunks that lie (RFC 9649)."""
+"""Hostile WebPs with false RIFF chunks (RFC 9649)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Chunks = list[tuple[bytes, bytes]]
 
 
 def chunks_of(data: bytes) -> Chunks:
-    """Names and payloads of a sound WebP's chunks."""
+    """Split a valid WebP into chunks: names and payloads."""
     chunks, at = [], 12
     while at < len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -20,12 +20,13 @@ def chunks_of(data: bytes) -> Chunks:
     return chunks
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def chunk(name: bytes, payload: bytes) -> bytes:
+    """Return a chunk with its length and padding."""
     return name + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
 
 
 def joined(parts: list[bytes]) -> bytes:
-    """A file of these chunks."""
+    """Join chunks to a file."""
     body = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
@@ -35,8 +36,8 @@ def _some(random: Random) -> Chunks:
 
 
 def lengths(random: Random) -> bytes:
-    """The file's or a chunk's length lies."""
-    parts = [_chunk(*item) for item in _some(random)]
+    """A false length of the file or of a chunk."""
+    parts = [chunk(*item) for item in _some(random)]
     if random.random() < 0.5:
         at = random.randrange(len(parts))
         parts[at] = parts[at][:4] + damage.number(random, 4, "<") + parts[at][8:]
@@ -50,21 +51,21 @@ def payloads(random: Random) -> bytes:
     chunks = _some(random)
     at = random.randrange(len(chunks))
     name, payload = chunks[at]
-    if random.random() < 0.5:  # where the sizes, flags and tables are
+    if random.random() < 0.5:  # the part with sizes, flags and tables
         head = damage.flip(random, payload[:30], 4)
         chunks[at] = (name, head + payload[30:])
     else:
         chunks[at] = (name, damage.noise(random, payload))
-    return joined([_chunk(*item) for item in chunks])
+    return joined([chunk(*item) for item in chunks])
 
 
 def order(random: Random) -> bytes:
-    """Chunks left out, doubled, in another order."""
-    return joined(damage.shuffled(random, [_chunk(*item) for item in _some(random)]))
+    """Chunks that are missing, duplicated or reordered."""
+    return joined(damage.shuffled(random, [chunk(*item) for item in _some(random)]))
 
 
 def extended(random: Random) -> bytes:
-    """A header of extended files with any flags and canvas, before sound or animated pictures."""
+    """An extended header with arbitrary flags and canvas, before valid or animated pictures."""
     rest = [item for item in _some(random) if item[0] != b"VP8X"]
     canvas = b"".join(damage.number(random, 4, "<")[:3] for _ in range(2))
     flags = bytes([random.randrange(256)]) + bytes(3)
@@ -75,21 +76,21 @@ def extended(random: Random) -> bytes:
             random.choice(
                 (
                     (b"ANIM", random.randbytes(random.choice((0, 6)))),
-                    (b"ANMF", random.randbytes(16) + _chunk(*rest[0])),
+                    (b"ANMF", random.randbytes(16) + chunk(*rest[0])),
                     (b"ALPH", bytes([random.randrange(256)]) + random.randbytes(50)),
                     (b"ICCP", random.randbytes(200)),
                     (b"XMP ", b"<x>" * 3000),
                 )
             ),
         )
-    return joined([_chunk(*item) for item in chunks])
+    return joined([chunk(*item) for item in chunks])
 
 
 def with_exif(random: Random) -> bytes:
-    """A sound WebP with a hostile EXIF block."""
+    """A valid WebP with a hostile EXIF block."""
     chunks = [item for item in chunks_of(bases.webps()[3]) if item[0] != b"EXIF"]
     head = random.choice((b"", b"Exif\0\0"))
-    return joined([_chunk(*item) for item in [*chunks, (b"EXIF", head + exif.block(random))]])
+    return joined([chunk(*item) for item in [*chunks, (b"EXIF", head + exif.block(random))]])
 
 
 def noise(random: Random) -> bytes:

@@ -93,12 +93,12 @@ IDS = {"a key": KEY, "a line": "a\nE0101 forged", "a colour": "\x1b[2J", "an old
 def test_an_id_that_could_corrupt_a_log_is_refused(made, case):
     world, service = made
     for text in (json.dumps(document(id=IDS[case])), json.dumps(document(id=IDS[case] + "x" * 9))):
-        assert "the id of a request must be without" in post(world, text.encode())
+        assert "request ids are logged, so they must not contain" in post(world, text.encode())
     request = message("analyze_faces", PHOTO.read_bytes())
     request.id = IDS[case]
     error = call(world, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "the id of a request must be without" in error.details()
+    assert "request ids are logged, so they must not contain" in error.details()
     assert KEY not in service.server.log.read_text(errors="replace")
 
 

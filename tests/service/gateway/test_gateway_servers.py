@@ -206,7 +206,7 @@ def test_aurum_gateway_up_serves_reloads_and_stops(best, astronaut, tmp_path):
             process.send_signal(signal_number)
         assert process.wait(timeout=60) == 0
         assert b"emerg" not in process.stderr.read()
-        with pytest.raises(GatewayError, match="no gateway runs"):
+        with pytest.raises(GatewayError, match="no gateway is running"):
             run.reload(made)
     finally:
         process.kill()

@@ -148,7 +148,7 @@ def test_health_accepts_no_body_and_uses_no_memory(world, lines):
         for item in sockets:
             answer = item.recv(4000)
             assert answer.startswith(b"HTTP/1.1 413 ")
-            assert b"[too_large] health and ready are asked without a body" in answer
+            assert b"[too_large] health and ready requests must have no body" in answer
         # A worker has some 13 MB; half of these bodies would be 195.
         assert max(worker.memory_info().rss for worker in world.workers()) < 60_000_000
 

@@ -90,14 +90,14 @@ def dated(tmp_path):
 
 
 def test_the_validity_of_a_certificate_is_checked(dated, tmp_path):
-    assert certificate.complaint(dated("20200101000000Z", "21000101000000Z")) == ""
-    late = certificate.complaint(dated("20200101000000Z", "20210101000000Z"))
+    assert certificate.date_problem(dated("20200101000000Z", "21000101000000Z")) == ""
+    late = certificate.date_problem(dated("20200101000000Z", "20210101000000Z"))
     assert late.endswith("tls.crt has expired: it was valid until Jan  1 00:00:00 2021 GMT")
-    early = certificate.complaint(dated("20990101000000Z", "21000101000000Z"))
+    early = certificate.date_problem(dated("20990101000000Z", "21000101000000Z"))
     assert early.endswith("tls.crt is not valid before Jan  1 00:00:00 2099 GMT")
     (tmp_path / "tls.crt").write_text("x")
-    with pytest.raises(GatewayError, match=r"tls\.crt is no certificate"):
-        certificate.complaint(replace(Settings(), gateway_certificate=tmp_path / "tls.crt"))
+    with pytest.raises(GatewayError, match=r"tls\.crt is not a certificate"):
+        certificate.date_problem(replace(Settings(), gateway_certificate=tmp_path / "tls.crt"))
 
 
 def test_a_reload_says_that_its_certificate_has_expired(world, dated, monkeypatch):

@@ -121,7 +121,7 @@ def test_a_rotated_face_is_reported_and_shown_upright(open_page, real, client, a
 
 
 def test_an_incomplete_answer_is_reported(open_page, astronaut):
-    hint = "More may be found with a larger long side for the detector, or more tiles."
+    hint = "A larger long side for the detector, or more tiles, may find more."
     page = open_page()
     page.get_by_text("Options of the request").click()
     field = page.locator("[name=min_confidence]")
@@ -303,8 +303,8 @@ def test_times_are_shown_by_step(open_page, astronaut):
     )
     times = {name: float(re.fullmatch(r"([\d.]+) ms", value)[1]) for name, value in rows.items()}
     assert {"face_detection, 1 call", "second look (face_landmarks), 1 call"} <= set(times)
-    whole = times["send it, until the whole answer is here"]
-    assert times["ask Triton, until its whole answer is there"] <= whole
+    whole = times["send it and receive the whole answer"]
+    assert times["send it to Triton and receive the answer"] <= whole
 
 
 def test_an_unavailable_service_and_its_return_are_shown(best, open_page, astronaut):

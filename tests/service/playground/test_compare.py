@@ -45,7 +45,7 @@ def compare(page, first, second):
 
 def test_the_similarity_is_the_clients(open_page, client, astronaut, other):
     page = open_page("compare")
-    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
+    expect(page.locator("#compare .verdict")).to_contain_text("Choose two photos")
     compare(page, astronaut, other)
     assert similarity(page) == pytest.approx(client.compare(astronaut, other).similarity, abs=1e-4)
     upload(page, astronaut, where="#compare", side=1)
@@ -170,7 +170,7 @@ def test_a_side_without_a_face_or_with_a_bad_photo_is_reported(open_page, astron
         page, cv2.imencode(".png", np.full((90, 120), 99, np.uint8))[1].tobytes(), where="#compare"
     )
     wait_for_status(page, "No face found", "#compare")
-    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
+    expect(page.locator("#compare .verdict")).to_contain_text("Choose two photos")
     upload(page, b"nothing", where="#compare")
     wait_for_error(page, "[invalid_image]", "#compare")
-    expect(page.locator("#compare .verdict")).to_contain_text("Give two photos")
+    expect(page.locator("#compare .verdict")).to_contain_text("Choose two photos")

@@ -27,7 +27,9 @@ def test_a_phone_photo_is_sent_unchanged(open_page, client, kind):
     expect(card.locator("canvas")).to_have_count(int(seen))
     expect(page.locator("#analyze .overlay .box")).to_have_count(int(seen))
     expect(page.locator("#analyze .stage")).to_be_visible(visible=seen)
-    instead = page.get_by_text(f"This browser can't show {name}. It went to the service as it is.")
+    instead = page.get_by_text(
+        f"This browser can't show {name}. It was sent to the service unchanged."
+    )
     expect(instead).to_have_count(int(not seen))
     upload(page, images.astronaut())
     expect(page.locator("#analyze .stage")).to_be_visible(timeout=SLOW)

@@ -80,7 +80,7 @@ def http(status: int, message: str) -> Answer:
     ],
 )
 def test_allowed_answers_are_accepted(answer, said):
-    assert judge.judge(answer) == said
+    assert judge.classify(answer) == said
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_allowed_answers_are_accepted(answer, said):
 )
 def test_wrong_answers_are_detected(answer):
     with pytest.raises(WrongAnswerError):
-        judge.judge(answer)
+        judge.classify(answer)
 
 
 def grpc_answer(boxes: np.ndarray, scores: np.ndarray) -> Answer:
@@ -114,10 +114,10 @@ def grpc_answer(boxes: np.ndarray, scores: np.ndarray) -> Answer:
 
 
 def test_lengths_must_agree_and_numbers_must_be_finite():
-    assert judge.judge(grpc_answer(np.zeros((2, 4)), np.zeros(2))) == judge.OK
+    assert judge.classify(grpc_answer(np.zeros((2, 4)), np.zeros(2))) == judge.OK
     for boxes, scores in ((np.zeros((2, 4)), np.zeros(3)), (np.full((1, 4), np.nan), np.zeros(1))):
         with pytest.raises(WrongAnswerError, match="don't fit"):
-            judge.judge(grpc_answer(boxes, scores))
+            judge.classify(grpc_answer(boxes, scores))
 
 
 def test_binary_http_answers_are_read():

@@ -27,11 +27,11 @@ def test_ratios_are_within_a_round():
     rows = [
         run(index, what, clients, rate)
         for index, figures in enumerate([(100, 50), (200, 180), (10, 6)])
-        for what, clients, rate in zip(("floor", "service"), (2, 8), figures, strict=True)
+        for what, clients, rate in zip(("baseline", "service"), (2, 8), figures, strict=True)
     ]
     rows.append(run(3, "service", 8, 1000))  # its round has no baseline: no ratio
     rows.append(run(0, "service", 1, 1000))  # another number of clients
-    top, bottom = by_round(rows, "service", 8, "rate"), by_round(rows, "floor", None, "rate")
+    top, bottom = by_round(rows, "service", 8, "rate"), by_round(rows, "baseline", None, "rate")
     assert ratios(top, bottom) == [0.5, 0.9, 0.6]
     # The ratio of the medians would be 115 / 100.
     assert Spread.of(ratios(top, bottom)) == (0.6, 0.5, 0.9)

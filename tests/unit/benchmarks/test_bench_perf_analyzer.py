@@ -11,15 +11,15 @@ from images import ASTRONAUT
 
 from aurum.imaging.letterbox import letterbox, planar
 from aurum.settings import Settings
+from benchmarks.common.rows import Sweep
 from benchmarks.load import inputs
+from benchmarks.load.outcome import Load
 from benchmarks.load.perf_analyzer import (
     SMOKE,
     PerfAnalyzerError,
     Plan,
     Result,
-    Step,
     parse,
-    parse_steps,
     protocol_of,
 )
 
@@ -54,35 +54,13 @@ Inferences/Second vs. Client Average Batch Latency
 """
 
 
-def test_the_csv_and_the_steps_become_a_result():
-    assert parse(CSV, LOG) == Result(
-        concurrency=2,
-        requests=107,
-        throughput=35.5625,
-        p50_ms=55.56,
-        p90_ms=68.352,
-        p95_ms=79.982,
-        p99_ms=87.193,
-        client_send_us=83,
-        network_us=52980,
-        queue_us=3,
-        input_us=221,
-        infer_us=2030,
-        output_us=242,
-        client_recv_us=7,
-        steps=(
-            Step("embed_crops", 217, 79, 1132, 19),
-            Step("face_detection", 2858, 186, 20081, 503),
-        ),
-    )
-
-
-def test_a_model_alone_has_no_steps():
-    server = (
-        "  Server: \n    Avg request latency: 9373 usec (overhead 5 usec + queue 80 usec "
-        "+ compute input 52 usec + compute infer 8726 usec + compute output 508 usec)\n"
-    )
-    assert parse_steps(server) == ()
+def test_the_csv_and_the_request_count_become_a_result():
+    times = (83, 52980, 3, 221, 2030, 242, 7, 55560, 68352, 79982, 87193, 55570, 90, 55437)
+    result = parse(CSV, LOG, "embed_face", "grpc")
+    assert result == Result(Sweep("embed_face", "grpc", 2, 35.5625, *times), requests=107)
+    assert (result.row.send_us, result.row.queue_us, result.row.infer_us) == (83, 3, 2030)
+    assert (result.row.receive_us, result.row.p95_us, result.row.mean_us) == (7, 79982, 55570)
+    assert result.load == Load(107, 0, 35.5625, 55.56, 79.982, 87.193)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +75,7 @@ def test_a_model_alone_has_no_steps():
 )
 def test_an_unexpected_csv_is_refused_and_shown(report, said):
     with pytest.raises(PerfAnalyzerError) as error:
-        parse(report, LOG)
+        parse(report, LOG, "embed_face", "grpc")
     assert said in str(error.value)
     assert report in str(error.value)
 

@@ -94,7 +94,7 @@ def test_mixtures_by_severity_and_from_a_list():
     assert set(milder.genuine[:, 0] % 4) == set(milder.impostors[:, 0] % 4) == {1}
     stronger = found["the stronger half of the severities"]
     assert set(stronger.genuine[:, 0] % 4) == {2, 3}
-    listed = found["LFW's own pairs, 100% of them with a spoilt photo"]
+    listed = found["LFW's own pairs, 100% of them with a degraded photo"]
     assert sorted(map(tuple, listed.genuine.tolist())) == [
         (1, 8), (2, 8), (3, 8), (9, 0), (10, 0), (11, 0),
     ]  # fmt: skip
@@ -331,8 +331,8 @@ def test_the_report_contains_the_counts(tmp_path):
     assert "two of them" not in text  # there is none
     lines = (tmp_path / "curves.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 6
-    assert "| LFW's own pairs, 100% of them with a spoilt photo | 6 |" in text
-    assert "| 50% of the pairs with a spoilt photo | 120 |" in text
+    assert "| LFW's own pairs, 100% of them with a degraded photo | 6 |" in text
+    assert "| 50% of the pairs with a degraded photo | 120 |" in text
     assert lines[0].startswith("setup,measure,0.00,0.01,")
     assert (tmp_path / "curves.png").stat().st_size > 1000
 

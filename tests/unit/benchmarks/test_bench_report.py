@@ -49,11 +49,11 @@ def folder(tmp_path):
     }
     (out / "run.json").write_text(json.dumps(run))
     compare = []
-    for index, (floor, service, peer) in enumerate([(100, 90, 60), (200, 160, 100)]):
-        compare.append(timed(index, names.BASELINE, 2, floor, 9.0, 9.0))
+    for index, (baseline, service, competitor) in enumerate([(100, 90, 60), (200, 160, 100)]):
+        compare.append(timed(index, names.BASELINE, 2, baseline, 9.0, 9.0))
         for clients in (1, 8, 16):
             compare.append(timed(index, names.SERVICE, clients, service, 10.0 + index, 20.0))
-            compare.append(timed(index, names.COMPETITOR, clients, peer, 20.0, 30.0))
+            compare.append(timed(index, names.COMPETITOR, clients, competitor, 20.0, 30.0))
     add(out, "compare", Run, compare)
     models = [
         timed(0, names.EMBEDDING_IN_PROCESS, 1, 50, 9.0, 9.0, size=8),  # 400 crops a second

@@ -287,5 +287,5 @@ def test_only_a_few_photos_are_sent_ahead():
 
 def test_help_documents_the_exit_codes():
     help_text = " ".join(run("detect", "--help").stdout.split())
-    assert "Exit codes: 0 all photos are fine; 1" in help_text
+    assert "Exit codes: 0 all photos succeeded; 1" in help_text
     assert "3 the service cannot be reached" in help_text

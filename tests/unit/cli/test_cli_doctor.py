@@ -97,7 +97,7 @@ def test_a_check_that_raises_is_a_failed_check(monkeypatch, settings):
 
     found = checks.examine(settings)
 
-    (failed,) = [result for result in found if "broke" in result.detail]
+    (failed,) = [result for result in found if "itself failed" in result.detail]
     assert (failed.name, failed.status) == ("cache", "fail")
     assert "KeyError: 'surprise'" in failed.detail
     assert Result("cache", "ok", "so far") in found
@@ -118,7 +118,7 @@ def test_a_package_that_cannot_be_imported_fails(monkeypatch, settings):
     found = {result.name: result for result in checks.packages(settings)}
 
     assert found["package cv2"].status == "fail"
-    assert "opencv-python-headless" in found["package cv2"].mend
+    assert "opencv-python-headless" in found["package cv2"].fix
     assert found["package onnx"].status == "ok"
 
 
@@ -163,14 +163,14 @@ def test_folders_that_cannot_be_written_fail(monkeypatch, settings, tmp_path):
     result = only(checks.folders, settings)
     assert result.status == "fail"
     assert str(tmp_path) in result.detail
-    assert "AURUM_REPOSITORIES" in result.mend
+    assert "AURUM_REPOSITORIES" in result.fix
 
 
 def test_an_empty_cache_that_cannot_be_written_fails(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     result = only(checks.cache, settings)
     assert (result.status, result.detail) == ("fail", f"{tmp_path} can't be written")
-    assert "AURUM_MODEL_CACHE" in result.mend
+    assert "AURUM_MODEL_CACHE" in result.fix
     (tmp_path / "served").mkdir()
     assert only(checks.cache, settings).status == "ok"
 
@@ -178,7 +178,7 @@ def test_an_empty_cache_that_cannot_be_written_fails(monkeypatch, settings, tmp_
 def test_an_environment_below_a_path_that_is_not_ascii_fails(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(sys, "prefix", "/home/zoë/aurum/.venv")
     result = only(checks.folders, replace(settings, repositories=tmp_path))
-    assert (result.status, result.mend[:17]) == ("fail", "move the checkout")
+    assert (result.status, result.fix[:17]) == ("fail", "move the checkout")
 
 
 def test_no_shared_memory_fails(monkeypatch, settings, tmp_path):
@@ -196,7 +196,7 @@ def test_model_files_are_checked(settings, tmp_path):
     assert found["model yunet_s_dynamic"].status == "fail"
     assert "corrupt" in found["model yunet_s_dynamic"].detail
     assert found["model edgeface_xs_q"].status == "warn"
-    assert "aurum models pull" in found["model edgeface_xs_q"].mend
+    assert "aurum models pull" in found["model edgeface_xs_q"].fix
     assert found["commercial use"].status == "warn"
     assert "unclear" in found["commercial use"].detail
 
@@ -287,7 +287,7 @@ def test_the_port_of_another_program_fails(monkeypatch, settings, taken_port):
 
     assert result.status == "fail"
     assert "taken by another program" in result.detail
-    assert "AURUM_HTTP_PORT" in result.mend
+    assert "AURUM_HTTP_PORT" in result.fix
 
 
 def test_an_address_that_is_not_ours_fails(settings):

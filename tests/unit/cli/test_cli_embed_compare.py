@@ -194,7 +194,7 @@ def test_compare_exit_codes(client, folder):
     (record,) = records(result := run("compare", *photos, "--json"))
     assert (record["decision"], result.exit_code) == ("no match", 0)
     text = " ".join(run("compare", "--help").stdout.split())
-    assert "Exit codes: 0 the photos were compared, whatever came out; 1" in text
+    assert "Exit codes: 0 the photos were compared, whatever the result; 1" in text
     assert "4 a face is not recognizable, so there is no decision." in text
 
 

@@ -102,7 +102,7 @@ def test_pull_gets_only_what_is_named(content, cache, mirror):
 
     assert result.exit_code == 0, result.output
     assert [path.name for path in cache.glob("*.onnx")] == ["small_embedder.onnx"]
-    assert "simulated_detector: simulated, it has no file" in result.stdout
+    assert "simulated_detector: simulated, has no file" in result.stdout
 
 
 def test_pull_continues_after_an_unavailable_file(content, cache, mirror):
@@ -120,7 +120,7 @@ def test_pull_of_auto_says_why_nothing_is_available(content, cache):
     result = run("pull")
 
     assert result.exit_code == 1
-    assert result.stderr.strip().startswith("aurum: no profile of auto can be had:")
+    assert result.stderr.strip().startswith("aurum: no profile of auto is available:")
     assert "small_detector.onnx is unavailable" in result.stderr
 
 
@@ -181,7 +181,7 @@ def test_build_installs_the_prepared_graphs(content, cache, monkeypatch, tmp_pat
     assert "profile simulated" in result.stdout
     assert "face_detection: simulated_detector@123456789abc" in result.stdout
     assert "SIMULATED" in result.stderr
-    assert "small cannot be had: it is gone" in result.stderr
+    assert "small is unavailable: it is gone" in result.stderr
 
 
 @pytest.mark.parametrize("error", [pull.PullError("no file"), parity.ParityError("not equal")])

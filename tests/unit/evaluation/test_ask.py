@@ -147,7 +147,7 @@ def test_similarities_are_cosines():
 
 def test_a_pair_without_a_face_counts_as_two_people():
     without = {name: value for name, value in VECTORS.items() if name != "a2"}
-    found = verification.judge(PAIRS, embedded(without))
+    found = verification.evaluate(PAIRS, embedded(without))
     assert found.scores[0] == found.scores[3] == verification.NO_FACE
     assert found.at_far[0].tar == 0.5
 
@@ -167,7 +167,7 @@ def test_the_worst_pairs_are_farthest_on_the_wrong_side_of_the_threshold():
 
 
 def test_the_report_and_the_raw_scores_are_written(tmp_path):
-    result = verification.judge(PAIRS, embedded())
+    result = verification.evaluate(PAIRS, embedded())
     verification.save(result, tmp_path)
     rows = (tmp_path / "pairs.csv").read_text().split()
     assert rows[0] == "fold,same,a,b,similarity,right"

@@ -169,7 +169,7 @@ def test_the_gate_is_evaluated_on_the_faces_that_pass():
     vectors = np.eye(4, 8, dtype=np.float32)[[0, 0, 0, 1]]
     faces = Faces(5, vectors, np.array([True, False, True, True]), ["a", "b", "c", "d"])
 
-    row = gate.judge("blurred", gate.together([faces, faces]), (0.5, 0.5))
+    row = gate.evaluate("blurred", gate.together([faces, faces]), (0.5, 0.5))
 
     assert (row.photos, row.faces, row.gated.photos) == (10, 8, 6)
     # Without the gate a, b and c are alike: 3 pairs, each in four ways. With it a and c.

@@ -35,7 +35,7 @@ def test_a_development_file_is_one_set(tmp_path):
     [
         ("", "first line"),
         ("Ann\t1\t2\n", "first line"),
-        ("1\t1\nAnn\t1\t2\n", "1 pairs, but 1 sets of 1 and 1"),
+        ("1\t1\nAnn\t1\t2\n", "1 pairs, but the header says 1 sets of 1 and 1"),
         ("1\t1\nAnn\t1\t2\nAnn\t1\t2\n", "line 3: expected `name1 n1 name2 n2`"),
         ("1\t1\nAnn\t1\tBob\t3\nAnn\t1\tBob\t3\n", "line 2: expected `name n1 n2`"),
         ("1\t1\nAnn\tx\t2\nAnn\t1\tBob\t3\n", "line 2"),

@@ -171,7 +171,7 @@ def test_a_tally_by_hand(scene):
     assert tally.overlaps == pytest.approx([1, 0.75])
     assert tally.errors[0] == pytest.approx(0.1)
     assert tally.heights == [80, 80, 80]
-    assert tally.judged == [("a", 1, 1, 1), ("b", 1, 0, 0), ("c", 1, 1, 0)]
+    assert tally.by_photo == [("a", 1, 1, 1), ("b", 1, 0, 0), ("c", 1, 1, 0)]
 
 
 def test_a_refused_photo_misses_all_its_faces(scene):

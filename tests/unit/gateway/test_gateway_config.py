@@ -30,8 +30,8 @@ def test_a_key_is_printed_once_and_stored_as_a_digest(tmp_path, monkeypatch):
     digests = [keys.digest(first), keys.digest(second)]
     assert [value for name, value in keys.read(file) if name == "app"] == digests
     assert aurum("list").splitlines()[0] == f"app {digests[0][:12]}"
-    assert aurum("remove", "app", digests[0][:12]) == "removed 1 of app"
-    assert aurum("remove", "app") == "removed 1 of app"
+    assert aurum("remove", "app", digests[0][:12]) == "removed 1 key of app"
+    assert aurum("remove", "app") == "removed 1 key of app"
     assert [name for name, _ in keys.read(file)] == ["partner"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     assert list(file.parent.iterdir()) == [file], "no temporary file is left"
