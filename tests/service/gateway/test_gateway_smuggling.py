@@ -33,8 +33,15 @@ class Recorder(socketserver.ThreadingTCPServer):
 class Handler(socketserver.StreamRequestHandler):
     server: Recorder
 
+    def _head(self) -> str:
+        """The next request's line and headers; empty at the connection's end."""
+        lines = []
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            lines.append(line)
+        return b"".join(lines).decode("latin-1")
+
     def handle(self) -> None:
-        while head := b"".join(iter(self.rfile.readline, b"\r\n")).decode("latin-1"):
+        while head := self._head():
             length = re.search(r"^content-length: (\d+)\r$", head, re.I | re.M)
             body = self.rfile.read(int(length[1]) if length else 0)
             self.server.requests.append((head, body))
