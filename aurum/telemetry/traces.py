@@ -17,12 +17,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from aurum.contract import SERVER_FAULTS
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
+    from aurum.telemetry.record import Record
+
+MAX_ID = 128  # characters of the sender's
 TIMEOUT = 5  # seconds for the collector to accept a batch
 SERVICE = "aurum"
+PHOTO = "photo"  # a request's span in a step
 
 Value = str | bool | int | float
 
@@ -62,21 +68,32 @@ class Traces:
             self._provider.shutdown()
 
     @contextmanager
-    def request(self, context: str, name: str, **attributes: Value) -> Iterator[None]:
-        """The span of a request; `context` is its Triton span as W3C trace context in JSON.
+    def request(self, context: str, record: Record) -> Iterator[None]:
+        """The span `photo` of a request, with what `record` says at its end.
 
-        No span where that is empty: Triton doesn't trace this request.
+        Args:
+            context: the W3C trace context of Triton's span of the step, as JSON; empty where
+                Triton doesn't trace this request, which then has no span.
+            record: of this request.
         """
         if self._tracer is None or not context:
             yield
             return
+        from opentelemetry.trace import StatusCode  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
             TraceContextTextMapPropagator,
         )
 
         parent = TraceContextTextMapPropagator().extract(json.loads(context))
-        with self._tracer.start_as_current_span(name, parent, attributes=attributes):
+        with self._tracer.start_as_current_span(PHOTO, parent) as span:
             yield
+            span.set_attribute("aurum.pipeline", record.pipeline)
+            span.set_attribute("aurum.request_id", record.request_id[:MAX_ID])
+            span.set_attribute("aurum.code", record.code)
+            if record.code in SERVER_FAULTS:
+                span.set_status(StatusCode.ERROR)
+            if record.faces is not None:
+                span.set_attribute("aurum.faces", record.faces)
 
     @contextmanager
     def span(self, name: str, **attributes: Value) -> Iterator[None]:
