@@ -11,6 +11,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from aurum.pipeline.request import RequestError
+from aurum.telemetry.traces import TRACES
 
 # Headers that the gateway sets and Triton passes on as parameters (runtime.FORWARDED): the Unix
 # time at which the sender stops waiting, and the name of its API key.
@@ -34,6 +35,8 @@ class Call:
         self._id = ""
         with suppress(UnicodeDecodeError):
             self._id = str(request.request_id())
+        # The W3C trace context of Triton's span of this step; empty where it isn't traced.
+        self.trace_context = request.trace().get_context() or "" if TRACES.on else ""
         self._parameters: str | None = None
         with suppress(UnicodeDecodeError):
             self._parameters = str(request.parameters())

@@ -25,6 +25,7 @@ from aurum.pipeline.look import DetectorOutput, Looks, Models, PhotoSource
 from aurum.pipeline.memory_budget import Admit
 from aurum.pipeline.request import Options, RequestError
 from aurum.settings import Settings
+from aurum.telemetry.traces import TRACES
 
 
 class DetectedFaces(NamedTuple):
@@ -60,6 +61,11 @@ class DetectedFaces(NamedTuple):
         return cut(photo.pixels, matrices)
 
 
+def _decode(encoded: EncodedPhoto, factor: int) -> Photo:
+    with TRACES.span("decode", factor=factor):
+        return encoded.decode(factor)
+
+
 def _always(need: int) -> None:
     """Admit any photo immediately."""
 
@@ -87,13 +93,14 @@ def find_faces(
     # Decode to somewhat more pixels than the detector needs. Letterboxing shrinks a photo of twice
     # that size so cheaply that decoding again for the crops would cost more than it saves.
     factor = (finest.side - 1) / finest.long_side
-    source = PhotoSource(encoded.decode, factor, encoded.finest)
+    source = PhotoSource(partial(_decode, encoded), factor, encoded.finest)
     photo = source.coarse
     if photo.factor > 1:
         height, width = photo.pixels.shape[:2]
         planned = plan((width, height), options.detection_size, options.tiles)
     looks = Looks(source, planned, options, settings.nms_iou, models)
-    faces = looks.faces()
+    with TRACES.span("look"):
+        faces = looks.faces()
     if photo.factor > 1:
         faces.boxes[:] *= photo.factor
         faces.boxes[:, :2] += photo.start
@@ -140,7 +147,7 @@ def _aligned(
             f"{SIDE}x{SIDE} pixels",
         )
     admit(encoded.memory_needed)
-    source = PhotoSource(encoded.decode, 1)
+    source = PhotoSource(partial(_decode, encoded), 1)
     whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
     face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
     if options.refine:

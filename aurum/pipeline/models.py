@@ -21,6 +21,7 @@ from aurum.pipeline.embed import Embeddings, from_graph
 from aurum.pipeline.look import DetectorOutput, Models
 from aurum.releases.active import FIRST
 from aurum.telemetry.record import Record
+from aurum.telemetry.traces import TRACES
 
 # The parameter that makes the ONNX Runtime backend (backends/onnxruntime) compute a call on this
 # process's cores. A photo that stays on its cores never waits for another one's while they idle.
@@ -102,9 +103,10 @@ def _call(
         parameters=HERE,
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU),
     )
-    response = request.exec()
-    if response.has_error():
-        raise ModelError(response.error())
+    with TRACES.span(model):
+        response = request.exec()
+        if response.has_error():
+            raise ModelError(response.error())
     tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
     return {name: tensors[name] for name in outputs}
 

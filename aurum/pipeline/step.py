@@ -28,6 +28,7 @@ from aurum.telemetry.heartbeat import Heartbeat
 from aurum.telemetry.log import RequestLog
 from aurum.telemetry.metrics import Counts, Publisher
 from aurum.telemetry.record import Record
+from aurum.telemetry.traces import TRACES
 
 Answer = Mapping[str, NDArray[Any]]
 
@@ -55,6 +56,7 @@ class Step(ABC):
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings and start the threads. Triton calls this when it loads the model."""
         settings = self.settings = Settings.from_env()
+        TRACES.start(settings.trace_url)
         self._counts = Counts(self.pipelines)
         self._publisher = Publisher(self._counts, _family)
         self._log = RequestLog(settings.request_log)
@@ -90,7 +92,8 @@ class Step(ABC):
     def _answer(self, call: Call, respond: Callable[[Call, Record], Any]) -> None:
         record = Record(self.pipeline(call), call.id)
         try:
-            response = respond(call, record)
+            with TRACES.request(call.trace_context, record):
+                response = respond(call, record)
             record.end()
             call.send(response)
         finally:
@@ -127,6 +130,7 @@ class Step(ABC):
         self._queue.close()
         self._heartbeat.close()
         self._publisher.close()
+        TRACES.stop()
 
 
 def _refused(record: Record, error: InvalidImageError | RequestError) -> Any:

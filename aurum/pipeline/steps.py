@@ -19,6 +19,7 @@ from aurum.pipeline.models import models_of_release
 from aurum.pipeline.step import Answer, Step
 from aurum.releases.active import Versions
 from aurum.telemetry.record import Record
+from aurum.telemetry.traces import TRACES
 
 
 class EachFace(Step):
@@ -53,10 +54,13 @@ class EachFace(Step):
         embedder = b""
         outputs: dict[str, NDArray[Any]] = {}
         if "embeddings" in wanted:
-            crops = found.crops()
-            embedded = embed_crops(crops, models.embed)
+            with TRACES.span("align"):
+                crops = found.crops()
+            with TRACES.span("embed"):
+                embedded = embed_crops(crops, models.embed)
             embedder = embedded.embedder
-            assessment = assess_quality(found, crops, embedded)
+            with TRACES.span("quality"):
+                assessment = assess_quality(found, crops, embedded)
             record.quality = assessment.quality.tolist()
             kept = self.keep(found, assessment, embedder, options.min_quality)
             found = found._replace(faces=found.faces.take(kept))

@@ -7,7 +7,10 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -189,30 +192,74 @@ def test_a_request_id_that_is_not_text_gets_an_answer(observed, headers):
     assert answer.status == 400, text
 
 
-def test_a_request_becomes_one_trace_through_all_models(observed, collector, astronaut):
-    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-    with FaceClient(observed.urls[0], headers={"traceparent": f"00-{trace}-{parent}-01"}) as client:
-        client.analyze(astronaut, request_id="traced")
+# The parent of each span of a photo of one face, by their names.
+PARENTS = {
+    "photo": "each_face",
+    "decode": "photo",
+    "look": "photo",
+    "face_detection": "look",
+    "face_landmarks": "look",
+    "align": "photo",
+    "embed": "photo",
+    "face_embedding": "embed",
+    "quality": "photo",
+}
 
-    def spans() -> list[dict[str, object]]:
-        return [
-            span
-            for _, body in list(collector.received)
-            for resource in body["resourceSpans"]
-            for scope in resource["scopeSpans"]
-            for span in scope["spans"]
-            if span["traceId"] == trace
-        ]
 
-    def complete() -> set[str]:
-        names = {str(span["name"]) for span in spans()}
-        return names if names >= {"InferRequest", "analyze_faces", "each_face"} else set()
+def spans(collector) -> dict[str, list[dict[str, object]]]:
+    """All spans received so far, by the trace's id."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for _, body in list(collector.received):
+        for resource in body["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    found.setdefault(span["traceId"], []).append(span)
+    return found
 
-    names = eventually(complete)
-    print(names)
+
+def test_a_trace_reaches_from_the_request_to_the_models(observed, collector, astronaut):
+    """With requests at the same time over both protocols, every span has the right parent."""
+    ids = [f"{number:032x}" for number in range(1, 25)]
+    root = "b7ad6b7169203331"
+
+    def analyze(trace: str) -> None:
+        url = observed.urls[0]
+        headers = {"traceparent": f"00-{trace}-{root}-01"}
+        with FaceClient(url, headers=headers, timeout=60) as client:
+            client.analyze(astronaut, request_id=f"traced-{trace}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(analyze, ids))
+
+    wanted = {"InferRequest", "analyze_faces", *PARENTS, *PARENTS.values()}
+
+    def missing() -> dict[str, set[object]]:
+        found = spans(collector)
+        names = {trace: {span["name"] for span in found.get(trace, [])} for trace in ids}
+        return {trace: wanted - names[trace] for trace in ids if wanted - names[trace]}
+
+    with suppress(AssertionError):  # the next line says more
+        eventually(lambda: not missing())
+    assert not missing()
+    found = spans(collector)
+    for trace in ids:
+        by_id = {span["spanId"]: span for span in found[trace]}
+        own = [span for span in found[trace] if span["name"] in PARENTS]
+        # Triton has spans of the models, too, where it traces the calls of a step.
+        own = [span for span in own if span["kind"] == 1 and span.get("parentSpanId") in by_id]
+        names = Counter(str(span["name"]) for span in own)
+        for name, parent in PARENTS.items():
+            parents = {by_id[span["parentSpanId"]]["name"] for span in own if span["name"] == name}
+            assert parents == {parent}, (trace, name)
+        assert names["photo"] == names["embed"] == 1
+        (photo,) = [span for span in own if span["name"] == "photo"]
+        attributes = {item["key"]: item["value"] for item in photo["attributes"]}
+        assert attributes["aurum.request_id"] == {"stringValue": f"traced-{trace}"}
+        assert attributes["aurum.pipeline"] == {"stringValue": "analyze_faces"}
+        assert attributes["aurum.faces"] == {"intValue": "1"}
+        (request,) = [span for span in found[trace] if span["name"] == "InferRequest"]
+        assert request["parentSpanId"] == root
     assert {path for path, _ in collector.received} == {"/v1/traces"}
-    (root,) = [span for span in spans() if span["name"] == "InferRequest"]
-    assert root["parentSpanId"] == parent
 
 
 def test_a_thousand_photos_are_counted_exactly(observed):
