@@ -76,5 +76,6 @@ def _write(path: Path, entries: list[tuple[str, str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = HEADER + "".join(f"{name} {value}\n" for name, value in entries)
     # Readable for nginx's workers, which are another user where root starts it; digests are no
-    # secret.
-    files.write(path, text.encode(), mode=0o644)
+    # secret. Where root runs this, the file stays its owner's.
+    owner = path if path.exists() else path.parent
+    files.write(path, text.encode(), mode=0o644, owner=owner.stat())
