@@ -21,8 +21,9 @@ from types import FrameType
 from aurum import contract, drain, kernels
 from aurum.drain import Door
 from aurum.errors import OperatorError
-from aurum.server import preflight, runtime
+from aurum.server import closed_port, preflight, runtime
 from aurum.server.hang import Watchdog
+from aurum.server.process_metrics import ProcessMetrics
 from aurum.server.stubs import LOOK, RESCUE, Stubs
 from aurum.settings import Settings
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     runtime.clear_shared_memory(settings)  # the container's before this one, in the same pod
     chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
-    flags = [*runtime.flags(settings), *chosen.flags, *arguments]
+    flags = [*runtime.flags(settings, chosen, _on_gpu(arguments)), *arguments]
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
             ["tritonserver", *flags],  # noqa: S607 - the image's
-            env={**os.environ, **settings.to_env(), drain.FOLDER_VARIABLE: folder},
+            env={**runtime.process_environment(settings), drain.FOLDER_VARIABLE: folder},
             process_group=0,  # to end its Python processes with it
         )
 
@@ -63,10 +64,11 @@ def main(arguments: Sequence[str]) -> int:
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
         reason = ""
-        while server.poll() is None and not reason and not stopping.wait(LOOK):
-            ALIVE.touch()
-            dead = stubs.dead()
-            reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
+        with ProcessMetrics(settings, server.pid, stubs):
+            while server.poll() is None and not reason and not stopping.wait(LOOK):
+                ALIVE.touch()
+                dead = stubs.dead()
+                reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
@@ -75,11 +77,16 @@ def main(arguments: Sequence[str]) -> int:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
-        if server.poll() is None:
-            finish(Door.CLOSING, settings.drain_timeout)
-            server.terminate()
-        status = server.wait()
+        with closed_port.closed(settings.grpc_port):
+            if server.poll() is None:
+                finish(Door.CLOSING, settings.drain_timeout)
+                server.terminate()
+            status = server.wait()
         return 0 if stopping.is_set() else status
+
+
+def _on_gpu(arguments: Sequence[str]) -> bool:
+    return "--model-config-name=gpu" in arguments
 
 
 def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:

@@ -17,7 +17,7 @@ from aurum_client import AurumError, FaceClient
 
 from aurum import contract, drain, kernels
 from aurum.paths import PHOTO
-from aurum.server import preflight, runtime, served_copy
+from aurum.server import closed_port, preflight, runtime, served_copy
 from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log
@@ -155,12 +155,13 @@ class Server:
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
         if self._folder is not None:  # else it was not started, or has been stopped already
-            self._drain(drain.Door.CLOSING, self.settings.drain_timeout)
-            if self._process is not None and self.running:
-                self._process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
-            self._clear()
+            with closed_port.closed(self.settings.grpc_port):
+                self._drain(drain.Door.CLOSING, self.settings.drain_timeout)
+                if self._process is not None and self.running:
+                    self._process.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
+                self._clear()
         self._claim.release()
 
     def give_up(self) -> None:
