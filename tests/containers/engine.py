@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from waiting import eventually
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -53,6 +55,14 @@ class Engine:
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done
+
+    def process(self, container: str, pattern: str) -> psutil.Process:
+        """The process in a container whose command line matches; as this machine sees it."""
+        pids = self.out("top", container, "-eo", "pid").split()[1:]
+        found = [process for process in map(psutil.Process, map(int, pids))
+                 if re.search(pattern, " ".join(process.cmdline()))]  # fmt: skip
+        (only,) = found
+        return only
 
     def out(self, *arguments: str | Path, **options: object) -> str:
         """What `docker` with these arguments prints."""

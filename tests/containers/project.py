@@ -114,12 +114,9 @@ class Project:
         return self.compose("exec", "-T", service, *command, check=check).stdout
 
     def process(self, pattern: str) -> psutil.Process:
-        """A process in Triton's container, whose command line matches; as this machine sees it."""
+        """A process in Triton's container, by its command line."""
         (container,) = self.containers("triton")
-        lines = self.engine.out("top", container, "-eo", "pid,args").splitlines()[1:]
-        pairs = (line.split(maxsplit=1) for line in lines)
-        (pid,) = (int(pid) for pid, arguments in pairs if re.search(pattern, arguments))
-        return psutil.Process(pid)
+        return self.engine.process(container, pattern)
 
     def client(self, protocol: str = "http", **options: Any) -> FaceClient:
         """Ours, through the gateway, with its defaults unless others are given."""

@@ -139,12 +139,16 @@ def load(project, photo: bytes, protocol: str, senders: int = 4) -> Iterator[lis
 def test_nobody_notices_that_one_of_two_tritons_is_stopped(project, astronaut, record_property):
     project.compose("up", "-d", "--wait", "--no-recreate", "--scale", "triton=2", "triton")
     first, second = project.containers("triton")
-    known = lambda: project.execute("gateway", "grep", "-c", ":8001", "/run/aurum/nginx.conf")  # noqa: E731
-    eventually(lambda: int(known()) == 4, 30, pause=0.5)  # two upstreams of two servers
+
+    def known() -> int:
+        grep = ("grep", "-c", ":8001", "/run/aurum/nginx.conf")
+        return int(project.execute("gateway", *grep, check=False) or 0)  # 0 while it is written
+
+    eventually(lambda: known() == 4, 30, pause=0.5)  # two upstreams of two servers
     for stopped, protocol in ((first, "grpc"), (second, "http")):
         with load(project, astronaut, protocol) as results:
             project.engine.run("stop", stopped)
-            eventually(lambda: int(known()) == 2, 30, pause=0.5)
+            eventually(lambda: known() == 2, 30, pause=0.5)
             enough = len(results) + 50
             eventually(lambda enough=enough, results=results: len(results) >= enough)
         failed = [result for result in results if result]
@@ -154,13 +158,13 @@ def test_nobody_notices_that_one_of_two_tritons_is_stopped(project, astronaut, r
         state = json.loads(project.engine.out("inspect", stopped))[0]["State"]
         assert state["ExitCode"] == 0
         project.engine.run("start", stopped)
-        eventually(lambda: int(known()) == 4, 60, pause=0.5)
+        eventually(lambda: known() == 4, 60, pause=0.5)
         eventually(
             lambda stopped=stopped: project.engine.out(
                 "inspect", "-f", "{{.State.Health.Status}}", stopped) == "healthy", 90, pause=0.5,
         )  # fmt: skip
     project.compose("up", "-d", "--wait", "--no-recreate", "--scale", "triton=1", "triton")
-    eventually(lambda: int(known()) == 2, 30, pause=0.5)
+    eventually(lambda: known() == 2, 30, pause=0.5)
 
 
 def test_a_stop_finishes_what_is_in_flight(project, astronaut):

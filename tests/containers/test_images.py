@@ -47,3 +47,8 @@ def test_the_builders_of_docker_and_podman_find_what_is_copied(project, tmp_path
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("more", ["deploy/compose/dev.yml", "deploy/compose/gpu.yml"])
+def test_compose_takes_the_variations(project, more):
+    project.compose("-f", "docker-compose.yml", "-f", more, "--profile", "*", "config", "--quiet")

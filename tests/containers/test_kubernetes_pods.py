@@ -6,7 +6,6 @@ There is no cluster: Docker runs what a kubelet would, from the manifests.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,9 +117,7 @@ def test_the_gateways_pod_lives_without_triton_and_is_ready_with_it(project, pod
 
 def test_tritons_pod_is_not_live_where_its_steps_hang(project, pods):
     """By inference, which the container does itself: it ends, and Kubernetes starts it again."""
-    lines = project.engine.out("top", pods["triton"], "-eo", "pid,args").splitlines()
-    (stub,) = (line.split()[0] for line in lines if "each_face_0_0" in line)
-    subprocess.run(["kill", "-STOP", stub], check=True)
+    project.engine.process(pods["triton"], "stub .* each_face_0_0").suspend()
     state = ("inspect", "-f", "{{.State.Running}} {{.State.ExitCode}}", pods["triton"])
     eventually(lambda: project.engine.out(*state) == "false 1", 60, pause=0.5)
     assert "each_face hangs" in project.engine.run("logs", pods["triton"]).stderr
