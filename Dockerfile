@@ -18,12 +18,9 @@ COPY ensembles /opt/aurum/ensembles
 
 ENV AURUM_HOST=0.0.0.0 \
     LD_LIBRARY_PATH=/opt/aurum/backends/ops:${LD_LIBRARY_PATH} \
-    MALLOC_ARENA_MAX=2 \
-    OMP_NUM_THREADS=1 \
-    OPENBLAS_NUM_THREADS=1 \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1
-USER 1000
+USER 1000:1000
 EXPOSE 8000 8001 8002
 # A real photo, because Triton reports that it is ready even if a step's process is dead.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 \

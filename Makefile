@@ -9,10 +9,10 @@ $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null | \
 	grep -qvF "$$(pwd -P)/.venv" && rm -f .venv/.serve .venv/.test)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup pages test test-node lint coverage audit sbom lock clean sanitize-ops fuzz-ops
+.PHONY: help serve setup pages test test-node test-containers lint coverage audit sbom lock clean sanitize-ops fuzz-ops
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/.serve  ## set up, pull and build the models, start Triton, wait until it answers
 	@$(BIN)/aurum up
@@ -22,6 +22,9 @@ test: .venv/.test lint test-node  ## set up, then run linters, type checker and 
 
 test-node: .venv/.test  ## run the tests of the Node client only
 	@$(NODE) npm test
+
+test-containers: .venv/.test  ## run the images and Compose in a Docker engine of the tests' own (as root)
+	@scripts/test_containers.sh
 
 lint: .venv/.test  ## run ruff, mypy, clang-format; for the Node client Biome and tsc
 	@$(BIN)/ruff check .

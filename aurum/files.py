@@ -16,16 +16,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Replace the file atomically: readers see the old or the new content, even after a crash.
+def write(
+    path: Path, data: bytes, mode: int | None = None, owner: os.stat_result | None = None
+) -> None:
+    """Whoever reads `path`, also after a crash, sees the old file or the whole new one.
 
-    `mode` sets the permissions; None leaves the default for new files.
+    `mode` are its permissions; None: as for any new file. `owner` has the user and the group that
+    root gives it to.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with part.open("wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
+            if owner is not None and os.geteuid() == 0:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

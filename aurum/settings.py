@@ -65,6 +65,11 @@ class Settings:
     metrics_port: int = _setting(
         8002, between(int, 1, 65535), "Port of Triton's Prometheus metrics."
     )
+    process_metrics_port: int = _setting(
+        0,
+        between(int, 0, 65535),
+        "Port of the container's metrics of Triton's processes (memory, CPU time); 0: none.",
+    )
     ready_timeout: float = _setting(
         120.0,
         between(float, 1, 3600),

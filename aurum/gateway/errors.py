@@ -95,9 +95,11 @@ def refusals(body_limit: int, json_limit: int, public: str) -> list[Refusal]:
 
 
 def pages(table: list[Refusal]) -> str:
-    """Return nginx directives that send its errors to :func:`locations`, by protocol."""
+    """nginx directives that send its own errors to :func:`locations`, of the asker's protocol."""
+    # nginx has one status for a server that is too slow and for one whose address is dead.
+    target = {"504": "$timed_out"}
     return joined(
-        f"error_page {item.name} = /_gateway/$speaks/{item.name};"
+        f"error_page {item.name} = /_gateway/$speaks/{target.get(item.name, item.name)};"
         for item in table
         if item.name.isdigit()
     )

@@ -75,6 +75,7 @@ def _write(path: Path, entries: list[tuple[str, str]]) -> None:
     """Replace the file atomically, so that nginx never reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = HEADER + "".join(f"{name} {value}\n" for name, value in entries)
-    # Readable by nginx's workers, which run as another user when root starts nginx; digests are
-    # not secret.
-    files.write(path, text.encode(), mode=0o644)
+    # Readable for nginx's workers, which are another user where root starts it; digests are no
+    # secret. Where root runs this, the file stays its owner's.
+    owner = path if path.exists() else path.parent
+    files.write(path, text.encode(), mode=0o644, owner=owner.stat())

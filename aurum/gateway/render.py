@@ -7,7 +7,7 @@ import pwd
 import re
 import socket
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aurum.contract import PIPELINES
@@ -49,10 +49,13 @@ class _Template(string.Template):
     delimiter = "%"  # nginx's own variables begin with a dollar sign
 
 
-def servers(settings: Settings) -> list[tuple[str, str]]:
-    """Return each Triton's HTTP and gRPC address; a host name gives all its current addresses.
+Addresses = list[tuple[str, str]]
 
-    Raises GatewayError.
+
+def servers(settings: Settings, lookup: Callable[[str], list[str]] | None = None) -> Addresses:
+    """Each Triton's HTTP and gRPC address. A name stands for all addresses that it resolves to now.
+
+    `lookup` resolves names in place of the default, which raises GatewayError where it can't.
     """
     if not settings.gateway_servers:
         named = [(settings.host, settings.http_port, settings.grpc_port)]
@@ -61,8 +64,32 @@ def servers(settings: Settings) -> list[tuple[str, str]]:
     return [
         (f"{address}:{http}", f"{address}:{grpc}")
         for host, http, grpc in named
-        for address in _addresses(bare(host))
+        for address in (lookup or addresses)(bare(host))
     ]
+
+
+class Lookup:
+    """Resolves names, and remembers their addresses for when they can't be resolved.
+
+    A name that never resolved has none: the gateway then starts without it, and answers 503 where
+    there is no other server.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._known: dict[str, list[str]] = {}
+        self._missing: set[str] = set()
+
+    def __call__(self, host: str) -> list[str]:
+        """The addresses of `host`; the last known ones where it can't be resolved."""
+        try:
+            self._known[host] = addresses(host)
+            self._missing.discard(host)
+        except GatewayError as error:
+            if host not in self._missing:  # once, not at each look-up
+                self._say(str(error))
+                self._missing.add(host)
+        return self._known.get(host, [])
 
 
 def bare(host: str) -> str:
@@ -83,8 +110,8 @@ def _server(text: str, settings: Settings) -> tuple[str, int, int]:
     return match[1], int(match[2]), int(match[3])
 
 
-def _addresses(host: str) -> list[str]:
-    """Return the IPv4 addresses of a name, or else its IPv6 addresses, sorted.
+def addresses(host: str) -> list[str]:
+    """IPv4 addresses of a name, else those of IPv6, always in the same order.
 
     Not both: they often belong to one server, which may listen on only one of them.
     """
@@ -97,11 +124,8 @@ def _addresses(host: str) -> list[str]:
     return [bracketed(address) for address in sorted(four or six)]
 
 
-def write(settings: Settings) -> Path:
-    """Write the configuration to `settings.gateway_folder`; return its path.
-
-    Raises GatewayError.
-    """
+def write(settings: Settings, behind: Addresses | None = None) -> Path:
+    """Write the configuration into `settings.gateway_folder`; its path. Raises GatewayError."""
     for name, path in (
         ("AURUM_GATEWAY_CERTIFICATE", settings.gateway_certificate),
         ("AURUM_GATEWAY_CERTIFICATE_KEY", settings.gateway_certificate_key),
@@ -113,14 +137,17 @@ def write(settings: Settings) -> Path:
             )
     folder = settings.gateway_folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in render(settings).items():
+    for name, text in render(settings, behind).items():
         (folder / name).write_text(text)
     return folder / "nginx.conf"
 
 
-def render(settings: Settings) -> dict[str, str]:
-    """Return the configuration's files by name. Raises GatewayError."""
-    behind = servers(settings)
+def render(settings: Settings, behind: Addresses | None = None) -> dict[str, str]:
+    """The files of the configuration for the servers `behind` it; None: :func:`servers`.
+
+    Raises GatewayError.
+    """
+    behind = servers(settings) if behind is None else behind
     http, grpc = [one for one, _ in behind], [other for _, other in behind]
     full = f"max_conns={settings.gateway_server_connections}"
     limit = settings.max_body_bytes
@@ -163,8 +190,9 @@ def render(settings: Settings) -> dict[str, str]:
     }
 
 
-def _upstream(addresses: Iterable[str], rest: str) -> str:
-    return joined(f"server {address} {rest};" for address in addresses)
+def _upstream(behind: Iterable[str], rest: str) -> str:
+    """The servers of an upstream; nginx wants one at least, so one that is never asked."""
+    return joined(f"server {address} {rest};" for address in behind) or "server 127.0.0.1:9 down;"
 
 
 def _listed(text: str) -> list[str]:
@@ -172,12 +200,26 @@ def _listed(text: str) -> list[str]:
 
 
 def _listen(settings: Settings) -> str:
-    words = [f"{bracketed(settings.gateway_host)}:{settings.gateway_port} ssl http2"]
-    if bare(settings.gateway_host) == "::":
+    host = bare(settings.gateway_host)
+    everywhere = host == "::"
+    if everywhere and not has_ipv6():
+        host, everywhere = "0.0.0.0", False  # noqa: S104 - what the setting asks for
+    words = [f"{bracketed(host)}:{settings.gateway_port} ssl http2"]
+    if everywhere:
         words.append("ipv6only=off")
     if settings.gateway_client_address == "proxy-protocol":
         words.append("proxy_protocol")
     return " ".join(words)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine, or container, has IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _real_address(settings: Settings) -> str:

@@ -38,14 +38,17 @@ def _program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
-def command(settings: Settings) -> list[str]:
-    """Write and test nginx's configuration; return nginx's command line. Raises GatewayError."""
+def command(settings: Settings, behind: render.Addresses | None = None) -> list[str]:
+    """nginx's command line, with its configuration written and checked; `behind` as in render.
+
+    Raises GatewayError.
+    """
     if not installed():
         raise GatewayError(
             "nginx or its njs module is missing; on Debian or Ubuntu: "
             "apt-get install nginx libnginx-mod-http-js"
         )
-    path = render.write(settings)
+    path = render.write(settings, behind)
     warn(certificate.date_problem(settings))
     keys.read(settings.gateway_keys)  # raises for a bad line, which nginx would silently ignore
     line = [str(_program()), "-p", str(settings.gateway_folder), "-c", str(path)]
@@ -86,11 +89,14 @@ def without_secrets(text: bytes) -> bytes:
 def serve(settings: Settings) -> int:
     """Run nginx in the foreground until it ends; return its exit status.
 
-    SIGTERM, SIGINT and SIGQUIT finish the requests in flight; SIGHUP calls :func:`reload`. Server
-    names are resolved every few seconds, since nginx only does so when it reads its configuration.
+    SIGTERM, SIGINT and SIGQUIT finish what is in flight, SIGHUP is :func:`reload`. Names of servers
+    are looked up every few seconds, since nginx itself does so only when it reads its
+    configuration. Names that can't be resolved yet don't keep it from starting.
     """
     stopping, changed = threading.Event(), threading.Event()
-    process, errors = start(command(settings), sys.stderr.buffer)
+    lookup = render.Lookup(warn)
+    behind = render.servers(settings, lookup)
+    process, errors = start(command(settings, behind), sys.stderr.buffer)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
@@ -105,35 +111,41 @@ def serve(settings: Settings) -> int:
             process.wait(LOOK_UP_EVERY)
         return stopping.is_set() or process.poll() is not None
 
-    follow(settings, pause, changed)
+    follow(settings, pause, changed, lookup, behind)
     status = process.wait()
     errors.join()
     return status
 
 
-def follow(settings: Settings, pause: Callable[[], bool], changed: threading.Event) -> None:
-    """Reload the gateway when its servers' names resolve differently, or when `changed` is set.
+def follow(
+    settings: Settings,
+    pause: Callable[[], bool],
+    changed: threading.Event,
+    lookup: render.Lookup,
+    last: render.Addresses,
+) -> None:
+    """Reload the running gateway when its servers' names lead elsewhere, or when told `changed`.
 
-    `pause` waits a little, and returns True when the loop should end.
+    `pause` waits a little, and says whether that was the end. `last` are the servers it runs with.
     """
-    last = render.servers(settings)
     while not pause():
         try:
-            now = render.servers(settings)
+            now = render.servers(settings, lookup)
             if now != last or changed.is_set():
-                reload(settings)
+                reload(settings, now)
                 last = now
                 changed.clear()
         except GatewayError as error:  # nginx keeps running with its old configuration
             warn(str(error))
 
 
-def reload(settings: Settings) -> None:
-    """Reload settings and certificate; requests in flight finish under the old ones.
+def reload(settings: Settings, behind: render.Addresses | None = None) -> None:
+    """Have the running gateway read settings and certificate anew; what is in flight ends as it
+    began. `behind` as in render.
 
     Raises GatewayError.
     """
-    command(settings)
+    command(settings, behind)
     file = settings.gateway_folder / "nginx.pid"
     try:
         os.kill(int(file.read_text()), signal.SIGHUP)

@@ -22,8 +22,9 @@ from types import FrameType
 from aurum import contract, drain, kernels
 from aurum.drain import Admission
 from aurum.errors import OperatorError
-from aurum.server import preflight, runtime
+from aurum.server import closed_port, preflight, runtime
 from aurum.server.hang import Watchdog
+from aurum.server.process_metrics import ProcessMetrics
 from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     runtime.clear_shared_memory(settings)  # left by a previous container in the same pod
     chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
-    flags = [*runtime.flags(settings), *chosen.flags, *arguments]
+    flags = [*runtime.flags(settings, chosen, _on_gpu(arguments)), *arguments]
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,9 +55,9 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
         server = subprocess.Popen(
-            ["tritonserver", *flags],  # noqa: S607 - the one in the image
-            env={**os.environ, **settings.to_env(), drain.FOLDER_VARIABLE: folder},
-            process_group=0,  # so that its Python processes can be killed with it
+            ["tritonserver", *flags],  # noqa: S607 - the image's
+            env={**runtime.process_environment(settings), drain.FOLDER_VARIABLE: folder},
+            process_group=0,  # to end its Python processes with it
         )
 
         def finish(admission: Admission, seconds: float) -> None:
@@ -65,10 +66,11 @@ def main(arguments: Sequence[str]) -> int:
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
         reason = ""
-        while server.poll() is None and not reason and not stopping.wait(POLL_INTERVAL):
-            ALIVE.touch()
-            dead = stubs.dead()
-            reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
+        with ProcessMetrics(settings, server.pid, stubs):
+            while server.poll() is None and not reason and not stopping.wait(POLL_INTERVAL):
+                ALIVE.touch()
+                dead = stubs.dead()
+                reason = f"the process of {', '.join(dead)} died" if dead else watchdog.hung()
         watchdog.close()
         if reason:
             print(f"aurum: {reason}", file=sys.stderr, flush=True)
@@ -77,11 +79,16 @@ def main(arguments: Sequence[str]) -> int:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
             return 1
-        if server.poll() is None:
-            finish(Admission.CLOSING, settings.drain_timeout)
-            server.terminate()
-        status = server.wait()
+        with closed_port.closed(settings.grpc_port):
+            if server.poll() is None:
+                finish(Admission.CLOSING, settings.drain_timeout)
+                server.terminate()
+            status = server.wait()
         return 0 if stopping.is_set() else status
+
+
+def _on_gpu(arguments: Sequence[str]) -> bool:
+    return "--model-config-name=gpu" in arguments
 
 
 def choose_kernels(settings: Settings, arguments: Sequence[str]) -> kernels.Choice:

@@ -86,7 +86,12 @@ def check_graphs(repositories: Path) -> None:
             raise ServerError(f"{repositories / name} is missing; AURUM_REPOSITORIES must hold it")
     for name in MODELS:
         model = repositories / "model_repository" / name
-        graphs = list(model.glob("[0-9]*/model.onnx"))
+        try:
+            graphs = list(model.glob("[0-9]*/model.onnx"))
+        except PermissionError as error:
+            raise ServerError(
+                f"{error.filename} can't be read by user {os.getuid()}; allow it"
+            ) from None
         if not graphs:
             raise ServerError(
                 f"{model}/1/model.onnx is missing: `aurum models build` creates it (for a "

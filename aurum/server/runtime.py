@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -41,6 +42,7 @@ LATENCIES: tuple[str, ...] = (
 )
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237}  # asm/unistd.h
 
 
 class RuntimeMissingError(OperatorError, RuntimeError):
@@ -128,10 +130,7 @@ def command(settings: Settings, backends: Path, kernels: Choice) -> list[str]:
     return [
         str(tritonserver_home() / "bin" / "tritonserver"),
         f"--backend-directory={backends}",
-        "--allow-gpu-metrics=false",
-        *host_policies(os.sched_getaffinity(0)),
-        *kernels.flags,
-        *flags(settings),
+        *flags(settings, kernels),
     ]
 
 
@@ -152,8 +151,23 @@ def host_policies(cores: Collection[int]) -> list[str]:
     ]
 
 
-def flags(settings: Settings) -> list[str]:
-    """Return the flags of every tritonserver that we start, including NVIDIA's container."""
+def may_bind_memory() -> bool:
+    """Whether this process may call set_mempolicy(2), as Triton does for each host policy.
+
+    Container engines forbid it by default, and then no model with such a policy would load.
+    """
+    number = _SET_MEMPOLICY.get(platform.machine())
+    if number is None:
+        return False
+    # MPOL_DEFAULT: what holds anyway.
+    return bool(ctypes.CDLL(None).syscall(number, 0, None, 0) == 0)
+
+
+def flags(settings: Settings, kernels: Choice, gpu: bool = False) -> list[str]:
+    """What every tritonserver of ours is started with, that of NVIDIA's container too.
+
+    `gpu`: the models run on one, so that its metrics are of use.
+    """
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
         "warning": ["--log-info=false"],
@@ -164,12 +178,16 @@ def flags(settings: Settings) -> list[str]:
     # shared-memory API a client could read and write memory of other processes.
     closed = f"{CLOSED_APIS}:aurum-key={secrets.token_urlsafe(32)}"
     return [
+        *([] if gpu else ["--allow-gpu-metrics=false"]),
+        *(host_policies(os.sched_getaffinity(0)) if may_bind_memory() else []),
+        *kernels.flags,
         f"--backend-config=python,shm-region-prefix-name={_memory_prefix(settings)}",
         *(f"--model-repository={settings.repositories / name}" for name in REPOSITORIES),
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={settings.host}",
         f"--grpc-port={settings.grpc_port}",
+        "--reuse-grpc-port=true",  # for aurum.server.closed_port
         f"--metrics-address={settings.host}",
         f"--metrics-port={settings.metrics_port}",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
@@ -214,20 +232,12 @@ def tracing(settings: Settings) -> list[str]:
     ]
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of tritonserver, which its Python backends inherit."""
-    libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
-    folders = [str(libraries), str(find_libpython()), str(OPERATORS.parent)]
-    if inherited := os.environ.get("LD_LIBRARY_PATH"):
-        folders.append(inherited)
+def process_environment(settings: Settings) -> dict[str, str]:
+    """The environment of every tritonserver of ours and, through it, of its Python backends."""
     return {
         **os.environ,
         **settings.to_env(),
-        # The stub's interpreter is isolated and ignores PYTHONPATH. It derives its prefix from the
-        # first `python3` on the PATH, and so finds our packages in that environment.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "LD_LIBRARY_PATH": os.pathsep.join(folders),
-        # With an arena for each thread, memory freed by one thread can't be used by the others.
+        # A heap for each of many threads would hold memory that no other thread can use.
         "MALLOC_ARENA_MAX": "2",
         # Photos and tensors of up to 8 MB reuse the heap's pages, which the kernel would otherwise
         # map and clear again for each; larger ones are returned to the kernel.
@@ -236,6 +246,21 @@ def environment(settings: Settings) -> dict[str, str]:
         # OpenCV's and NumPy's threads would compete with those of the pipelines.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of the wheel's tritonserver, with the libraries and the Python it needs."""
+    libraries = tritonserver_home().parent.parent / "nvidia_pytriton.libs"
+    folders = [str(libraries), str(find_libpython()), str(OPERATORS.parent)]
+    if inherited := os.environ.get("LD_LIBRARY_PATH"):
+        folders.append(inherited)
+    return {
+        **process_environment(settings),
+        # The stub's interpreter is isolated and ignores PYTHONPATH. It takes the first `python3` on
+        # the PATH for its own, and so finds our packages in that one's environment.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "LD_LIBRARY_PATH": os.pathsep.join(folders),
     }
 
 

@@ -17,7 +17,7 @@ from aurum_client import AurumError, FaceClient
 
 from aurum import contract, drain, kernels
 from aurum.paths import PHOTO
-from aurum.server import preflight, runtime, served_copy
+from aurum.server import closed_port, preflight, runtime, served_copy
 from aurum.server.claim import Claim
 from aurum.server.hang import Watchdog
 from aurum.server.log import Log
@@ -152,13 +152,14 @@ class Server:
 
     def stop(self) -> None:
         """Let requests in flight finish (`settings.drain_timeout`), then end every process."""
-        if self._folder is not None:  # None: it was not started, or is stopped already
-            self._drain(drain.Admission.CLOSING, self.settings.drain_timeout)
-            if self._process is not None and self.running:
-                self._process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
-            self._clear()
+        if self._folder is not None:  # else it was not started, or has been stopped already
+            with closed_port.closed(self.settings.grpc_port):
+                self._drain(drain.Admission.CLOSING, self.settings.drain_timeout)
+                if self._process is not None and self.running:
+                    self._process.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        self._process.wait(timeout=runtime.EXIT_TIMEOUT + 10)
+                self._clear()
         self._claim.release()
 
     def give_up(self) -> None:

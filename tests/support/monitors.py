@@ -75,7 +75,7 @@ def monitoring(service: Service, folder: Path) -> Iterator[Monitors]:
                 "triton:8002": f"127.0.0.1:{settings.metrics_port}",
                 "gateway:8443": f"127.0.0.1:{gateway}",
                 "blackbox:9115": f"127.0.0.1:{blackbox}",
-                "process-exporter:9256": f"127.0.0.1:{processes}",
+                "triton:8004": f"127.0.0.1:{processes}",
                 "alertmanager:9093": f"127.0.0.1:{alertmanager}",
                 "_interval: 15s": f"_interval: {INTERVAL}",
             },

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aurum_client import AurumError
+from aurum_client import AurumError, UnavailableError
 from gateway_world import World, failure, gateway_for, wait_for_more
 from waiting import eventually
 
@@ -162,10 +162,12 @@ def test_without_any_server_the_gateway_says_so_and_recovers(pair, astronaut):
 def test_a_name_that_gets_more_addresses_is_followed(best, simulated, astronaut, monkeypatch):
     """The resolver is ours, as there is no name server here; nginx and both servers are real."""
     found = [best]
-    monkeypatch.setattr(render, "servers", lambda settings: [
-        (f"127.0.0.1:{item.settings.http_port}", f"127.0.0.1:{item.settings.grpc_port}")
-        for item in found
-    ])  # fmt: skip
+
+    def servers(*_: object) -> render.Addresses:
+        ports = [(item.settings.http_port, item.settings.grpc_port) for item in found]
+        return [(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}") for http, grpc in ports]
+
+    monkeypatch.setattr(render, "servers", servers)
     stop = threading.Event()
     with (
         gateway_for(best) as world,
@@ -173,7 +175,14 @@ def test_a_name_that_gets_more_addresses_is_followed(best, simulated, astronaut,
         ThreadPoolExecutor(1) as pool,
     ):
         settings = world.gateway.settings
-        following = pool.submit(run.follow, settings, lambda: stop.wait(0.1), threading.Event())
+        following = pool.submit(
+            run.follow,
+            settings,
+            lambda: stop.wait(0.1),
+            threading.Event(),
+            render.Lookup(run.say),
+            servers(),
+        )
         try:
             client.detect(astronaut)
             found.append(simulated)
@@ -212,3 +221,40 @@ def test_aurum_gateway_up_serves_reloads_and_stops(best, astronaut, tmp_path):
         process.kill()
         process.wait()
         shutil.rmtree(log.parent)
+
+
+def test_a_gateway_starts_before_its_servers_and_finds_them(simulated, astronaut, monkeypatch):
+    """A name that leads nowhere yet answers 503 instead of ending the start; IPv6 too."""
+    real, known = render.addresses, []
+
+    def addresses(host: str) -> list[str]:
+        return real(known[0] if host == "triton.test" and known else host)
+
+    monkeypatch.setattr(render, "addresses", addresses)
+    complaints: list[str] = []
+    lookup, stop = render.Lookup(complaints.append), threading.Event()
+    with gateway_for(simulated) as world, ThreadPoolExecutor(1) as pool:
+        ports = f"{simulated.settings.http_port}:{simulated.settings.grpc_port}"
+        settings = replace(world.gateway.settings, gateway_servers=f"triton.test:{ports}")
+        assert render.servers(settings, lookup) == []
+        run.reload(settings, [])
+        with world.http() as http, world.client("grpc") as client:
+            eventually(lambda: http.get("/v2/health/ready").status_code == 503)
+            assert "[unavailable]" in http.get("/v2/health/ready").json()["error"]
+            assert http.get("/gateway/live").status_code == 200
+            with pytest.raises(UnavailableError):
+                client.detect(astronaut)
+            following = pool.submit(
+                run.follow, settings, lambda: stop.wait(0.1), threading.Event(), lookup, []
+            )
+            try:
+                known.append("127.0.0.1")
+                eventually(lambda: http.get("/v2/health/ready").status_code == 200)
+            finally:
+                stop.set()
+            following.result()
+    assert len(complaints) == 1, "once, not at each look-up"
+    known[:] = ["::1"]
+    assert lookup("triton.test") == ["[::1]"]
+    known[:] = ["nowhere.invalid"]
+    assert lookup("triton.test") == ["[::1]"], "what it was, as long as there is nothing new"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import replace
 
@@ -94,3 +95,23 @@ def test_each_error_is_safe_in_json_headers_and_nginx():
 )
 def test_nginx_errors_are_shown_without_parts_that_may_hold_a_key(line, shown):
     assert run.without_secrets(line) == shown
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes files of others")
+def test_a_key_that_root_adds_leaves_the_file_to_its_owner(tmp_path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    os.chown(folder, 1000, 1000)
+    file = folder / "keys"
+    keys.add(file, "first")
+    assert (file.stat().st_uid, file.stat().st_gid) == (1000, 1000), "the folder's"
+    os.chown(file, 1001, 1002)
+    keys.add(file, "second")
+    assert (file.stat().st_uid, file.stat().st_gid) == (1001, 1002)
+
+
+def test_all_addresses_are_those_of_ipv4_where_there_is_no_ipv6(monkeypatch):
+    everywhere = replace(Settings(), gateway_host="::")
+    assert "listen [::]:8443 ssl http2 ipv6only=off;" in render.render(everywhere)["nginx.conf"]
+    monkeypatch.setattr(render, "has_ipv6", lambda: False)
+    assert "listen 0.0.0.0:8443 ssl http2;" in render.render(everywhere)["nginx.conf"]

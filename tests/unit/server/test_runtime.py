@@ -43,3 +43,22 @@ def test_traces_are_off_unless_an_address_is_set():
 def test_the_trace_address_is_validated():
     with pytest.raises(SettingError, match=r"AURUM_TRACE_URL='collector': .* http://"):
         Settings.from_env({"AURUM_TRACE_URL": "collector"})
+
+
+def test_the_containers_server_gets_the_same_flags_and_environment(monkeypatch):
+    common = runtime.flags(Settings(), Choice("", reason="a test"))
+    own = [flag.partition("=")[0] for flag in flags(Settings())]
+    assert own == ["--backend-directory", *(flag.partition("=")[0] for flag in common)]
+    assert "--allow-gpu-metrics=false" in common
+    assert "--allow-gpu-metrics=false" not in runtime.flags(Settings(), Choice(""), gpu=True)
+    shared = runtime.process_environment(Settings())
+    assert shared["MALLOC_ARENA_MAX"] == "2"
+    assert {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS"} <= shared.keys()
+
+
+def test_there_are_no_host_policies_where_memory_can_not_be_bound(monkeypatch):
+    """As in a container with Docker's usual system calls, where Triton would load no model."""
+    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: {0, 1})
+    assert [flag for flag in flags(Settings()) if "host-policy" in flag]
+    monkeypatch.setattr(runtime, "may_bind_memory", lambda: False)
+    assert not [flag for flag in flags(Settings()) if "host-policy" in flag]

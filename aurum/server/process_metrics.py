@@ -1,0 +1,85 @@
+"""Memory, CPU time and deaths of tritonserver and its Python processes, for Prometheus.
+
+Under the names of prometheus-process-exporter, which the alerts and the dashboard use. In a
+container this replaces that exporter: it would need Triton's PID namespace, which ends at each
+restart and takes the exporter along.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+import psutil
+
+from aurum.server.stubs import Stubs
+from aurum.settings import Settings
+
+PREFIX = "namedprocess_namegroup"
+
+
+def exposition(pid: int, stubs: Stubs) -> str:
+    """The metrics of the tritonserver `pid`, in Prometheus' text format."""
+    values: dict[str, float] = defaultdict(float)
+    server = psutil.Process(pid)
+    for process in (server, *server.children()):
+        name = "tritonserver" if process.pid == pid else f"stub {stubs.name(process.pid)}"
+        group = f'groupname="{name}"'
+        try:
+            with process.oneshot():
+                zombie = process.status() == psutil.STATUS_ZOMBIE
+                times = process.cpu_times()
+                memory = 0 if zombie else process.memory_full_info().pss
+        except psutil.Error:
+            continue  # ended meanwhile
+        values[f"{PREFIX}_num_procs{{{group}}}"] += 1
+        values[f'{PREFIX}_states{{{group},state="Zombie"}}'] += zombie
+        values[f'{PREFIX}_memory_bytes{{{group},memtype="proportionalResident"}}'] += memory
+        values[f'{PREFIX}_cpu_seconds_total{{{group},mode="user"}}'] += times.user
+        values[f'{PREFIX}_cpu_seconds_total{{{group},mode="system"}}'] += times.system
+    return "".join(f"{name} {value:.12g}\n" for name, value in values.items())
+
+
+class ProcessMetrics:
+    """Answers on `settings.process_metrics_port` while the context is open; 0: nowhere."""
+
+    def __init__(self, settings: Settings, pid: int, stubs: Stubs) -> None:
+        self._server: ThreadingHTTPServer | None = None
+        if not settings.process_metrics_port:
+            return
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                try:
+                    body = exposition(pid, stubs).encode()
+                except psutil.NoSuchProcess:
+                    self.send_error(503)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Log no requests: Prometheus sends one every few seconds."""
+
+        self._server = ThreadingHTTPServer((settings.host, settings.process_metrics_port), Handler)
+        self._server.daemon_threads = True
+
+    def __enter__(self) -> ProcessMetrics:
+        if self._server:
+            threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
