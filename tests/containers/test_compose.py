@@ -13,10 +13,21 @@ from pathlib import Path
 import pytest
 import yaml
 from aurum_client import AurumError, UnavailableError
+from project import Project
 from waiting import eventually
 
 OURS = ("triton", "gateway")
 SERVER = "^tritonserver "
+IN_FLIGHT = """
+from pathlib import Path
+from aurum import drain
+print(sum(drain.count_in_flight(folder) for folder in Path("/tmp").glob("aurum-*/")))
+"""
+
+
+def in_flight(project: Project) -> int:
+    """The photos that the steps have accepted and not yet answered."""
+    return int(project.compose("exec", "-T", "triton", "python3", "-c", IN_FLIGHT).stdout)
 
 
 def test_every_service_is_healthy_after_the_documented_commands(project):
@@ -169,9 +180,10 @@ def test_nobody_notices_that_one_of_two_tritons_is_stopped(project, astronaut, r
 
 def test_a_stop_finishes_what_is_in_flight(project, astronaut):
     with project.client("http", retries=0, timeout=60) as client, ThreadPoolExecutor(12) as pool:
-        answers = [pool.submit(client.analyze, astronaut, detection_size=1280, min_confidence=0)
+        answers = [pool.submit(client.analyze, astronaut, detection_size=2560, tiles=4)
                    for _ in range(12)]  # fmt: skip
-        client.detect(astronaut)  # by now the others have arrived
+        # What comes after the stop is refused, so all must have reached the steps by then.
+        eventually(lambda: in_flight(project) == 12, 30)
         project.compose("stop", "triton")
         assert all(answer.result() for answer in answers)
     assert project.inspect("triton")["State"]["ExitCode"] == 0
