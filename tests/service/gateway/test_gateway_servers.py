@@ -180,7 +180,7 @@ def test_a_name_that_gets_more_addresses_is_followed(best, simulated, astronaut,
             settings,
             lambda: stop.wait(0.1),
             threading.Event(),
-            render.Lookup(run.say),
+            render.Lookup(run.warn),
             servers(),
         )
         try:
