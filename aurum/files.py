@@ -44,6 +44,15 @@ def write(
         os.close(folder)
 
 
+def copy_if_changed(source: Path, target: Path) -> str:
+    """Copy a file atomically unless the target is identical; return its SHA-256."""
+    digest = sha256(source)
+    if not target.is_file() or sha256(target) != digest:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, source.read_bytes())
+    return digest
+
+
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold an inter-process lock, which is released when the process that holds it ends.

@@ -18,7 +18,6 @@ from aurum import files, paths
 from aurum.native import OPERATORS
 from aurum.settings import Settings
 
-LIBRARY = OPERATORS
 # Name of the model configurations that use the graphs with kernels: model_repository/*/configs.
 CONFIGURATION = "kernels"
 # Metadata key under which a graph with kernels stores the sha256 of its plain graph.
@@ -42,14 +41,14 @@ class Support:
 
 def find() -> Support:
     """Ask the library which kernels this machine can run."""
-    if not LIBRARY.is_file():
-        return Support("", f"{LIBRARY} is not compiled ({paths.SETUP})")
+    if not OPERATORS.is_file():
+        return Support("", f"{OPERATORS} is not compiled ({paths.SETUP})")
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = ctypes.CDLL(str(OPERATORS))
         library.aurum_kernels.restype = ctypes.c_char_p
         name: str = library.aurum_kernels().decode()
     except (OSError, AttributeError) as error:
-        return Support("", f"{LIBRARY} can't be loaded: {error}")
+        return Support("", f"{OPERATORS} can't be loaded: {error}")
     return Support(name, "" if name else "this processor has neither AVX2 with FMA nor AVX-512")
 
 

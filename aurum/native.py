@@ -34,8 +34,14 @@ def compile_missing(onnxruntime: Path, say: Callable[[str], None]) -> None:
     """
     if not paths.INSTALLED:
         return
-    _compile(BACKEND, "Triton's ONNX Runtime backend", [str(onnxruntime), str(BACKEND.parent)], say)
-    _compile(OPERATORS, "the kernels", ["library", str(OPERATORS.parent)], say)
+    sources = hashlib.sha256()  # of both, which share a header
+    for source in sorted((paths.DATA / "backends").rglob("*.*")):
+        sources.update(source.read_bytes())
+    for library, what, argument in (
+        (BACKEND, "Triton's ONNX Runtime backend", str(onnxruntime)),
+        (OPERATORS, "the kernels", "library"),
+    ):
+        _compile(library, what, [argument, str(library.parent)], sources.hexdigest(), say)
 
 
 def missing_tools() -> str:
@@ -48,20 +54,19 @@ def missing_tools() -> str:
     )
 
 
-def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str], None]) -> None:
-    sources = paths.DATA / "backends" / library.parent.name
-    stamp = library.with_suffix(".sources")
-    digest = hashlib.sha256(" ".join(arguments).encode())
-    for source in sorted(sources.parent.rglob("*.*")):
-        digest.update(source.read_bytes())
-    if library.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+def _compile(
+    library: Path, what: str, arguments: list[str], sources: str, say: Callable[[str], None]
+) -> None:
+    stamp, made_of = library.with_suffix(".sources"), f"{sources} {' '.join(arguments)}"
+    if library.is_file() and stamp.is_file() and stamp.read_text() == made_of:
         return
     if missing := missing_tools():
         raise NativeError(missing)
     say(f"compiling {what} into {library.parent}")
     library.parent.mkdir(parents=True, exist_ok=True)
+    script = paths.DATA / "backends" / library.parent.name / "build.sh"
     run = subprocess.run(
-        ["/bin/sh", str(sources / "build.sh"), *arguments],
+        ["/bin/sh", str(script), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -69,4 +74,4 @@ def _compile(library: Path, what: str, arguments: list[str], say: Callable[[str]
     if run.returncode:
         raise NativeError(f"{what} can't be compiled:\n{run.stderr.strip()}")
     shutil.rmtree(library.parent / "build", ignore_errors=True)
-    stamp.write_text(digest.hexdigest())
+    stamp.write_text(made_of)

@@ -197,7 +197,8 @@ def models(settings: Settings) -> Iterator[Result]:
 
 def kernels(settings: Settings) -> Iterator[Result]:
     """Check which C++ kernels this machine can run."""
-    from aurum.kernels import LIBRARY, find
+    from aurum.kernels import find
+    from aurum.native import OPERATORS
     from aurum.paths import INSTALLED, SETUP
 
     found = find()
@@ -205,7 +206,7 @@ def kernels(settings: Settings) -> Iterator[Result]:
         yield Result("kernels", "ok", "none: AURUM_KERNELS=off")
     elif found.name:
         yield Result("kernels", "ok", found.name)
-    elif LIBRARY.is_file() or INSTALLED:
+    elif OPERATORS.is_file() or INSTALLED:
         yield Result("kernels", "ok", f"none: {found.reason}; ONNX Runtime computes everything")
     else:
         fix = f"{SETUP}; without the kernels everything works, but slower"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from aurum import files, kernels, paths
+from aurum import files, kernels, native, paths
 from aurum.imaging import align, faces
 from aurum.models import families, manifest, parity, pull
 from aurum.models import kernels as kernel_graphs
@@ -94,7 +94,7 @@ def _build_with_kernels(
         files.write(target, plain.read_bytes())
         return
     say(f"checking parity of {name} (with our kernels) with {upstream.name}")
-    parity.check_parity(name, graph, onnx.load(str(upstream)), entry, kernels.LIBRARY)
+    parity.check_parity(name, graph, onnx.load(str(upstream)), entry, native.OPERATORS)
     mark = {item.key: item.value for item in graph.metadata_props}
     onnx.helper.set_model_props(graph, {**mark, kernels.MARK: files.sha256(plain)})
     files.write(target, graph.SerializeToString(deterministic=True))
@@ -109,17 +109,11 @@ def install_graphs(graphs: Mapping[str, Path], repository: Path) -> None:
     """Like `install`, for graphs by served name; includes the graphs with kernels beside them."""
     for name, source in graphs.items():
         target = repository / name / "1" / "model.onnx"
-        _install(source, target)
+        files.copy_if_changed(source, target)
         if kernels.beside(source).is_file():
-            _install(kernels.beside(source), kernels.beside(target))
+            files.copy_if_changed(kernels.beside(source), kernels.beside(target))
         else:
             kernels.beside(target).unlink(missing_ok=True)
-
-
-def _install(source: Path, target: Path) -> None:
-    if not target.is_file() or files.sha256(target) != files.sha256(source):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.write(target, source.read_bytes())
 
 
 def identity(path: Path) -> str:

@@ -148,8 +148,10 @@ class Store:
         """Store copies of a graph and of the one with kernels beside it; return `Graph.files`."""
         target = self._path(files.sha256(source))
         if not kernels.beside(source).is_file():
-            return _copy(source, target), ""
-        return _copy(source, target), _copy(kernels.beside(source), kernels.beside(target))
+            return files.copy_if_changed(source, target), ""
+        return files.copy_if_changed(source, target), files.copy_if_changed(
+            kernels.beside(source), kernels.beside(target)
+        )
 
     def graph(self, graph: Graph) -> Path:
         """Return the stored file of a graph. Raises StateError if it is missing or damaged."""
@@ -185,15 +187,6 @@ class Store:
 
     def _path(self, digest: str) -> Path:
         return self._graphs / f"{digest}.onnx"
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file unless the target is identical; return its sha256."""
-    digest = files.sha256(source)
-    if not target.is_file() or files.sha256(target) != digest:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.write(target, source.read_bytes())
-    return digest
 
 
 def _check(graph: Graph, path: Path, digest: str) -> None:

@@ -16,7 +16,7 @@ import onnx
 from aurum_client import AurumError, FaceClient
 from google.protobuf.message import DecodeError
 
-from aurum import contract, files, kernels
+from aurum import contract, files, kernels, native
 from aurum.contract import MODELS
 from aurum.errors import OperatorError
 from aurum.models import build, families, manifest, parity, pull
@@ -163,7 +163,7 @@ class Rollout:
                         with_kernels = kernels.beside(graph)
                         if with_kernels.is_file() and kernels.find().name:
                             own = onnx.load(str(with_kernels))
-                            parity.check_parity(name, own, upstream, model, kernels.LIBRARY)
+                            parity.check_parity(name, own, upstream, model, native.OPERATORS)
             return prepared
         except (DecodeError, StopIteration) as error:
             raise RolloutError(

@@ -23,9 +23,7 @@ def complete(settings: Settings, say: Callable[[str], None] = lambda line: None)
     if settings.repositories == settings.home / "repositories":
         for name in REPOSITORIES:
             for source in (paths.DATA / name).rglob("*"):
-                target = settings.repositories / source.relative_to(paths.DATA)
-                if source.is_dir():
-                    target.mkdir(parents=True, exist_ok=True)
-                elif not target.is_file() or target.read_bytes() != source.read_bytes():
-                    files.write(target, source.read_bytes())
+                if source.is_file():
+                    target = settings.repositories / source.relative_to(paths.DATA)
+                    files.copy_if_changed(source, target)
     native.compile_missing(onnxruntime_library(), say)

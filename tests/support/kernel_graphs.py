@@ -12,7 +12,7 @@ from aurum import kernels as ours
 from aurum.models import families, kernels, parity
 from aurum.models.parity import PIXEL_TOLERANCE, SCORE_TOLERANCE
 
-LIBRARY = Path(os.environ.get("AURUM_OPS_LIBRARY") or ours.LIBRARY).resolve()
+LIBRARY = Path(os.environ.get("AURUM_OPS_LIBRARY") or ours.OPERATORS).resolve()
 
 DETECTOR, EMBEDDER = ("yunet_s_dynamic", "face_detection"), ("edgeface_xs_q", "face_embedding")
 

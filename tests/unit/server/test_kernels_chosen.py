@@ -32,7 +32,7 @@ def test_the_configurations_differ_only_in_the_graph_and_its_operators(name):
         for path in ("config.pbtxt", "configs/kernels.pbtxt")
     )
     assert fast.default_model_filename == beside(Path("model.onnx")).name
-    assert list(fast.model_operations.op_library_filename) == [kernels.LIBRARY.name]
+    assert list(fast.model_operations.op_library_filename) == [kernels.OPERATORS.name]
     fast.ClearField("default_model_filename")
     fast.ClearField("model_operations")
     assert fast == plain
@@ -95,7 +95,7 @@ def test_an_unsuitable_processor_or_library_is_the_reason(repository, monkeypatc
     monkeypatch.setattr(kernels, "find", lambda: Support("", "a reason"))
     assert str(choose(repository)) == "none: a reason"
     monkeypatch.undo()
-    monkeypatch.setattr(kernels, "LIBRARY", tmp_path / "none.so")
+    monkeypatch.setattr(kernels, "OPERATORS", tmp_path / "none.so")
     assert kernels.find() == Support("", f"{tmp_path}/none.so is not compiled (run `make setup`)")
     (tmp_path / "none.so").write_bytes(b"no library")
     assert "can't be loaded: " in kernels.find().reason
