@@ -74,12 +74,12 @@ def prepare_repositories(settings: Settings, folder: Path) -> tuple[Settings, Bu
 
     Returns the settings of a server for these copies, and the profile that it will serve.
     """
+    installation.complete(settings)  # before the graphs: those with kernels need the library
     prepared = build.prepare(settings)
-    return _prepare_repositories(prepared.graphs, settings, folder), prepared
+    return _lay_out(prepared.graphs, settings, folder), prepared
 
 
-def _prepare_repositories(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
-    installation.complete(settings)
+def _lay_out(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Settings:
     settings = replace(on_free_ports(settings), repositories=copy_repositories(folder))
     build.install_graphs(graphs, folder / "model_repository")
     return settings
@@ -96,15 +96,21 @@ def add_model(repositories: Path, name: str, config: str, code: str) -> None:
 @contextmanager
 def running(settings: Settings, folder: Path) -> Iterator[Service]:
     """Build the graphs of `settings`, serve them from copies in `folder`, and wait until ready."""
-    prepared = build.prepare(settings)
-    with serving(prepared.graphs, settings, folder) as server:
+    settings, prepared = prepare_repositories(settings, folder)
+    with _started(settings) as server:
         yield Service(server, prepared)
 
 
 @contextmanager
 def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
     """Like `running`, for graphs by served name."""
-    settings = _prepare_repositories(graphs, settings, folder)
+    installation.complete(settings)
+    with _started(_lay_out(graphs, settings, folder)) as server:
+        yield server
+
+
+@contextmanager
+def _started(settings: Settings) -> Iterator[Server]:
     with Server(settings) as server:
         server.wait_ready()
         yield server
