@@ -22,9 +22,8 @@ from types import FrameType
 from aurum import contract, drain, kernels
 from aurum.drain import Admission
 from aurum.errors import OperatorError
-from aurum.server import closed_port, preflight, runtime
+from aurum.server import closed_port, preflight, process_metrics, runtime
 from aurum.server.hang import Watchdog
-from aurum.server.process_metrics import ProcessMetrics
 from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
 
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         stubs = Stubs(server.pid)
         watchdog = Watchdog(server.pid, Path(folder), settings, stubs)
         reason = ""
-        with ProcessMetrics(settings, server.pid, stubs):
+        with process_metrics.serving(settings, server.pid, stubs):
             while server.poll() is None and not reason and not stopping.wait(POLL_INTERVAL):
                 ALIVE.touch()
                 dead = stubs.dead()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 
 import psutil
 
@@ -42,44 +43,33 @@ def exposition(pid: int, stubs: Stubs) -> str:
     return "".join(f"{name} {value:.12g}\n" for name, value in values.items())
 
 
-class ProcessMetrics:
-    """Answers on `settings.process_metrics_port` while the context is open; 0: nowhere."""
+@contextmanager
+def serving(settings: Settings, pid: int, stubs: Stubs) -> Iterator[None]:
+    """Serve them on `settings.process_metrics_port` while the context is open; 0: nowhere."""
+    if not settings.process_metrics_port:
+        yield
+        return
 
-    def __init__(self, settings: Settings, pid: int, stubs: Stubs) -> None:
-        self._server: ThreadingHTTPServer | None = None
-        if not settings.process_metrics_port:
-            return
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                body = exposition(pid, stubs).encode()
+            except psutil.NoSuchProcess:
+                self.send_error(503)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                try:
-                    body = exposition(pid, stubs).encode()
-                except psutil.NoSuchProcess:
-                    self.send_error(503)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def log_message(self, format: str, *args: object) -> None:
+            """Log no requests: Prometheus sends one every few seconds."""
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Log no requests: Prometheus sends one every few seconds."""
-
-        self._server = ThreadingHTTPServer((settings.host, settings.process_metrics_port), Handler)
-        self._server.daemon_threads = True
-
-    def __enter__(self) -> ProcessMetrics:
-        if self._server:
-            threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+    with ThreadingHTTPServer((settings.host, settings.process_metrics_port), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from aurum.server.ephemeral import free_ports
-from aurum.server.process_metrics import ProcessMetrics, exposition
+from aurum.server.process_metrics import exposition, serving
 from aurum.server.stubs import Stubs
 from aurum.settings import Settings
 
@@ -40,9 +40,9 @@ def test_they_are_served_only_where_a_port_is_set(parent):
     (port,) = free_ports(1)
     settings = replace(Settings(), process_metrics_port=port)
     with (
-        ProcessMetrics(settings, parent, Stubs(parent)),
+        serving(settings, parent, Stubs(parent)),
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer,
     ):
         assert "namedprocess_namegroup_num_procs" in answer.read().decode()
-    with ProcessMetrics(Settings(), parent, Stubs(parent)):
+    with serving(Settings(), parent, Stubs(parent)):
         pass
