@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aurum.contract import SERVER_FAULTS
+from aurum.telemetry.log import MAX_ID
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
     from aurum.telemetry.record import Record
 
-MAX_ID = 128  # characters of the sender's
 TIMEOUT = 5  # seconds for the collector to accept a batch
-SERVICE = "aurum"
+SERVICE, SCOPE = "aurum", "aurum.pipeline"
 PHOTO = "photo"  # a request's span in a step
 
 Value = str | bool | int | float
@@ -55,7 +55,7 @@ class Traces:
 
         self._provider = TracerProvider(resource=Resource({"service.name": SERVICE}))
         self._provider.add_span_processor(BatchSpanProcessor(_exporter(url)))
-        self._tracer = self._provider.get_tracer("aurum.pipeline")
+        self._tracer = self._provider.get_tracer(SCOPE)
 
     @property
     def on(self) -> bool:
@@ -133,9 +133,9 @@ def _exporter(url: str) -> Any:
 
 
 def encoded(spans: Sequence[ReadableSpan]) -> bytes:
-    """An ExportTraceServiceRequest in OTLP's JSON encoding."""
-    resource = {"attributes": _attributes({"service.name": SERVICE})}
-    scope = {"scope": {"name": "aurum.pipeline"}, "spans": [_span(span) for span in spans]}
+    """An ExportTraceServiceRequest of one process's spans, in OTLP's JSON encoding."""
+    resource = {"attributes": _attributes(spans[0].resource.attributes)}
+    scope = {"scope": {"name": SCOPE}, "spans": [_span(span) for span in spans]}
     content = {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
     return json.dumps(content).encode()
 
