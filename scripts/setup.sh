@@ -28,13 +28,7 @@ need() { # need PACKAGE REASON
         echo "installing $1 ($2)"
         [ -n "${updated:-}" ] || apt-get update -qq
         updated=1
-        # The tests start these programs themselves, so they must not run as services: 101 forbids it.
-        policy=/usr/sbin/policy-rc.d
-        if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
-        status=0
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null || status=$?
-        [ -z "$policy" ] || rm -f "$policy"
-        [ "$status" = 0 ] || exit "$status"
+        scripts/apt_install.sh "$1" || exit $?
     else
         echo "$2: please install $1, on Debian or Ubuntu: sudo apt-get install $1" >&2
         exit 1

@@ -19,15 +19,9 @@ for pair in dockerd:docker.io debootstrap:debootstrap iptables:iptables ip:iprou
 done
 if [ -n "$missing" ]; then
     echo "installing$missing"
-    # Its engine must not run as a service: 101 forbids it.
-    policy=/usr/sbin/policy-rc.d
-    if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"; fi
-    status=0
     # shellcheck disable=SC2086
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $missing; } >/dev/null || status=$?
-    [ -z "$policy" ] || rm -f "$policy"
-    [ "$status" = 0 ] || skip "apt-get can't install$missing"
+    { apt-get update -qq >/dev/null && scripts/apt_install.sh $missing; } ||
+        skip "apt-get can't install$missing"
 fi
 
 # Compose itself lies in this package as a program; its Python wrapper hides the exit status.
