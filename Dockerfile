@@ -1,11 +1,11 @@
 # NVIDIA's Triton with the packages that our steps import, and our operators, which its ONNX Runtime
 # loads. The graphs are mounted as a volume (docs/guides/deployment.md).
-FROM nvcr.io/nvidia/tritonserver:25.10-py3 AS operators
+FROM nvcr.io/nvidia/tritonserver:26.11-py3 AS operators
 RUN apt-get update && apt-get install -y --no-install-recommends g++
 COPY backends /opt/aurum/backends
 RUN /opt/aurum/backends/ops/build.sh library
 
-FROM nvcr.io/nvidia/tritonserver:25.10-py3
+FROM nvcr.io/nvidia/tritonserver:26.11-py3
 
 COPY locks/image.txt /opt/aurum/
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement /opt/aurum/image.txt \
@@ -15,6 +15,8 @@ COPY aurum /opt/aurum/aurum
 COPY model_repository /opt/aurum/model_repository
 COPY python_backends /opt/aurum/python_backends
 COPY ensembles /opt/aurum/ensembles
+# What this release has and the embedded 24.10 would refuse.
+RUN python3 -m aurum.server.triton_version /opt/aurum
 
 ENV AURUM_HOST=0.0.0.0 \
     LD_LIBRARY_PATH=/opt/aurum/backends/ops:${LD_LIBRARY_PATH} \

@@ -60,6 +60,11 @@ class InFlight:
             self._numbers[0] += 1
             return True
 
+    @property
+    def open(self) -> bool:
+        """Whether the server is not being stopped."""
+        return bool(self._numbers[1] == Admission.OPEN)
+
     def end(self) -> None:
         """Stop counting one request."""
         with self._lock:

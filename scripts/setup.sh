@@ -89,6 +89,7 @@ if [ "$purpose" = test ]; then
     tool prometheus-blackbox-exporter prometheus-blackbox-exporter "$watch"
     tool prometheus-process-exporter prometheus-process-exporter "$watch"
     tool openssl openssl "the tests create certificates"
+    tool kubectl kubernetes-client "the tests build the Kubernetes manifests"
     library() { # library FILE PACKAGE REASON
         [ -e "/usr/lib/$1" ] || need "$2" "$3"
     }

@@ -82,6 +82,10 @@ class Step(ABC):
                 self._in_flight.end()
             self._queue.wait()
 
+    def is_ready(self) -> bool:
+        """Whether photos are accepted. Triton asks from release 26.03 on; 2.51 doesn't."""
+        return self._in_flight.open
+
     def _work(self, call: Call) -> None:
         try:
             with self._heartbeat.work():

@@ -22,7 +22,7 @@ from types import FrameType
 from aurum import contract, drain, kernels
 from aurum.drain import Admission
 from aurum.errors import OperatorError
-from aurum.server import closed_port, preflight, process_metrics, runtime
+from aurum.server import closed_port, preflight, process_metrics, runtime, triton_version
 from aurum.server.hang import Watchdog
 from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
 from aurum.settings import Settings
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     runtime.clear_shared_memory(settings)  # left by a previous container in the same pod
     chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
-    flags = [*runtime.flags(settings, chosen, _on_gpu(arguments)), *arguments]
+    common = runtime.flags(settings, chosen, _on_gpu(arguments), triton_version.version())
+    flags = [*common, *arguments]
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

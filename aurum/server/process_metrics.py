@@ -24,6 +24,7 @@ PREFIX = "namedprocess_namegroup"
 def exposition(pid: int, stubs: Stubs) -> str:
     """The metrics of the tritonserver `pid`, in Prometheus' text format."""
     values: dict[str, float] = defaultdict(float)
+    started: dict[str, float] = {}
     server = psutil.Process(pid)
     for process in (server, *server.children()):
         name = "tritonserver" if process.pid == pid else f"stub {stubs.name(process.pid)}"
@@ -33,14 +34,17 @@ def exposition(pid: int, stubs: Stubs) -> str:
                 zombie = process.status() == psutil.STATUS_ZOMBIE
                 times = process.cpu_times()
                 memory = 0 if zombie else process.memory_full_info().pss
+                start = process.create_time()
         except psutil.Error:
             continue  # ended meanwhile
+        name = f"{PREFIX}_oldest_start_time_seconds{{{group}}}"
+        started[name] = min(start, started.get(name, start))
         values[f"{PREFIX}_num_procs{{{group}}}"] += 1
         values[f'{PREFIX}_states{{{group},state="Zombie"}}'] += zombie
         values[f'{PREFIX}_memory_bytes{{{group},memtype="proportionalResident"}}'] += memory
         values[f'{PREFIX}_cpu_seconds_total{{{group},mode="user"}}'] += times.user
         values[f'{PREFIX}_cpu_seconds_total{{{group},mode="system"}}'] += times.system
-    return "".join(f"{name} {value:.12g}\n" for name, value in values.items())
+    return "".join(f"{name} {value:.12g}\n" for name, value in {**started, **values}.items())
 
 
 @contextmanager

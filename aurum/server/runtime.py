@@ -23,6 +23,7 @@ from aurum.errors import OperatorError
 from aurum.kernels import Choice
 from aurum.native import BACKEND, OPERATORS
 from aurum.paths import SETUP
+from aurum.server import triton_version
 from aurum.settings import Settings
 
 # Triton's APIs that none of our clients needs.
@@ -33,13 +34,6 @@ FORWARDED = "(?i)^x-(request-id|aurum-(deadline|key))$"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choice
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
-
-# Percentiles of each model's latency over the last minute, with the allowed error of each rank.
-# Triton 2.51 has no latency histograms.
-LATENCIES: tuple[str, ...] = (
-    "--metrics-config=summary_latencies=true",
-    "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
-)
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237}  # asm/unistd.h
@@ -163,10 +157,15 @@ def may_bind_memory() -> bool:
     return bool(ctypes.CDLL(None).syscall(number, 0, None, 0) == 0)
 
 
-def flags(settings: Settings, kernels: Choice, gpu: bool = False) -> list[str]:
+def flags(
+    settings: Settings,
+    kernels: Choice,
+    gpu: bool = False,
+    version: triton_version.Version = triton_version.EMBEDDED,
+) -> list[str]:
     """What every tritonserver of ours is started with, that of NVIDIA's container too.
 
-    `gpu`: the models run on one, so that its metrics are of use.
+    `gpu`: the models run on one, so that its metrics are of use. `version`: of the tritonserver.
     """
     verbosity = {
         "error": ["--log-warning=false", "--log-info=false"],
@@ -197,7 +196,7 @@ def flags(settings: Settings, kernels: Choice, gpu: bool = False) -> list[str]:
         f"--grpc-header-forward-pattern={FORWARDED}",
         "--log-format=ISO8601",
         *verbosity[settings.log_level],
-        *LATENCIES,
+        *triton_version.flags(version, settings.max_body_bytes),
         *tracing(settings),
     ]
 

@@ -15,6 +15,14 @@ if [ "$what" != library ]; then
     flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 fi
 mkdir -p "$folder"
+compiler=${CXX:-g++}
+case $("$compiler" -dumpmachine) in
+    x86_64-*) ;;
+    *) # a library without kernels, so that the plain graphs are served
+        echo 'extern "C" const char* aurum_kernels() { return ""; }' |
+            "$compiler" -shared -fPIC -x c++ - -o "$out/libaurum_ops.so"
+        exit ;;
+esac
 # GCC 12 warns about undefined lanes in its own intrinsics.
 warnings="-Wall -Wextra -Wpedantic -Werror -Wno-uninitialized -Wno-maybe-uninitialized"
 avx512="-mavx512f -mavx512dq -mavx512bw -mavx512vl"
@@ -32,7 +40,7 @@ for source in $sources; do
     objects="${objects:-} $object"
     if [ "$object" -nt "$source" ] && [ "$object" -nt "$headers" ]; then continue; fi
     # shellcheck disable=SC2086
-    (g++ -std=c++17 $flags $warnings $more -fPIC -fvisibility=hidden -c "$source" -o "$object.new" &&
+    ("$compiler" -std=c++17 $flags $warnings $more -fPIC -fvisibility=hidden -c "$source" -o "$object.new" &&
         mv "$object.new" "$object") &
     jobs="$jobs $!"
 done
@@ -40,8 +48,8 @@ for job in $jobs; do wait "$job"; done
 # In two steps, so that an interrupted linker leaves no incomplete library.
 # shellcheck disable=SC2086
 case "$what" in
-    library) g++ -shared $objects -o "$out/build/new.so" && mv "$out/build/new.so" "$out/libaurum_ops.so" ;;
-    sanitized) g++ -shared $flags $objects -o "$folder/libaurum_ops.so" ;;
-    fuzzer) g++ $flags $objects -lpthread -o "$folder/fuzz" ;;
+    library) "$compiler" -shared $objects -o "$out/build/new.so" && mv "$out/build/new.so" "$out/libaurum_ops.so" ;;
+    sanitized) "$compiler" -shared $flags $objects -o "$folder/libaurum_ops.so" ;;
+    fuzzer) "$compiler" $flags $objects -lpthread -o "$folder/fuzz" ;;
     *) echo "build.sh library | sanitized | fuzzer" >&2 && exit 2 ;;
 esac

@@ -23,7 +23,7 @@ from aurum_client import FaceClient
 
 from aurum.contract import PIPELINES
 from aurum.paths import PHOTO
-from aurum.server import ephemeral, runtime
+from aurum.server import ephemeral, triton_version
 from aurum.server.ephemeral import Service
 from aurum.server.server import Server
 from aurum.settings import Settings
@@ -85,12 +85,12 @@ def server(folder: Path, settings: Settings, latencies: tuple[str, ...]) -> Iter
     """Run a server with the flags `latencies` and the model `increments`."""
     settings, prepared = ephemeral.prepare_repositories(settings, folder)
     ephemeral.add_model(folder, "increments", CONFIG, MODEL)
-    shipped, runtime.LATENCIES = runtime.LATENCIES, latencies
+    shipped, triton_version.SUMMARIES = triton_version.SUMMARIES, latencies
     try:
         running = Server(settings)
         running.start()
     finally:
-        runtime.LATENCIES = shipped
+        triton_version.SUMMARIES = shipped
     try:
         running.wait_ready()
         yield Service(running, prepared)
@@ -115,9 +115,12 @@ def main() -> None:
     given = parser.parse_args()
     shipped = Settings.from_env()
     variants: dict[str, tuple[Settings, tuple[str, ...]]] = {
-        "as shipped": (shipped, runtime.LATENCIES),
+        "as shipped": (shipped, triton_version.SUMMARIES),
         "without percentiles": (shipped, ()),
-        "a log line for every request": (replace(shipped, request_log="all"), runtime.LATENCIES),
+        "a log line for every request": (
+            replace(shipped, request_log="all"),
+            triton_version.SUMMARIES,
+        ),
     }
     result: dict[str, Any] = {
         "microseconds": {name: round(value, 1) for name, value in parts().items()}

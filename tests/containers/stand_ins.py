@@ -1,7 +1,8 @@
 """Base images that can't be pulled here, made from Debian's packages and the server's wheel.
 
 Each gets the very name that a Dockerfile or docker-compose.yml uses, so that these files are tested
-unchanged. What that proves, and what it doesn't: docs/guides/deployment.md.
+unchanged, but for digests, which only the real images have (`without_digests`). What that proves,
+and what it doesn't: docs/guides/deployment.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine import Engine
 
 from aurum.paths import CHECKOUT
 from aurum.server import runtime
+from aurum.server.triton_version import EMBEDDED
 
 DOCKERFILES = ("Dockerfile", "deploy/gateway/Dockerfile", "deploy/logs/Dockerfile")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -32,7 +34,7 @@ def make(engine: Engine, folder: Path) -> None:
     bases = {
         name
         for file in DOCKERFILES
-        for name in re.findall(r"^FROM (\S+)", (CHECKOUT / file).read_text(), re.M)
+        for name in re.findall(r"^FROM (\S+)", without_digests((CHECKOUT / file).read_text()), re.M)
     }
     services = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"]
     pulled = {item["image"] for item in services.values() if "build" not in item}
@@ -47,6 +49,11 @@ def make(engine: Engine, folder: Path) -> None:
         else:
             assert repository == "grafana/grafana", name
             _grafana(engine, folder / "grafana", debian, name)
+
+
+def without_digests(dockerfile: str) -> str:
+    """The text of a Dockerfile that takes its bases by their tags."""
+    return re.sub(r"(?m)^(FROM \S+)@sha256:[0-9a-f]{64}", r"\1", dockerfile)
 
 
 def _debian(engine: Engine, root: Path, name: str) -> None:
@@ -96,6 +103,7 @@ def _triton(engine: Engine, folder: Path, debian: str, name: str) -> None:
         f"{_install('python3 python3-pip libpython3.11 curl')}"
         "COPY tritonserver /opt/tritonserver\n"
         "ENV PATH=/opt/tritonserver/bin:$PATH LD_LIBRARY_PATH=/opt/tritonserver/lib \\\n"
+        f"    TRITON_SERVER_VERSION={'.'.join(map(str, EMBEDDED))}.0 \\\n"
         f"    PIP_BREAK_SYSTEM_PACKAGES=1 PIP_CERT={AUTHORITIES}\n",
     )
 

@@ -46,7 +46,7 @@ def test_alerts_are_routed_by_severity(severity):
 
 
 def test_every_required_alert_exists():
-    assert len(ALERTS) == len(set(ALERTS)) == 12
+    assert len(ALERTS) == len(set(ALERTS)) == 13
 
 
 @pytest.mark.parametrize("alert", ALERTS)

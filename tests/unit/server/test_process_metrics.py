@@ -34,6 +34,8 @@ def test_memory_and_cpu_time_have_the_names_of_process_exporter(parent):
         assert lines[f'namedprocess_namegroup_num_procs{{groupname="{name}"}}'] == "1"
         assert lines[f'namedprocess_namegroup_states{{groupname="{name}",state="Zombie"}}'] == "0"
         assert float(lines[memory % name]) > 1e6
+    start = 'namedprocess_namegroup_oldest_start_time_seconds{groupname="tritonserver"}'
+    assert float(lines[start]) == pytest.approx(psutil.Process(parent).create_time(), abs=0.01)
 
 
 def test_they_are_served_only_where_a_port_is_set(parent):
