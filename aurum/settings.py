@@ -92,7 +92,7 @@ class Settings:
         "OpenTelemetry collector that receives traces, by OTLP over HTTP, such as "
         "http://host:4318/v1/traces. Unset: no traces.",
     )
-    trace_rate: int = _setting(1000, between(int, 1, 1 << 31), "Trace one request in N.")
+    trace_rate: int = _setting(1000, between(int, 1, (1 << 31) - 1), "Trace one request in N.")
     url: str = _setting(
         "",
         text,

@@ -181,6 +181,7 @@ def render(settings: Settings, behind: Addresses | None = None) -> dict[str, str
         "grpc_health": _upstream(grpc, "max_fails=0"),
         "dropped_metadata": " ".join(("grpc-timeout", *DROPPED_METADATA)),
         "grpc_dropped": joined(f'grpc_set_header {name} "";' for name in DROPPED_METADATA),
+        "traced": _traced(settings),
         "error_pages": errors.pages(table),
         "error_locations": errors.locations(table),
     }
@@ -188,6 +189,16 @@ def render(settings: Settings, behind: Addresses | None = None) -> dict[str, str
         name: _Template((SOURCE / f"{name}.template").read_text()).substitute(values)
         for name in FILES
     }
+
+
+def _traced(settings: Settings) -> str:
+    """The parts of nginx's split_clients: 1 for one request in `settings.trace_rate`.
+
+    nginx counts in hundredths of a percent, so it is one in 10,000 at least.
+    """
+    if not settings.trace_url:
+        return '* "";'
+    return f'{max(100 / settings.trace_rate, 0.01):.2f}% 1; * "";'
 
 
 def _upstream(behind: Iterable[str], rest: str) -> str:

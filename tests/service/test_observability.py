@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 import waiting
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError, NoFaceError
+from collectors import Collector, collecting, spans
 from images import jpeg
 
 from aurum.server.ephemeral import Service, running
@@ -28,28 +27,10 @@ from aurum.telemetry.metrics import INTERVAL
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
-class Collector(BaseHTTPRequestHandler):
-    """An OpenTelemetry collector for OTLP over HTTP that keeps what it receives."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        """Keep requests out of the tests' output."""
-
-
 @pytest.fixture(scope="module")
-def collector() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        server.received = []  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+def collector() -> Iterator[Collector]:
+    with collecting() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -204,17 +185,6 @@ PARENTS = {
     "face_embedding": "embed",
     "quality": "photo",
 }
-
-
-def spans(collector) -> dict[str, list[dict[str, object]]]:
-    """All spans received so far, by the trace's id."""
-    found: dict[str, list[dict[str, object]]] = {}
-    for _, body in list(collector.received):
-        for resource in body["resourceSpans"]:
-            for scope in resource["scopeSpans"]:
-                for span in scope["spans"]:
-                    found.setdefault(span["traceId"], []).append(span)
-    return found
 
 
 def test_a_trace_reaches_from_the_request_to_the_models(observed, collector, astronaut):
