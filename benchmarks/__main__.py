@@ -15,6 +15,7 @@ COMMANDS = {
     "inputs": "benchmarks.performance.command",
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
+    "against": "benchmarks.performance.against",
     "gpu": "benchmarks.performance.gpu",
     "monitoring-cost": "benchmarks.performance.monitoring_cost",
     "hostile": "benchmarks.robustness.hostile.command",

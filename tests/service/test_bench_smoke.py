@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from aurum.paths import PHOTO
+from aurum.settings import Settings
+from benchmarks.baselines import competitor, local
 from benchmarks.common import names, rows
 from benchmarks.load import inputs, locust_run, perf_analyzer
 from benchmarks.performance import runner
@@ -94,3 +97,21 @@ def test_missing_photos_are_named(tmp_path):
     nothing = tmp_path / "nothing.jpg"
     with pytest.raises(locust_run.LocustError, match=r"nothing\.jpg"):
         locust_run.run("http://127.0.0.1:9", tmp_path, users=1, seconds=1, photos=nothing)
+
+
+def test_a_service_of_the_users_own_is_measured_beside_ours():
+    """With the FastAPI competitor in its place."""
+    settings = replace(Settings.from_env(), profile="simulated")
+    with competitor.running([local.SERVED], settings) as urls:
+        command = [sys.executable, "-m", "benchmarks", "against", urls[local.SERVED][0]]
+        flags = "--adapter raw --profile simulated --clients 2 --seconds 1 --rounds 1"
+        shown = subprocess.run(
+            [*command, *flags.split()], capture_output=True, text=True, check=False
+        )
+    assert shown.returncode == 0, shown.stderr
+    assert "faces found: ours 1, the other 1" in shown.stderr
+    ours, other, ratio = shown.stdout.splitlines()[2:]
+    for line, name in ((ours, "ours"), (other, "the other")):
+        assert line.startswith(f"| 2 | {name} | ")
+        assert line.endswith(" 0 |")
+    assert ratio.startswith("| 2 | **ratio** | ")
