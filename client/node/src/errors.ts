@@ -20,11 +20,13 @@
  * the reason of its signal.
  */
 
+import { ID_HEADER, type ResponseInfo } from "./headers.js";
+
 export interface ErrorDetails {
   /** The server's machine-readable reason ("invalid_image", "no_face", "low_quality", ...). */
   code?: string | undefined;
-  /** The HTTP status, if there was an answer. */
-  status?: number | undefined;
+  /** The HTTP response, if there was one. */
+  response?: ResponseInfo | undefined;
   cause?: unknown;
 }
 
@@ -33,12 +35,18 @@ export class AurumError extends Error {
   readonly code: string | null;
   /** The HTTP status, or null if there was no answer. */
   readonly status: number | null;
+  /** The HTTP response, or null if there was none. */
+  readonly response: ResponseInfo | null;
+  /** The id of the call in the server's logs and traces; null for errors of no call. */
+  readonly requestId: string | null;
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
     this.code = details.code ?? null;
-    this.status = details.status ?? null;
+    this.response = details.response ?? null;
+    this.status = this.response?.status ?? null;
+    this.requestId = this.response?.headers[ID_HEADER] ?? null;
   }
 
   /** Whether the same request may succeed on another attempt. */
@@ -93,6 +101,12 @@ export class ServerError extends AurumError {}
 
 /** The answer breaks the API contract: a tensor is missing, or has another type or shape. */
 export class ProtocolError extends AurumError {}
+
+/** The same error, with the id of its call, unless the server gave it one. */
+export function withRequestId(error: AurumError, requestId: string): AurumError {
+  if (error.requestId === null) Object.assign(error, { requestId });
+  return error;
+}
 
 /** Whether the gateway's rate limit refused the call (429), which is no sign of a sick server. */
 export function isRateLimit(error: unknown): boolean {

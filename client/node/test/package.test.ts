@@ -191,7 +191,13 @@ test("the example app: upload, health, status, metrics, and bad uploads", async 
     assert.deepEqual(await (await fetch(`${url}/status`)).json(), {
       shouldUseRealML: true,
       fallbackMode: null,
-      counters: { answers: { triton: 1 }, fallbacks: {}, switches: {} },
+      counters: {
+        answers: { triton: 1 },
+        retries: {},
+        fallbacks: {},
+        failures: { InvalidImageError: 1 },
+        switches: {},
+      },
     });
     assert.match(
       await (await fetch(`${url}/metrics`)).text(),

@@ -37,6 +37,7 @@ def main() -> None:
         server = service.server
         facts = {
             "url": service.urls[0],
+            "grpc": service.urls[1].removeprefix("grpc://"),
             "models": str(folder / "model_repository"),
             "simulated": service.prepared.simulated,
             "pid": server.pid,

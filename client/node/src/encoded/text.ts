@@ -77,7 +77,12 @@ function isKnown(data: Buffer): boolean {
   return acceptedFormat(data) !== null || refusedFormat(data) !== null;
 }
 
-function isDataUrl(text: string): boolean {
+/** Whether `text` has only characters of base64: digits of both alphabets, blanks and padding. */
+export function isBase64(text: string): boolean {
+  return digitsOf(text).every((byte) => KINDS[byte] === DIGIT);
+}
+
+export function isDataUrl(text: string): boolean {
   return text.slice(0, 5).toLowerCase() === "data:";
 }
 
