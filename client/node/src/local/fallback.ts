@@ -88,9 +88,9 @@ export class LocalFallback implements InferenceSource {
     // Load now, not on first use: loading takes longer than a user should wait for a fallback.
     this.loaded = this.load()
       .catch((error) => {
-        const failure = new UnavailableError(`no local inference: ${error.message}`, {
-          cause: error,
-        });
+        const { message } = (error instanceof ServerError ? error.cause : error) as Error;
+        const [reason] = message.split("\n"); // packages add a page of advice
+        const failure = new UnavailableError(`no local inference: ${reason}`, { cause: error });
         this.failure ??= failure;
         failed(failure);
       })
