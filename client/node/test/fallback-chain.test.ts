@@ -346,16 +346,6 @@ test("local graphs with another embedding space are not used", async (t) => {
   await server.restart();
 });
 
-test("a local fallback that fails to load says why, in health and in errors", async () => {
-  const client = open({ urls: await nobody(), local: { models: "/nowhere", threads: 1 } });
-  await assert.rejects(client.warmUp(), UnavailableError);
-  const { local: state } = await client.health();
-  assert.equal(state!.ready, false);
-  assert.match(state!.error!.message, /no local inference: .*\/nowhere/);
-  await assert.rejects(client.detect(photo), /then local: no local inference/);
-  assert.equal(client.mode, null);
-});
-
 test("the local fallback refuses photos beyond maxQueue, and no others", async () => {
   const client = open({ urls: await nobody(), local: { ...local(), threads: 1, maxQueue: 2 } });
   await client.warmUp();

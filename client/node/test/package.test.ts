@@ -1,7 +1,7 @@
 /** The published package, the README's examples, and the example app. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -106,6 +106,26 @@ test("installed into an empty project, both module systems share its classes", a
   );
   const output = execFileSync(process.execPath, ["both.mjs"], { cwd: project, encoding: "utf8" });
   assert.equal(output.trim(), "1 triton true true function");
+  // The local fallback names the optional packages that it needs.
+  writeFileSync(
+    join(project, "local.cjs"),
+    `const { FaceClient } = require("aurum-face-client");
+     const client = new FaceClient({
+       urls: ${JSON.stringify(server.facts.url)},
+       local: { models: ${JSON.stringify(server.facts.models)} },
+     });
+     client.events.on("unavailable", ({ source, error }) => console.log(source, error.message));
+     client.warmUp().catch((error) => console.log(error.name, error.message))
+       .finally(() => client.close());`,
+  );
+  const local = spawnSync(process.execPath, ["local.cjs"], { cwd: project, encoding: "utf8" });
+  const missing =
+    "no local inference: packages are missing: npm install onnxruntime-node sharp piscina";
+  assert.deepEqual(local.stdout.trim().split("\n"), [
+    `local ${missing}`,
+    `UnavailableError ${missing}`,
+  ]);
+  assert.match(local.stderr, new RegExp(`AurumFaceWarning: ${missing}`));
   // Entries with optional peer dependencies fail with the name of the missing package.
   assert.throws(
     () =>
