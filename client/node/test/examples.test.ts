@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { after, before, test } from "node:test";
-import { ASTRONAUT, CHECKOUT, PACKAGE, RedisServer, TritonServer } from "./support.js";
+import { ASTRONAUT, CHECKOUT, PACKAGE, python, RedisServer, TritonServer } from "./support.js";
 
 interface Example {
   page: string;
@@ -56,6 +56,9 @@ before(async () => {
   symlinkSync(server.facts.models, join(place, "model_repository"));
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
+  for (const [index, { code }] of EXAMPLES.entries()) {
+    writeFileSync(join(FOLDER, `${index}.mts`), withPorts(code));
+  }
 });
 after(async () => {
   rmSync(place, { recursive: true, force: true });
@@ -64,32 +67,31 @@ after(async () => {
 });
 
 test("all examples compile in a strict TypeScript project", () => {
-  assert.ok(EXAMPLES.length >= 6, `${EXAMPLES.length} examples`);
-  const files = EXAMPLES.map(({ code }, index) => {
-    const file = join(FOLDER, `${index}.mts`);
-    writeFileSync(file, code);
-    return file;
-  });
-  const strict = ["--strict", "--noEmit", "--ignoreConfig", "--types", "node"];
-  const flags = [...strict, "--target", "es2022", "--module", "nodenext"];
+  assert.ok(EXAMPLES.length >= 7, `${EXAMPLES.length} examples`);
+  const files = EXAMPLES.map((_, index) => join(FOLDER, `${index}.mts`));
+  const flags = ["--strict", "--ignoreConfig", "--types", "node", "--target", "es2022"];
   const tsc = join(PACKAGE, "node_modules", ".bin", "tsc");
-  const { stdout, status } = spawnSync(tsc, [...flags, ...files], { encoding: "utf8" });
-  const named = stdout.replace(
-    /\S*?(\d+)\.mts/g,
-    (_, index) => `${EXAMPLES[index]!.page}: example`,
-  );
-  assert.equal(status, 0, named);
+  const checked = spawnSync(tsc, [...flags, "--module", "nodenext", ...files], {
+    encoding: "utf8",
+  });
+  const named = checked.stdout.replace(/\S*?(\d+)\.mts/g, (_, index) => EXAMPLES[index]!.page);
+  assert.equal(checked.status, 0, named);
 });
 
-/** Run an example unchanged except for its ports. */
-function run(page: string, index: number): string {
-  const marked = EXAMPLES.filter((example) => example.page === page && example.runs);
-  const file = join(FOLDER, `run-${process.pid}.mjs`);
-  const text = marked[index]!.code.replace("http://127.0.0.1:8000", server.facts.url)
+/** The example with the ports of this test's servers. */
+function withPorts(code: string): string {
+  return code
+    .replace("http://127.0.0.1:8000", server.facts.url)
     .replace("new FaceClient()", `new FaceClient({ urls: "${server.facts.url}" })`)
     .replace("new FaceClient({ retries", `new FaceClient({ urls: "${server.facts.url}", retries`)
+    .replace("127.0.0.1:8001", server.facts.grpc)
     .replace("6379", `${redis.port}`);
-  writeFileSync(file, text);
+}
+
+/** Run a page's marked example, as tsc wrote it: unchanged but for types. */
+function run(page: string, number: number): string {
+  const marked = EXAMPLES.filter((example) => example.page === page && example.runs);
+  const file = join(FOLDER, `${EXAMPLES.indexOf(marked[number]!)}.mjs`);
   return execFileSync(process.execPath, [file], {
     cwd: place,
     encoding: "utf8",
@@ -99,6 +101,7 @@ function run(page: string, index: number): string {
 }
 
 const README = join("client", "node", "README.md");
+const GRPC = join("docs", "guides", "grpc-js.md");
 
 test("README: calls to a server", () => {
   const [face, comparison] = run(README, 0)
@@ -135,7 +138,16 @@ test("README: the queue", () => {
   assert.match(output, /^\d+ \[invalid_image\] cannot read the image: there is no such file$/m);
 });
 
+test("gRPC from Node.js: a call, and an error whose message is lost", () => {
+  const [, script] = /^```python\n(.*?)^```$/ms.exec(readFileSync(join(CHECKOUT, GRPC), "utf8"))!;
+  python(script!, "", place);
+  assert.deepEqual(run(GRPC, 0).trim().split("\n").sort(), [
+    "3 no message: is the shape [1]?",
+    "detect_faces 7",
+  ]);
+});
+
 test("every example that is marked to run is run here", () => {
   const marked = EXAMPLES.filter(({ runs }) => runs).map(({ page }) => page);
-  assert.deepEqual(marked, Array(5).fill(README));
+  assert.deepEqual(marked, [...Array(5).fill(README), GRPC]);
 });
