@@ -5,9 +5,9 @@ import { buildParameters, DETECTOR, EMBEDDER, PUBLIC_MODELS } from "./contract.j
 import { type Deadline, withDeadline } from "./deadline.js";
 import {
   AurumError,
-  isRateLimit,
   isServersFault,
   ModelNotFoundError,
+  RateLimitError,
   UnavailableError,
 } from "./errors.js";
 import type { HttpTransport } from "./http.js";
@@ -56,7 +56,7 @@ export class Endpoint {
       errorThresholdPercentage: options.errorThresholdPercentage ?? 50,
       resetTimeout: this.resetTimeoutMs,
       // Bad photos, aborted calls and rate limits say nothing about the server's health.
-      errorFilter: (error: unknown) => !isServersFault(error) || isRateLimit(error),
+      errorFilter: (error: unknown) => !isServersFault(error) || error instanceof RateLimitError,
     });
     this.breaker.on("open", () => changed(this));
     this.breaker.on("close", () => {

@@ -6,6 +6,7 @@
  *     ├── ConnectionFailedError    no connection, or it was lost (retried)
  *     ├── RequestTimeoutError      no answer within the call's timeout
  *     ├── UnavailableError         the server is not ready or too busy (503; retried)
+ *     │   └── RateLimitError       the gateway's limit for the key is reached (429; retried)
  *     ├── AccessDeniedError        the server rejects the credentials (401, 403)
  *     ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
  *     ├── InvalidRequestError      the request was refused: an option is out of range
@@ -75,6 +76,9 @@ export class UnavailableError extends AurumError {
   }
 }
 
+/** The key's calls exceed the gateway's limit, which is no sign of a sick server. */
+export class RateLimitError extends UnavailableError {}
+
 /** The server, or a gateway in front of it, rejected the client's credentials. */
 export class AccessDeniedError extends AurumError {}
 
@@ -106,11 +110,6 @@ export class ProtocolError extends AurumError {}
 export function withRequestId(error: AurumError, requestId: string): AurumError {
   if (error.requestId === null) Object.assign(error, { requestId });
   return error;
-}
-
-/** Whether the gateway's rate limit refused the call (429), which is no sign of a sick server. */
-export function isRateLimit(error: unknown): boolean {
-  return error instanceof AurumError && error.status === 429;
 }
 
 /** Whether another server, or a fallback, may answer the same request. */

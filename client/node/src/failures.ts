@@ -7,6 +7,7 @@ import {
   LowQualityError,
   ModelNotFoundError,
   NoFaceError,
+  RateLimitError,
   RequestTimeoutError,
   ServerError,
   UnavailableError,
@@ -31,7 +32,7 @@ const BY_STATUS: Record<number, Kind> = {
   404: ModelNotFoundError,
   408: RequestTimeoutError,
   413: InvalidRequestError, // the gateway's limit on the request body
-  429: UnavailableError,
+  429: RateLimitError,
   502: UnavailableError, // the gateway can't reach the server
   503: UnavailableError,
   504: RequestTimeoutError,

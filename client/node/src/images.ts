@@ -4,18 +4,16 @@ import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { brief } from "./brief.js";
 import { refused } from "./encoded/refusal.js";
-import { fromText, isBase64, isDataUrl } from "./encoded/text.js";
+import { fromText, isBase64OfImage, isDataUrl } from "./encoded/text.js";
 
 /**
  * An encoded photo: a path, a file URL, a data URL or base64; its bytes, or a stream or Blob of them.
  */
 export type Image = string | URL | Uint8Array | ArrayBuffer | Blob | Readable;
 
-/** Linux's PATH_MAX: a longer string can't be a path. */
-const LONGEST_PATH = 4096;
-/** A shorter string without such a file is a mistyped path; base64 of the smallest photo is longer. */
+/** Base64 of any face is longer; a path might begin like it. */
 const SHORTEST_BASE64 = 64;
-const SCHEME = /^([a-z][a-z0-9+.-]+):\/\//i;
+const SCHEME = /^\s*([a-z][a-z0-9+.-]+):\/\//i;
 
 /**
  * Read the encoded bytes of `image`, without checking that they are an image.
@@ -40,16 +38,16 @@ export async function readImage(image: Image): Promise<Uint8Array> {
 }
 
 /**
- * A string is a data URL if it begins with `data:`, and a path if there is such a file. Otherwise it
- * is base64 if it has at least 64 characters, all of which base64 may have, or is too long for a path.
+ * A string is a data URL if it begins with `data:`. It is base64 if it has at least 64 characters,
+ * begins like base64 of an image, and no file has this name. Otherwise it is a path.
  */
 async function readText(text: string): Promise<Uint8Array> {
-  if (isDataUrl(text) || text.length > LONGEST_PATH) return fromText(text);
+  if (isDataUrl(text)) return fromText(text);
   const path = pathOf(text);
   try {
     return await readFile(path);
   } catch (error) {
-    if (text.length >= SHORTEST_BASE64 && isBase64(text)) return fromText(text);
+    if (text.length >= SHORTEST_BASE64 && isBase64OfImage(text)) return fromText(text);
     throw unreadable(error as NodeJS.ErrnoException, path);
   }
 }
@@ -75,7 +73,7 @@ const REASONS: Record<string, string> = {
   EISDIR: "it is a folder",
   EACCES: "permission denied",
   ERR_INVALID_ARG_VALUE: "it is not a path",
-  ENAMETOOLONG: "it is too long for a file's name, and it is not base64",
+  ENAMETOOLONG: "it is too long for a file's name, and not base64 of an image",
 };
 
 /** Node's own message, also as a cause, would repeat a path of any length. */

@@ -34,6 +34,7 @@ export {
   ModelNotFoundError,
   NoFaceError,
   ProtocolError,
+  RateLimitError,
   RequestTimeoutError,
   ServerError,
   UnavailableError,

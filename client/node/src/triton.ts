@@ -3,8 +3,8 @@ import { withDeadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
 import {
   type AurumError,
-  isRateLimit,
   isServersFault,
+  RateLimitError,
   RequestTimeoutError,
   UnavailableError,
 } from "./errors.js";
@@ -58,17 +58,18 @@ export class TritonSource implements InferenceSource {
           } catch (error) {
             if (!isServersFault(error)) throw error;
             const final = round === retries || !error.retryable;
-            if (!isRateLimit(error) && (this.options.hasFallback || final)) endpoint.suspect();
+            const limited = error instanceof RateLimitError;
+            if (!limited && (this.options.hasFallback || final)) endpoint.suspect();
             const late = error instanceof RequestTimeoutError;
             // Report the rate limit, not the timeout that it led to.
-            if (late && isRateLimit(failure)) continue;
+            if (late && failure instanceof RateLimitError) continue;
             deadline.check(late ? (failure ?? error) : error);
             failure = error;
           }
         }
         if (!failure?.retryable) break;
         // A rate-limited call may use all its time: the servers are healthy.
-        if (!isRateLimit(failure)) round++;
+        if (!(failure instanceof RateLimitError)) round++;
       }
       throw failure ?? this.allDown();
     });
