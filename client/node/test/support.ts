@@ -58,6 +58,16 @@ export class TritonServer {
     return this.tell(`analyze ${photo}`);
   }
 
+  /** Start a gateway in front of it. */
+  gateway(): Promise<{ url: string; ca: string; key: string }> {
+    return this.tell("gateway");
+  }
+
+  /** The request ids in the gateway's access log. */
+  access(): Promise<string[]> {
+    return this.tell("access");
+  }
+
   /** Measure the Python client's throughput, in photos per second. */
   async load(seconds: number, concurrency: number, photo: string): Promise<number> {
     return (await this.tell<{ rate: number }>(`load ${seconds} ${concurrency} ${photo}`)).rate;
