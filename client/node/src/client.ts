@@ -179,12 +179,14 @@ export class FaceClient {
     checkPrior(prior);
     const other = new AbortController();
     const signals = [other.signal, ...(rest.signal ? [rest.signal] : [])];
+    checkCall(rest);
     const id = requestIdOf(rest);
     const embed = async (image: Image, index: number) => {
       try {
         const context = { requestId: numbered(id, index), signals };
         return await this.infer("embed_face", image, rest, parseEmbedding, context);
       } catch (error) {
+        if (other.signal.aborted) throw error; // by the other image
         other.abort(error); // the other answer is useless now
         if (error instanceof InvalidRequestError) {
           error.message += ` (in the ${index ? "second" : "first"} image of compare())`;
@@ -295,6 +297,7 @@ export class FaceClient {
     const { concurrency = 8, ...rest } = options;
     checkWhole("concurrency", concurrency, 1);
     checkCallNames(rest);
+    checkCall(rest);
     const id = requestIdOf(rest);
     const stop = new AbortController();
     const signals = [stop.signal, ...(rest.signal ? [rest.signal] : [])];
@@ -346,8 +349,10 @@ export class FaceClient {
         response,
       });
     } catch (error) {
-      if (error instanceof AurumError && !(error instanceof ClientClosedError)) {
-        this.activity.failure({ pipeline, requestId, error: withRequestId(error, requestId) });
+      const aborted = signals.some(({ reason }) => reason === error);
+      if (error instanceof AurumError && !aborted) {
+        const failure = withRequestId(error, requestId);
+        this.activity.failure({ pipeline, requestId: failure.requestId, error });
       }
       throw error;
     }

@@ -107,9 +107,8 @@ export class ServerError extends AurumError {}
 export class ProtocolError extends AurumError {}
 
 /** The same error, with the id of its call, unless the server gave it one. */
-export function withRequestId(error: AurumError, requestId: string): AurumError {
-  if (error.requestId === null) Object.assign(error, { requestId });
-  return error;
+export function withRequestId<E extends AurumError>(error: E, requestId: string) {
+  return Object.assign(error, { requestId: error.requestId ?? requestId });
 }
 
 /** Whether another server, or a fallback, may answer the same request. */

@@ -154,6 +154,9 @@ test("a call's headers are sent with its requests only, and replace the client's
     assert.throws(() => open({ headers }), matches);
   }
   assert.equal(seen.length, 2);
+  const none = { headers: null as never };
+  await assert.rejects(client.compare(photo, photo, none), RangeError);
+  await assert.rejects(client.analyzeMany([], none), RangeError);
 });
 
 test("a call's retries replace the client's", async () => {
@@ -211,13 +214,19 @@ test("failures are counted by class, in counters and metrics, and a hook sees ea
   await assert.rejects(client.detect("missing.jpg", { requestId: "b" }), InvalidImageError);
   await assert.rejects(client.detect(Buffer.from("no"), { requestId: "c" }), InvalidImageError);
   await assert.rejects(client.detect(photo, { signal: AbortSignal.abort() })); // no failure
+  const pair = client.compare(photo, GRAY_PNG, { requestId: "d" });
+  await assert.rejects(
+    pair,
+    (error: Error) => error.message.split("image of compare").length === 2,
+  );
   assert.equal(((await client.analyze(photo)) as Analysis).length, 1);
   assert.deepEqual(seen, [
     ["embed_face", "NoFaceError", "a"],
     ["detect_faces", "InvalidImageError", "b"],
     ["detect_faces", "InvalidImageError", "c"],
+    ["embed_face", "NoFaceError", "d-1"], // once, although it ended the other call as well
   ]);
-  assert.deepEqual(client.counters.failures, { NoFaceError: 1, InvalidImageError: 2 });
+  assert.deepEqual(client.counters.failures, { NoFaceError: 2, InvalidImageError: 2 });
   const metrics = await registry.metrics();
   const line = 'aurum_face_failures_total{error="InvalidImageError",pipeline="detect_faces"} 2';
   assert.ok(metrics.includes(line), metrics);
