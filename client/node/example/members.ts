@@ -96,7 +96,7 @@ app.use(onError);
 function embeddings(photo: Analysis): Embedding[] {
   const { source, models, imageSize, complete, calibration } = photo;
   const made = { source, models, imageSize, complete, calibration };
-  return photo.faces.map((face) => new Embedding({ ...made, face, vector: face.embedding! }));
+  return photo.faces.map((face) => new Embedding({ ...made, face, vector: face.embedding }));
 }
 
 function kept({ params }: Request<{ id: string }>): Embedding {

@@ -1,5 +1,7 @@
 /** Thresholds and probabilities for similarities, as measured for each embedder. */
 
+import { brief } from "./brief.js";
+
 /** The false accept rates for which calibrated embedders have thresholds, in wire order. */
 export const FARS = [1e-2, 1e-3, 1e-4] as const;
 export type Far = (typeof FARS)[number];
@@ -55,14 +57,14 @@ export class Calibration {
 /** @throws RangeError that lists the valid rates, if there is no threshold for this one. */
 export function checkFar(far: number): asserts far is Far {
   if (!FARS.includes(far as Far)) {
-    throw new RangeError(`far=${far}: must be one of ${FARS.join(", ")}`);
+    throw new RangeError(`far=${brief(far)}: must be one of ${FARS.join(", ")}`);
   }
 }
 
 /** @throws RangeError: the prior is not strictly between 0 and 1. */
 export function checkPrior(prior: number | undefined): void {
   if (prior !== undefined && !(prior > 0 && prior < 1)) {
-    throw new RangeError(`prior=${prior}: must be above 0 and below 1`);
+    throw new RangeError(`prior=${brief(prior)}: must be above 0 and below 1`);
   }
 }
 

@@ -1,19 +1,36 @@
 import type { EventEmitter } from "node:events";
+import { Activity, type Counters, type FallbackEvents } from "./activity.js";
 import { checkFar, checkPrior } from "./calibration.js";
+import {
+  type CallOptions,
+  checkCall,
+  checkNumber,
+  checkWhole,
+  numbered,
+  requestIdOf,
+} from "./call.js";
 import { type CompareOptions, Comparison } from "./comparison.js";
 import type { FaceOptions, Pipeline, Source } from "./contract.js";
 import { withDeadline } from "./deadline.js";
 import { type BreakerOptions, Endpoint } from "./endpoint.js";
-import { AurumError, ClientClosedError, InvalidRequestError, isServersFault } from "./errors.js";
-import { type Counters, FallbackChain, type FallbackEvents } from "./fallback-chain.js";
+import {
+  AurumError,
+  ClientClosedError,
+  InvalidRequestError,
+  isServersFault,
+  withRequestId,
+} from "./errors.js";
+import { FallbackChain } from "./fallback-chain.js";
+import { ID_HEADER, type RequestHeaders } from "./headers.js";
 import { HttpTransport } from "./http.js";
 import { type Image, readImage } from "./images.js";
-import type { InferenceSource } from "./inference-source.js";
 import { LocalFallback, type LocalOptions } from "./local/fallback.js";
+import { inParallel } from "./many.js";
 import { checkCallNames, checkClientNames } from "./names.js";
-import { parseAnalysis, parseEmbedding, parseFaces } from "./parse.js";
+import { type Origin, parseAnalysis, parseEmbedding, parseFaces } from "./parse.js";
 import type { Analysis, Embedding, Faces, Health, ModelInfo } from "./results.js";
 import { SimulatedFallback } from "./simulated.js";
+import type { Outputs } from "./tensors.js";
 import { TritonSource } from "./triton.js";
 
 export interface FaceClientOptions {
@@ -24,7 +41,7 @@ export interface FaceClientOptions {
   /** Retries on each server after lost connections and 503. Default: 2. */
   retries?: number | undefined;
   /** HTTP headers, sent with every request. */
-  headers?: Record<string, string> | undefined;
+  headers?: RequestHeaders | undefined;
   /** Replaces the global fetch: for proxies or private certificates. */
   fetch?: typeof fetch | undefined;
   breaker?: BreakerOptions | undefined;
@@ -36,24 +53,34 @@ export interface FaceClientOptions {
   useRealMl?: boolean | undefined;
 }
 
-export interface CallOptions {
-  /** Overrides the client's `timeoutMs` for this call. */
-  timeoutMs?: number | undefined;
-  /** Identifies the call in the server's logs and traces. */
-  requestId?: string | undefined;
-  /** Aborts the call, which then rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-}
-
 export type DetectOptions = CallOptions & Omit<FaceOptions, "aligned" | "minQuality">;
 export type AnalyzeOptions = CallOptions & Omit<FaceOptions, "aligned">;
 export type EmbedOptions = CallOptions & Omit<FaceOptions, "maxFaces">;
-export type AnalyzeManyOptions = AnalyzeOptions & {
-  /** Images analyzed at the same time. Default: 8. */
+export type AnalyzeEachOptions = AnalyzeOptions & {
+  /** Images analyzed at the same time, or waiting to be taken. Default: 8. */
   concurrency?: number | undefined;
-  /** Called after each image. An error that it throws rejects the call. */
+};
+export type AnalyzeManyOptions = AnalyzeEachOptions & {
+  /**
+   * Called after each image. An error that it throws rejects the call. `of` is the number of images:
+   * of an array's, or of those read so far.
+   */
   progress?: ((done: number, of: number) => void) | undefined;
 };
+
+/** The images of `analyzeEach` and `analyzeMany`. */
+export type Images = Iterable<Image> | AsyncIterable<Image>;
+
+/** One result of `analyzeEach`; `index` is the image's position, counted from 0. */
+export type AnalyzedImage = { index: number; image: Image } & (
+  | { analysis: Analysis; error: null }
+  | { analysis: null; error: AurumError }
+);
+
+interface CallContext {
+  requestId: string;
+  signals: readonly AbortSignal[];
+}
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
 
@@ -62,6 +89,7 @@ export class FaceClient {
   private readonly endpoints: readonly Endpoint[];
   private readonly local: LocalFallback | null;
   private readonly simulated: SimulatedFallback | null;
+  private readonly activity = new Activity();
   private readonly chain: FallbackChain;
   private readonly timeoutMs: number;
   private readonly closing = new AbortController();
@@ -71,7 +99,7 @@ export class FaceClient {
     checkClientNames(options);
     const { urls = DEFAULT_URL, timeoutMs = 10_000, retries = 2, useRealMl = true } = options;
     checkNumber("timeoutMs", timeoutMs, timeoutMs > 0);
-    checkNumber("retries", retries, Number.isSafeInteger(retries) && retries >= 0);
+    checkWhole("retries", retries, 0);
     this.timeoutMs = timeoutMs;
     const list = typeof urls === "string" ? [urls] : urls;
     if (list.length === 0) throw new RangeError("urls is empty: name at least one server");
@@ -86,21 +114,28 @@ export class FaceClient {
     this.endpoints = useRealMl
       ? transports.map((transport) => new Endpoint(transport, options.breaker ?? {}, changed))
       : [];
+    const missing = (error: AurumError) => this.activity.unavailable({ source: "local", error });
     this.local =
-      useRealMl && options.local ? new LocalFallback(options.local, timeoutMs, changed) : null;
+      useRealMl && options.local
+        ? new LocalFallback(options.local, timeoutMs, changed, missing)
+        : null;
     const fallbacks = [this.local, this.simulated].filter((fallback) => fallback !== null);
-    const servers = new TritonSource(this.endpoints, timeoutMs, retries, fallbacks.length > 0);
-    this.chain = new FallbackChain(useRealMl ? [servers, ...fallbacks] : fallbacks);
+    const servers = new TritonSource(
+      this.endpoints,
+      { timeoutMs, retries, hasFallback: fallbacks.length > 0 },
+      this.activity,
+    );
+    this.chain = new FallbackChain(useRealMl ? [servers, ...fallbacks] : fallbacks, this.activity);
   }
 
-  /** Emits answers, fallbacks and switches. */
+  /** Emits answers, retries, fallbacks, failures and switches, for logs and metrics. */
   get events(): EventEmitter<FallbackEvents> {
-    return this.chain.events;
+    return this.activity.events;
   }
 
-  /** Counts answers, fallbacks and switches. */
+  /** Counts answers, retries, fallbacks, failures and switches. */
   get counters(): Readonly<Counters> {
-    return this.chain.counters;
+    return this.activity.counters;
   }
 
   /** The source that the next call starts with; null if none is usable. */
@@ -144,11 +179,14 @@ export class FaceClient {
     checkPrior(prior);
     const other = new AbortController();
     const signals = [other.signal, ...(rest.signal ? [rest.signal] : [])];
+    checkCall(rest);
+    const id = requestIdOf(rest);
     const embed = async (image: Image, index: number) => {
       try {
-        const call = { ...rest, requestId: numbered(rest.requestId, index) };
-        return await this.infer("embed_face", image, call, parseEmbedding, signals);
+        const context = { requestId: numbered(id, index), signals };
+        return await this.infer("embed_face", image, rest, parseEmbedding, context);
       } catch (error) {
+        if (other.signal.aborted) throw error; // by the other image
         other.abort(error); // the other answer is useless now
         if (error instanceof InvalidRequestError) {
           error.message += ` (in the ${index ? "second" : "first"} image of compare())`;
@@ -161,42 +199,41 @@ export class FaceClient {
   }
 
   /**
-   * Analyze many images, `concurrency` at a time, and return the results in the same order. If an
-   * image fails, its error takes the place of its result.
+   * Analyze many images and return the results in the same order. If an image fails, its error takes
+   * the place of its result.
    */
   async analyzeMany(
-    images: Iterable<Image>,
+    images: Images,
     options: AnalyzeManyOptions = {},
   ): Promise<(Analysis | AurumError)[]> {
-    this.checkOpen();
-    const { concurrency = 8, progress, ...rest } = options;
-    checkNumber("concurrency", concurrency, Number.isSafeInteger(concurrency) && concurrency > 0);
-    const todo = [...images];
-    const answers = new Array<Analysis | AurumError>(todo.length);
-    const queue = todo.entries();
-    const stop = new AbortController();
-    const signals = [stop.signal, ...(rest.signal ? [rest.signal] : [])];
+    const { progress, ...rest } = options;
+    const answers: (Analysis | AurumError)[] = [];
+    let read = 0;
     let done = 0;
-    // The workers share the iterator: each takes the next image when it is done.
-    const work = async () => {
-      for (const [index, image] of queue) {
-        const call = { ...rest, requestId: numbered(rest.requestId, index) };
-        try {
-          answers[index] = await this.infer("analyze_faces", image, call, parseAnalysis, signals);
-        } catch (error) {
-          if (!(error instanceof AurumError)) throw error;
-          answers[index] = error;
-        }
-        progress?.(++done, todo.length);
-      }
-    };
-    try {
-      await Promise.all(Array.from({ length: Math.min(concurrency, todo.length) }, work));
-    } catch (error) {
-      stop.abort(error); // nobody waits for the other answers
-      throw error;
+    const started = () => read++;
+    for await (const { index, analysis, error } of this.analyses(images, rest, started)) {
+      answers[index] = analysis ?? error;
+      progress?.(++done, Array.isArray(images) ? images.length : read);
     }
     return answers;
+  }
+
+  /**
+   * Analyze many images, from any iterable or stream of them, and yield the results as they come.
+   *
+   * At most `concurrency` images are in work or wait to be taken: a slow consumer slows down the
+   * source. Leaving the loop aborts the calls in work.
+   *
+   * @throws ClientClosedError: the client was closed.
+   */
+  async *analyzeEach(
+    images: Images,
+    options: AnalyzeEachOptions = {},
+  ): AsyncGenerator<AnalyzedImage, void, undefined> {
+    for await (const analyzed of this.analyses(images, options)) {
+      if (analyzed.error instanceof ClientClosedError) throw analyzed.error;
+      yield analyzed;
+    }
   }
 
   /** Check all sources, each server with a real inference; nothing is retried. */
@@ -235,9 +272,14 @@ export class FaceClient {
     throw failure;
   }
 
-  /** Wait until the local fallback is loaded, if there is one; health() reports its failure. */
+  /**
+   * Wait until the local fallback is loaded, if there is one.
+   *
+   * @throws UnavailableError: it can't be used; the message says what is missing.
+   */
   async warmUp(): Promise<void> {
-    await this.local?.loaded;
+    this.checkOpen();
+    await this.local?.warmUp();
   }
 
   /** Reject pending calls (ClientClosedError), stop all timers and threads. Idempotent. */
@@ -246,42 +288,81 @@ export class FaceClient {
     await this.chain.close();
   }
 
+  private async *analyses(
+    images: Images,
+    options: AnalyzeEachOptions,
+    started: () => void = () => {},
+  ): AsyncGenerator<AnalyzedImage, void, undefined> {
+    this.checkOpen();
+    const { concurrency = 8, ...rest } = options;
+    checkWhole("concurrency", concurrency, 1);
+    checkCallNames(rest);
+    checkCall(rest);
+    const id = requestIdOf(rest);
+    const stop = new AbortController();
+    const signals = [stop.signal, ...(rest.signal ? [rest.signal] : [])];
+    const analyze = async (image: Image, index: number): Promise<AnalyzedImage> => {
+      started();
+      try {
+        const context = { requestId: numbered(id, index), signals };
+        const analysis = await this.infer("analyze_faces", image, rest, parseAnalysis, context);
+        return { index, image, analysis, error: null };
+      } catch (error) {
+        if (!(error instanceof AurumError)) throw error;
+        return { index, image, analysis: null, error };
+      }
+    };
+    try {
+      yield* inParallel(images, concurrency, analyze);
+    } finally {
+      stop.abort(); // nobody waits for the other answers
+    }
+  }
+
   private async infer<T>(
     pipeline: Pipeline,
     image: Image,
     options: CallOptions & FaceOptions,
-    parse: (outputs: Awaited<ReturnType<InferenceSource["infer"]>>, source: Source) => T,
-    signals: readonly AbortSignal[] = options.signal ? [options.signal] : [],
+    parse: (outputs: Outputs, origin: Origin) => T,
+    context?: CallContext,
   ): Promise<T> {
     this.checkOpen();
     checkCallNames(options);
-    if (options.timeoutMs !== undefined) {
-      checkNumber("timeoutMs", options.timeoutMs, options.timeoutMs > 0);
+    checkCall(options);
+    const { timeoutMs, retries, headers, signal } = options;
+    const requestId = context?.requestId ?? requestIdOf(options);
+    const signals = this.signals(...(context?.signals ?? [signal]));
+    try {
+      const { outputs, source, response } = await this.chain.infer({
+        pipeline,
+        image: await readImage(image),
+        options,
+        requestId,
+        timeoutMs,
+        retries,
+        headers,
+        signals,
+      });
+      return parse(outputs, {
+        source,
+        requestId: response?.headers[ID_HEADER] ?? requestId,
+        response,
+      });
+    } catch (error) {
+      const aborted = signals.some(({ reason }) => reason === error);
+      if (error instanceof AurumError && !aborted) {
+        const failure = withRequestId(error, requestId);
+        this.activity.failure({ pipeline, requestId: failure.requestId, error });
+      }
+      throw error;
     }
-    const { outputs, source } = await this.chain.infer({
-      pipeline,
-      image: await readImage(image),
-      options,
-      requestId: options.requestId,
-      timeoutMs: options.timeoutMs,
-      signals: [this.closing.signal, ...signals],
-    });
-    return parse(outputs, source);
   }
 
-  private signals(signal: AbortSignal | undefined): AbortSignal[] {
-    return signal ? [this.closing.signal, signal] : [this.closing.signal];
+  private signals(...signals: (AbortSignal | undefined)[]): AbortSignal[] {
+    return [this.closing.signal, ...signals.filter((signal) => signal !== undefined)];
   }
 
   private checkOpen(): void {
     this.closing.signal.throwIfAborted();
   }
-}
-
-function checkNumber(name: string, value: number, allowed: boolean): void {
-  if (!allowed || !Number.isFinite(value)) throw new RangeError(`${name}=${value} is not allowed`);
-}
-
-function numbered(requestId: string | undefined, index: number): string | undefined {
-  return requestId === undefined ? undefined : `${requestId}-${index}`;
 }

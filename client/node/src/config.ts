@@ -1,3 +1,4 @@
+import { brief } from "./brief.js";
 import type { FaceClientOptions } from "./client.js";
 import { ORIENTATIONS } from "./contract.js";
 
@@ -58,7 +59,7 @@ class Reader {
     if (text === undefined) return undefined;
     const value = Number(text);
     if (!(value >= low && value <= high)) {
-      throw new RangeError(`${name}='${text}': must be a number from ${low} to ${high}`);
+      throw new RangeError(`${name}='${brief(text)}': must be a number from ${low} to ${high}`);
     }
     return value;
   }
@@ -67,7 +68,7 @@ class Reader {
     const text = this.text(name);
     const value = allowed.find((one) => one === text);
     if (text === undefined || value !== undefined) return value;
-    throw new RangeError(`${name}='${text}': must be one of ${allowed.join(", ")}`);
+    throw new RangeError(`${name}='${brief(text)}': must be one of ${allowed.join(", ")}`);
   }
 
   boolean(name: string): boolean | undefined {
@@ -75,6 +76,6 @@ class Reader {
     if (text === undefined) return undefined;
     if (["true", "1"].includes(text)) return true;
     if (["false", "0"].includes(text)) return false;
-    throw new RangeError(`${name}='${text}': must be true or false`);
+    throw new RangeError(`${name}='${brief(text)}': must be true or false`);
   }
 }

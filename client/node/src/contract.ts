@@ -1,5 +1,6 @@
 /** Names, shapes, defaults and limits of the service's API; see docs/reference/contract.md. */
 
+import { brief } from "./brief.js";
 import { InvalidRequestError } from "./errors.js";
 
 export const PIPELINES = ["detect_faces", "embed_face", "analyze_faces"] as const;
@@ -178,7 +179,7 @@ export function buildParameters(options: FaceOptions): Parameters {
     const value = options[name];
     if (value === undefined) continue;
     if (!accepts(value)) {
-      const message = `${name}=${value}: must be ${kind}`;
+      const message = `${name}=${brief(value)}: must be ${kind}`;
       throw new InvalidRequestError(message, { code: "invalid_parameter" });
     }
     parameters[PARAMETERS[name]] = value;

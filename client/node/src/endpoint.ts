@@ -5,17 +5,16 @@ import { buildParameters, DETECTOR, EMBEDDER, PUBLIC_MODELS } from "./contract.j
 import { type Deadline, withDeadline } from "./deadline.js";
 import {
   AurumError,
-  isRateLimit,
   isServersFault,
   ModelNotFoundError,
+  RateLimitError,
   UnavailableError,
 } from "./errors.js";
 import type { HttpTransport } from "./http.js";
-import type { InferenceRequest } from "./inference-source.js";
+import type { Inference, InferenceRequest } from "./inference-source.js";
 import { parseMetadata, parseModelIds } from "./parse.js";
 import { GRAY_PNG } from "./probe.js";
 import type { BreakerState, EndpointHealth, ModelIds, ModelInfo } from "./results.js";
-import type { Outputs } from "./tensors.js";
 
 export interface BreakerOptions {
   /** The fewest calls within 5 s that can open the breaker. Default: 5. */
@@ -57,7 +56,7 @@ export class Endpoint {
       errorThresholdPercentage: options.errorThresholdPercentage ?? 50,
       resetTimeout: this.resetTimeoutMs,
       // Bad photos, aborted calls and rate limits say nothing about the server's health.
-      errorFilter: (error: unknown) => !isServersFault(error) || isRateLimit(error),
+      errorFilter: (error: unknown) => !isServersFault(error) || error instanceof RateLimitError,
     });
     this.breaker.on("open", () => changed(this));
     this.breaker.on("close", () => {
@@ -84,12 +83,12 @@ export class Endpoint {
     return this.state === "closed";
   }
 
-  async infer(request: InferenceRequest, deadline: Deadline): Promise<Outputs> {
+  async infer(request: InferenceRequest, deadline: Deadline): Promise<Inference> {
     const parameters = buildParameters(request.options);
-    const { pipeline, image, requestId } = request;
-    const send = () => this.transport.infer(pipeline, image, parameters, requestId, deadline);
+    const { pipeline, image } = request;
+    const send = () => this.transport.infer(pipeline, image, parameters, deadline, request);
     try {
-      return (await this.breaker.fire(send)) as Outputs;
+      return (await this.breaker.fire(send)) as Inference;
     } catch (error) {
       if ((error as { code?: unknown }).code !== "EOPENBREAKER") throw error;
       throw new UnavailableError(`${this.url} failed and has time to recover`);
@@ -168,9 +167,8 @@ export class Endpoint {
   private async inferProbe(deadline: Deadline, aligned = false): Promise<ModelIds> {
     const parameters = buildParameters({ aligned });
     const pipeline = aligned ? "embed_face" : "detect_faces";
-    return parseModelIds(
-      await this.transport.infer(pipeline, GRAY_PNG, parameters, undefined, deadline),
-    );
+    const { outputs } = await this.transport.infer(pipeline, GRAY_PNG, parameters, deadline);
+    return parseModelIds(outputs);
   }
 
   /** Run both models, because Triton's readiness check does not notice a dead Python stub. */

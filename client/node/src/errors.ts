@@ -6,6 +6,7 @@
  *     ├── ConnectionFailedError    no connection, or it was lost (retried)
  *     ├── RequestTimeoutError      no answer within the call's timeout
  *     ├── UnavailableError         the server is not ready or too busy (503; retried)
+ *     │   └── RateLimitError       the gateway's limit for the key is reached (429; retried)
  *     ├── AccessDeniedError        the server rejects the credentials (401, 403)
  *     ├── ModelNotFoundError       the server has no such model: is it an Aurum server?
  *     ├── InvalidRequestError      the request was refused: an option is out of range
@@ -20,11 +21,13 @@
  * the reason of its signal.
  */
 
+import { ID_HEADER, type ResponseInfo } from "./headers.js";
+
 export interface ErrorDetails {
   /** The server's machine-readable reason ("invalid_image", "no_face", "low_quality", ...). */
   code?: string | undefined;
-  /** The HTTP status, if there was an answer. */
-  status?: number | undefined;
+  /** The HTTP response, if there was one. */
+  response?: ResponseInfo | undefined;
   cause?: unknown;
 }
 
@@ -33,12 +36,18 @@ export class AurumError extends Error {
   readonly code: string | null;
   /** The HTTP status, or null if there was no answer. */
   readonly status: number | null;
+  /** The HTTP response, or null if there was none. */
+  readonly response: ResponseInfo | null;
+  /** The id of the call in the server's logs and traces; null for errors of no call. */
+  readonly requestId: string | null;
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = new.target.name;
     this.code = details.code ?? null;
-    this.status = details.status ?? null;
+    this.response = details.response ?? null;
+    this.status = this.response?.status ?? null;
+    this.requestId = this.response?.headers[ID_HEADER] ?? null;
   }
 
   /** Whether the same request may succeed on another attempt. */
@@ -67,6 +76,9 @@ export class UnavailableError extends AurumError {
   }
 }
 
+/** The key's calls exceed the gateway's limit, which is no sign of a sick server. */
+export class RateLimitError extends UnavailableError {}
+
 /** The server, or a gateway in front of it, rejected the client's credentials. */
 export class AccessDeniedError extends AurumError {}
 
@@ -94,9 +106,9 @@ export class ServerError extends AurumError {}
 /** The answer breaks the API contract: a tensor is missing, or has another type or shape. */
 export class ProtocolError extends AurumError {}
 
-/** Whether the gateway's rate limit refused the call (429), which is no sign of a sick server. */
-export function isRateLimit(error: unknown): boolean {
-  return error instanceof AurumError && error.status === 429;
+/** The same error, with the id of its call, unless the server gave it one. */
+export function withRequestId<E extends AurumError>(error: E, requestId: string) {
+  return Object.assign(error, { requestId: error.requestId ?? requestId });
 }
 
 /** Whether another server, or a fallback, may answer the same request. */

@@ -7,10 +7,12 @@ import {
   LowQualityError,
   ModelNotFoundError,
   NoFaceError,
+  RateLimitError,
   RequestTimeoutError,
   ServerError,
   UnavailableError,
 } from "./errors.js";
+import type { ResponseInfo } from "./headers.js";
 
 type Kind = typeof AurumError;
 
@@ -30,7 +32,7 @@ const BY_STATUS: Record<number, Kind> = {
   404: ModelNotFoundError,
   408: RequestTimeoutError,
   413: InvalidRequestError, // the gateway's limit on the request body
-  429: UnavailableError,
+  429: RateLimitError,
   502: UnavailableError, // the gateway can't reach the server
   503: UnavailableError,
   504: RequestTimeoutError,
@@ -45,13 +47,14 @@ const MESSAGE =
 // process died. An unknown model "is not found".
 const TEMPORARY = /has no available versions|not (at )?ready|is not healthy|is stopping/;
 
-/** Choose the error for an HTTP status and message; the service's code takes precedence. */
-export function errorFromStatus(status: number, message: string): AurumError {
+/** Choose the error for an HTTP response with this message; the service's code takes precedence. */
+export function errorFromResponse(response: ResponseInfo, message: string): AurumError {
+  const { status } = response;
   const [, code, text] = MESSAGE.exec(message) ?? [];
   const Kind =
     (code && BY_CODE[code as ErrorCode]) ||
     ((status === 404 || status === 500) && TEMPORARY.test(message) && UnavailableError) ||
     BY_STATUS[status] ||
     ServerError;
-  return new Kind(text || "the server gave no reason", { code, status });
+  return new Kind(text || "the server gave no reason", { code, response });
 }

@@ -1,41 +1,20 @@
-import { EventEmitter } from "node:events";
+import type { Activity } from "./activity.js";
 import type { Source } from "./contract.js";
 import { type AurumError, isServersFault, UnavailableError } from "./errors.js";
-import type { InferenceRequest, InferenceSource } from "./inference-source.js";
+import type { Inference, InferenceRequest, InferenceSource } from "./inference-source.js";
 import { parseModelIds } from "./parse.js";
 import type { Outputs } from "./tensors.js";
 
-/** The events of `FaceClient.events`. */
-export interface FallbackEvents {
-  /** A source answered a call; `ms` is the time that this source alone took. */
-  answer: [{ source: Source; pipeline: string; ms: number }];
-  /** A source failed to answer a call, which went to the next one. */
-  fallback: [{ from: Source; to: Source; error: AurumError }];
-  /** Calls now start with another source; null: no source is usable. */
-  switch: [{ from: Source | null; to: Source | null }];
-}
-
-/** @deprecated Renamed to `FallbackEvents`; version 0.3.0 removes this name. */
-export type LadderEvents = FallbackEvents;
-
-export interface Counters {
-  /** Answers by source. */
-  answers: Record<string, number>;
-  /** Calls that went to the next source, under names such as "triton>local". */
-  fallbacks: Record<string, number>;
-  /** Changes of the source that calls start with, under names such as "triton>local". */
-  switches: Record<string, number>;
-}
-
 /** Sources from best to worst: each is asked only if the one before it failed by its own fault. */
 export class FallbackChain {
-  readonly events = new EventEmitter<FallbackEvents>();
-  readonly counters: Counters = { answers: {}, fallbacks: {}, switches: {} };
   private current: Source | null;
   /** The embedder that the service last reported. */
   private servedEmbedder: string | null = null;
 
-  constructor(private readonly sources: readonly InferenceSource[]) {
+  constructor(
+    private readonly sources: readonly InferenceSource[],
+    private readonly activity: Activity,
+  ) {
     this.current = this.mode;
   }
 
@@ -50,8 +29,7 @@ export class FallbackChain {
     const to = this.mode;
     if (from === to) return;
     this.current = to;
-    count(this.counters.switches, `${from}>${to}`);
-    this.events.emit("switch", { from, to });
+    this.activity.switch({ from, to });
   }
 
   /**
@@ -60,27 +38,24 @@ export class FallbackChain {
    * @throws the first source's error, with the others' messages appended, if all fail; or at once
    *   the error of a source that finds fault with the request.
    */
-  async infer(request: InferenceRequest): Promise<{ outputs: Outputs; source: Source }> {
+  async infer(request: InferenceRequest): Promise<Inference & { source: Source }> {
+    const { pipeline, requestId = "" } = request;
     let failure: AurumError | undefined;
     for (const [index, candidate] of this.sources.entries()) {
       const { source } = candidate;
       const start = performance.now();
       try {
-        const outputs = await candidate.infer(request);
-        this.checkEmbeddingSpace(source, outputs);
-        count(this.counters.answers, source);
+        const inference = await candidate.infer(request);
+        this.checkEmbeddingSpace(source, inference.outputs);
         const ms = performance.now() - start;
-        this.events.emit("answer", { source, pipeline: request.pipeline, ms });
-        return { outputs, source };
+        this.activity.answer({ source, pipeline, requestId, ms });
+        return { ...inference, source };
       } catch (error) {
         if (!isServersFault(error)) throw error;
         if (failure === undefined) failure = error;
         else failure.message += `; then ${source}: ${error.message}`;
         const next = this.sources[index + 1];
-        if (next) {
-          count(this.counters.fallbacks, `${source}>${next.source}`);
-          this.events.emit("fallback", { from: source, to: next.source, error });
-        }
+        if (next) this.activity.fallback({ from: source, to: next.source, requestId, error });
       }
     }
     throw failure;
@@ -103,8 +78,4 @@ export class FallbackChain {
       );
     }
   }
-}
-
-function count(counters: Record<string, number>, name: string): void {
-  counters[name] = (counters[name] ?? 0) + 1;
 }

@@ -1,12 +1,16 @@
+export type { Counters, FallbackEvents, LadderEvents } from "./activity.js";
 export { Calibration, FARS, type Far } from "./calibration.js";
+export type { CallOptions } from "./call.js";
 export {
+  type AnalyzedImage,
+  type AnalyzeEachOptions,
   type AnalyzeManyOptions,
   type AnalyzeOptions,
-  type CallOptions,
   type DetectOptions,
   type EmbedOptions,
   FaceClient,
   type FaceClientOptions,
+  type Images,
 } from "./client.js";
 export { type CompareOptions, Comparison, type Decision } from "./comparison.js";
 export { optionsFromEnv } from "./config.js";
@@ -30,15 +34,17 @@ export {
   ModelNotFoundError,
   NoFaceError,
   ProtocolError,
+  RateLimitError,
   RequestTimeoutError,
   ServerError,
   UnavailableError,
 } from "./errors.js";
-export type { Counters, FallbackEvents, LadderEvents } from "./fallback-chain.js";
+export type { RequestHeaders, ResponseInfo } from "./headers.js";
 export type { Image } from "./images.js";
 export type { LocalOptions } from "./local/fallback.js";
 export {
   Analysis,
+  AnalyzedFace,
   type Box,
   type BreakerState,
   Embedding,

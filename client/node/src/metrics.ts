@@ -4,7 +4,7 @@ import { Counter, Gauge, Histogram, type Registry, register } from "prom-client"
 import type { FaceClient } from "./client.js";
 import { SOURCES } from "./contract.js";
 
-/** Count the client's answers, fallbacks and switches in `registry` (default: the global one). */
+/** Count the client's answers, retries, fallbacks, failures and switches in `registry` (default: the global one). */
 export function instrument(client: FaceClient, registry: Registry = register): void {
   const registers = [registry];
   const answers = new Histogram({
@@ -18,6 +18,18 @@ export function instrument(client: FaceClient, registry: Registry = register): v
     name: "aurum_face_fallbacks_total",
     help: "Calls that went to the next source of the fallback chain",
     labelNames: ["from", "to"],
+    registers,
+  });
+  const retries = new Counter({
+    name: "aurum_face_retries_total",
+    help: "Requests sent again, by the class of the error before",
+    labelNames: ["error"],
+    registers,
+  });
+  const failures = new Counter({
+    name: "aurum_face_failures_total",
+    help: "Calls that rejected, by the class of the error",
+    labelNames: ["error", "pipeline"],
     registers,
   });
   const switches = new Counter({
@@ -39,6 +51,10 @@ export function instrument(client: FaceClient, registry: Registry = register): v
     answers.observe({ source, pipeline }, ms / 1000);
   });
   client.events.on("fallback", ({ from, to }) => fallbacks.inc({ from, to }));
+  client.events.on("retry", ({ error }) => retries.inc({ error: error.name }));
+  client.events.on("failure", ({ error, pipeline }) =>
+    failures.inc({ error: error.name, pipeline }),
+  );
   client.events.on("switch", ({ from, to }) =>
     switches.inc({ from: from ?? "none", to: to ?? "none" }),
   );

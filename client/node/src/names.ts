@@ -1,6 +1,8 @@
 /** Checks for misspelt options, which JavaScript callers would not notice otherwise. */
 
-import type { CallOptions, FaceClientOptions } from "./client.js";
+import { brief } from "./brief.js";
+import type { CallOptions } from "./call.js";
+import type { FaceClientOptions } from "./client.js";
 import { type FaceOptions, PARAMETERS } from "./contract.js";
 import type { BreakerOptions } from "./endpoint.js";
 import type { LocalOptions } from "./local/fallback.js";
@@ -42,7 +44,9 @@ const LOCAL: Names<LocalOptions> = {
 const SIMULATED: Names<NonNullable<FaceClientOptions["simulated"]>> = { maxConfidence: true };
 const CALL: Names<CallOptions> = {
   timeoutMs: true,
+  retries: true,
   requestId: true,
+  headers: true,
   signal: true,
 };
 
@@ -63,5 +67,5 @@ function check(whose: string, given: object, names: object): void {
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(names, name));
   if (unknown === undefined) return;
   const known = Object.keys(names).join(", ");
-  throw new RangeError(`${whose} has no option '${unknown}'; known: ${known}`);
+  throw new RangeError(`${whose} has no option '${brief(unknown)}'; known: ${known}`);
 }

@@ -1,5 +1,6 @@
 /** The server's checks of request parameters, for sources that answer without a server. */
 
+import { brief } from "./brief.js";
 import {
   ALIGNED_SIZE,
   DEFAULTS,
@@ -47,7 +48,7 @@ export function checkOptions(
     refuse("detection_size", detectionSize, `must be a multiple of ${step} ${range}`);
   }
   if (!ORIENTATIONS.includes(orientation)) {
-    refuse("orientation", `'${orientation}'`, `must be one of ${ORIENTATIONS.join(", ")}`);
+    refuse("orientation", `'${brief(orientation)}'`, `must be one of ${ORIENTATIONS.join(", ")}`);
   }
   if (typeof refine !== "boolean") refuse("refine", refine, "must be true or false");
   if (!(Number.isSafeInteger(tiles) && tiles >= 0 && tiles <= MAX_TILES)) {
@@ -85,5 +86,7 @@ function checkShare(name: string, value: number): void {
 }
 
 function refuse(name: string, value: unknown, allowed: string): never {
-  throw new InvalidRequestError(`${name}=${value}: ${allowed}`, { code: "invalid_parameter" });
+  throw new InvalidRequestError(`${name}=${brief(value)}: ${allowed}`, {
+    code: "invalid_parameter",
+  });
 }

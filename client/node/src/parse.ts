@@ -1,17 +1,12 @@
 /** Conversion of output tensors and model metadata to results. */
 
+import { brief } from "./brief.js";
 import { Calibration } from "./calibration.js";
-import {
-  CALIBRATION_SIZE,
-  OUTPUTS,
-  type Output,
-  QUALITY_PARTS,
-  RECOGNIZABLE,
-  type Source,
-} from "./contract.js";
+import { CALIBRATION_SIZE, OUTPUTS, type Output, QUALITY_PARTS, RECOGNIZABLE } from "./contract.js";
 import { ProtocolError } from "./errors.js";
 import {
   Analysis,
+  type Answer,
   Embedding,
   Faces,
   type FacesFields,
@@ -22,23 +17,26 @@ import {
 } from "./results.js";
 import type { Outputs } from "./tensors.js";
 
+/** Where outputs come from, and for which call. */
+export type Origin = Pick<Answer, "source" | "requestId" | "response">;
+
 /**
  * Parse the outputs of `detect_faces`; unknown outputs are ignored.
  *
  * @throws ProtocolError: an output is missing, or has another datatype or shape.
  */
-export function parseFaces(outputs: Outputs, source: Source): Faces {
-  return new Faces(common(outputs, source));
+export function parseFaces(outputs: Outputs, origin: Origin): Faces {
+  return new Faces(common(outputs, origin));
 }
 
 /** Parse the outputs of `analyze_faces`; throws like `parseFaces`. */
-export function parseAnalysis(outputs: Outputs, source: Source): Analysis {
-  return embedded(outputs, source, source !== "simulated");
+export function parseAnalysis(outputs: Outputs, origin: Origin): Analysis {
+  return embedded(outputs, origin, origin.source !== "simulated");
 }
 
 /** Parse the outputs of `embed_face`: exactly one face and the id of the embedder. */
-export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
-  const analysis = embedded(outputs, source);
+export function parseEmbedding(outputs: Outputs, origin: Origin): Embedding {
+  const analysis = embedded(outputs, origin);
   const [face] = analysis.faces;
   if (!face || analysis.length !== 1) {
     throw new ProtocolError(`expected one face, the answer has ${analysis.length}`);
@@ -47,7 +45,7 @@ export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
   if (!analysis.models.embedder) throw new ProtocolError("the answer lacks the id of its embedder");
   const { models, imageSize, complete, calibration } = analysis;
   return new Embedding({
-    source,
+    ...origin,
     models,
     imageSize,
     complete,
@@ -58,8 +56,8 @@ export function parseEmbedding(outputs: Outputs, source: Source): Embedding {
 }
 
 /** @param assessed whether quality is required: made-up faces and `embed_face` of 0.1.0 lack it */
-function embedded(outputs: Outputs, source: Source, assessed = outputs.has("quality")): Analysis {
-  const fields = common(outputs, source);
+function embedded(outputs: Outputs, origin: Origin, assessed = outputs.has("quality")): Analysis {
+  const fields = common(outputs, origin);
   const faces = fields.scores.length;
   return new Analysis({
     ...fields,
@@ -75,7 +73,7 @@ function embedded(outputs: Outputs, source: Source, assessed = outputs.has("qual
 export function parseMetadata(metadata: unknown, ready: boolean, id: string | null): ModelInfo {
   const { name, versions = [], inputs = [], outputs = [] } = (metadata ?? {}) as ModelInfo;
   if (typeof name !== "string" || ![versions, inputs, outputs].every(Array.isArray)) {
-    throw new ProtocolError(`not the metadata of a model: ${JSON.stringify(metadata)}`);
+    throw new ProtocolError(`not the metadata of a model: ${brief(JSON.stringify(metadata))}`);
   }
   const info = ({ name, datatype, shape }: TensorInfo) => ({ name, datatype, shape });
   return { name, versions, ready, inputs: inputs.map(info), outputs: outputs.map(info), id };
@@ -86,7 +84,7 @@ export function parseModelIds(outputs: Outputs): ModelIds {
   return { detector: detector || null, embedder: embedder || null };
 }
 
-function common(outputs: Outputs, source: Source): FacesFields {
+function common(outputs: Outputs, origin: Origin): FacesFields {
   const scores = read(outputs, "scores");
   const faces = scores.length;
   const [width, height] = read(outputs, "image_size");
@@ -103,7 +101,7 @@ function common(outputs: Outputs, source: Source): FacesFields {
     complete: complete!,
     imageSize: [width!, height!],
     models: parseModelIds(outputs),
-    source,
+    ...origin,
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type Source,
 } from "./contract.js";
 import type { AurumError } from "./errors.js";
+import type { ResponseInfo } from "./headers.js";
 
 /** A rectangle in pixels; `x` and `y` are those of its top left corner. */
 export interface Box {
@@ -55,7 +56,7 @@ class Result {
   }
 }
 
-/** One face. */
+/** One face, as `detect` finds it or as an app stored it. */
 export class Face extends Result {
   readonly bbox: Box;
   /**
@@ -96,6 +97,16 @@ type Assessed = Pick<
   "rotation" | "embedding" | "quality" | "qualityParts" | "recognizable" | "defect"
 >;
 
+/** One face of an `Analysis`. */
+export class AnalyzedFace extends Face {
+  /** A unit vector of 512 numbers. */
+  declare readonly embedding: Float32Array;
+
+  constructor(face: ConstructorParameters<typeof Face>[0] & Pick<AnalyzedFace, "embedding">) {
+    super(face);
+  }
+}
+
 /** The base of all results: how they were made. */
 export class Answer extends Result {
   /** The source that answered. */
@@ -107,6 +118,10 @@ export class Answer extends Result {
   readonly imageSize: [width: number, height: number];
   /** False: faces may be missing, because of their number or because the photo is too long. */
   readonly complete: boolean;
+  /** The id of the call in the server's logs and traces; null in restored results. */
+  readonly requestId: string | null;
+  /** The server's response; null if a fallback answered. Not part of the JSON. */
+  readonly response: ResponseInfo | null;
 
   constructor(answer: AnswerFields) {
     super();
@@ -117,11 +132,18 @@ export class Answer extends Result {
       Object.values(answer.models).some((id) => id?.startsWith("simulated"));
     this.imageSize = answer.imageSize;
     this.complete = answer.complete ?? true;
+    this.requestId = answer.requestId ?? null;
+    this.response = answer.response ?? null;
+  }
+
+  override toJSON(): Record<string, unknown> {
+    const { response, ...json } = super.toJSON();
+    return json;
   }
 }
 
 type AnswerFields = Pick<Answer, "source" | "models" | "imageSize"> &
-  Partial<Pick<Answer, "complete">>;
+  Partial<Pick<Answer, "complete" | "requestId" | "response">>;
 
 export interface FacesFields extends AnswerFields {
   boxes: Float32Array;
@@ -173,8 +195,8 @@ export class Faces extends Answer implements Iterable<Face> {
   }
 
   override toJSON(): Record<string, unknown> {
-    const { source, simulated, models, imageSize, complete, faces } = this;
-    return { source, simulated, models, imageSize, complete, faces };
+    const { source, simulated, models, imageSize, complete, requestId, faces } = this;
+    return { source, simulated, models, imageSize, complete, requestId, faces };
   }
 }
 
@@ -215,9 +237,17 @@ export class Analysis extends Faces {
     return this.gate !== null;
   }
 
-  protected override face(index: number): Face {
+  override get faces(): AnalyzedFace[] {
+    return super.faces as AnalyzedFace[]; // each from face()
+  }
+
+  override [Symbol.iterator](): Iterator<AnalyzedFace> {
+    return this.faces.values();
+  }
+
+  protected override face(index: number): AnalyzedFace {
     const gate = this.gate?.[index];
-    return new Face({
+    return new AnalyzedFace({
       ...super.face(index),
       embedding: this.embeddings.subarray(index * EMBEDDING_SIZE, (index + 1) * EMBEDDING_SIZE),
       quality: this.quality?.[index] ?? null,

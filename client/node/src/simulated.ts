@@ -7,7 +7,7 @@ import { withDeadline } from "./deadline.js";
 import { ACCEPTED, formatOf, refused } from "./encoded/refusal.js";
 import { unwrapped } from "./encoded/text.js";
 import { NoFaceError, UnavailableError } from "./errors.js";
-import type { InferenceRequest, InferenceSource } from "./inference-source.js";
+import type { Inference, InferenceRequest, InferenceSource } from "./inference-source.js";
 import { checkAligned, checkOptions } from "./options.js";
 import { floats, int32s, type Outputs } from "./tensors.js";
 
@@ -24,8 +24,11 @@ export class SimulatedFallback implements InferenceSource {
   /** @param maxConfidence the highest score of an answer, 0 to 1 */
   constructor(private readonly maxConfidence: number) {}
 
-  infer(request: InferenceRequest): Promise<Outputs> {
-    return withDeadline(TIMEOUT_MS, request.signals, async () => this.answer(request));
+  infer(request: InferenceRequest): Promise<Inference> {
+    return withDeadline(TIMEOUT_MS, request.signals, async () => ({
+      outputs: this.answer(request),
+      response: null,
+    }));
   }
 
   async close(): Promise<void> {}

@@ -1,15 +1,24 @@
+import type { Activity } from "./activity.js";
 import { withDeadline } from "./deadline.js";
 import type { Endpoint } from "./endpoint.js";
 import {
   type AurumError,
-  isRateLimit,
   isServersFault,
+  RateLimitError,
   RequestTimeoutError,
   UnavailableError,
 } from "./errors.js";
-import type { InferenceRequest, InferenceSource } from "./inference-source.js";
+import type { Inference, InferenceRequest, InferenceSource } from "./inference-source.js";
 import { backoff } from "./retry.js";
-import type { Outputs } from "./tensors.js";
+
+interface TritonOptions {
+  /** Total time of a call, retries included. */
+  timeoutMs: number;
+  /** Rounds over the endpoints after the first. */
+  retries: number;
+  /** Whether another source follows: then a call doesn't wait for servers that are down. */
+  hasFallback: boolean;
+}
 
 /** The Triton servers, in order of preference: the first source of the fallback chain. */
 export class TritonSource implements InferenceSource {
@@ -17,51 +26,61 @@ export class TritonSource implements InferenceSource {
 
   /**
    * @param endpoints the servers, the preferred first
-   * @param timeoutMs total time of a call, retries included
-   * @param retries rounds over the endpoints after the first
-   * @param hasFallback whether another source follows: then a call doesn't wait for servers that
-   *   are down
    */
   constructor(
     readonly endpoints: readonly Endpoint[],
-    private readonly timeoutMs: number,
-    private readonly retries: number,
-    private readonly hasFallback: boolean,
+    private readonly options: TritonOptions,
+    private readonly activity: Activity,
   ) {}
 
   get usable(): boolean {
     return this.endpoints.some((endpoint) => endpoint.usable);
   }
 
-  infer(request: InferenceRequest): Promise<Outputs> {
-    return withDeadline(request.timeoutMs ?? this.timeoutMs, request.signals, async (deadline) => {
+  infer(request: InferenceRequest): Promise<Inference> {
+    const { timeoutMs = this.options.timeoutMs, retries = this.options.retries } = request;
+    return withDeadline(timeoutMs, request.signals, async (deadline) => {
       let failure: AurumError | undefined;
-      for (let attempt = 0, round = 0; round <= this.retries; attempt++) {
+      let sent = 0;
+      for (let attempt = 0, round = 0; round <= retries; attempt++) {
         const usable = this.endpoints.filter((endpoint) => endpoint.usable);
         if (usable.length === 0) break;
-        if (attempt > 0 && !(await deadline.sleep(backoff(attempt - 1)))) break;
+        let delayMs = attempt === 0 ? 0 : backoff(attempt - 1);
+        if (attempt > 0 && !(await deadline.sleep(delayMs))) break;
         for (const [index, endpoint] of usable.entries()) {
+          sent++;
+          if (failure) this.retrying(request, { attempt: sent, delayMs, error: failure }, endpoint);
+          delayMs = 0; // the next server is asked at once
           // A server that hangs must leave time for the others.
           const share = deadline.leftMs / (usable.length - index);
           try {
             return await deadline.within(share, (part) => endpoint.infer(request, part));
           } catch (error) {
             if (!isServersFault(error)) throw error;
-            const final = round === this.retries || !error.retryable;
-            if (!isRateLimit(error) && (this.hasFallback || final)) endpoint.suspect();
+            const final = round === retries || !error.retryable;
+            const limited = error instanceof RateLimitError;
+            if (!limited && (this.options.hasFallback || final)) endpoint.suspect();
             const late = error instanceof RequestTimeoutError;
             // Report the rate limit, not the timeout that it led to.
-            if (late && isRateLimit(failure)) continue;
+            if (late && failure instanceof RateLimitError) continue;
             deadline.check(late ? (failure ?? error) : error);
             failure = error;
           }
         }
         if (!failure?.retryable) break;
         // A rate-limited call may use all its time: the servers are healthy.
-        if (!isRateLimit(failure)) round++;
+        if (!(failure instanceof RateLimitError)) round++;
       }
       throw failure ?? this.allDown();
     });
+  }
+
+  private retrying(
+    { pipeline, requestId = "" }: InferenceRequest,
+    retry: { attempt: number; delayMs: number; error: AurumError },
+    { url }: Endpoint,
+  ): void {
+    this.activity.retry({ pipeline, requestId, url, ...retry });
   }
 
   private allDown(): UnavailableError {

@@ -1,38 +1,26 @@
-/** The published package, the README's examples, and the example app. */
+/** The published package and the example app. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ASTRONAUT, CHECKOUT, PACKAGE, RedisServer, TritonServer } from "./support.js";
+import { ASTRONAUT, CHECKOUT, PACKAGE, TritonServer } from "./support.js";
 
 const REPOSITORY = "https://github.com/aurum-circle/aurum-face-serving";
 const README = readFileSync(join(PACKAGE, "README.md"), "utf8");
-const EXAMPLES = [...README.matchAll(/<!-- run -->\n```js\n(.*?)```/gs)].map((match) => match[1]!);
 
 let server: TritonServer;
-let redis: RedisServer;
 let folder: string;
 
 before(async () => {
-  redis = await RedisServer.start(); // first, so that it is stopped even if the server fails
   server = await TritonServer.start();
   folder = mkdtempSync(join(tmpdir(), "aurum-package-"));
 });
 after(async () => {
   rmSync(folder, { recursive: true, force: true });
-  await Promise.all([server?.stop(), redis?.stop()]);
+  await server?.stop();
 });
 
 function npm(cwd: string, ...args: string[]): string {
@@ -61,17 +49,29 @@ test("the tarball has a license, no dead links in its README, and only built fil
   assert.deepEqual((await publint({ pack: { tarball: bytes } })).messages, []);
 });
 
-/** Links of the README to files that are neither in the tarball nor in the repository. */
+/** Links of the README to files or headings that are neither in the tarball nor the repository. */
 function deadLinks(readme: string, files: string[]): string[] {
   const targets = [...readme.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!);
   assert.ok(targets.length > 5);
   return targets.filter((target) => {
-    const path = target.split("#")[0]!;
-    if (path === "") return !readme.includes(`\n## ${target.slice(1)}`);
+    const [path = "", anchor] = target.split("#");
+    if (path === "") return !headings(readme).includes(anchor!);
     const inCheckout = new RegExp(`^${REPOSITORY}/(?:blob|tree)/main/(.*)$`).exec(path)?.[1];
-    if (inCheckout !== undefined) return !existsSync(join(CHECKOUT, inCheckout));
-    return !/^https:/.test(path) && !files.includes(path);
+    if (inCheckout === undefined) return !/^https:/.test(path) && !files.includes(path);
+    const file = join(CHECKOUT, inCheckout);
+    if (!existsSync(file)) return true;
+    return anchor !== undefined && !headings(readFileSync(file, "utf8")).includes(anchor);
   });
+}
+
+/** The anchors that GitHub gives a page's headings. */
+function headings(page: string): string[] {
+  return [...page.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
 }
 
 test("package.json describes the package", () => {
@@ -106,6 +106,26 @@ test("installed into an empty project, both module systems share its classes", a
   );
   const output = execFileSync(process.execPath, ["both.mjs"], { cwd: project, encoding: "utf8" });
   assert.equal(output.trim(), "1 triton true true function");
+  // The local fallback names the optional packages that it needs.
+  writeFileSync(
+    join(project, "local.cjs"),
+    `const { FaceClient } = require("aurum-face-client");
+     const client = new FaceClient({
+       urls: ${JSON.stringify(server.facts.url)},
+       local: { models: ${JSON.stringify(server.facts.models)} },
+     });
+     client.events.on("unavailable", ({ source, error }) => console.log(source, error.message));
+     client.warmUp().catch((error) => console.log(error.name, error.message))
+       .finally(() => client.close());`,
+  );
+  const local = spawnSync(process.execPath, ["local.cjs"], { cwd: project, encoding: "utf8" });
+  const missing =
+    "no local inference: packages are missing: npm install onnxruntime-node sharp piscina";
+  assert.deepEqual(local.stdout.trim().split("\n"), [
+    `local ${missing}`,
+    `UnavailableError ${missing}`,
+  ]);
+  assert.match(local.stderr, new RegExp(`AurumFaceWarning: ${missing}`));
   // Entries with optional peer dependencies fail with the name of the missing package.
   assert.throws(
     () =>
@@ -115,52 +135,6 @@ test("installed into an empty project, both module systems share its classes", a
       }),
     /Cannot find module 'bullmq'/,
   );
-});
-
-test("the README has an example of each entry", () => assert.equal(EXAMPLES.length, 3));
-
-/** Run an example unchanged except for its ports. */
-function run(example: string): string {
-  const place = join(folder, "example");
-  mkdirSync(place, { recursive: true });
-  cpSync(ASTRONAUT, join(place, "photo.jpg"));
-  cpSync(ASTRONAUT, join(place, "other.jpg"));
-  rmSync(join(place, "model_repository"), { force: true });
-  symlinkSync(server.facts.models, join(place, "model_repository"));
-  // Inside the package, its own name resolves to the built package.
-  const file = join(PACKAGE, "build", `example-${process.pid}.mjs`);
-  const text = example
-    .replace("http://127.0.0.1:8000", server.facts.url)
-    .replace("6379", `${redis.port}`);
-  writeFileSync(file, text);
-  try {
-    return execFileSync(process.execPath, [file], {
-      cwd: place,
-      encoding: "utf8",
-      timeout: 60_000,
-      env: { ...process.env, AURUM_TRITON_URL: server.facts.url },
-    });
-  } finally {
-    rmSync(file);
-  }
-}
-
-test("README: calls to a server", () => {
-  const [face, comparison] = run(EXAMPLES[0]!)
-    .trim()
-    .split(/\n(?=[\d.]+ (?:match|uncalibrated) )/);
-  assert.match(face!, /x: .* 512$/s);
-  assert.match(comparison!, /^(1|0\.99\d+) (match|uncalibrated) null$/);
-});
-
-test("README: the fallback chain", () => {
-  assert.match(run(EXAMPLES[1]!), /^triton \w+@[0-9a-f]{12} 1\ntriton \{/);
-});
-
-test("README: the queue", () => {
-  const output = run(EXAMPLES[2]!);
-  assert.match(output, /^[0-9a-f]{32} (null|[\d.]+) triton$/m);
-  assert.match(output, /^\d+ \[invalid_image\] cannot read the image: there is no such file$/m);
 });
 
 test("the example app: upload, health, status, metrics, and bad uploads", async () => {
@@ -191,7 +165,13 @@ test("the example app: upload, health, status, metrics, and bad uploads", async 
     assert.deepEqual(await (await fetch(`${url}/status`)).json(), {
       shouldUseRealML: true,
       fallbackMode: null,
-      counters: { answers: { triton: 1 }, fallbacks: {}, switches: {} },
+      counters: {
+        answers: { triton: 1 },
+        retries: {},
+        fallbacks: {},
+        failures: { InvalidImageError: 1 },
+        switches: {},
+      },
     });
     assert.match(
       await (await fetch(`${url}/metrics`)).text(),

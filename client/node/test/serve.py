@@ -3,6 +3,8 @@
 It prints one line of JSON when it is ready, and one after each command:
 
 - `start`: start again, on the same ports; one line when it was started, another when it is ready.
+- `gateway`: start a gateway in front of it; its address, certificate authority and an API key.
+- `access`: the request ids in the gateway's access log.
 - `analyze PATH`: analyze a photo with the Python client.
 - `load SECONDS CONCURRENCY PATH`: measure the Python client's throughput, in photos per second.
 
@@ -25,6 +27,7 @@ from aurum_client import Analysis, AsyncFaceClient, FaceClient
 
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
+from benchmarks.common import gateways
 
 
 def main() -> None:
@@ -37,6 +40,7 @@ def main() -> None:
         server = service.server
         facts = {
             "url": service.urls[0],
+            "grpc": service.urls[1].removeprefix("grpc://"),
             "models": str(folder / "model_repository"),
             "simulated": service.prepared.simulated,
             "pid": server.pid,
@@ -50,6 +54,12 @@ def main() -> None:
                 say({"pid": server.pid})
                 server.wait_ready()
                 say({})
+            elif command == "gateway":
+                settings = gateways.unlimited(service.settings)
+                front = stack.enter_context(gateways.running([service.settings], settings))
+                say({"url": front.gateway.url, "ca": str(front.ca), "key": front.key})
+            elif command == "access":
+                say([json.loads(line)["request_id"] for line in front.gateway.access()])
             elif command == "analyze":
                 with FaceClient(service.urls[0], timeout=60) as client:
                     say(as_json(client.analyze(argument)))
@@ -76,7 +86,7 @@ async def photos_a_second(url: str, seconds: float, concurrency: int, path: str)
         return answered / (time.perf_counter() - start)
 
 
-def say(answer: dict[str, Any]) -> None:
+def say(answer: dict[str, Any] | list[str]) -> None:
     """Print one line, which the tests wait for."""
     print(json.dumps(answer), flush=True)
 

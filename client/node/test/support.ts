@@ -14,12 +14,14 @@ export const ASTRONAUT = join(CHECKOUT, "aurum", "assets", "astronaut.jpg");
 const PYTHON = join(CHECKOUT, ".venv", "bin", "python");
 
 /** Run a Python script, which can import the service's modules, and return its stdout. */
-export function python(script: string, input: string | Uint8Array): Buffer {
-  return execFileSync(PYTHON, ["-c", script], { input, cwd: CHECKOUT, maxBuffer: 1e9 });
+export function python(script: string, input: string | Uint8Array, cwd = CHECKOUT): Buffer {
+  return execFileSync(PYTHON, ["-c", script], { input, cwd, maxBuffer: 1e9 });
 }
 
 export interface Facts {
   url: string;
+  /** Its address for gRPC: host:port. */
+  grpc: string;
   /** Its model_repository. */
   models: string;
   /** Whether it serves simulated models, because weights are missing. */
@@ -54,6 +56,16 @@ export class TritonServer {
   /** Analyze a photo with the Python client. */
   analyze<T>(photo: string): Promise<T> {
     return this.tell(`analyze ${photo}`);
+  }
+
+  /** Start a gateway in front of it. */
+  gateway(): Promise<{ url: string; ca: string; key: string }> {
+    return this.tell("gateway");
+  }
+
+  /** The request ids in the gateway's access log. */
+  access(): Promise<string[]> {
+    return this.tell("access");
   }
 
   /** Measure the Python client's throughput, in photos per second. */

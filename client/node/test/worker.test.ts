@@ -75,6 +75,19 @@ test("a job's result has the fields of FaceScore", async () => {
   assert.equal(score.defect, direct.faces[0]!.defect);
 });
 
+test("a job's id is that of its request, in the characters that the gateway takes", async () => {
+  work();
+  const ids: string[] = [];
+  const note = ({ requestId }: { requestId: string }) => ids.push(requestId);
+  client.events.on("answer", note);
+  const odd = await enqueue(queue, base64(photo), { jobId: "photo 1/ä" });
+  await until(async () => odd.isCompleted());
+  const hashed = await enqueue(queue, base64(withComment(photo, "id")));
+  await until(async () => hashed.isCompleted());
+  client.events.off("answer", note);
+  assert.deepEqual(ids, ["job-photo_1__", `job-${hashed.id}`.slice(0, 64)]);
+});
+
 test("the same photo has one faceId, as any base64 or as a path", async () => {
   work({ imageFolder: dirname(ASTRONAUT) });
   const dataUrl = `DATA:;base64,${photo.toString("base64")}`;

@@ -39,10 +39,16 @@ export function unwrapped(given: Uint8Array, limits: ByteLimits = NO_LIMITS): Bu
   if (isKnown(data)) return data;
   const start = data.findIndex((byte) => KINDS[byte] !== BLANK);
   const head = data.toString("latin1", Math.max(start, 0), start + 2 * BEGINNING);
+  const isText = isDataUrl(head) || isBase64OfImage(head);
+  return isText ? fromText(data.toString("latin1"), limits) : data;
+}
+
+/** Whether `text` begins like base64 of an image, accepted or not. */
+export function isBase64OfImage(text: string): boolean {
+  const head = text.trimStart().slice(0, 2 * BEGINNING);
   const [digits] = /^[\w+/-]*/.exec(digitsOf(head).toString("latin1", 0, BEGINNING))!;
   const whole = digits.slice(0, digits.length - (digits.length % 4));
-  const isText = isDataUrl(head) || isKnown(Buffer.from(whole, "base64"));
-  return isText ? fromText(data.toString("latin1"), limits) : data;
+  return isKnown(Buffer.from(whole, "base64"));
 }
 
 /**
@@ -77,8 +83,9 @@ function isKnown(data: Buffer): boolean {
   return acceptedFormat(data) !== null || refusedFormat(data) !== null;
 }
 
-function isDataUrl(text: string): boolean {
-  return text.slice(0, 5).toLowerCase() === "data:";
+/** Whether `text` is a data URL; blanks may precede it. */
+export function isDataUrl(text: string): boolean {
+  return text.trimStart().slice(0, 5).toLowerCase() === "data:";
 }
 
 /** The part of a data URL after its comma; any media type is accepted. */

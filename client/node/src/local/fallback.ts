@@ -14,13 +14,14 @@ import {
   ServerError,
   UnavailableError,
 } from "../errors.js";
-import type { InferenceRequest, InferenceSource } from "../inference-source.js";
+import type { Inference, InferenceRequest, InferenceSource } from "../inference-source.js";
 import type { Limits } from "../options.js";
 import { parseModelIds } from "../parse.js";
 import { GRAY_PNG, grayPng } from "../probe.js";
 import type { Health, ModelIds } from "../results.js";
 import type { Outputs } from "../tensors.js";
 import type { ImageLimits } from "./decode.js";
+import { checkRequirements } from "./requirements.js";
 
 export interface LocalOptions extends Partial<{ [K in keyof Limits]: Limits[K] | undefined }> {
   /** The service's `model_repository`, as `aurum models build` fills it. */
@@ -69,23 +70,29 @@ export interface LocalTask {
 export class LocalFallback implements InferenceSource {
   readonly source = "local";
   /** Settles when the graphs are ready or failed to load. Never rejects. */
-  readonly loaded: Promise<void>;
+  private readonly loaded: Promise<void>;
   private pool: Piscina | null = null;
   private models: ModelIds | null = null;
   private failure: AurumError | null = null;
 
-  /** @param changed called once loading succeeded or failed */
+  /**
+   * @param changed called once loading succeeded or failed
+   * @param failed called with the reason why this fallback will answer no call
+   */
   constructor(
     private readonly options: LocalOptions,
     private readonly timeoutMs: number,
     changed: () => void,
+    failed: (error: AurumError) => void,
   ) {
     // Load now, not on first use: loading takes longer than a user should wait for a fallback.
     this.loaded = this.load()
       .catch((error) => {
-        this.failure = new UnavailableError(`no local inference: ${error.message}`, {
-          cause: error,
-        });
+        const { message } = (error instanceof ServerError ? error.cause : error) as Error;
+        const [reason] = message.split("\n"); // packages add a page of advice
+        const failure = new UnavailableError(`no local inference: ${reason}`, { cause: error });
+        this.failure ??= failure;
+        failed(failure);
       })
       .finally(changed);
   }
@@ -94,13 +101,18 @@ export class LocalFallback implements InferenceSource {
     return this.models !== null && this.failure === null;
   }
 
-  async infer(request: InferenceRequest): Promise<Outputs> {
+  /** Wait until the graphs are ready. @throws UnavailableError: they can't be used */
+  async warmUp(): Promise<void> {
+    await this.loaded;
+    if (this.failure) throw this.failure;
+  }
+
+  async infer(request: InferenceRequest): Promise<Inference> {
     const timeoutMs = request.timeoutMs ?? this.timeoutMs;
     return withDeadline(timeoutMs, request.signals, async (deadline) => {
-      await deadline.race(this.loaded);
-      if (this.failure) throw this.failure;
+      await deadline.race(this.warmUp());
       // A thread finishes what it started: ending it would lose its graphs.
-      return deadline.race(this.run(request));
+      return { outputs: await deadline.race(this.run(request)), response: null };
     });
   }
 
@@ -128,6 +140,7 @@ export class LocalFallback implements InferenceSource {
       ...DEFAULTS,
       ...defined(limits),
     };
+    checkRequirements(models);
     // Otherwise onnxruntime stores a device id in the home folder and sends telemetry to Microsoft.
     // Set before the threads start, because onnxruntime doesn't see their copies of the
     // environment.

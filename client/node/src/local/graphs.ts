@@ -1,6 +1,5 @@
 /** The served ONNX graphs in onnxruntime-node; docs/reference/contract.md describes them. */
 
-import { join } from "node:path";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import {
   ALIGNED_SIZE,
@@ -15,6 +14,7 @@ import { REFINER_SIZE } from "./align.js";
 import type { Candidate } from "./faces.js";
 import type { Letterbox } from "./letterbox.js";
 import type { Photo } from "./photo.js";
+import { graphFile } from "./requirements.js";
 
 type Runtime = typeof import("onnxruntime-node");
 
@@ -50,7 +50,7 @@ export class Graphs {
   /** Load the graphs. @param models a model_repository: NAME/1/model.onnx */
   static async load(runtime: Runtime, models: string): Promise<Graphs> {
     const open = (name: string) =>
-      runtime.InferenceSession.create(join(models, name, "1", "model.onnx"), {
+      runtime.InferenceSession.create(graphFile(models, name), {
         executionProviders: ["cpu"],
         // One thread each: there is a session per core.
         intraOpNumThreads: 1,

@@ -56,7 +56,7 @@ export async function scoreFace(
   const analysis = await client.analyze(image, { maxFaces: 1, requestId: options.requestId });
   const [face] = analysis.faces;
   const { embedder, detector } = analysis.models;
-  if (!face?.embedding || !embedder) {
+  if (!face || !embedder) {
     throw new NoFaceError("there is no face in the photo", { code: "no_face" });
   }
   const parts = face.qualityParts;

@@ -38,7 +38,8 @@ export function startWorker(options: WorkerOptions): FaceWorker {
     options.name ?? QUEUE_NAME,
     async (job, token) => {
       try {
-        const requestId = `job-${job.id}`;
+        // The characters and the length that the gateway takes.
+        const requestId = `job-${job.id}`.replace(/[^\w.-]/g, "_").slice(0, 64);
         return await scoreFace(client, job.data, { imageFolder, requestId, limits });
       } catch (error) {
         throw await jobError(error, job, token);
