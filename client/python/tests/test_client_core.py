@@ -11,7 +11,7 @@ import pytest
 from aurum_client import _retry, errors
 from aurum_client._address import Address, open_transport, parse_url
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
-from aurum_client._probe import gray_png
+from aurum_client._png import gray_png
 from aurum_client.images import read_image
 from aurum_client.results import Box, Faces, ModelIds, TensorInfo
 
@@ -343,8 +343,8 @@ def test_invalid_headers_are_rejected_immediately(scheme, name, value):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_an_invalid_ca_file_is_named_immediately(scheme, tmp_path):
     file = tmp_path / "ca.pem"
-    with pytest.raises(FileNotFoundError, match=str(file)):
+    with pytest.raises(FileNotFoundError, match="ca.pem"):
         open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})
     file.write_text("no certificate")
-    with pytest.raises(ValueError, match=rf"{file}.* has no certificates"):
+    with pytest.raises(ValueError, match=r"ca\.pem.* has no certificates"):
         open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})

@@ -8,24 +8,40 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from aurum_client._fork import never_finalize, restart_when_forked
 from aurum_client.errors import ClientClosedError
 
 T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines on behalf of any number of threads until it is closed."""
+    """Runs coroutines on behalf of any number of threads until it is closed.
+
+    The thread starts with the first coroutine; in a forked child, another one does.
+    """
 
     def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._closed = False
         # Prevents run() from submitting a coroutine to a loop that close() is about to stop.
         self._lock = threading.Lock()
+        restart_when_forked(self)
+
+    def forked(self) -> None:
+        """Forget the parent's thread and its lock, which may have been held by another thread."""
+        self._lock = threading.Lock()
+        if self._thread is not None:
+            never_finalize(self._loop)
+            self._thread = None
+
+    def _start(self) -> None:
         started = threading.Event()
         # A daemon thread, so that a client that was never closed doesn't keep the process alive.
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name=name, daemon=True
+            target=lambda: asyncio.run(self._serve(started)), name=self._name, daemon=True
         )
         self._thread.start()
         started.wait()
@@ -56,6 +72,8 @@ class LoopThread:
             if self._closed:
                 coroutine.close()
                 raise ClientClosedError("the client is closed")
+            if self._thread is None:
+                self._start()
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
@@ -66,9 +84,13 @@ class LoopThread:
             raise
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
-        """Run ``last``, stop the loop and wait for the thread to end. Idempotent."""
+        """Run ``last``, stop the loop and wait for the thread to end. Idempotent.
+
+        Without a thread, nothing was opened that ``last`` would have to close.
+        """
         with self._lock:
-            if self._closed:
+            if self._closed or self._thread is None:
+                self._closed = True
                 last.close()
                 return
             self._closed = True
