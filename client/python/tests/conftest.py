@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aurum_client.errors import ModelNotFoundError
 from aurum_client.transport import Answer
+from wire_servers import GrpcServer, HttpServer
 
 DETECTOR = "yunet@0123456789ab"
 EMBEDDER = "edgeface@ba9876543210"
@@ -135,3 +136,9 @@ def no_waiting(monkeypatch):
 
     monkeypatch.setattr("aurum_client._retry.backoff", backoff)
     return waits
+
+
+@pytest.fixture(params=[HttpServer, GrpcServer], ids=["http", "grpc"])
+def server(request):
+    """A server of each protocol, not started."""
+    return request.param(make_outputs)

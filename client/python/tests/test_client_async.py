@@ -10,6 +10,7 @@ from aurum_client import (
     AsyncFaceClient,
     ClientClosedError,
     ConnectionFailedError,
+    EventLoopError,
     InvalidImageError,
     InvalidRequestError,
     LowQualityError,
@@ -350,3 +351,45 @@ def test_invalid_settings_are_rejected(fake):
         AsyncFaceClient(URL, headers={"x-Request-ID": "r"})
     with pytest.raises(ValueError, match="scheme"):
         AsyncFaceClient("ftp://host:1")
+
+
+@pytest.mark.parametrize("aligned", [1, "false", None])
+def test_aligned_must_be_a_boolean(fake, aligned):
+    with pytest.raises(TypeError, match=r"^aligned="):
+        asyncio.run(client_of(fake()).embed(b"x", aligned=aligned))
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(0, ValueError), ("3", TypeError)])
+def test_a_calls_timeout_is_checked(fake, timeout, kind):
+    with pytest.raises(kind, match=r"^timeout="):
+        asyncio.run(client_of(fake()).detect(b"x", timeout=timeout))
+
+
+def test_a_second_event_loop_is_an_error_that_names_it(fake):
+    transport = fake()
+    client = client_of(transport)
+    assert len(asyncio.run(client.detect(b"x"))) == 1
+    for call in (
+        *(lambda: client.detect(b"x"), lambda: client.compare(b"x", b"x"), client.health),
+        *(client.models, lambda: client.analyze_many([b"x"]), client.__aenter__),
+    ):
+        with pytest.raises(EventLoopError, match="another event loop: make one client in each"):
+            asyncio.run(call())
+    assert len(transport.calls) == 1
+    asyncio.run(client.close())
+    assert transport.closed == 1
+
+
+def test_a_client_is_not_closed_under_the_loop_that_uses_it(fake):
+    transport = fake()
+
+    async def main():
+        client = client_of(transport)
+        await client.detect(b"x")
+        with pytest.raises(EventLoopError):
+            await asyncio.to_thread(asyncio.run, client.close())
+        assert transport.closed == 0
+        await client.close()
+
+    asyncio.run(main())
+    assert transport.closed == 1

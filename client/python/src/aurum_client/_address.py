@@ -38,8 +38,8 @@ def parse_url(url: str) -> Address:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
-    except ValueError as error:
-        raise ValueError(wrong) from error
+    except ValueError:
+        raise ValueError(wrong) from None  # its message has the whole URL
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"{shown(url)}: the scheme must be one of {', '.join(_SCHEMES)}")
     if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:

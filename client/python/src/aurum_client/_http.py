@@ -16,7 +16,6 @@ from aurum_client._triton import TritonTransport
 from aurum_client.errors import (
     AurumError,
     ConnectionFailedError,
-    InvalidRequestError,
     ProtocolError,
 )
 
@@ -60,9 +59,6 @@ class HttpTransport(TritonTransport):
             return error_from_status(error.status(), error.message())
         if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
             return ConnectionFailedError(str(error) or "the connection was lost")
-        # Raised before sending: an option is not valid text, such as a lone surrogate.
-        if isinstance(error, UnicodeEncodeError):
-            return InvalidRequestError(error.reason)
         # The server does not speak HTTP, or its answer is not Triton's JSON.
         if isinstance(error, aiohttp.ClientError | ValueError | KeyError | TypeError):
             return ProtocolError(f"not a response from Triton: {error}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin, get_type_h
 
 import numpy as np
 
-from aurum_client._text import shown
+from aurum_client._text import cut, shown
 
 
 class Storable:
@@ -42,7 +42,8 @@ class Storable:
                     values[field.name] = _restored(hints[field.name], stored[field.name])
                 except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                     what = f"not a stored {cls.__name__}: field {field.name!r}"
-                    raise ValueError(f"{what}: {error}") from error
+                    # Without the cause: numpy's and ours may repeat a long value.
+                    raise ValueError(f"{what}: {cut(str(error), 200)}") from None
             elif field.default is MISSING and field.default_factory is MISSING:
                 raise ValueError(f"not a stored {cls.__name__}: no field {field.name!r}")
         return cls(**values)

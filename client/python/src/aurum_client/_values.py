@@ -46,9 +46,13 @@ def integer(name: str, value: Any) -> int:
 
 
 def text(name: str, value: Any) -> str:
-    """Return text as a str; TypeError, by ``name``, for all else."""
+    """Return text as a str; TypeError or ValueError, by ``name``, for all else."""
     if not isinstance(value, str):
         _refuse(name, value, "text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise ValueError(f"{name}={shown(value)} must be valid Unicode") from error
     return str(value)
 
 

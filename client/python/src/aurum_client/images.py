@@ -131,6 +131,8 @@ def _from_path(path: str | bytes) -> bytes:
             data = file.read(MAX_BYTES + 1)
     # ValueError: the path contains a NUL character, or cannot be encoded.
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            error.filename = cut(os.fsdecode(path))  # a traceback shows it
         raise InvalidImageError(f"cannot read the image {shown(path)}: {_reason(error)}") from error
     if len(data) > MAX_BYTES:
         raise InvalidImageError(f"{shown(path)} has more than {MAX_BYTES} bytes: not a photo")

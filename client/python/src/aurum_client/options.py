@@ -64,7 +64,8 @@ def build_parameters(kind: type[Any], options: Any) -> Parameters:
 
     Raises:
         TypeError: an option is unknown or has the wrong type.
-        InvalidRequestError: a number is infinite, NaN or of more than 64 bits.
+        InvalidRequestError: a number is infinite, NaN or of more than 64 bits, or text is not valid
+            Unicode.
     """
     for name in options:
         if name not in kind.__optional_keys__:
@@ -73,7 +74,7 @@ def build_parameters(kind: type[Any], options: Any) -> Parameters:
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return {name: _CONVERTERS[name](name, value) for name, value in given.items()}
-    except ValueError as error:  # a number that cannot be sent
+    except ValueError as error:  # of the right type, but cannot be sent
         raise InvalidRequestError(str(error)) from error
 
 
