@@ -79,7 +79,7 @@ def test_a_value_that_cannot_be_sent_is_refused_by_name(name, value):
 
 
 def test_an_integer_that_python_refuses_to_write_is_refused_by_name():
-    with pytest.raises(InvalidRequestError, match="^max_faces=a huge int must fit"):
+    with pytest.raises(InvalidRequestError, match=r"^max_faces=a huge int must fit"):
         options_of(max_faces=10**5000)
 
 
