@@ -112,14 +112,16 @@ def test_a_bad_min_confidence_is_refused(value):
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -1, 1.5, "2.5", "-3"])
 def test_a_bad_max_faces_is_refused(value):
     assert message(max_faces=value) == (
-        f"[invalid_parameter] max_faces={shown(value)}: must be a whole number, 0 (all faces) or more"
+        f"[invalid_parameter] max_faces={shown(value)}: must be a whole number, 0 "
+        "(all faces) or more"
     )
 
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS, 0, -32, 31, 33, 100, 320.5, 1312, "1e300"])
 def test_a_bad_detection_size_is_refused(value):
     assert message(detection_size=value) == (
-        f"[invalid_parameter] detection_size={shown(value)}: must be a multiple of 32 from 32 to 1280 "
+        f"[invalid_parameter] detection_size={shown(value)}: must be a multiple of 32 "
+        "from 32 to 1280 "
         "(AURUM_MAX_DETECTION_SIZE)"
     )
 

@@ -32,6 +32,7 @@ from aurum_client.images import Image
 from aurum_client.options import AnalyzeOptions, DetectOptions, EmbedOptions
 from aurum_client.results import (
     Analysis,
+    AnalyzedFace,
     Box,
     Embedding,
     Face,
@@ -50,6 +51,7 @@ __all__ = [
     "AccessDeniedError",
     "Analysis",
     "AnalyzeOptions",
+    "AnalyzedFace",
     "Answer",
     "AsyncFaceClient",
     "AurumError",

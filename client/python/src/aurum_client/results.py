@@ -124,6 +124,15 @@ class Face(Storable):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AnalyzedFace(Face):
+    """A :class:`Face` of an :class:`Analysis`, which has its embedding and its quality."""
+
+    embedding: _Vector = field(repr=False)
+    quality: float
+    quality_parts: QualityParts = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Faces(Storable, Sequence[Face]):
     """The faces of one photo, largest first: a sequence of :class:`Face`, possibly empty.
 
@@ -191,7 +200,7 @@ class Faces(Storable, Sequence[Face]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis(Faces):
-    """:class:`Faces` with embeddings and quality.
+    """:class:`Faces` with embeddings and quality: a sequence of :class:`AnalyzedFace`.
 
     ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
     ``quality_parts``: float32 [F, 16], one column per field of :class:`QualityParts`.
@@ -218,11 +227,25 @@ class Analysis(Faces):
         """
         return len(self.gate) > 0
 
-    def _face(self, index: int) -> Face:
+    # Not super(): slots=True creates a new class, which super() without arguments misses.
+    @overload
+    def __getitem__(self, index: int) -> AnalyzedFace: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[AnalyzedFace]: ...
+    def __getitem__(self, index: int | slice) -> AnalyzedFace | list[AnalyzedFace]:
+        return Faces.__getitem__(self, index)  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[AnalyzedFace]:
+        return (self._face(i) for i in range(len(self)))
+
+    def _face(self, index: int) -> AnalyzedFace:
         column = int(self.gate[index]) if len(self.gate) else None
-        return replace(
-            # Not super(): slots=True creates a new class, which super() without arguments misses.
-            Faces._face(self, index),
+        face = Faces._face(self, index)
+        return AnalyzedFace(
+            face.bbox,
+            face.landmarks,
+            face.score,
+            rotation=face.rotation,
             embedding=self.embeddings[index],
             quality=float(self.quality[index]),
             quality_parts=QualityParts(*self.quality_parts[index].tolist()),
