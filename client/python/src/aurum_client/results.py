@@ -228,7 +228,7 @@ class Analysis(Faces):
         return len(self.gate) > 0
 
     # Not super(): slots=True creates a new class, which super() without arguments misses.
-    @overload
+    @overload  # type: ignore[override]  # for a type checker, lists are invariant
     def __getitem__(self, index: int) -> AnalyzedFace: ...
     @overload
     def __getitem__(self, index: slice) -> list[AnalyzedFace]: ...
