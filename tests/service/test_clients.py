@@ -65,7 +65,7 @@ def test_all_forms_of_an_image_are_the_same_photo(simulated, astronaut, tmp_path
         expected = client.analyze(png)
         for form in (*forms, f"data:image/png;base64,{text}", file, bytearray(png), text.encode()):
             assert_same(client.analyze(form), expected)
-        with pytest.raises(InvalidImageError, match="^http addresses are not fetched"):
+        with pytest.raises(InvalidImageError, match=r"^http addresses are not fetched"):
             client.analyze("http://localhost/photo.png")
 
 

@@ -102,9 +102,8 @@ class TritonTransport(ABC):
 
     def forked(self) -> None:
         """Forget the connections, which are the parent's; the next call opens others."""
-        if self._opened is not None:
-            never_finalize(self._opened)
-            self._opened = None
+        never_finalize(self._opened)
+        self._opened = None
 
     @contextmanager
     def _translated(self) -> Iterator[Mapping[str, str]]:
