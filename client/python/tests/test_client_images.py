@@ -236,6 +236,11 @@ def test_no_photo_is_echoed(text):
     assert all(len(line) < 1000 for line in traceback.format_exception(caught.value))
 
 
+def test_damaged_base64_is_named_as_such():
+    with pytest.raises(errors.InvalidImageError, match="as base64, it is damaged or of no image"):
+        read_image(base64.b64encode(jpeg() * 10).decode() + "*")
+
+
 def test_an_endless_file_is_refused(monkeypatch):
     monkeypatch.setattr(images, "MAX_BYTES", 1000)
     with pytest.raises(errors.InvalidImageError, match="'/dev/zero' has more than 1000 bytes"):

@@ -21,6 +21,7 @@ from aurum_client import (
     InvalidImageError,
     InvalidRequestError,
     ModelNotFoundError,
+    RateLimitError,
     RequestTimeoutError,
     UnavailableError,
 )
@@ -232,7 +233,7 @@ def test_too_many_requests(scheme, simulated, astronaut):
                     client.detect(astronaut)
                 except AurumError as error:
                     errors.append(error)
-    assert {type(error) for error in errors} == {UnavailableError}
+    assert {type(error) for error in errors} == {RateLimitError}
     assert {error.code for error in errors} == {"rate_limited"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import re
 import struct
@@ -141,8 +142,10 @@ def _from_path(path: str | bytes) -> bytes:
 
 def _reason(error: Exception) -> str:
     # str() of an OSError has the whole path.
-    text = isinstance(error, OSError) and error.strerror
-    return cut(text or str(error))
+    text = cut((isinstance(error, OSError) and error.strerror) or str(error))
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        text += "; as base64, it is damaged or of no image"
+    return text
 
 
 def _from_array(array: npt.NDArray[Any]) -> bytes:
