@@ -192,7 +192,7 @@ def test_errors_of_the_gateway_and_the_service(scheme, world, astronaut):
         return type(caught.value)
 
     assert ask(key="x" * 46) is AccessDeniedError
-    assert ask(request_id="\udcff") is InvalidRequestError
+    assert ask(orientation="\udcff") is InvalidRequestError
     assert ask(key="x" * 100_000) is InvalidRequestError  # above the limit of headers
     assert ask(photo=b"no image") is InvalidImageError
     assert ask(photo=bytes(26_000_000)) is InvalidRequestError
