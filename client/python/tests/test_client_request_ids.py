@@ -9,9 +9,11 @@ from email.utils import formatdate
 
 import pytest
 from aurum_client import (
+    Answer,
     AsyncFaceClient,
     AurumError,
     InvalidImageError,
+    ProtocolError,
     RateLimitError,
     UnavailableError,
     _retry,
@@ -73,6 +75,20 @@ def test_errors_have_the_id_and_the_headers(server):
         assert (caught.value.request_id, caught.value.headers) == ("r-2", {})
 
     talk(server, conversation)
+
+
+def test_an_invalid_response_has_the_id_and_the_headers_too(fake):
+    transport = fake(lambda *_: Answer({}, {"x-more": "yes"}))
+
+    async def main():
+        client = AsyncFaceClient("http://nowhere:1", transport=transport)
+        for call in (client.detect, client.analyze, client.embed):
+            with pytest.raises(ProtocolError) as caught:
+                await call(b"1", request_id="r-1")
+            assert caught.value.request_id == "r-1"
+            assert caught.value.headers == {"x-more": "yes"}
+
+    asyncio.run(main())
 
 
 def test_concurrent_calls_keep_their_headers_apart(server):

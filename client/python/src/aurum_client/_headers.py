@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,6 @@ from uuid import uuid4
 from aurum_client._text import shown
 
 REQUEST_ID = "x-request-id"
-RETRY_AFTER = "retry-after"
 
 # What both protocols can carry. gRPC rejects other characters, and HTTP servers interpret them
 # differently.
@@ -55,19 +53,15 @@ def valid_request_id(given: str | None) -> str:
     return given
 
 
-@contextmanager
-def noted_headers() -> Iterator[dict[str, str]]:
-    """Yield the dict that :func:`note` fills during this block: tritonclient drops headers."""
+def noted_headers() -> dict[str, str]:
+    """Return a dict that :func:`note` fills from now on in this task."""
     headers: dict[str, str] = {}
-    token = _seen.set(headers)
-    try:
-        yield headers
-    finally:
-        _seen.reset(token)
+    _seen.set(headers)
+    return headers
 
 
 def note(headers: Iterable[tuple[str, Any]] | None) -> None:
-    """Note the headers of the response to the current task's request, with lower-case names.
+    """Note a response's headers, which tritonclient drops, with lower-case names.
 
     Binary values of gRPC's metadata are left out.
     """

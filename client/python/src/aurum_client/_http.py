@@ -13,11 +13,7 @@ from tritonclient.http.aio import InferenceServerClient
 from aurum_client._failures import error_from_status
 from aurum_client._headers import noting
 from aurum_client._triton import TritonTransport
-from aurum_client.errors import (
-    AurumError,
-    ConnectionFailedError,
-    ProtocolError,
-)
+from aurum_client.errors import AurumError, ConnectionFailedError, ProtocolError
 
 # Further calls wait for a free connection, so that many calls don't exhaust file descriptors.
 CONNECTIONS = 100

@@ -108,17 +108,18 @@ class TritonTransport(ABC):
     @contextmanager
     def _translated(self) -> Iterator[Mapping[str, str]]:
         """Raise errors as AurumError with the response's headers, which the block gets as well."""
-        with noted_headers() as received:
-            try:
-                yield received
-            except Exception as error:
-                translated = error if isinstance(error, AurumError) else self._translate(error)
-                if translated is None:
-                    raise
-                translated.headers = received
-                if translated is error:
-                    raise
-                raise translated from error
+        received = noted_headers()
+        try:
+            yield received
+        except AurumError as error:
+            error.headers = received
+            raise
+        except Exception as error:
+            translated = self._translate(error)
+            if translated is None:
+                raise
+            translated.headers = received
+            raise translated from error
 
 
 def _read_outputs(result: Any, described: Iterable[tuple[str, str, Iterable[int]]]) -> Outputs:

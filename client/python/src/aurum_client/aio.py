@@ -40,9 +40,8 @@ Progress = Callable[[int, int], None]
 class AsyncFaceClient:
     """Detect, embed and compare faces on an Aurum server, from one event loop.
 
-    In another event loop, such as that of a second ``asyncio.run``, calls raise EventLoopError. A
-    forked child may use the client in its own event loop, over new connections, but not over gRPC
-    if the parent has used gRPC.
+    In another event loop, such as that of a second ``asyncio.run``, calls raise EventLoopError. In
+    a forked child, the client connects anew; over gRPC only if the parent hasn't used gRPC.
 
     Args:
         url: ``http://host:port``, ``https://host:port``, ``grpc://host:port`` or
@@ -64,9 +63,8 @@ class AsyncFaceClient:
     ``refine`` and ``tiles``; ``max_faces`` for ``detect``, ``analyze`` and ``analyze_many``;
     ``min_quality`` for all but ``detect``.
 
-    ``request_id``: identifies the request in the server's logs and traces; 1 to 128 printable ASCII
-    characters, or None for a new id. It is sent as X-Request-Id. Results and errors have it as
-    ``request_id``, or the id by which a gateway replaced it.
+    ``request_id``: 1 to 128 printable ASCII characters, or None for a new id; sent as X-Request-Id.
+    Results and errors have it, or the id by which a gateway replaced it, as the server's logs do.
 
     In addition to the errors listed for each call, any error in :mod:`aurum_client.errors` can be
     raised, and TypeError for an option that is unknown or has the wrong type.
@@ -117,8 +115,8 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(DetectOptions, options)
-        return parse_faces(
-            *await self._infer(contract.DETECT, image, parameters, timeout, request_id)
+        return await self._infer(
+            parse_faces, contract.DETECT, image, parameters, timeout, request_id
         )
 
     async def analyze(
@@ -138,8 +136,8 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(AnalyzeOptions, options)
-        return parse_analysis(
-            *await self._infer(contract.ANALYZE, image, parameters, timeout, request_id)
+        return await self._infer(
+            parse_analysis, contract.ANALYZE, image, parameters, timeout, request_id
         )
 
     async def embed(
@@ -165,8 +163,8 @@ class AsyncFaceClient:
         parameters = build_parameters(EmbedOptions, options)
         if boolean("aligned", aligned):
             parameters["aligned"] = True
-        return parse_embedding(
-            *await self._infer(contract.EMBED, image, parameters, timeout, request_id)
+        return await self._infer(
+            parse_embedding, contract.EMBED, image, parameters, timeout, request_id
         )
 
     async def compare(
@@ -259,8 +257,8 @@ class AsyncFaceClient:
             for index, image in queue:
                 try:
                     own_id = f"{common_id}-{index}"
-                    answers[index] = parse_analysis(
-                        *await self._infer(contract.ANALYZE, image, parameters, timeout, own_id)
+                    answers[index] = await self._infer(
+                        parse_analysis, contract.ANALYZE, image, parameters, timeout, own_id
                     )
                 except AurumError as error:
                     answers[index] = error
@@ -312,8 +310,7 @@ class AsyncFaceClient:
     async def close(self) -> None:
         """Close the connections; pending calls raise ClientClosedError. Idempotent.
 
-        Raises:
-            EventLoopError: the client's event loop is another one, and still open.
+        Raises EventLoopError in another event loop than the client's while that one is open.
         """
         if not self._closed:
             if self._loop is None or not self._loop.is_closed():
@@ -350,13 +347,14 @@ class AsyncFaceClient:
 
     async def _infer(
         self,
+        parse: Callable[[Outputs, str], T],
         model: str,
         image: Image,
         parameters: Parameters,
         timeout: float | None,
         request_id: str | None,
-    ) -> tuple[Outputs, str]:
-        """Return the outputs, and the id under which the server's logs have the request."""
+    ) -> T:
+        """Return the parsed response; it and errors get the id that the server's logs have."""
         self._check_usable()
         sent_id = valid_request_id(request_id)
         # Reading a file, possibly from a slow disk, must not block the event loop.
@@ -365,12 +363,14 @@ class AsyncFaceClient:
         def send(time_left: float) -> Awaitable[Answer]:
             return self._transport.infer(model, data, parameters, sent_id, time_left)
 
+        headers: Mapping[str, str] = {}
         try:
-            answer = await self._attempts(send, timeout)
+            outputs, headers = await self._attempts(send, timeout)
+            return parse(outputs, headers.get(REQUEST_ID, sent_id))
         except AurumError as error:
+            error.headers = error.headers or headers
             error.request_id = error.headers.get(REQUEST_ID, sent_id)
             raise
-        return answer.outputs, answer.headers.get(REQUEST_ID, sent_id)
 
     async def _attempts(
         self,
