@@ -12,6 +12,7 @@ import pytest
 from aurum_client import (
     AsyncFaceClient,
     AurumError,
+    EventLoopError,
     FaceClient,
     InvalidImageError,
     LowQualityError,
@@ -67,6 +68,15 @@ def test_all_forms_of_an_image_are_the_same_photo(simulated, astronaut, tmp_path
             assert_same(client.analyze(form), expected)
         with pytest.raises(InvalidImageError, match=r"^http addresses are not fetched"):
             client.analyze("http://localhost/photo.png")
+
+
+@pytest.mark.parametrize("transport", [0, 1])
+def test_an_asynchronous_client_is_refused_in_a_second_event_loop(simulated, astronaut, transport):
+    client = AsyncFaceClient(simulated.urls[transport], timeout=60)
+    assert len(asyncio.run(client.detect(astronaut))) == 1
+    with pytest.raises(EventLoopError, match="make one client in each event loop"):
+        asyncio.run(client.detect(astronaut))
+    asyncio.run(client.close())
 
 
 def test_compare(client, astronaut):
