@@ -11,7 +11,9 @@ from typing import Any
 from aurum.contract import MAX_TILES, ORIENTATIONS, STRIDE
 from aurum.settings import Settings
 
-MAX_SHOWN = 500  # characters of the sender's text that an error message may contain
+# Characters of the sender's text in an error message, which ends up in logs: enough to recognize a
+# wrong value, too few for a photo that was sent in the wrong place.
+MAX_SHOWN = 80
 
 
 class RequestError(ValueError):
@@ -98,8 +100,8 @@ def parse_options(parameters: str, settings: Settings, *, with_quality: bool = T
 
 
 def shortened(text: str) -> str:
-    """Truncate a sender's text for an error message; gRPC's messages are headers, at most 8 KiB."""
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    """Cut a sender's text to 80 characters for an error message."""
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def _share(value: Any) -> float:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aurum.contract import PIPELINES
 from aurum.paths import PHOTO
+from aurum.pipeline.request import shortened
 from aurum.playground import forward
 from aurum.settings import Settings
 
@@ -89,9 +90,9 @@ def create_app(settings: Settings) -> Starlette:
 async def _refused(request: Request, error: Exception) -> Response:
     """Answer requests to unknown routes with an error in Triton's JSON format."""
     assert isinstance(error, HTTPException)
-    path = request.scope["path"]
+    path = shortened(request.scope["path"])
     if error.status_code == 405:
-        said = f"{request.method} is not allowed on {path}"
+        said = f"{shortened(request.method)} is not allowed on {path}"
     else:
         said = f"there is no {path} here"
     allowed = f"POST /v2/models/<{'|'.join(PIPELINES)}>/infer and the GET routes of health"
@@ -148,8 +149,10 @@ def _is_file(scope: Scope) -> bool:
 def _stranger(headers: Headers) -> str | None:
     """Return why a request isn't from our page or a program on this machine; None if it is."""
     host, origin = headers.get("host", ""), headers.get("origin")
+    shown = shortened(host)
     if not _LOOPBACK.fullmatch(host):
-        return f"the host {host!r} is refused: only localhost, 127.0.0.1 and [::1] are served"
+        return f"the host {shown!r} is refused: only localhost, 127.0.0.1 and [::1] are served"
     if origin is not None and origin.lower() != f"http://{host}".lower():
-        return f"the origin {origin!r} is refused: only the page of http://{host} is served"
+        said = f"the origin {shortened(origin)!r} is refused"
+        return f"{said}: only the page of http://{shown} is served"
     return None

@@ -1,20 +1,24 @@
 """HTTP and gRPC, sync and async clients give the same answers, also for many photos at once."""
 
 import asyncio
+import base64
 import random
 import re
 
+import cv2
 import images
 import numpy as np
 import pytest
 from aurum_client import (
     AsyncFaceClient,
     AurumError,
+    EventLoopError,
     FaceClient,
     InvalidImageError,
     LowQualityError,
     QualityParts,
 )
+from PIL import Image
 from test_contract import FLAT
 
 
@@ -50,13 +54,29 @@ def test_all_four_clients_return_the_same(service, astronaut):
         assert reference[1].quality == other[1].quality
 
 
-def test_a_path_a_file_and_bytes_are_the_same_photo(simulated, astronaut, tmp_path):
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(astronaut)
-    with FaceClient(simulated.urls[1]) as client, path.open("rb") as file:
-        first, *others = [client.analyze(item) for item in (astronaut, path, str(path), file)]
-    for other in others:
-        assert_same(first, other)
+@pytest.mark.parametrize("transport", [0, 1])
+def test_all_forms_of_an_image_are_the_same_photo(simulated, astronaut, tmp_path, transport):
+    photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
+    encoded = cv2.imencode(".png", photo)[1]
+    png, text = encoded.tobytes(), base64.b64encode(encoded).decode()
+    path = tmp_path / "photo.png"
+    path.write_bytes(png)
+    forms = (path, str(path), encoded, photo[..., ::-1], Image.open(path), text)
+    with FaceClient(simulated.urls[transport]) as client, path.open("rb") as file:
+        expected = client.analyze(png)
+        for form in (*forms, f"data:image/png;base64,{text}", file, bytearray(png), text.encode()):
+            assert_same(client.analyze(form), expected)
+        with pytest.raises(InvalidImageError, match=r"^http addresses are not fetched"):
+            client.analyze("http://localhost/photo.png")
+
+
+@pytest.mark.parametrize("transport", [0, 1])
+def test_an_asynchronous_client_is_refused_in_a_second_event_loop(simulated, astronaut, transport):
+    client = AsyncFaceClient(simulated.urls[transport], timeout=60)
+    assert len(asyncio.run(client.detect(astronaut))) == 1
+    with pytest.raises(EventLoopError, match="make one client in each event loop"):
+        asyncio.run(client.detect(astronaut))
+    asyncio.run(client.close())
 
 
 def test_compare(client, astronaut):

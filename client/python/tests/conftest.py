@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from aurum_client.errors import ModelNotFoundError
+from aurum_client.transport import Answer
+from wire_servers import GrpcServer, HttpServer
 
 DETECTOR = "yunet@0123456789ab"
 EMBEDDER = "edgeface@ba9876543210"
@@ -80,7 +82,7 @@ class FakeTransport:
             self.running -= 1
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return answer if isinstance(answer, Answer) else Answer(answer, {})
 
     async def is_live(self) -> bool:
         return self._said(self.live)
@@ -100,6 +102,9 @@ class FakeTransport:
 
     async def close(self) -> None:
         self.closed += 1
+
+    def forked(self) -> None:
+        raise NotImplementedError("no test forks with this transport")
 
     @staticmethod
     def _said(value: Any) -> bool:
@@ -131,3 +136,9 @@ def no_waiting(monkeypatch):
 
     monkeypatch.setattr("aurum_client._retry.backoff", backoff)
     return waits
+
+
+@pytest.fixture(params=[HttpServer, GrpcServer], ids=["http", "grpc"])
+def server(request):
+    """A server of each protocol, not started."""
+    return request.param(make_outputs)

@@ -10,6 +10,7 @@ from aurum_client import (
     AsyncFaceClient,
     ClientClosedError,
     ConnectionFailedError,
+    EventLoopError,
     InvalidImageError,
     InvalidRequestError,
     LowQualityError,
@@ -20,7 +21,7 @@ from aurum_client import (
     ServerError,
     UnavailableError,
 )
-from aurum_client._probe import gray_png
+from aurum_client._describe import PROBE
 
 URL = "http://nowhere:1"
 
@@ -58,20 +59,20 @@ def test_calls_send_their_options_to_their_pipelines(fake):
     looks = {"orientation": "exif", "refine": False, "tiles": 4}
     asyncio.run(main())
     options = {"min_confidence": 0.5, "max_faces": 2, "detection_size": 320}
-    assert transport.calls == [
-        ("detect_faces", b"a", options, None),
-        ("embed_face", b"b", {"aligned": True}, "r"),
-        ("embed_face", b"c", {"min_confidence": 0.25}, None),
-        ("analyze_faces", b"d", {}, None),
-        ("detect_faces", b"e", looks, None),
-        ("embed_face", b"f", looks, None),
-        ("analyze_faces", b"g", looks, None),
-        *[("embed_face", b"h", looks, None)] * 2,
-        ("analyze_faces", b"i", looks, None),
-        ("embed_face", b"j", least, None),
-        ("analyze_faces", b"k", least | {"max_faces": 2}, None),
-        *[("embed_face", b"l", least, None)] * 2,
-        ("analyze_faces", b"m", least, None),
+    assert [call[:3] for call in transport.calls] == [
+        ("detect_faces", b"a", options),
+        ("embed_face", b"b", {"aligned": True}),
+        ("embed_face", b"c", {"min_confidence": 0.25}),
+        ("analyze_faces", b"d", {}),
+        ("detect_faces", b"e", looks),
+        ("embed_face", b"f", looks),
+        ("analyze_faces", b"g", looks),
+        *[("embed_face", b"h", looks)] * 2,
+        ("analyze_faces", b"i", looks),
+        ("embed_face", b"j", least),
+        ("analyze_faces", b"k", least | {"max_faces": 2}),
+        *[("embed_face", b"l", least)] * 2,
+        ("analyze_faces", b"m", least),
     ]
 
 
@@ -167,7 +168,7 @@ def test_compare_embeds_both_images(fake, outputs):
     same = asyncio.run(client_of(transport).compare(b"0", b"0", request_id="r"))
     other = asyncio.run(client_of(transport).compare(b"0", b"1", aligned=True))
     assert (same.similarity, other.similarity) == (1, 0)
-    assert [call[3] for call in transport.calls] == ["r-0", "r-1", None, None]
+    assert [call[3] for call in transport.calls[:2]] == ["r-0", "r-1"]
     assert transport.calls[2][2] == {"aligned": True}
 
 
@@ -221,12 +222,11 @@ def test_analyze_many_keeps_the_order_and_the_errors(fake, outputs):
 
 def test_analyze_many_without_images_and_without_a_server(fake, no_waiting):
     transport = fake(lambda *_: ConnectionFailedError("down"))
-    client = client_of(transport)
-    assert asyncio.run(client.analyze_many([])) == []
-    answers = asyncio.run(client.analyze_many([b"a", b"b"]))
+    assert asyncio.run(client_of(transport).analyze_many([])) == []
+    answers = asyncio.run(client_of(transport).analyze_many([b"a", b"b"]))
     assert [type(answer) for answer in answers] == [ConnectionFailedError] * 2
     with pytest.raises(ValueError, match="concurrency"):
-        asyncio.run(client.analyze_many([b"a"], concurrency=0))
+        asyncio.run(client_of(transport).analyze_many([b"a"], concurrency=0))
 
 
 def test_an_exception_in_the_progress_callback_ends_the_call(fake):
@@ -248,7 +248,7 @@ def test_a_healthy_server(fake, outputs):
     assert health.error is None
     assert health.latency >= 0
     assert health.models.detector == "yunet@0123456789ab"
-    assert transport.calls == [("detect_faces", gray_png(), {}, None)]
+    assert transport.calls == [("detect_faces", PROBE, {}, None)]
 
 
 def test_a_server_that_is_ready_but_cannot_infer(fake):
@@ -291,7 +291,7 @@ def test_the_public_models_and_their_ids(fake):
     assert models["analyze_faces"].inputs[0].shape == (1,)
     assert not models["embed_face"].ready
     assert models["embed_face"].versions == ()
-    assert ("embed_face", gray_png(), {"aligned": True}, None) in transport.calls
+    assert ("embed_face", PROBE, {"aligned": True}, None) in transport.calls
 
 
 def test_models_are_described_even_if_inference_fails(fake):
@@ -341,8 +341,55 @@ def test_closing_ends_pending_calls(fake, broken):
 
 
 def test_invalid_settings_are_rejected(fake):
-    for options in ({"timeout": 0}, {"retries": -1}):
-        with pytest.raises(ValueError, match="timeout"):
-            client_of(fake(), **options)
+    for name, value in (("timeout", 0), ("timeout", float("nan")), ("retries", -1)):
+        with pytest.raises(ValueError, match=f"^{name}="):
+            client_of(fake(), **{name: value})
+    for name, value in (("timeout", "10"), ("retries", True), ("retries", 1.5)):
+        with pytest.raises(TypeError, match=f"^{name}="):
+            client_of(fake(), **{name: value})
+    with pytest.raises(ValueError, match="pass each call its own request_id"):
+        AsyncFaceClient(URL, headers={"x-Request-ID": "r"})
     with pytest.raises(ValueError, match="scheme"):
         AsyncFaceClient("ftp://host:1")
+
+
+@pytest.mark.parametrize("aligned", [1, "false", None])
+def test_aligned_must_be_a_boolean(fake, aligned):
+    with pytest.raises(TypeError, match=r"^aligned="):
+        asyncio.run(client_of(fake()).embed(b"x", aligned=aligned))
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(0, ValueError), ("3", TypeError)])
+def test_a_calls_timeout_is_checked(fake, timeout, kind):
+    with pytest.raises(kind, match=r"^timeout="):
+        asyncio.run(client_of(fake()).detect(b"x", timeout=timeout))
+
+
+def test_a_second_event_loop_is_an_error_that_names_it(fake):
+    transport = fake()
+    client = client_of(transport)
+    assert len(asyncio.run(client.detect(b"x"))) == 1
+    for call in (
+        *(lambda: client.detect(b"x"), lambda: client.compare(b"x", b"x"), client.health),
+        *(client.models, lambda: client.analyze_many([b"x"]), client.__aenter__),
+    ):
+        with pytest.raises(EventLoopError, match="another event loop: make one client in each"):
+            asyncio.run(call())
+    assert len(transport.calls) == 1
+    asyncio.run(client.close())
+    assert transport.closed == 1
+
+
+def test_a_client_is_not_closed_under_the_loop_that_uses_it(fake):
+    transport = fake()
+
+    async def main():
+        client = client_of(transport)
+        await client.detect(b"x")
+        with pytest.raises(EventLoopError):
+            await asyncio.to_thread(asyncio.run, client.close())
+        assert transport.closed == 0
+        await client.close()
+
+    asyncio.run(main())
+    assert transport.closed == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +9,6 @@ import pytest
 from aurum_client import _retry, errors
 from aurum_client._address import Address, open_transport, parse_url
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces, parse_metadata
-from aurum_client._probe import gray_png
-from aurum_client.images import read_image
 from aurum_client.results import Box, Faces, ModelIds, TensorInfo
 
 
@@ -264,27 +260,6 @@ def test_no_pointless_retries(no_waiting):
     assert delay(errors.RequestTimeoutError("x")) is None
 
 
-def test_an_image_is_a_path_or_bytes_or_a_file(tmp_path):
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(b"jpeg")
-    with path.open("rb") as file:
-        given = [path, str(path), b"jpeg", bytearray(b"jpeg"), memoryview(b"jpeg"), file]
-        assert [read_image(image) for image in given] == [b"jpeg"] * 6
-    assert read_image(io.BytesIO(b"jpeg")) == b"jpeg"
-
-
-def test_an_unreadable_image_is_named(tmp_path):
-    missing = tmp_path / "missing.jpg"
-    with pytest.raises(errors.InvalidImageError, match=r"missing\.jpg") as caught:
-        read_image(missing)
-    assert isinstance(caught.value.__cause__, FileNotFoundError)
-    closed = io.BytesIO(b"x")
-    closed.close()
-    for image in (tmp_path, "a\0b", io.StringIO("text"), closed, 7, None):
-        with pytest.raises(errors.InvalidImageError):
-            read_image(image)
-
-
 @pytest.mark.parametrize(
     ("url", "address", "secure"),
     [
@@ -318,14 +293,6 @@ def test_an_invalid_url_is_rejected(url):
         parse_url(url)
 
 
-def test_the_probe_is_a_valid_png():
-    png = gray_png(4)
-    assert png.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x04\x00\x00\x00\x04")
-    start = png.index(b"IDAT")
-    size = int.from_bytes(png[start - 4 : start], "big")
-    assert zlib.decompress(png[start + 4 : start + 4 + size]) == (b"\0" + b"\x80" * 4) * 4
-
-
 SCHEMES = ("https", "grpcs")
 
 
@@ -343,8 +310,8 @@ def test_invalid_headers_are_rejected_immediately(scheme, name, value):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_an_invalid_ca_file_is_named_immediately(scheme, tmp_path):
     file = tmp_path / "ca.pem"
-    with pytest.raises(FileNotFoundError, match=str(file)):
+    with pytest.raises(FileNotFoundError, match=r"ca\.pem"):
         open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})
     file.write_text("no certificate")
-    with pytest.raises(ValueError, match=rf"{file}.* has no certificates"):
+    with pytest.raises(ValueError, match=r"ca\.pem.* has no certificates"):
         open_transport(f"{scheme}://localhost:1", ca_file=file, headers={})

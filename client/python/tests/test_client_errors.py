@@ -134,7 +134,11 @@ def test_only_transient_errors_are_retryable():
         return {kind}.union(*(tree(sub) for sub in kind.__subclasses__()))
 
     retryable = {kind for kind in tree(errors.AurumError) if kind.retryable}
-    assert retryable == {errors.ConnectionFailedError, errors.UnavailableError}
+    assert retryable == {
+        errors.ConnectionFailedError,
+        errors.UnavailableError,
+        errors.RateLimitError,
+    }
 
 
 def test_errors_can_be_pickled():

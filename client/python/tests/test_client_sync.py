@@ -113,6 +113,7 @@ def test_closing_stops_the_thread(fake):
 
     before = ours()
     client = FaceClient(URL, transport=fake())
+    client.detect(b"x")
     assert len(ours()) == len(before) + 1
     client.close()
     assert ours() == before

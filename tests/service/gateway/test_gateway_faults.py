@@ -21,6 +21,7 @@ from aurum_client import (
     InvalidImageError,
     InvalidRequestError,
     ModelNotFoundError,
+    RateLimitError,
     RequestTimeoutError,
     UnavailableError,
 )
@@ -191,7 +192,7 @@ def test_errors_of_the_gateway_and_the_service(scheme, world, astronaut):
         return type(caught.value)
 
     assert ask(key="x" * 46) is AccessDeniedError
-    assert ask(request_id="\udcff") is InvalidRequestError
+    assert ask(orientation="\udcff") is InvalidRequestError
     assert ask(key="x" * 100_000) is InvalidRequestError  # above the limit of headers
     assert ask(photo=b"no image") is InvalidImageError
     assert ask(photo=bytes(26_000_000)) is InvalidRequestError
@@ -232,7 +233,7 @@ def test_too_many_requests(scheme, simulated, astronaut):
                     client.detect(astronaut)
                 except AurumError as error:
                     errors.append(error)
-    assert {type(error) for error in errors} == {UnavailableError}
+    assert {type(error) for error in errors} == {RateLimitError}
     assert {error.code for error in errors} == {"rate_limited"}
 
 

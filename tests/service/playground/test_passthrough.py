@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 import socket
 import threading
 from dataclasses import replace
@@ -120,6 +121,19 @@ def test_every_other_route_is_refused(page, method, path, status):
     error = json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]
     assert path.split("%")[0].split("/..")[0] in error
     assert "analyze_faces" in error
+
+
+def test_80_characters_of_a_wrong_path_host_or_origin_are_repeated(page):
+    """Not a photo that was sent in the wrong place: messages are logged."""
+    photo = "A" * 5000
+    for path, headers in (
+        (f"/{photo}", "Host: localhost\r\n"),
+        ("/", f"Host: {photo}\r\n"),
+        ("/", f"Host: localhost\r\nOrigin: {photo}\r\n"),
+    ):
+        head = f"GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"
+        error = json.loads(request(page.port, head.encode()).split(b"\r\n\r\n", 1)[1])["error"]
+        assert 70 < max(map(len, re.findall("A+", error))) < 80
 
 
 def test_a_declared_size_over_the_limit_is_refused_before_the_body_is_sent(narrow):

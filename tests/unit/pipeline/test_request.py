@@ -1,11 +1,22 @@
 import json
+import re
 
 import pytest
 
-from aurum.pipeline.request import Options, RequestError, parse_options
+from aurum.pipeline.request import (
+    MAX_SHOWN,
+    Options,
+    RequestError,
+    parse_options,
+    shortened,
+)
 from aurum.settings import Settings
 
 SETTINGS = Settings(min_confidence=0.55, detection_size=416, max_detection_size=1280)
+
+
+def shown(value):
+    return shortened(repr(value))
 
 
 def parse(**parameters):
@@ -94,21 +105,23 @@ NO_NUMBERS = [
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -0.01, 1.01, "-1", 60])
 def test_a_bad_min_confidence_is_refused(value):
     assert message(min_confidence=value) == (
-        f"[invalid_parameter] min_confidence={value!r}: must be a number from 0 to 1"
+        f"[invalid_parameter] min_confidence={shown(value)}: must be a number from 0 to 1"
     )
 
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -1, 1.5, "2.5", "-3"])
 def test_a_bad_max_faces_is_refused(value):
     assert message(max_faces=value) == (
-        f"[invalid_parameter] max_faces={value!r}: must be a whole number, 0 (all faces) or more"
+        f"[invalid_parameter] max_faces={shown(value)}: must be a whole number, 0 "
+        "(all faces) or more"
     )
 
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS, 0, -32, 31, 33, 100, 320.5, 1312, "1e300"])
 def test_a_bad_detection_size_is_refused(value):
     assert message(detection_size=value) == (
-        f"[invalid_parameter] detection_size={value!r}: must be a multiple of 32 from 32 to 1280 "
+        f"[invalid_parameter] detection_size={shown(value)}: must be a multiple of 32 "
+        "from 32 to 1280 "
         "(AURUM_MAX_DETECTION_SIZE)"
     )
 
@@ -116,27 +129,29 @@ def test_a_bad_detection_size_is_refused(value):
 @pytest.mark.parametrize("value", [0, 1, "1", "yes", "", None, [True], 1.0])
 def test_a_bad_aligned_is_refused(value):
     assert message(aligned=value) == (
-        f"[invalid_parameter] aligned={value!r}: must be true or false"
+        f"[invalid_parameter] aligned={shown(value)}: must be true or false"
     )
 
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -1, 17, 1.5, "2.5"])
 def test_a_bad_number_of_tiles_is_refused(value):
     assert message(tiles=value) == (
-        f"[invalid_parameter] tiles={value!r}: must be a whole number from 0 to 16"
+        f"[invalid_parameter] tiles={shown(value)}: must be a whole number from 0 to 16"
     )
 
 
 @pytest.mark.parametrize("value", ["", "Auto", "90", 90, None, True, ["auto"]])
 def test_a_bad_orientation_is_refused(value):
     assert message(orientation=value) == (
-        f"[invalid_parameter] orientation={value!r}: must be one of auto, exif"
+        f"[invalid_parameter] orientation={shown(value)}: must be one of auto, exif"
     )
 
 
 @pytest.mark.parametrize("value", [0, "no", None])
 def test_a_bad_refine_is_refused(value):
-    assert message(refine=value) == f"[invalid_parameter] refine={value!r}: must be true or false"
+    assert (
+        message(refine=value) == f"[invalid_parameter] refine={shown(value)}: must be true or false"
+    )
 
 
 @pytest.mark.parametrize("value", [False, "false", "FALSE"])
@@ -177,3 +192,14 @@ def test_a_pipeline_without_quality_takes_no_min_quality():
 @pytest.mark.parametrize("value", [-0.1, 1.5, "best", True, None])
 def test_min_quality_is_between_0_and_1(value):
     assert "must be a number from 0 to 1" in message(min_quality=value)
+
+
+@pytest.mark.parametrize("length", [200, 200_000])
+def test_of_a_wrong_value_or_name_80_characters_are_repeated(length):
+    """Not a photo that was sent as a parameter: messages are logged."""
+    photo = "A" * length
+    for parameters in ({"tiles": photo}, {"orientation": photo}, {photo: 1}):
+        with pytest.raises(RequestError) as caught:
+            parse(**parameters)
+        assert re.findall("'A+", str(caught.value)) == ["'" + "A" * (MAX_SHOWN - 4)]
+        assert "A..." in str(caught.value)

@@ -14,6 +14,8 @@ from aurum_client.errors import (
     AurumError,
     ClientClosedError,
     ConnectionFailedError,
+    EventLoopError,
+    ForkedProcessError,
     InvalidImageError,
     InvalidRequestError,
     LowQualityError,
@@ -21,6 +23,7 @@ from aurum_client.errors import (
     ModelNotFoundError,
     NoFaceError,
     ProtocolError,
+    RateLimitError,
     RequestTimeoutError,
     ServerError,
     UnavailableError,
@@ -29,6 +32,7 @@ from aurum_client.images import Image
 from aurum_client.options import AnalyzeOptions, DetectOptions, EmbedOptions
 from aurum_client.results import (
     Analysis,
+    AnalyzedFace,
     Box,
     Embedding,
     Face,
@@ -40,13 +44,15 @@ from aurum_client.results import (
     TensorInfo,
 )
 from aurum_client.sync import FaceClient
-from aurum_client.transport import Transport
+from aurum_client.transport import Answer, Transport
 
 __all__ = [
     "FARS",
     "AccessDeniedError",
     "Analysis",
     "AnalyzeOptions",
+    "AnalyzedFace",
+    "Answer",
     "AsyncFaceClient",
     "AurumError",
     "Box",
@@ -58,9 +64,11 @@ __all__ = [
     "DetectOptions",
     "EmbedOptions",
     "Embedding",
+    "EventLoopError",
     "Face",
     "FaceClient",
     "Faces",
+    "ForkedProcessError",
     "Health",
     "Image",
     "InvalidImageError",
@@ -73,6 +81,7 @@ __all__ = [
     "NoFaceError",
     "ProtocolError",
     "QualityParts",
+    "RateLimitError",
     "RequestTimeoutError",
     "ServerError",
     "TensorInfo",

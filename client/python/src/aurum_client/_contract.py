@@ -22,3 +22,4 @@ NO_FACE = "no_face"
 LOW_QUALITY = "low_quality"
 NOT_FOUND = "not_found"
 UNAVAILABLE = "unavailable"
+RATE_LIMITED = "rate_limited"  # the gateway's

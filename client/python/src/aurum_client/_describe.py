@@ -6,11 +6,14 @@ from dataclasses import replace
 
 from aurum_client import _contract as contract
 from aurum_client._parse import parse_embedding, parse_faces, parse_metadata
-from aurum_client._probe import gray_png
+from aurum_client._png import gray_png
 from aurum_client.errors import AurumError, ModelNotFoundError
 from aurum_client.options import Parameters
 from aurum_client.results import ModelInfo
 from aurum_client.transport import Transport
+
+# Without a face, and of the size of an aligned crop, so that the embedder accepts it too.
+PROBE = gray_png(contract.ALIGNED_SIDE)
 
 
 async def describe(transport: Transport, name: str, time_left: float) -> ModelInfo:
@@ -26,12 +29,12 @@ async def describe(transport: Transport, name: str, time_left: float) -> ModelIn
 async def _active_id(transport: Transport, name: str, time_left: float) -> str | None:
     try:
         if name == contract.DETECTOR:
-            outputs = await transport.infer(contract.DETECT, gray_png(), {}, None, time_left)
-            return parse_faces(outputs).models.detector
+            answer = await transport.infer(contract.DETECT, PROBE, {}, None, time_left)
+            return parse_faces(answer.outputs).models.detector
         if name == contract.EMBEDDER:
             aligned: Parameters = {"aligned": True}
-            outputs = await transport.infer(contract.EMBED, gray_png(), aligned, None, time_left)
-            return parse_embedding(outputs).models.embedder
+            answer = await transport.infer(contract.EMBED, PROBE, aligned, None, time_left)
+            return parse_embedding(answer.outputs).models.embedder
     except AurumError:
         return None  # the rest of the description is still useful
     return None

@@ -14,6 +14,7 @@ from aurum_client.errors import (
     ModelNotFoundError,
     NoFaceError,
     ProtocolError,
+    RateLimitError,
     RequestTimeoutError,
     ServerError,
     UnavailableError,
@@ -27,6 +28,7 @@ _BY_CODE: dict[str, type[AurumError]] = {
     contract.INVALID_PARAMETER: InvalidRequestError,
     contract.NOT_FOUND: ModelNotFoundError,
     contract.UNAVAILABLE: UnavailableError,
+    contract.RATE_LIMITED: RateLimitError,  # over gRPC its status is UNAVAILABLE
 }
 
 _BY_STATUS: dict[str, type[AurumError]] = {
@@ -42,7 +44,7 @@ _BY_STATUS: dict[str, type[AurumError]] = {
     "404": ModelNotFoundError,
     "StatusCode.NOT_FOUND": ModelNotFoundError,
     "StatusCode.UNIMPLEMENTED": ModelNotFoundError,  # a gRPC server that is not Triton
-    "429": UnavailableError,
+    "429": RateLimitError,
     "502": UnavailableError,  # a gateway without a server behind it
     "503": UnavailableError,
     "StatusCode.UNAVAILABLE": UnavailableError,

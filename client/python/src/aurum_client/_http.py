@@ -11,13 +11,9 @@ from tritonclient.http import InferenceServerException, InferInput
 from tritonclient.http.aio import InferenceServerClient
 
 from aurum_client._failures import error_from_status
+from aurum_client._headers import noting
 from aurum_client._triton import TritonTransport
-from aurum_client.errors import (
-    AurumError,
-    ConnectionFailedError,
-    InvalidRequestError,
-    ProtocolError,
-)
+from aurum_client.errors import AurumError, ConnectionFailedError, ProtocolError
 
 # Further calls wait for a free connection, so that many calls don't exhaust file descriptors.
 CONNECTIONS = 100
@@ -39,7 +35,7 @@ class HttpTransport(TritonTransport):
         self._tls = tls
 
     def _open(self) -> Any:
-        return InferenceServerClient(
+        client = InferenceServerClient(
             self._target,
             ssl=self._tls is not None,
             ssl_context=self._tls,
@@ -47,6 +43,8 @@ class HttpTransport(TritonTransport):
             # The client enforces the timeout; tritonclient's default would end calls after 60 s.
             conn_timeout=None,
         )
+        client._get, client._post = noting(client._get), noting(client._post)
+        return client
 
     def _describe(self, result: Any) -> Iterable[tuple[str, str, Iterable[int]]]:
         outputs = result.get_response()["outputs"]
@@ -57,9 +55,6 @@ class HttpTransport(TritonTransport):
             return error_from_status(error.status(), error.message())
         if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError):
             return ConnectionFailedError(str(error) or "the connection was lost")
-        # Raised before sending: the request id is not valid text, such as a lone surrogate.
-        if isinstance(error, UnicodeEncodeError):
-            return InvalidRequestError(str(error))
         # The server does not speak HTTP, or its answer is not Triton's JSON.
         if isinstance(error, aiohttp.ClientError | ValueError | KeyError | TypeError):
             return ProtocolError(f"not a response from Triton: {error}")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aurum_client._contract import CALIBRATION_SIZE, EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE
+from aurum_client._text import shown
 from aurum_client.calibration import Calibration
 from aurum_client.errors import ProtocolError
 from aurum_client.results import (
@@ -27,16 +28,18 @@ from aurum_client.results import (
 from aurum_client.transport import Outputs
 
 
-def parse_faces(outputs: Outputs) -> Faces:
+def parse_faces(outputs: Outputs, request_id: str | None = None) -> Faces:
     """Parse the outputs of ``detect_faces``, ignoring outputs that the contract doesn't name.
+
+    ``request_id``: that of the request, for the result.
 
     Raises:
         ProtocolError: an output is missing or has another dtype or shape.
     """
-    return Faces(**_common(outputs))
+    return Faces(**_common(outputs), request_id=request_id)
 
 
-def parse_analysis(outputs: Outputs) -> Analysis:
+def parse_analysis(outputs: Outputs, request_id: str | None = None) -> Analysis:
     """Parse the outputs of ``analyze_faces``; see :func:`parse_faces`."""
     common = _common(outputs)
     faces = len(common["scores"])
@@ -51,10 +54,11 @@ def parse_analysis(outputs: Outputs) -> Analysis:
         quality_parts=parts[:, :known],  # later servers may send more
         calibration=_calibration(outputs),
         gate=_gate(outputs, faces),
+        request_id=request_id,
     )
 
 
-def parse_embedding(outputs: Outputs) -> Embedding:
+def parse_embedding(outputs: Outputs, request_id: str | None = None) -> Embedding:
     """Parse the outputs of ``embed_face``: exactly one face and the embedder's id.
 
     Raises:
@@ -70,7 +74,13 @@ def parse_embedding(outputs: Outputs) -> Embedding:
     vector = _embeddings(outputs, 1)[0]
     face = replace(faces[0], embedding=vector)
     return Embedding(
-        vector, face, faces.image_size, faces.models, _calibration(outputs), faces.complete
+        vector,
+        face,
+        faces.image_size,
+        faces.models,
+        _calibration(outputs),
+        faces.complete,
+        request_id,
     )
 
 
@@ -89,7 +99,7 @@ def parse_metadata(metadata: Mapping[str, Any], *, ready: bool) -> ModelInfo:
             outputs=tuple(map(_tensor_info, metadata.get("outputs", ()))),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"not model metadata: {metadata!r}") from error
+        raise ProtocolError(f"not model metadata: {shown(metadata)}") from error
 
 
 def _common(outputs: Outputs) -> dict[str, Any]:
@@ -168,7 +178,7 @@ def _model_ids(outputs: Outputs) -> ModelIds:
     try:
         detector, embedder = (name.decode() or None for name in names)
     except (AttributeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"output 'models' is not text: {names!r}") from error
+        raise ProtocolError(f"output 'models' is not text: {shown(names)}") from error
     return ModelIds(detector, embedder)
 
 

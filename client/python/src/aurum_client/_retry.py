@@ -33,7 +33,8 @@ def delay_before_retry(
     """Return the seconds to wait before the next attempt, or None if there should be none."""
     if not error.retryable or attempt >= retries:
         return None
-    delay = backoff(attempt)
+    # On top of the server's wish, the backoff spreads out the clients that got the same one.
+    delay = backoff(attempt) + (error.retry_after or 0)
     # Waiting until the deadline would only replace the error by a timeout.
     return delay if delay < time_left else None
 

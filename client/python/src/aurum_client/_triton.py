@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from tritonclient.utils import triton_to_np_dtype
 
+from aurum_client._fork import never_finalize
+from aurum_client._headers import REQUEST_ID, noted_headers
 from aurum_client.errors import AurumError, ProtocolError
 from aurum_client.options import Parameters
-from aurum_client.transport import Outputs
+from aurum_client.transport import Answer, Outputs
 
 
 class TritonTransport(ABC):
@@ -54,9 +56,12 @@ class TritonTransport(ABC):
         parameters: Parameters,
         request_id: str | None,
         timeout: float,
-    ) -> Outputs:
+    ) -> Answer:
         """Send one encoded image and return all outputs; tensors are binary in both directions."""
-        with self._translated():
+        headers = dict(self._headers)  # a copy: tritonclient adds its own
+        if request_id is not None:
+            headers[REQUEST_ID] = request_id
+        with self._translated() as received:
             tensor = self.input_type("image", [1], "BYTES")
             tensor.set_data_from_numpy(np.array([image], dtype=np.object_))
             result = await self._client.infer(
@@ -64,10 +69,10 @@ class TritonTransport(ABC):
                 [tensor],
                 parameters=parameters,
                 request_id=request_id or "",
-                headers=dict(self._headers),  # a copy: tritonclient adds its own
+                headers=headers,
                 **self._infer_options(timeout),
             )
-            return _read_outputs(result, self._describe(result))
+            return Answer(_read_outputs(result, self._describe(result)), received)
 
     async def is_live(self) -> bool:
         """Return whether the server reports that it is live."""
@@ -95,14 +100,25 @@ class TritonTransport(ABC):
         if self._opened is not None:
             await self._opened.close()
 
+    def forked(self) -> None:
+        """Forget the connections, which are the parent's; the next call opens others."""
+        never_finalize(self._opened)
+        self._opened = None
+
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[Mapping[str, str]]:
+        """Raise errors as AurumError with the response's headers, which the block gets as well."""
+        received = noted_headers()
         try:
-            yield
+            yield received
+        except AurumError as error:
+            error.headers = received
+            raise
         except Exception as error:
             translated = self._translate(error)
             if translated is None:
                 raise
+            translated.headers = received
             raise translated from error
 
 

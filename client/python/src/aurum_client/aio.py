@@ -12,14 +12,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 from aurum_client import _contract as contract
 from aurum_client._address import open_transport
-from aurum_client._describe import describe
+from aurum_client._describe import PROBE, describe
+from aurum_client._fork import restart_when_forked
+from aurum_client._headers import REQUEST_ID, valid_request_id
 from aurum_client._parse import parse_analysis, parse_embedding, parse_faces
-from aurum_client._probe import gray_png
 from aurum_client._retry import attempts
 from aurum_client._tasks import run_concurrently
+from aurum_client._values import boolean, count, seconds
 from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
 from aurum_client.comparison import Comparison
-from aurum_client.errors import AurumError, ClientClosedError
+from aurum_client.errors import AurumError, ClientClosedError, EventLoopError
 from aurum_client.images import Image, read_image
 from aurum_client.options import (
     AnalyzeOptions,
@@ -29,7 +31,7 @@ from aurum_client.options import (
     build_parameters,
 )
 from aurum_client.results import Analysis, Embedding, Faces, Health, ModelIds, ModelInfo
-from aurum_client.transport import Outputs, Transport
+from aurum_client.transport import Answer, Outputs, Transport
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -37,6 +39,9 @@ Progress = Callable[[int, int], None]
 
 class AsyncFaceClient:
     """Detect, embed and compare faces on an Aurum server, from one event loop.
+
+    In another event loop, such as that of a second ``asyncio.run``, calls raise EventLoopError. In
+    a forked child, the client connects anew; over gRPC only if the parent hasn't used gRPC.
 
     Args:
         url: ``http://host:port``, ``https://host:port``, ``grpc://host:port`` or
@@ -51,20 +56,23 @@ class AsyncFaceClient:
             default is the system's (https) or gRPC's built-in list (grpcs).
         transport: overrides ``url``; for tests.
 
-    An image is an encoded file (JPEG, PNG, ...) as a path, bytes or a binary file object, not an
-    array of pixels. Calls that take images accept these keyword arguments: ``timeout`` (seconds, or
-    None for the client's timeout), ``request_id`` (identifies the request in the server's logs and
-    traces) and the options in :mod:`aurum_client.options`: ``min_confidence``, ``detection_size``,
-    ``orientation``, ``refine`` and ``tiles``; ``max_faces`` for ``detect``, ``analyze`` and
-    ``analyze_many``; ``min_quality`` for all but ``detect``.
+    An image is a file's path, its bytes, a binary file object, a numpy array of RGB pixels, or one
+    of the other forms of :data:`aurum_client.Image`. Calls that take images accept these keyword
+    arguments: ``timeout`` (seconds, or None for the client's timeout), ``request_id`` and the
+    options in :mod:`aurum_client.options`: ``min_confidence``, ``detection_size``, ``orientation``,
+    ``refine`` and ``tiles``; ``max_faces`` for ``detect``, ``analyze`` and ``analyze_many``;
+    ``min_quality`` for all but ``detect``.
+
+    ``request_id``: 1 to 128 printable ASCII characters, or None for a new id; sent as X-Request-Id.
+    Results and errors have it, or the id by which a gateway replaced it, as the server's logs do.
 
     In addition to the errors listed for each call, any error in :mod:`aurum_client.errors` can be
-    raised, and TypeError or ValueError for an option that is unknown or has the wrong type.
+    raised, and TypeError for an option that is unknown or has the wrong type.
 
     Raises:
-        ValueError: ``url`` is invalid, ``timeout`` is not above 0, ``retries`` is negative, a
-            header contains other characters than printable ASCII, or ``ca_file`` contains no
-            certificates.
+        TypeError, ValueError: ``url`` is invalid, ``timeout`` is not above 0, ``retries`` is
+            negative, a header contains other characters than printable ASCII or is X-Request-Id,
+            or ``ca_file`` contains no certificates.
         OSError: ``ca_file`` cannot be read.
     """
 
@@ -78,12 +86,17 @@ class AsyncFaceClient:
         ca_file: str | os.PathLike[str] | None = None,
         transport: Transport | None = None,
     ) -> None:
-        if timeout <= 0 or retries < 0:
-            raise ValueError("timeout must be above 0 and retries must not be negative")
+        self._timeout = seconds("timeout", timeout)
+        self._retries = count("retries", retries, least=0)
         self._transport = transport or open_transport(url, ca_file=ca_file, headers=headers or {})
-        self._timeout = timeout
-        self._retries = retries
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the first call
         self._closed = False
+        restart_when_forked(self)
+
+    def forked(self) -> None:
+        """Start afresh in a forked child; called by :mod:`aurum_client._fork`."""
+        self._loop = None
+        self._transport.forked()
 
     async def detect(
         self,
@@ -102,8 +115,9 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(DetectOptions, options)
-        outputs = await self._infer(contract.DETECT, image, parameters, timeout, request_id)
-        return parse_faces(outputs)
+        return await self._infer(
+            parse_faces, contract.DETECT, image, parameters, timeout, request_id
+        )
 
     async def analyze(
         self,
@@ -122,8 +136,9 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(AnalyzeOptions, options)
-        outputs = await self._infer(contract.ANALYZE, image, parameters, timeout, request_id)
-        return parse_analysis(outputs)
+        return await self._infer(
+            parse_analysis, contract.ANALYZE, image, parameters, timeout, request_id
+        )
 
     async def embed(
         self,
@@ -146,10 +161,11 @@ class AsyncFaceClient:
             InvalidRequestError: an option is out of range.
         """
         parameters = build_parameters(EmbedOptions, options)
-        if aligned:
+        if boolean("aligned", aligned):
             parameters["aligned"] = True
-        outputs = await self._infer(contract.EMBED, image, parameters, timeout, request_id)
-        return parse_embedding(outputs)
+        return await self._infer(
+            parse_embedding, contract.EMBED, image, parameters, timeout, request_id
+        )
 
     async def compare(
         self,
@@ -180,6 +196,7 @@ class AsyncFaceClient:
         """
         check_far(far)
         check_prior(prior)
+        common_id = valid_request_id(request_id)
 
         async def embed(index: int, image: Image) -> Embedding:
             try:
@@ -187,7 +204,7 @@ class AsyncFaceClient:
                     image,
                     aligned=aligned,
                     timeout=timeout,
-                    request_id=_numbered(request_id, index),
+                    request_id=f"{common_id}-{index}",
                     **options,
                 )
             except AurumError as error:
@@ -225,12 +242,12 @@ class AsyncFaceClient:
             ClientClosedError: the client was closed before the call.
             ValueError: ``concurrency`` is below 1.
         """
-        self._check_open()
-        if concurrency < 1:
-            raise ValueError("concurrency must be 1 or more")
+        self._check_usable()
+        concurrency = count("concurrency", concurrency, least=1)
         todo = list(images)
         answers: list[Analysis | AurumError | None] = [None] * len(todo)
         parameters = build_parameters(AnalyzeOptions, options)
+        common_id = valid_request_id(request_id)
         queue = iter(enumerate(todo))
         done = 0
 
@@ -239,10 +256,10 @@ class AsyncFaceClient:
             # The workers share the iterator: each takes the next image as soon as it is free.
             for index, image in queue:
                 try:
-                    outputs = await self._infer(
-                        contract.ANALYZE, image, parameters, timeout, _numbered(request_id, index)
+                    own_id = f"{common_id}-{index}"
+                    answers[index] = await self._infer(
+                        parse_analysis, contract.ANALYZE, image, parameters, timeout, own_id
                     )
-                    answers[index] = parse_analysis(outputs)
                 except AurumError as error:
                     answers[index] = error
                 done += 1
@@ -260,7 +277,7 @@ class AsyncFaceClient:
         Raises:
             ClientClosedError: the client was closed before the call.
         """
-        self._check_open()
+        self._check_usable()
         live = ready = False
         latency: float | None = None
         models: ModelIds | None = None
@@ -271,8 +288,8 @@ class AsyncFaceClient:
             live = await self._transport.is_live()
             ready = await self._transport.is_ready()
             start = time.perf_counter()
-            outputs = await self._transport.infer(contract.DETECT, gray_png(), {}, None, time_left)
-            models = parse_faces(outputs).models
+            answer = await self._transport.infer(contract.DETECT, PROBE, {}, None, time_left)
+            models = parse_faces(answer.outputs).models
             latency = time.perf_counter() - start
 
         try:
@@ -291,13 +308,18 @@ class AsyncFaceClient:
         return await run_concurrently(self._attempts(call, timeout) for call in calls)
 
     async def close(self) -> None:
-        """Close the connections; pending calls raise ClientClosedError. Idempotent."""
+        """Close the connections; pending calls raise ClientClosedError. Idempotent.
+
+        Raises EventLoopError in another event loop than the client's while that one is open.
+        """
         if not self._closed:
+            if self._loop is None or not self._loop.is_closed():
+                self._check_loop()
             self._closed = True
             await self._transport.close()
 
     async def __aenter__(self) -> Self:
-        self._check_open()
+        self._check_usable()
         return self
 
     async def __aexit__(
@@ -308,26 +330,47 @@ class AsyncFaceClient:
     ) -> None:
         await self.close()
 
-    def _check_open(self) -> None:
+    def _check_usable(self) -> None:
         if self._closed:
             raise ClientClosedError("the client is closed")
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise EventLoopError(
+                "this AsyncFaceClient was first used in another event loop: make one client in "
+                "each event loop (asyncio.run makes a new one), or use FaceClient"
+            )
 
     async def _infer(
         self,
+        parse: Callable[[Outputs, str], T],
         model: str,
         image: Image,
         parameters: Parameters,
         timeout: float | None,
         request_id: str | None,
-    ) -> Outputs:
-        self._check_open()
+    ) -> T:
+        """Return the parsed response; it and errors get the id that the server's logs have."""
+        self._check_usable()
+        sent_id = valid_request_id(request_id)
         # Reading a file, possibly from a slow disk, must not block the event loop.
         data = image if isinstance(image, bytes) else await asyncio.to_thread(read_image, image)
 
-        def send(time_left: float) -> Awaitable[Outputs]:
-            return self._transport.infer(model, data, parameters, request_id, time_left)
+        def send(time_left: float) -> Awaitable[Answer]:
+            return self._transport.infer(model, data, parameters, sent_id, time_left)
 
-        return await self._attempts(send, timeout)
+        headers: Mapping[str, str] = {}
+        try:
+            outputs, headers = await self._attempts(send, timeout)
+            return parse(outputs, headers.get(REQUEST_ID, sent_id))
+        except AurumError as error:
+            error.headers = error.headers or headers
+            error.request_id = error.headers.get(REQUEST_ID, sent_id)
+            raise
 
     async def _attempts(
         self,
@@ -339,7 +382,7 @@ class AsyncFaceClient:
         """Run :func:`attempts` with the client's settings until the client is closed."""
 
         async def send_if_open(time_left: float) -> T:
-            self._check_open()
+            self._check_usable()
             try:
                 return await send(time_left)
             except (AurumError, asyncio.CancelledError) as error:
@@ -352,10 +395,6 @@ class AsyncFaceClient:
 
         return await attempts(
             send_if_open,
-            timeout=self._timeout if timeout is None else timeout,
+            timeout=self._timeout if timeout is None else seconds("timeout", timeout),
             retries=self._retries if retries is None else retries,
         )
-
-
-def _numbered(request_id: str | None, index: int) -> str | None:
-    return None if request_id is None else f"{request_id}-{index}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+
+from aurum_client._storage import Storable
+from aurum_client._text import shown
+from aurum_client._values import number
 
 FARS = (1e-2, 1e-3, 1e-4)
 """The false accept rates (FAR) that have thresholds, in their order on the wire."""
@@ -13,8 +16,29 @@ FARS = (1e-2, 1e-3, 1e-4)
 DEFAULT_FAR = 1e-4
 
 
+class Thresholds(Mapping[float, float]):
+    """A read-only mapping that, unlike MappingProxyType, can be copied and pickled."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[float, float]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, far: float) -> float:
+        return self._values[far]
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Storable):
     """Thresholds and match probability of one embedder, for pairs like its calibration data.
 
     ``thresholds``: the minimum cosine similarity of a match, -1 to 1, for each false accept rate in
@@ -28,6 +52,9 @@ class Calibration:
     intercept: float
     prior: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", Thresholds(self.thresholds))
+
     @classmethod
     def from_row(cls, row: list[float]) -> Calibration:
         """Parse the output ``calibration``: a threshold per rate in FARS, slope, intercept, prior.
@@ -35,8 +62,7 @@ class Calibration:
         Raises:
             ValueError, TypeError: ``row`` does not have six numbers.
         """
-        thresholds = MappingProxyType(dict(zip(FARS, row[:3], strict=True)))
-        return cls(thresholds, *row[3:])
+        return cls(dict(zip(FARS, row[:3], strict=True)), *row[3:])
 
     def probability(self, similarity: float, prior: float | None = None) -> float:
         """Return the probability, 0 to 1, that two faces with this cosine are the same person.
@@ -57,12 +83,14 @@ class Calibration:
 
 
 def check_far(far: float) -> None:
-    """Raise ValueError, listing the valid rates, unless ``far`` is one of FARS."""
-    if far not in FARS:
-        raise ValueError(f"far={far!r}: must be one of {', '.join(f'{rate:g}' for rate in FARS)}")
+    """Raise ValueError, listing the valid rates, or TypeError unless ``far`` is one of FARS."""
+    if number("far", far) not in FARS:
+        raise ValueError(
+            f"far={shown(far)}: must be one of {', '.join(f'{rate:g}' for rate in FARS)}"
+        )
 
 
 def check_prior(prior: float | None) -> None:
-    """Raise ValueError unless ``prior`` is None or above 0 and below 1."""
-    if prior is not None and not 0 < prior < 1:
-        raise ValueError(f"prior={prior!r}: must be above 0 and below 1")
+    """Raise ValueError or TypeError unless ``prior`` is None or above 0 and below 1."""
+    if prior is not None and not 0 < number("prior", prior) < 1:
+        raise ValueError(f"prior={shown(prior)}: must be above 0 and below 1")

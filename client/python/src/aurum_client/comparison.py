@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from aurum_client._storage import Storable
 from aurum_client.calibration import DEFAULT_FAR, check_far, check_prior
 from aurum_client.errors import ModelMismatchError
 from aurum_client.results import Embedding, Face
@@ -15,7 +16,7 @@ Decision: TypeAlias = Literal["match", "no match", "not recognizable", "uncalibr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class Comparison(Storable):
     """The similarity of two faces and the decision that follows from it.
 
     ``similarity``: the cosine of the embeddings, -1 to 1; near 1 for the same person. ``a``, ``b``:

@@ -6,11 +6,12 @@ InvalidRequestError.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypedDict
 
-import numpy as np
+from aurum_client._text import shown
+from aurum_client._values import boolean, integer, number, text
+from aurum_client.errors import InvalidRequestError
 
 Parameters: TypeAlias = dict[str, float | int | bool | str]
 
@@ -59,46 +60,30 @@ def build_parameters(kind: type[Any], options: Any) -> Parameters:
     """Return the request parameters for ``options``, which must be options of ``kind``.
 
     Values are converted to Python's own types: numpy scalars are valid in neither JSON nor gRPC.
-    Options that are None are left out.
+    A whole number may be a float, such as 640.0. Options that are None are left out.
 
     Raises:
-        TypeError, ValueError: an option is unknown or has the wrong type.
+        TypeError: an option is unknown or has the wrong type.
+        InvalidRequestError: a number is infinite, NaN or of more than 64 bits, or text is not valid
+            Unicode.
     """
     for name in options:
         if name not in kind.__optional_keys__:
             known = ", ".join(sorted(kind.__optional_keys__))
-            raise TypeError(f"there is no option {name!r}; known: {known}")
-    return {
-        name: _CONVERTERS[name](name, value) for name, value in options.items() if value is not None
-    }
-
-
-def _number(name: str, value: Any) -> float:
-    return float(value)
-
-
-def _integer(name: str, value: Any) -> int:
-    return operator.index(value)
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be text, not {type(value).__name__}")
-    return str(value)
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
-    return bool(value)
+            raise TypeError(f"there is no option {shown(name)}; known: {known}")
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return {name: _CONVERTERS[name](name, value) for name, value in given.items()}
+    except ValueError as error:  # of the right type, but cannot be sent
+        raise InvalidRequestError(str(error)) from error
 
 
 _CONVERTERS: dict[str, Callable[[str, Any], float | int | bool | str]] = {
-    "min_confidence": _number,
-    "max_faces": _integer,
-    "min_quality": _number,
-    "detection_size": _integer,
-    "orientation": _text,
-    "refine": _boolean,
-    "tiles": _integer,
+    "min_confidence": number,
+    "max_faces": integer,
+    "min_quality": number,
+    "detection_size": integer,
+    "orientation": text,
+    "refine": boolean,
+    "tiles": integer,
 }

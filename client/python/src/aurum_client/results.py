@@ -2,23 +2,34 @@
 
 Coordinates are in pixels of the upright photo (EXIF orientation applied), with the origin at the
 top left, x to the right and y down. Faces are sorted by size, largest first. Arrays are read-only.
+
+Results can be pickled and copied (the arrays of a copy are writable), and stored as JSON:
+``to_dict`` and ``from_dict``. ``request_id`` is the id under which the server's logs have the
+request that the result answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias, overload
+from typing import Annotated, Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import RECOGNIZABLE
+from aurum_client._contract import EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE
+from aurum_client._storage import Storable
 from aurum_client.calibration import Calibration
 from aurum_client.errors import AurumError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int32]
+
+# For a result's fields, with dtype and shape; F is the number of faces.
+_PerFace: TypeAlias = Annotated[Floats, (np.float32, -1)]  # [F]
+_IntPerFace: TypeAlias = Annotated[Ints, (np.int32, -1)]  # [F]
+_Vector: TypeAlias = Annotated[Floats, (np.float32, EMBEDDING_SIZE)]
+_Points: TypeAlias = Annotated[Floats, (np.float32, LANDMARKS, 2)]
 
 NOT_REPORTED: Ints = np.zeros(0, np.int32)  # a value per face that a 0.1.0 server does not send
 NOT_REPORTED.flags.writeable = False
@@ -27,7 +38,7 @@ _SMALL = 40  # pixels of the detector's input; smaller faces are often missed
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Box(Storable):
     """A rectangle in pixels; ``x`` and ``y`` are its top left corner.
 
     It can extend beyond the photo if the border cuts the face.
@@ -40,7 +51,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelIds:
+class ModelIds(Storable):
     """The ids of the models behind a result, as ``name@12hex``; None for an unused model."""
 
     detector: str | None
@@ -87,7 +98,7 @@ class QualityParts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Face:
+class Face(Storable):
     """One face.
 
     ``bbox``: its bounding box. ``landmarks``: float32 [5, 2], x and y of the image-left eye,
@@ -102,9 +113,9 @@ class Face:
     """
 
     bbox: Box
-    landmarks: Floats = field(repr=False)
+    landmarks: _Points = field(repr=False)
     score: float
-    embedding: Floats | None = field(default=None, repr=False)
+    embedding: _Vector | None = field(default=None, repr=False)
     quality: float | None = None
     quality_parts: QualityParts | None = field(default=None, repr=False)
     rotation: int = 0
@@ -113,7 +124,16 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faces(Sequence[Face]):
+class AnalyzedFace(Face):
+    """A :class:`Face` of an :class:`Analysis`, which has its embedding and its quality."""
+
+    embedding: _Vector = field(repr=False)
+    quality: float
+    quality_parts: QualityParts = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces(Storable, Sequence[Face]):
     """The faces of one photo, largest first: a sequence of :class:`Face`, possibly empty.
 
     ``boxes``: float32 [F, 4], x, y, width and height. ``landmarks``: float32 [F, 5, 2], as
@@ -123,13 +143,14 @@ class Faces(Sequence[Face]):
     faces. Servers of version 0.1.0 report neither of the last two: they are 0 and True.
     """
 
-    boxes: Floats
-    landmarks: Floats = field(repr=False)
-    scores: Floats
+    boxes: Annotated[Floats, (np.float32, -1, 4)]
+    landmarks: Annotated[Floats, (np.float32, -1, LANDMARKS, 2)] = field(repr=False)
+    scores: _PerFace
     image_size: tuple[int, int]
     models: ModelIds
-    rotations: Ints = field(default_factory=lambda: NOT_REPORTED, kw_only=True)
+    rotations: _IntPerFace = field(default_factory=lambda: NOT_REPORTED, kw_only=True)
     complete: bool = field(default=True, kw_only=True)
+    request_id: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.rotations is NOT_REPORTED:
@@ -179,7 +200,7 @@ class Faces(Sequence[Face]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis(Faces):
-    """:class:`Faces` with embeddings and quality.
+    """:class:`Faces` with embeddings and quality: a sequence of :class:`AnalyzedFace`.
 
     ``embeddings``: float32 [F, 512], each row of length 1. ``quality``: float32 [F], 0 to 1.
     ``quality_parts``: float32 [F, 16], one column per field of :class:`QualityParts`.
@@ -189,11 +210,13 @@ class Analysis(Faces):
     it for its embedder.
     """
 
-    embeddings: Floats = field(repr=False)
-    quality: Floats
-    quality_parts: Floats = field(repr=False)
+    embeddings: Annotated[Floats, (np.float32, -1, EMBEDDING_SIZE)] = field(repr=False)
+    quality: _PerFace
+    quality_parts: Annotated[Floats, (np.float32, -1, len(QualityParts._fields))] = field(
+        repr=False
+    )
     calibration: Calibration | None = field(repr=False)
-    gate: Ints = field(default_factory=lambda: NOT_REPORTED, kw_only=True, repr=False)
+    gate: _IntPerFace = field(default_factory=lambda: NOT_REPORTED, kw_only=True, repr=False)
 
     @property
     def quality_calibrated(self) -> bool:
@@ -204,11 +227,25 @@ class Analysis(Faces):
         """
         return len(self.gate) > 0
 
-    def _face(self, index: int) -> Face:
+    # Not super(): slots=True creates a new class, which super() without arguments misses.
+    @overload  # type: ignore[override]  # for a type checker, lists are invariant
+    def __getitem__(self, index: int) -> AnalyzedFace: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[AnalyzedFace]: ...
+    def __getitem__(self, index: int | slice) -> AnalyzedFace | list[AnalyzedFace]:
+        return Faces.__getitem__(self, index)  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[AnalyzedFace]:
+        return (self._face(i) for i in range(len(self)))
+
+    def _face(self, index: int) -> AnalyzedFace:
         column = int(self.gate[index]) if len(self.gate) else None
-        return replace(
-            # Not super(): slots=True creates a new class, which super() without arguments misses.
-            Faces._face(self, index),
+        face = Faces._face(self, index)
+        return AnalyzedFace(
+            face.bbox,
+            face.landmarks,
+            face.score,
+            rotation=face.rotation,
             embedding=self.embeddings[index],
             quality=float(self.quality[index]),
             quality_parts=QualityParts(*self.quality_parts[index].tolist()),
@@ -218,7 +255,7 @@ class Analysis(Faces):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
+class Embedding(Storable):
     """The embedding of one face.
 
     ``vector``: float32 [512] of length 1. ``face``: the face, with the same vector as its
@@ -227,16 +264,27 @@ class Embedding:
     thresholds and probabilities for its similarities, or None if the embedder is not calibrated.
     ``complete``: as :attr:`Faces.complete`.
 
-    To recreate a stored embedding, pass its ``vector``, ``models``, ``calibration`` and a
-    :class:`Face` with the stored fields. Without ``recognizable``, comparisons are not gated.
+    Store :meth:`to_dict` and recreate the embedding with :meth:`from_dict`, or store the fields
+    yourself. Without the face's ``recognizable``, comparisons are not gated.
     """
 
-    vector: Floats = field(repr=False)
+    vector: _Vector = field(repr=False)
     face: Face
     image_size: tuple[int, int]
     models: ModelIds
     calibration: Calibration | None = field(default=None, repr=False)
     complete: bool = True
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.face.embedding is None:
+            object.__setattr__(self, "face", replace(self.face, embedding=self.vector))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As :meth:`Face.to_dict`; the vector is in it once, not in the face too."""
+        face = replace(self.face, embedding=None).to_dict()
+        # Not super(): slots=True creates a new class, which super() without arguments misses.
+        return {**Storable.to_dict(self), "face": face}
 
     @property
     def quality(self) -> float | None:

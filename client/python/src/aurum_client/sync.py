@@ -33,8 +33,9 @@ class FaceClient:
     """Detect, embed and compare faces on an Aurum server, synchronously.
 
     The arguments, methods, options and errors are those of :class:`~aurum_client.AsyncFaceClient`.
-    Threads can share a client: their calls run concurrently over the same connections. Close it or
-    use it in a ``with`` statement, because it owns a thread.
+    Threads can share a client: their calls run concurrently over the same connections. A forked
+    child gets its own thread and connections, except over gRPC if the parent has used gRPC. Close
+    the client or use it in a ``with`` statement, because it owns a thread.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
 
@@ -11,6 +11,16 @@ from aurum_client.options import Parameters
 
 Outputs: TypeAlias = dict[str, npt.NDArray[Any]]
 """Output tensors by name. BYTES tensors are object arrays of ``bytes``."""
+
+
+class Answer(NamedTuple):
+    """The response to an inference: its outputs, and its headers by lower-case name.
+
+    Over gRPC, the headers are the initial and the trailing metadata.
+    """
+
+    outputs: Outputs
+    headers: Mapping[str, str]
 
 
 class Transport(Protocol):
@@ -28,10 +38,11 @@ class Transport(Protocol):
         parameters: Parameters,
         request_id: str | None,
         timeout: float,
-    ) -> Outputs:
+    ) -> Answer:
         """Send one encoded image to ``model`` and return all its outputs.
 
-        ``timeout`` is the time left in seconds, for protocols that transmit a deadline.
+        ``request_id`` is sent in the request and as the header X-Request-Id. ``timeout`` is the
+        time left in seconds, for protocols that transmit a deadline.
         """
         ...
 
@@ -49,4 +60,8 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections; pending calls fail."""
+        ...
+
+    def forked(self) -> None:
+        """Forget all connections without touching them: in a forked child they are the parent's."""
         ...
