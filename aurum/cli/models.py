@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, print_stderr
+from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
+from aurum.cli.validate import Urls, command_line, evaluated
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from aurum.models.manifest import Manifest, Model
 
-models = typer.Typer(help="List, pull, verify and build the models.", no_args_is_help=True)
+models = typer.Typer(
+    help="List, pull, verify, build and calibrate the models.", no_args_is_help=True
+)
 
 MEGABYTE = 1_000_000
 USABLE = ("ok", "none")
@@ -200,6 +203,36 @@ def build_models(
     print(f"profile {prepared.profile.name}")
     for name, identity in prepared.ids.items():
         print(f"{name}: {identity}")
+
+
+@models.command("calibrate")
+def calibrate_models(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Photos of people like yours: one folder for each person.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    url: Urls = None,
+) -> None:
+    """Measure what similarities mean for your photos, so that comparisons can be decided.
+
+    At least 100 people, 30 of them with two photos or more, some 450 photos in all; this takes a
+    few minutes. The result is kept in AURUM_HOME, and the next `aurum up` serves it.
+    """
+    from datetime import UTC, datetime
+
+    with evaluation_packages():
+        from aurum.evaluation import calibrate
+    calibrate.check(folder)
+    with evaluated(url) as target:
+        date = datetime.now(UTC).date().isoformat()
+        text, path = calibrate.keep(target, folder, date, command_line())
+    print(text)
+    print(f"kept in {path}; to serve it, restart `aurum up`")
+    print("Where a rollout is active, stage its profile again. To go back, remove the file.")
 
 
 def _named(names: list[str], content: Manifest) -> list[Model]:

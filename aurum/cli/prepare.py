@@ -90,7 +90,7 @@ def _of_profile(settings: Settings) -> Rows:
     if prepared.profile.commercial_use == "no":
         console.print(_non_commercial(prepared.profile))
     name = prepared.profile.name + (" (SIMULATED)" if prepared.simulated else "")
-    return [("profile", name), *prepared.ids.items(), *_commercial(prepared.profile)]
+    return [("profile", name), *prepared.ids.items(), *notes(prepared.profile)]
 
 
 def _of_release(release: Release) -> Rows:
@@ -107,12 +107,21 @@ def _of_release(release: Release) -> Rows:
     if profile and profile.commercial_use == "no":
         console.print(_non_commercial(profile))
     name = f"{release.number}, of profile {release.profile or 'unknown'}"
-    return [("release", name), *release.ids.items(), *_commercial(profile)]
+    return [("release", name), *release.ids.items(), *notes(profile)]
 
 
-def _commercial(profile: Profile | None) -> Rows:
-    use = profile.commercial_use if profile else "unknown"
-    return [] if use == "yes" else [("commercial use", f"{use}: see `aurum models list`")]
+def notes(profile: Profile | None) -> Rows:
+    """Say what the user of this profile must know."""
+    if profile is None:
+        return [("commercial use", "unknown: see `aurum models list`")]
+    notes = []
+    if profile.commercial_use != "yes":
+        notes.append(("commercial use", f"{profile.commercial_use}: see `aurum models list`"))
+    if profile.embedder.file and profile.embedder.calibration is None:
+        notes.append(("calibration", "none: no comparison is decided; `aurum models calibrate`"))
+    if profile.large:
+        notes.append(("memory", "more than 500 MB, because of the size of these models"))
+    return notes
 
 
 def _non_commercial(profile: Profile) -> str:

@@ -4,14 +4,19 @@ import csv
 import shutil
 import sqlite3
 
+import cv2
 import pytest
+from aurum_client import FaceClient
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
 from aurum.evaluation import gate, kinds
 from aurum.evaluation.ask import FILE
 from aurum.evaluation.parity import CLIENTS
+from aurum.models import calibrations
 from aurum.paths import PHOTO
+from aurum.server.ephemeral import running
+from aurum.settings import Settings
 
 
 def run(*arguments):
@@ -46,6 +51,58 @@ def test_calibrate(real, people):
     assert "[models.calibration]" in (people / "out" / "calibration.toml").read_text()
     assert "impostor_pairs = 4\ngenuine_pairs = 2\n" in shown.output
     assert (people / "out" / "calibration.png").is_file()
+
+
+def test_a_users_own_calibration_is_served_from_the_next_start_on(
+    real, photos, tmp_path, astronaut, monkeypatch
+):
+    """Each face of the group photos is a person, with four photos of different quality."""
+    with FaceClient(real.urls[0], timeout=60) as client:
+        heads = [head for path in sorted(photos.iterdir()) for head in cut_out(client, path)]
+    if len(heads) < 110:
+        pytest.skip("too few faces in the group photos")
+    for number, head in enumerate(heads):
+        (tmp_path / "staff" / str(number)).mkdir(parents=True)
+        for quality in (95, 85, 75, 65):
+            path = tmp_path / "staff" / str(number) / f"{quality}.jpeg"
+            cv2.imwrite(str(path), head, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    monkeypatch.setenv("AURUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AURUM_MODEL_CACHE", str(Settings().model_cache))
+
+    shown = CliRunner().invoke(
+        app, ["models", "calibrate", str(tmp_path / "staff"), "--url", real.urls[0]]
+    )
+
+    assert shown.exit_code == 0, shown.output
+    settings = Settings.from_env()
+    known = calibrations.own(real.prepared.ids["face_embedding"], settings)
+    assert f"kept in {calibrations.own_file(real.prepared.ids['face_embedding'], settings)}" in (
+        shown.output
+    )
+    assert known.dataset.startswith("staff: ")
+    assert known.impostor_pairs >= 100_000
+    with (
+        running(settings, tmp_path / "served") as service,
+        FaceClient(service.urls[1], timeout=60) as client,
+    ):
+        found = client.embed(astronaut).calibration
+        assert list(found.thresholds.values()) == pytest.approx(known.thresholds)
+        assert client.compare(astronaut, astronaut).threshold == pytest.approx(known.thresholds[2])
+
+
+def cut_out(client, path):
+    """The heads in a photo, each with the margin of an ordinary portrait."""
+    photo = cv2.imread(str(path))
+    for box in client.detect(path, detection_size=1280).boxes:
+        x, y, width, height = box.round().astype(int).tolist()
+        top, left = max(0, y - height // 2), max(0, x - width // 2)
+        yield photo[top : y + height * 3 // 2, left : x + width * 3 // 2]
+
+
+def test_too_few_people_are_refused_before_anything_is_started(people):
+    shown = CliRunner().invoke(app, ["models", "calibrate", str(people / "faces")])
+    assert shown.exit_code == 1
+    assert "too few photos to calibrate on: 4 of 2 people" in shown.stderr
 
 
 def test_groups(real, people):

@@ -9,17 +9,18 @@ import numpy as np
 from onnx import ModelProto, numpy_helper
 
 from aurum import contract
+from aurum.models.calibrations import Calibration
 from aurum.models.families import graph, rewrite
-from aurum.models.manifest import Calibration, InputFacts, Model
+from aurum.models.manifest import InputFacts, Model
 
-CALIBRATED = 6  # numbers in a calibration; see manifest.Calibration.row
+CALIBRATED = 6  # numbers in a calibration; see calibrations.Calibration.row
 
 
 def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     """Add normalization before and L2 normalization after the upstream graph.
 
     `model` takes float32 [N,3,112,112] as described by the manifest's input facts and returns
-    [N,512].
+    [N,512], whatever batch size it declares.
 
     Raises BuildError for another number of dimensions, because the public contract requires 512.
     """

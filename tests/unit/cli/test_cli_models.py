@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from aurum.cli.app import app
 from aurum.models import build, manifest, parity, pull
 from aurum.models.build import BuiltProfile
-from aurum.models.manifest import Manifest, ManifestError
+from aurum.models.manifest import Manifest
+from aurum.models.toml_table import ManifestError
 
 CONTENTS = {"small_detector": b"a detector", "small_embedder": b"an embedder"}
 REAL = manifest.load()
