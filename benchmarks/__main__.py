@@ -16,6 +16,7 @@ COMMANDS = {
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "gpu": "benchmarks.performance.gpu",
+    "profiles": "benchmarks.performance.profiles",
     "monitoring-cost": "benchmarks.performance.monitoring_cost",
     "hostile": "benchmarks.robustness.hostile.command",
     "failures": "benchmarks.robustness.failures",
@@ -31,6 +32,7 @@ COMMANDS = {
     "quality choose": "benchmarks.quality.choose",
     "quality cross": "benchmarks.quality.cross",
     "quality cost": "benchmarks.quality.cost",
+    "quality cover": "benchmarks.quality.cover",
 }
 
 

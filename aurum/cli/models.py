@@ -50,7 +50,10 @@ def list_models() -> None:
 
 
 def _print_profiles(content: Manifest, settings: Settings, console: Console) -> None:
-    table = _table("profile", "detector", "embedder", "commercial", "cached")
+    from aurum.models import measured
+
+    figures = measured.load()
+    table = _table("profile", "detector", "embedder", "commercial", "cached", *measured.HEADS)
     for profile in content.profiles.values():
         cached = all(_status(model, settings) in USABLE for model in profile.models)
         table.add_row(
@@ -59,8 +62,14 @@ def _print_profiles(content: Manifest, settings: Settings, console: Console) -> 
             profile.embedder.name,
             profile.commercial_use,
             "yes" if cached else "no",
+            *measured.cells(measured.of(profile, figures)),
         )
     console.print(table)
+    console.print(
+        f"LFW, TAR at FAR 1e-3, ms a photo and the server's MB were measured on the developers' "
+        f"machine (docs/guides/choosing.md); {measured.NOT_MEASURED}: not measured",
+        highlight=False,
+    )
     console.print(
         f"configured: {settings.profile} (AURUM_PROFILE); auto: the first available of "
         f"{', '.join(content.auto)}; otherwise simulated, which makes up every face and embedding",

@@ -217,6 +217,34 @@ def groups(
 
 
 @validate.command()
+def conditions(
+    folder: Folder,
+    pairs: Annotated[Path, typer.Option(help="Pairs file in LFW's format.", exists=True)],
+    out: Out,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of lines `person<TAB>group`, for false matches within groups.", exists=True
+        ),
+    ] = None,
+    url: Urls = None,
+) -> None:
+    """Measure recognition with masks, sunglasses, backlight, small and turned faces, by group."""
+    with evaluated(url) as target:
+        from aurum.evaluation import conditions
+        from aurum.evaluation import groups as by_group
+
+        rows = conditions.run(target, folder, pairs, out)
+        conditions.save(rows, out / "conditions.csv")
+        within = []
+        if groups:
+            found = by_group.run(target, folder, by_group.read(groups), out)
+            within = by_group.section(*found)
+        text = conditions.report(rows, target, pairs.name, command_line(), within)
+        _write(out / "conditions.md", text)
+
+
+@validate.command()
 def parity(
     paths: Photos,
     out: Out,

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from aurum.cli.app import app
 from aurum.evaluation import gate, kinds
 from aurum.evaluation.ask import FILE
+from aurum.evaluation.conditions import CONDITIONS, UNTOUCHED
 from aurum.evaluation.parity import CLIENTS
 from aurum.models import calibrations
 from aurum.paths import PHOTO
@@ -116,6 +117,25 @@ def test_groups(real, people):
     rows = [line for line in shown.output.splitlines() if line.startswith(("| all", "| every"))]
     assert [row.split(" | ")[1:4] for row in rows] == [["2", "4", "4"]] * 2
     assert "100.00%" in rows[0]
+
+
+def test_conditions(real, people):
+    (people / "groups.txt").write_text("Ann\tall\nBob\tall\n")
+    shown = run(
+        *("conditions", people / "faces", "--pairs", people / "pairs.txt"),
+        *("--groups", people / "groups.txt", "--out", people / "out", "--url", real.urls[0]),
+    )
+    assert shown.exit_code == 0, shown.output
+    with (people / "out" / "conditions.csv").open(newline="") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert len(rows) == len(CONDITIONS) + 3
+    for name in (UNTOUCHED, "gray", "small: 24 pixels between the eyes"):
+        row = rows[name]
+        assert row["found"] == row["photos"] == "2"
+        assert row["matched_0.0001"] == row["genuine"] == "2", name
+    assert rows["small: 8 pixels between the eyes"]["passing"] == "0"
+    assert "\n## False matches within groups\n" in shown.output
+    assert "| all | 2 | 4 | 4 |" in shown.output
 
 
 def test_gate(real, people, monkeypatch):
