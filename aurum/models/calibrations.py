@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Calibration:
     genuine_pairs: int
     date: date
     command: str
+    own: bool = False  # made by the user, not part of the manifest
 
     @property
     def row(self) -> tuple[float, ...]:
@@ -64,7 +65,7 @@ def own(embedder: str, settings: Settings) -> Calibration | None:
     table = Table(str(path), document)
     calibration = parse(table.take("calibration", dict, "a table"), table.entry, embedder)
     table.done()
-    return calibration
+    return replace(calibration, own=True)
 
 
 def parse(value: Any, entry: str, embedder: str) -> Calibration:

@@ -33,7 +33,7 @@ def _cells(profile: Profile, found: Measured) -> list[str]:
     return [
         f"`{profile.name}`",
         *(f"`{model.name}`" for model in profile.models),
-        ("" if all(sizes) else "over ") + f"{known / 1e6:.1f}",
+        f"{known / 1e6:.1f}" if all(sizes) else "unknown",
         "yes" if all(model.urls or not model.file for model in profile.models) else "no",
         profile.commercial_use,
         calibration.dataset.partition(",")[0] if calibration else "no",

@@ -1,5 +1,7 @@
 """What `aurum up` says about a profile when it starts."""
 
+from dataclasses import replace
+
 from aurum.cli.prepare import notes
 from aurum.models import manifest
 
@@ -11,6 +13,13 @@ def test_a_large_and_uncalibrated_profile_is_said_to_be_so():
     assert "no comparison is decided; `aurum models calibrate`" in said["calibration"]
     assert "more than 500 MB" in said["memory"]
     assert "commercial use" not in said
+
+
+def test_a_users_own_calibration_is_named():
+    profile = PROFILES["edgeface-xs"]
+    own = replace(profile.embedder.calibration, own=True, dataset="staff: 450 photos", date="today")
+    said = dict(notes(replace(profile, embedder=replace(profile.embedder, calibration=own))))
+    assert said["calibration"] == "your own of today, staff: 450 photos"
 
 
 def test_the_default_profile_only_has_an_unclear_licence():
