@@ -33,6 +33,7 @@ COMMANDS = {
     "quality cross": "benchmarks.quality.cross",
     "quality cost": "benchmarks.quality.cost",
     "quality cover": "benchmarks.quality.cover",
+    "quality enough": "benchmarks.quality.enough",
 }
 
 
