@@ -18,14 +18,23 @@ from aurum.models.manifest import Model
 CHANNELS, OPSET = 8, 11
 
 
-def small_embedder(folder: Path, name: str = "auraface-v1") -> tuple[Path, Model]:
+def small_embedder(
+    folder: Path, name: str = "auraface-v1", *, listed: bool = False
+) -> tuple[Path, Model]:
     """Write the graph to `folder` by the file's name; return it, and the manifest's entry for it.
 
-    The entry is the model's own, except for sha256 and size.
+    The entry is the model's own, except for sha256 and size. `listed`: the graph lists its weights
+    among its inputs, as the ONNX Model Zoo's ArcFace does.
     """
     entry = manifest.load().models[name]
     path = folder / str(entry.file)
-    content = _graph().SerializeToString(deterministic=True)
+    graph = _graph()
+    if listed:
+        graph.graph.input.extend(
+            helper.make_tensor_value_info(item.name, item.data_type, item.dims)
+            for item in graph.graph.initializer
+        )
+    content = graph.SerializeToString(deterministic=True)
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     return path, replace(entry, sha256=digest, bytes=len(content))

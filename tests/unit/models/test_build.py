@@ -13,9 +13,10 @@ from aurum.models import build, parity
 from aurum.models import kernels as kernel_graphs
 
 
-def test_a_graph_that_declares_one_photo_embeds_batches(settings, tmp_path):
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_graph_that_declares_one_photo_embeds_batches(settings, tmp_path, listed):
     """AuraFace's published graph does; here the weights are few and random."""
-    path, entry = small_embedder(tmp_path)
+    path, entry = small_embedder(tmp_path, listed=listed)
     graph, identity = build.build("face_embedding", entry, path, settings, lambda _: None)
     assert identity == entry.id == f"auraface-v1@{entry.sha256[:12]}"
     crops = textured(5, 112, 112)
