@@ -142,7 +142,7 @@ def pull_models(names: Names = None) -> None:
         if wanted == [manifest.AUTO]:
             choice = pull.choose_profile(content, settings, progress)
             if choice.profile is None:
-                reasons = "\n".join(choice.failures.values())
+                reasons = "\n".join(f"{name}: {why}" for name, why in choice.failures.items())
                 raise CommandError(FAILED, f"no profile of auto is available:\n{reasons}")
             wanted = [choice.profile.name]
             lines.append(f"profile {choice.profile.name}")
