@@ -100,8 +100,8 @@ def _lines(measured: Measured, embedder: str) -> list[str]:
     return [
         f"# Calibration of {embedder}",
         "",
-        f"{found.photos} photos of {found.people} people ({measured.left_out} photos without a "
-        f"face left out): {found.genuine} pairs of one person, each person weighing the same, and "
+        f"{found.photos} photos of {found.people} people ({measured.left_out} photos refused, "
+        f"or without a face): {found.genuine} pairs of one person, each person weighing the same, and "
         f"{found.impostors} of two.",
         "",
         "| FAR | threshold | pairs of two people above it | TAR, by people | TAR, by pairs |",
