@@ -101,8 +101,8 @@ def _lines(measured: Measured, embedder: str) -> list[str]:
         f"# Calibration of {embedder}",
         "",
         f"{found.photos} photos of {found.people} people ({measured.left_out} photos refused, "
-        f"or without a face): {found.genuine} pairs of one person, each person weighing the same, and "
-        f"{found.impostors} of two.",
+        f"or without a face): {found.genuine} pairs of one person, each person weighing the same, "
+        f"and {found.impostors} of two.",
         "",
         "| FAR | threshold | pairs of two people above it | TAR, by people | TAR, by pairs |",
         "| --- | --- | --- | --- | --- |",
