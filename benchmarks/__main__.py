@@ -17,6 +17,7 @@ COMMANDS = {
     "reduced": "benchmarks.performance.reduced",
     "against": "benchmarks.performance.against",
     "gpu": "benchmarks.performance.gpu",
+    "profiles": "benchmarks.performance.profiles",
     "monitoring-cost": "benchmarks.performance.monitoring_cost",
     "hostile": "benchmarks.robustness.hostile.command",
     "failures": "benchmarks.robustness.failures",
@@ -32,6 +33,8 @@ COMMANDS = {
     "quality choose": "benchmarks.quality.choose",
     "quality cross": "benchmarks.quality.cross",
     "quality cost": "benchmarks.quality.cost",
+    "quality cover": "benchmarks.quality.cover",
+    "quality enough": "benchmarks.quality.enough",
 }
 
 

@@ -69,7 +69,7 @@ def main(descriptor: int) -> None:
     with as_server_error():
         installation.complete(settings, lambda line: console.print(f"- {line}", soft_wrap=True))
         release = active_release(settings)
-        rows = _of_release(release) if release else _of_profile(settings)
+        rows = _of_release(release, settings) if release else _of_profile(settings)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(rows, file)
 
@@ -90,12 +90,12 @@ def _of_profile(settings: Settings) -> Rows:
     if prepared.profile.commercial_use == "no":
         console.print(_non_commercial(prepared.profile))
     name = prepared.profile.name + (" (SIMULATED)" if prepared.simulated else "")
-    return [("profile", name), *prepared.ids.items(), *_commercial(prepared.profile)]
+    return [("profile", name), *prepared.ids.items(), *notes(prepared.profile)]
 
 
-def _of_release(release: Release) -> Rows:
+def _of_release(release: Release, settings: Settings) -> Rows:
     """Describe the active release; Server makes the copy that is served."""
-    from aurum.models import manifest
+    from aurum.models import build, manifest
 
     console.print(
         f"serving {release}, which a rollout made active; AURUM_PROFILE is ignored",
@@ -104,15 +104,28 @@ def _of_release(release: Release) -> Rows:
     if any(model.startswith("simulated") for model in release.ids.values()):
         console.print(SIMULATED_WARNING)
     profile = manifest.load().profiles.get(release.profile)
+    profile = profile and build.with_own_calibration(profile, settings)
     if profile and profile.commercial_use == "no":
         console.print(_non_commercial(profile))
     name = f"{release.number}, of profile {release.profile or 'unknown'}"
-    return [("release", name), *release.ids.items(), *_commercial(profile)]
+    return [("release", name), *release.ids.items(), *notes(profile)]
 
 
-def _commercial(profile: Profile | None) -> Rows:
-    use = profile.commercial_use if profile else "unknown"
-    return [] if use == "yes" else [("commercial use", f"{use}: see `aurum models list`")]
+def notes(profile: Profile | None) -> Rows:
+    """Say what the user of this profile must know."""
+    if profile is None:
+        return [("commercial use", "unknown: see `aurum models list`")]
+    notes = []
+    if profile.commercial_use != "yes":
+        notes.append(("commercial use", f"{profile.commercial_use}: see `aurum models list`"))
+    known = profile.embedder.calibration
+    if profile.embedder.file and known is None:
+        notes.append(("calibration", "none: no comparison is decided; `aurum models calibrate`"))
+    elif known and known.own:
+        notes.append(("calibration", f"your own of {known.date}, {known.dataset}"))
+    if profile.large:
+        notes.append(("memory", "more than 500 MB, because of the size of these models"))
+    return notes
 
 
 def _non_commercial(profile: Profile) -> str:

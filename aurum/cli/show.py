@@ -154,7 +154,7 @@ def _decision_text(comparison: Comparison) -> str:
     if comparison.decision == "not recognizable":
         return f"no decision, as a face is not recognizable ({comparison.reason})"
     if comparison.threshold is None or comparison.probability is None:
-        return "no decision, as this embedder is not calibrated"
+        return "uncalibrated, so no decision (see `aurum models calibrate --help`)"
     persons = "one person's" if comparison.match else "two persons'"
     return (
         f"{persons} at FAR {comparison.far:g} (threshold {comparison.threshold:.4f}), "

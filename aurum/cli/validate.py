@@ -46,7 +46,7 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 
 
 @contextmanager
-def _target(urls: list[str] | None) -> Iterator[Target]:
+def evaluated(urls: list[str] | None) -> Iterator[Target]:
     """Connect to the service, or start one; turn client errors into CommandError."""
     with evaluation_packages():
         from aurum_client import AurumError
@@ -59,7 +59,7 @@ def _target(urls: list[str] | None) -> Iterator[Target]:
         raise CommandError(UNREACHABLE, f"the service can't be used: {error}") from error
 
 
-def _command() -> str:
+def command_line() -> str:
     """Return the command line without the folders of the program's path."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
@@ -81,13 +81,13 @@ def verification(
     url: Urls = None,
 ) -> None:
     """Measure verification: accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import plots, verification
 
         result = verification.run(target, folder, pairs, out)
         plots.roc_curve(result, out / "roc.png")
         plots.worst_pairs(result, folder, out / "worst_pairs.png")
-        text = verification.report(result, target, pairs.name, _command())
+        text = verification.report(result, target, pairs.name, command_line())
         _write(out / "verification.md", text)
 
 
@@ -99,11 +99,11 @@ def calibrate(
     url: Urls = None,
 ) -> None:
     """Fit thresholds at FAR 1e-2, 1e-3 and 1e-4, and a probability, to all pairs of the photos."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import calibrate
 
         date = datetime.now(UTC).date().isoformat()
-        text = calibrate.run(target, folder, out, dataset, date, _command())
+        text = calibrate.run(target, folder, out, dataset, date, command_line())
         _write(out / "calibration.md", text)
 
 
@@ -120,13 +120,13 @@ def detection(
     url: Urls = None,
 ) -> None:
     """Measure detection of annotated faces: recall, precision, IoU, landmark error."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import detection
         from aurum.evaluation.annotations import read
 
         tallies = detection.evaluate(target, folder, read(annotations), out)
         detection.save(tallies, out / "detection.csv")
-        text = detection.report(tallies, target, annotations.name, _command())
+        text = detection.report(tallies, target, annotations.name, command_line())
         _write(out / "detection.md", text)
 
 
@@ -151,7 +151,7 @@ def variants(
 ) -> None:
     """Measure recall on hard variants of photos: close-ups, small, dark, turned and more."""
     photos = [path.relative_to(folder).as_posix() for path in find([folder])]
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import detection, hard, plots
         from aurum.evaluation.annotations import read
 
@@ -168,17 +168,17 @@ def variants(
             [item.interval for item in tallies],
             out / "variants.png",
         )
-        _write(out / "variants.md", hard.report(tallies, target, folder.name, _command()))
+        _write(out / "variants.md", hard.report(tallies, target, folder.name, command_line()))
 
 
 @validate.command()
 def finding(folder: Folder, out: Out, url: Urls = None) -> None:
     """Measure detection in crowds, close-ups, very long and small photos, turned and moved ones."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import finding
 
         tables = finding.run(target, folder, out)
-        _write(out / "finding.md", finding.report(tables, target, folder.name, _command()))
+        _write(out / "finding.md", finding.report(tables, target, folder.name, command_line()))
 
 
 @validate.command()
@@ -192,11 +192,11 @@ def gate(
     url: Urls = None,
 ) -> None:
     """Measure false matches among degraded photos of strangers, with and without the gate."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import gate
 
         rows, price = gate.run(target, folder, pairs, out)
-        _write(out / "gate.md", gate.report(rows, price, target, _command()))
+        _write(out / "gate.md", gate.report(rows, price, target, command_line()))
 
 
 @validate.command()
@@ -209,11 +209,39 @@ def groups(
     url: Urls = None,
 ) -> None:
     """Measure false matches within groups of people, compared with those at random."""
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation.groups import read, report, run
 
         rows, thresholds = run(target, folder, read(groups), out)
-        _write(out / "groups.md", report(rows, thresholds, target, _command()))
+        _write(out / "groups.md", report(rows, thresholds, target, command_line()))
+
+
+@validate.command()
+def conditions(
+    folder: Folder,
+    pairs: Annotated[Path, typer.Option(help="Pairs file in LFW's format.", exists=True)],
+    out: Out,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of lines `person<TAB>group`, for false matches within groups.", exists=True
+        ),
+    ] = None,
+    url: Urls = None,
+) -> None:
+    """Measure recognition with masks, sunglasses, backlight, small and turned faces, by group."""
+    with evaluated(url) as target:
+        from aurum.evaluation import conditions
+        from aurum.evaluation import groups as by_group
+
+        rows = conditions.run(target, folder, pairs, out)
+        conditions.save(rows, out / "conditions.csv")
+        within = []
+        if groups:
+            found = by_group.run(target, folder, by_group.read(groups), out)
+            within = by_group.section(*found)
+        text = conditions.report(rows, target, pairs.name, command_line(), within)
+        _write(out / "conditions.md", text)
 
 
 @validate.command()
@@ -230,10 +258,10 @@ def parity(
     Both Python clients query every --url; if the command starts the service, over HTTP and gRPC.
     """
     photos = find(paths)
-    with _target(url) as target:
+    with evaluated(url) as target:
         from aurum.evaluation import parity
 
         rows = parity.run(target, photos, batch)
-        _write(out / "parity.md", parity.report(rows, target, len(photos), _command()))
+        _write(out / "parity.md", parity.report(rows, target, len(photos), command_line()))
     if not all(row.same for row in rows):
         raise typer.Exit(FAILED)

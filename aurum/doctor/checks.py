@@ -178,7 +178,7 @@ def folders(settings: Settings) -> Iterator[Result]:
 def models(settings: Settings) -> Iterator[Result]:
     """Check the configured profile: its files, whether it is simulated, what its licences allow."""
     from aurum.models import manifest
-    from aurum.models.manifest import ManifestError
+    from aurum.models.toml_table import ManifestError
 
     try:
         profile = expected_profile(manifest.load(), settings)
@@ -216,14 +216,17 @@ def kernels(settings: Settings) -> Iterator[Result]:
 def expected_profile(content: Manifest, settings: Settings) -> Profile:
     """Return the profile that `aurum up` tries first; for `auto`, the first with all files cached.
 
+    With AURUM_REQUIRE_COMMERCIAL, `auto` only has the profiles that may be used commercially.
+
     Raises ManifestError if the profile does not exist.
     """
     from aurum.models.manifest import AUTO
-    from aurum.models.pull import verify
+    from aurum.models.pull import may_serve, verify
 
     if settings.profile != AUTO:
         return content.profile(settings.profile)
-    order = [content.profiles[name] for name in content.auto]
+    profiles = [content.profiles[name] for name in content.auto]
+    order = [profile for profile in profiles if may_serve(profile, settings)]
     for profile in order:
         if all(verify(model, settings) == "ok" for model in profile.models):
             return profile

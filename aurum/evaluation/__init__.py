@@ -1,7 +1,8 @@
 """Evaluate the accuracy of a running service.
 
 `target` finds or starts the service; `ask` sends photos and stores the raw answers; `verification`,
-`detection`, `hard`, `finding`, `gate`, `groups`, `parity` and `calibrate` each write one report.
+`detection`, `hard`, `finding`, `gate`, `groups`, `conditions`, `parity` and `calibrate` each write
+one report.
 """
 
 from aurum.errors import OperatorError

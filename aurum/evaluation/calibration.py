@@ -19,6 +19,12 @@ from aurum.evaluation.roc import AtFar, threshold_at_far
 FARS = (1e-2, 1e-3, 1e-4)
 PRIOR = 0.5  # share of pairs of one person that the fitted probability assumes
 DIGITS = 4  # decimals of the thresholds in the table
+# With fewer, the smallest FAR would mean nothing. 100,000 pairs of two people leave ten above its
+# threshold; random parts of LFW with this much gave thresholds whose FAR on all of LFW was mostly
+# half to twice the nominal one (docs/reports/accuracy.md#your-own-photos).
+LEAST_PEOPLE = 100
+LEAST_TWICE = 30  # people with two photos or more
+LEAST_IMPOSTORS = 100_000
 
 
 class Pairs(NamedTuple):
@@ -52,6 +58,40 @@ def all_pairs(vectors: NDArray[np.float32], people: NDArray[np.integer[Any]]) ->
         weights.append(np.full(int(same.sum()), share))
         impostors.append(row[~same])
     return Pairs(np.concatenate(genuine), np.concatenate(weights), np.concatenate(impostors))
+
+
+def check_enough(people: NDArray[Any]) -> None:
+    """Check that photos of these `people` [N] are enough for a calibration.
+
+    Raises ValidationError, which says what there is and what is needed.
+    """
+    _, counts = np.unique(people, return_counts=True)
+    twice = int(np.count_nonzero(counts > 1))
+    photos = int(counts.sum())
+    impostors = (photos**2 - int((counts**2).sum())) // 2
+    if len(counts) < LEAST_PEOPLE or twice < LEAST_TWICE or impostors < LEAST_IMPOSTORS:
+        raise ValidationError(
+            f"too few photos to calibrate on: {photos} of {len(counts)} people, {twice} of them "
+            f"with two or more, give {impostors} pairs of two people. A false accept rate of 1e-4 "
+            f"needs at least {LEAST_PEOPLE} people, {LEAST_TWICE} of them with two photos or more, "
+            f"and {LEAST_IMPOSTORS} pairs of two people (some 450 photos)"
+        )
+
+
+def most_alike(
+    vectors: NDArray[np.float32], people: NDArray[np.integer[Any]], count: int
+) -> list[tuple[int, int, float]]:
+    """Return the `count` most alike pairs of two people: two indices and the similarity.
+
+    Most often such a pair is one person in two folders.
+    """
+    found: list[tuple[float, int, int]] = []
+    for row in range(len(vectors) - 1):
+        alike = vectors[row + 1 :] @ vectors[row]
+        alike[people[row + 1 :] == people[row]] = -np.inf
+        best = int(alike.argmax())
+        found.append((float(alike[best]), row, row + 1 + best))
+    return [(one, other, alike) for alike, one, other in sorted(found, reverse=True)[:count]]
 
 
 class Logistic(NamedTuple):
@@ -156,15 +196,22 @@ def calibrate(pairs: Pairs, photos: int, people: int) -> Calibration:
     )
 
 
-def table(found: Calibration, embedder: str, dataset: str, date: str, command: str) -> str:
-    """Format the calibration as a TOML table for the embedder's entry in models.toml."""
+def table(
+    found: Calibration,
+    embedder: str,
+    dataset: str,
+    date: str,
+    command: str,
+    name: str = "models.calibration",
+) -> str:
+    """Format the calibration as a TOML table, by default for the entry in models.toml."""
     rows = ", ".join(
         f'"{item.far:.0e}" = {item.threshold:.{DIGITS}f}'.replace("e-0", "e-")
         for item in found.thresholds
     )
     return "\n".join(
         [
-            "[models.calibration]",
+            f"[{name}]",
             f"thresholds = {{ {rows} }}",
             f"probability = {{ slope = {found.logistic.slope:.4f}, "
             f"intercept = {found.logistic.intercept:.4f}, prior = {PRIOR} }}",

@@ -73,15 +73,26 @@ def run(
 
 def report(rows: list[Row], thresholds: Mapping[float, float], target: Target, command: str) -> str:
     """Return the report in Markdown."""
-    heads = " | ".join(f"at FAR {far:g} ({cosine:.4f})" for far, cosine in thresholds.items())
-    lines = [
+    title = [
         "# False matches within groups",
         "",
         f"`{command}`",
         "",
-        f"Embedder `{target.embedder}`, at its calibrated thresholds for two people drawn at "
-        "random. For pairs of two people of one group: the accepted share, and that as a multiple "
-        "of the nominal rate; then the accepted share of one person's pairs.",
+        f"Embedder `{target.embedder}`.",
+        "",
+    ]
+    return "\n".join([*title, *section(rows, thresholds)[2:]])
+
+
+def section(rows: list[Row], thresholds: Mapping[float, float]) -> list[str]:
+    """Return the lines of the table of groups, with a heading."""
+    heads = " | ".join(f"at FAR {far:g} ({cosine:.4f})" for far, cosine in thresholds.items())
+    lines = [
+        "## False matches within groups",
+        "",
+        "At the calibrated thresholds for two people drawn at random. For pairs of two people of "
+        "one group: the accepted share, and that as a multiple of the nominal rate; then the "
+        "accepted share of one person's pairs.",
         "",
         f"| group | people | photos | pairs of two | {heads} |",
         "| --- | --- | --- | --- |" + " --- |" * len(thresholds),
@@ -96,4 +107,4 @@ def report(rows: list[Row], thresholds: Mapping[float, float], target: Target, c
             f"| {row.name} | {row.people} | {row.strangers.photos} | {row.strangers.pairs} "
             f"| {' | '.join(cells)} |"
         )
-    return "\n".join([*lines, ""])
+    return [*lines, ""]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aurum.batch import SUFFIXES
 from aurum.evaluation import ValidationError
 
 SEED = 20240  # of all random choices
@@ -65,10 +66,14 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def images(folder: Path) -> list[str]:
-    """Return all photos `person/file.jpg` of the folder, sorted, relative to it."""
-    found = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg"))
+    """Return all photos `person/file.jpg` of the folder, of any format, sorted, relative to it."""
+    found = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.glob("*/*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not found:
-        raise ValidationError(f"{folder}: has no photos `person/file.jpg`")
+        raise ValidationError(f"{folder}: has no photos `person/file.jpg`, one folder for a person")
     return found
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from aurum.errors import OperatorError
+from aurum.models import calibrations
+from aurum.models.calibrations import Calibration
+from aurum.models.toml_table import ManifestError, Table
 
 FILE = Path(__file__).with_name("models.toml")
 AUTO = "auto"
@@ -23,12 +23,9 @@ ROLES_OF_FAMILY = {
 }
 ROLES = ("detector", "embedder")
 COMMERCIAL_USE = ("yes", "unclear", "no")  # from most to least permissive
-# False accept rates for which a calibrated embedder has thresholds, in this order.
-FARS = ("1e-2", "1e-3", "1e-4")
-
-
-class ManifestError(OperatorError, ValueError):
-    """The manifest is invalid; the message names the entry, the field and the allowed values."""
+# Bytes of model files beyond which a server needs more than 500 MB: with the 9 MB of the default
+# profile it takes 419 MB under load (docs/reports/performance.md).
+LARGE = 90_000_000
 
 
 @dataclass(frozen=True)
@@ -45,30 +42,6 @@ class InputFacts:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """The meaning of an embedder's similarities (cosines), measured by `aurum validate calibrate`.
-
-    The probability that two photos show the same person is 1 / (1 + exp(-(slope * similarity +
-    intercept))) if `prior` is the share of such pairs among all pairs (Platt 1999).
-    """
-
-    thresholds: tuple[float, ...]  # lowest cosine at which a pair is accepted, for each of FARS
-    slope: float
-    intercept: float
-    prior: float
-    dataset: str
-    impostor_pairs: int
-    genuine_pairs: int
-    date: date
-    command: str
-
-    @property
-    def row(self) -> tuple[float, ...]:
-        """The six numbers stored in the served graph: thresholds, slope, intercept, prior."""
-        return (*self.thresholds, self.slope, self.intercept, self.prior)
-
-
-@dataclass(frozen=True)
 class Model:
     """One model. A simulated model has no file: its `file`, `sha256` and `input` are None."""
 
@@ -82,6 +55,7 @@ class Model:
     upstream: str | None = None
     file: str | None = None
     sha256: str | None = None
+    sha256_source: str | None = None  # where the sha256 was read
     bytes: int | None = None
     urls: tuple[str, ...] = ()
     input: InputFacts | None = None
@@ -117,6 +91,11 @@ class Profile:
     def commercial_use(self) -> str:
         """The stricter of the two models' values: ``yes``, ``unclear`` or ``no``."""
         return max((model.commercial_use for model in self.models), key=COMMERCIAL_USE.index)
+
+    @property
+    def large(self) -> bool:
+        """Whether its server is known to need more than 500 MB of memory."""
+        return sum(model.bytes or 0 for model in self.models) > LARGE
 
 
 @dataclass(frozen=True)
@@ -158,62 +137,8 @@ def load(path: Path = FILE) -> Manifest:
         raise ManifestError(f"{path}: {error}") from None
 
 
-class _Table:
-    """A TOML table that is consumed field by field; `done` rejects fields that are left."""
-
-    def __init__(self, entry: str, value: object) -> None:
-        if not isinstance(value, dict):
-            raise ManifestError(f"{entry}: must be a table")
-        self.entry = entry
-        self._rest = dict(value)
-
-    def error(self, field: str, what: str) -> ManifestError:
-        return ManifestError(f"{self.entry}, field `{field}`: {what}")
-
-    def take(self, field: str, kind: type, what: str, default: Any = ...) -> Any:
-        """Remove and return `field`; it is required unless there is a default."""
-        value = self._rest.pop(field, default)
-        if value is ...:
-            raise self.error(field, f"is missing; must be {what}")
-        if kind is float and type(value) is int:
-            value = float(value)
-        # Not isinstance: TOML's true is not a number, although Python's True is an int.
-        if value is not default and type(value) is not kind:
-            raise self.error(field, f"is {value!r}; must be {what}")
-        return value
-
-    def text(self, field: str, pattern: str = r"(?s).*\S.*", what: str = "a text") -> str:
-        value: str = self.take(field, str, what)
-        if not re.fullmatch(pattern, value):
-            raise self.error(field, f"is {value!r}; must be {what}")
-        return value
-
-    def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
-        what = f"one of {', '.join(allowed)}"
-        return self.text(field, "|".join(map(re.escape, allowed)), what)
-
-    def number(
-        self, field: str, low: float, high: float = sys.float_info.max, default: Any = ...
-    ) -> float:
-        what = f"a number from {low:g}" + (f" to {high:g}" if high < sys.float_info.max else "")
-        value: float = self.take(field, float, what, default)
-        if not low <= value <= high:
-            raise self.error(field, f"is {value!r}; must be {what}")
-        return value
-
-    def count(self, field: str, default: Any = None) -> int | None:
-        value: int | None = self.take(field, int, "a whole number from 1", default)
-        if value is not None and value < 1:
-            raise self.error(field, f"is {value!r}; must be a whole number from 1")
-        return value
-
-    def done(self) -> None:
-        for field in self._rest:
-            raise self.error(field, "is not known here")
-
-
 def _manifest(document: dict[str, Any]) -> Manifest:
-    top = _Table("the manifest", document)
+    top = Table("the manifest", document)
     models: dict[str, Model] = {}
     files: dict[str, str] = {}
     for number, value in enumerate(top.take("models", list, "an array of tables"), start=1):
@@ -235,7 +160,7 @@ def _manifest(document: dict[str, Any]) -> Manifest:
 
 
 def _model(value: object, number: int) -> Model:
-    table = _Table(f"model number {number}", value)
+    table = Table(f"model number {number}", value)
     name = table.text("name", r"[A-Za-z0-9._-]+", "made of letters, digits and . _ -")
     table.entry = f"model {name!r}"
     family = table.one_of("family", tuple(ROLES_OF_FAMILY))
@@ -253,14 +178,16 @@ def _model(value: object, number: int) -> Model:
         **({} if family == "simulated" else _file(table)),
     )
     if role == "embedder" and family != "simulated":
-        model = replace(model, calibration=_calibration(table, model))
+        given = table.take("calibration", dict, "a table", None)
+        known = given and calibrations.parse(given, table.entry, str(model.id))
+        model = replace(model, calibration=known)
     elif family != "simulated":
         model = replace(model, upright_fit=table.number("upright_fit", 0, 1, 0.0))
     table.done()
     return model
 
 
-def _file(table: _Table) -> dict[str, Any]:
+def _file(table: Table) -> dict[str, Any]:
     """Parse the fields of a model that has a file."""
     urls = table.take("urls", list, "a list of http(s) addresses, which may be empty")
     for url in urls:
@@ -271,14 +198,15 @@ def _file(table: _Table) -> dict[str, Any]:
         # No slashes: the name is appended to the cache folder and to the mirror's address.
         "file": table.text("file", r"[A-Za-z0-9_][A-Za-z0-9._-]*\.onnx", "a plain name of *.onnx"),
         "sha256": table.text("sha256", r"[0-9a-f]{64}", "64 hexadecimal digits in lower case"),
+        "sha256_source": table.text("sha256_source"),
         "bytes": table.count("bytes"),
         "urls": tuple(urls),
         "input": _input(table),
     }
 
 
-def _input(model: _Table) -> InputFacts:
-    table = _Table(f"{model.entry}, input", model.take("input", dict, "a table"))
+def _input(model: Table) -> InputFacts:
+    table = Table(f"{model.entry}, input", model.take("input", dict, "a table"))
     size = table.take("size", list, "height and width", None)
     if size is not None and not (len(size) == 2 and all(type(n) is int and n > 0 for n in size)):
         raise table.error("size", f"is {size!r}; must be height and width in pixels")
@@ -297,36 +225,8 @@ def _input(model: _Table) -> InputFacts:
     return facts
 
 
-def _calibration(model: _Table, of: Model) -> Calibration | None:
-    value = model.take("calibration", dict, "a table", None)
-    if value is None:
-        return None
-    table = _Table(f"{model.entry}, calibration", value)
-    # Another file needs another calibration.
-    table.one_of("model", (str(of.id),))
-    thresholds = _Table(f"{table.entry}, thresholds", table.take("thresholds", dict, "a table"))
-    curve = _Table(f"{table.entry}, probability", table.take("probability", dict, "a table"))
-    smallest = sys.float_info.min
-    calibration = Calibration(
-        thresholds=tuple(thresholds.number(far, -1, 1) for far in FARS),
-        slope=curve.number("slope", smallest),
-        intercept=curve.number("intercept", -sys.float_info.max),
-        prior=curve.number("prior", smallest, 1 - sys.float_info.epsilon),
-        dataset=table.text("dataset"),
-        impostor_pairs=table.count("impostor_pairs", ...) or 0,
-        genuine_pairs=table.count("genuine_pairs", ...) or 0,
-        date=table.take("date", date, "a date"),
-        command=table.text("command"),
-    )
-    if sorted(calibration.thresholds) != list(calibration.thresholds):
-        raise table.error("thresholds", "must not decrease as the FAR decreases")
-    for part in (thresholds, curve, table):
-        part.done()
-    return calibration
-
-
 def _profile(name: str, value: object, models: Mapping[str, Model]) -> Profile:
-    table = _Table(f"profile {name!r}", value)
+    table = Table(f"profile {name!r}", value)
     if name == AUTO:
         raise ManifestError(f"profile {AUTO!r}: the name is taken; it is the list `{AUTO}`")
     profile = Profile(
@@ -339,7 +239,7 @@ def _profile(name: str, value: object, models: Mapping[str, Model]) -> Profile:
     return profile
 
 
-def _of_role(table: _Table, role: str, models: Mapping[str, Model]) -> Model:
+def _of_role(table: Table, role: str, models: Mapping[str, Model]) -> Model:
     return models[table.one_of(role, tuple(m.name for m in models.values() if m.role == role))]
 
 

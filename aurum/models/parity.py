@@ -9,6 +9,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    NotImplemented,
+    RuntimeException,
+)
 
 from aurum import contract
 from aurum.imaging.align import SECOND_SIDE, crop_matrices, cut_for_second_look
@@ -25,6 +32,8 @@ PIXEL_TOLERANCE = 0.05
 EMBEDDING_TOLERANCE = 1e-4
 # Our kernels quantize the factors of integer weights to 16 bits (backends/ops/linear_vnni.h).
 KERNELS_EMBEDDING_TOLERANCE = 3e-4
+# What onnxruntime raises for a graph that it, or an operator of the library, refuses.
+ORT_ERRORS = (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException)
 # A candidate with a lower score is noise, where exp() can amplify rounding errors to whole pixels.
 NOISE = 0.02
 
@@ -42,9 +51,13 @@ def check_parity(
 ) -> None:
     """Compare the graph served as `name` with its upstream, on single inputs and on batches.
 
-    `library` has the custom operators of the served graph. Raises ParityError.
+    `library` has the custom operators of the served graph. Raises ParityError, also for a graph
+    that can't be loaded.
     """
-    session = _session(served, library)
+    try:
+        session = _session(served, library)
+    except ORT_ERRORS as error:
+        raise ParityError(f"{entry.name}: {name} can't be loaded: {error}") from error
     original = _session(upstream)
     if name == contract.LANDMARKS:
         _check_landmarks(session, original, entry, _second_looks())

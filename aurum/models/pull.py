@@ -152,9 +152,13 @@ def choose_profile(
     return Choice(None, {}, failures)
 
 
+def may_serve(profile: Profile, settings: Settings) -> bool:
+    """Return whether AURUM_REQUIRE_COMMERCIAL allows a profile; unclear licences are forbidding."""
+    return not settings.require_commercial or profile.commercial_use == "yes"
+
+
 def _check_licences(profile: Profile, settings: Settings) -> None:
-    """Refuse unclear licences like forbidding ones if AURUM_REQUIRE_COMMERCIAL is set."""
-    if settings.require_commercial and profile.commercial_use != "yes":
+    if not may_serve(profile, settings):
         doubtful = [model for model in profile.models if model.commercial_use != "yes"]
         raise LicenceError(
             f"AURUM_REQUIRE_COMMERCIAL=1 does not allow profile {profile.name}:\n"

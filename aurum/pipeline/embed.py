@@ -20,7 +20,7 @@ class Embeddings(NamedTuple):
     embeddings: NDArray[np.float32]  # [F,512], each of length 1
     norms: NDArray[np.float32]  # [F], lengths before normalization
     embedder: bytes  # the model's id; empty if F = 0, because no model was called
-    calibration: NDArray[np.float32]  # [6] as manifest.Calibration.row; [0] without one, or F = 0
+    calibration: NDArray[np.float32]  # [6] as models.calibrations has it; [0] without one or F = 0
 
 
 NO_EMBEDDINGS = Embeddings(

@@ -19,12 +19,11 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from aurum.evaluation import variants
+from aurum.evaluation import disguise, variants
 from aurum.evaluation.annotations import Marked
 from aurum.evaluation.photos import jpeg
 from aurum.evaluation.variants import Scene, Variant
 from aurum.paths import PHOTO
-from benchmarks.gallery import disguise
 
 Pixels = NDArray[np.uint8]
 HIDDEN, WORSE = "Masks and occlusions", "Black and white, and worse"

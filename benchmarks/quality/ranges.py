@@ -28,7 +28,7 @@ from aurum.evaluation.kinds import FARS
 from aurum.evaluation.lfw import halves
 from aurum.evaluation.roc import wilson
 from aurum.evaluation.strangers import rates
-from aurum.models import manifest
+from aurum.models import calibrations
 from aurum.quality.parts import PARTS
 from aurum.quality.weights import FITTED, save
 from aurum.settings import Settings
@@ -135,7 +135,7 @@ def main() -> None:
     unsure = Local(settings, f'{{"min_confidence": {kinds.UNSURE}}}')
     if usual.embedder != FITTED.embedder or not usual.calibration:
         raise SystemExit(f"fit the weights of {usual.embedder} first, and calibrate it")
-    by_far = dict(zip(map(float, manifest.FARS), usual.calibration.thresholds, strict=True))
+    by_far = dict(zip(map(float, calibrations.FARS), usual.calibration.thresholds, strict=True))
     thresholds = [by_far[far] for far in FARS]
     ranges = choose(measure(folder, lfw.firsts(names), usual, unsure), thresholds)
     for name, (least, most) in ranges.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aurum.evaluation import variants
-from benchmarks.gallery import disguise, scenes
+from aurum.evaluation import disguise, variants
+from benchmarks.gallery import scenes
 
 pytestmark = pytest.mark.usefixtures("real")
 

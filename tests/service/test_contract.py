@@ -37,9 +37,9 @@ DTYPES = {
 FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
 
 
-@pytest.fixture(scope="module", params=["best", "simulated", "edgeface-xxs", "scrfd"])
+@pytest.fixture(scope="module", params=["best", "simulated", "edgeface-xxs", "yunet-n", "scrfd"])
 def service(request, tmp_path_factory):
-    """Also with another embedder and with another family of detectors."""
+    """Also with another embedder, a larger detector, and another family of detectors."""
     if request.param in ("best", "simulated"):
         yield request.getfixturevalue(request.param)
         return

@@ -18,8 +18,8 @@ from rollout_world import Load, World
 
 from aurum.errors import OperatorError
 from aurum.models import build
-from aurum.models.manifest import ManifestError
 from aurum.models.pull import PullError
+from aurum.models.toml_table import ManifestError
 from aurum.paths import PHOTO
 from aurum.releases.state import Check, StateError
 from aurum.rollout import validation

@@ -4,14 +4,20 @@ import csv
 import shutil
 import sqlite3
 
+import cv2
 import pytest
+from aurum_client import FaceClient
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
 from aurum.evaluation import gate, kinds
 from aurum.evaluation.ask import FILE
+from aurum.evaluation.conditions import CONDITIONS, UNTOUCHED
 from aurum.evaluation.parity import CLIENTS
+from aurum.models import calibrations
 from aurum.paths import PHOTO
+from aurum.server.ephemeral import running
+from aurum.settings import Settings
 
 
 def run(*arguments):
@@ -48,6 +54,58 @@ def test_calibrate(real, people):
     assert (people / "out" / "calibration.png").is_file()
 
 
+def test_a_users_own_calibration_is_served_from_the_next_start_on(
+    real, photos, tmp_path, astronaut, monkeypatch
+):
+    """Each face of the group photos is a person, with four photos of different quality."""
+    with FaceClient(real.urls[0], timeout=60) as client:
+        heads = [head for path in sorted(photos.iterdir()) for head in cut_out(client, path)]
+    if len(heads) < 110:
+        pytest.skip("too few faces in the group photos")
+    for number, head in enumerate(heads):
+        (tmp_path / "staff" / str(number)).mkdir(parents=True)
+        for quality in (95, 85, 75, 65):
+            path = tmp_path / "staff" / str(number) / f"{quality}.jpeg"
+            cv2.imwrite(str(path), head, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    monkeypatch.setenv("AURUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AURUM_MODEL_CACHE", str(Settings().model_cache))
+
+    shown = CliRunner().invoke(
+        app, ["models", "calibrate", str(tmp_path / "staff"), "--url", real.urls[0]]
+    )
+
+    assert shown.exit_code == 0, shown.output
+    settings = Settings.from_env()
+    known = calibrations.own(real.prepared.ids["face_embedding"], settings)
+    assert f"kept in {calibrations.own_file(real.prepared.ids['face_embedding'], settings)}" in (
+        shown.output
+    )
+    assert known.dataset.startswith("staff: ")
+    assert known.impostor_pairs >= 100_000
+    with (
+        running(settings, tmp_path / "served") as service,
+        FaceClient(service.urls[1], timeout=60) as client,
+    ):
+        found = client.embed(astronaut).calibration
+        assert list(found.thresholds.values()) == pytest.approx(known.thresholds)
+        assert client.compare(astronaut, astronaut).threshold == pytest.approx(known.thresholds[2])
+
+
+def cut_out(client, path):
+    """The heads in a photo, each with the margin of an ordinary portrait."""
+    photo = cv2.imread(str(path))
+    for box in client.detect(path, detection_size=1280).boxes:
+        x, y, width, height = box.round().astype(int).tolist()
+        top, left = max(0, y - height // 2), max(0, x - width // 2)
+        yield photo[top : y + height * 3 // 2, left : x + width * 3 // 2]
+
+
+def test_too_few_people_are_refused_before_anything_is_started(people):
+    shown = CliRunner().invoke(app, ["models", "calibrate", str(people / "faces")])
+    assert shown.exit_code == 1
+    assert "too few photos to calibrate on: 4 of 2 people" in shown.stderr
+
+
 def test_groups(real, people):
     names = sorted(path.name for path in (people / "faces").iterdir())
     (people / "groups.txt").write_text("".join(f"{name}\tall\n" for name in names))
@@ -59,6 +117,25 @@ def test_groups(real, people):
     rows = [line for line in shown.output.splitlines() if line.startswith(("| all", "| every"))]
     assert [row.split(" | ")[1:4] for row in rows] == [["2", "4", "4"]] * 2
     assert "100.00%" in rows[0]
+
+
+def test_conditions(real, people):
+    (people / "groups.txt").write_text("Ann\tall\nBob\tall\n")
+    shown = run(
+        *("conditions", people / "faces", "--pairs", people / "pairs.txt"),
+        *("--groups", people / "groups.txt", "--out", people / "out", "--url", real.urls[0]),
+    )
+    assert shown.exit_code == 0, shown.output
+    with (people / "out" / "conditions.csv").open(newline="") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert len(rows) == len(CONDITIONS) + 3
+    for name in (UNTOUCHED, "gray", "small: 24 pixels between the eyes"):
+        row = rows[name]
+        assert row["found"] == row["photos"] == "2"
+        assert row["matched_0.0001"] == row["genuine"] == "2", name
+    assert rows["small: 8 pixels between the eyes"]["passing"] == "0"
+    assert "\n## False matches within groups\n" in shown.output
+    assert "| all | 2 | 4 | 4 |" in shown.output
 
 
 def test_gate(real, people, monkeypatch):

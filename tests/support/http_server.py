@@ -16,6 +16,12 @@ NAME = "face.onnx"
 class Handler(BaseHTTPRequestHandler):
     """Behaves as the first part of the path says: `/<behaviour>/<file>`."""
 
+    content = CONTENT
+
+    @property
+    def half(self):
+        return self.content[: len(self.content) // 2]
+
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Range")))
         getattr(self, self.path.split("/")[1])()
@@ -42,17 +48,18 @@ class Handler(BaseHTTPRequestHandler):
         return int(text.removeprefix("bytes=").removesuffix("-")) if text else 0
 
     def plain(self):
-        self.answer(200, CONTENT, len(CONTENT))
+        self.answer(200, self.content, len(self.content))
 
-    def ranges(self, body=CONTENT):
+    def ranges(self, body=None):
+        body = self.content if body is None else body
         start = self.offset()
         if not start:
-            return self.answer(200, body, len(CONTENT))
-        extent = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
-        self.answer(206, CONTENT[start:], len(CONTENT) - start, Content_Range=extent)
+            return self.answer(200, body, len(self.content))
+        extent = f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
+        self.answer(206, self.content[start:], len(self.content) - start, Content_Range=extent)
 
     def cut(self):
-        self.ranges(CONTENT[:HALF])  # truncated, unless a range is requested
+        self.ranges(self.half)  # truncated, unless a range is requested
 
     def unsatisfiable(self):
         self.answer(416) if self.offset() else self.plain()
@@ -60,16 +67,18 @@ class Handler(BaseHTTPRequestHandler):
     def strange(self):
         if not self.offset():
             return self.plain()
-        self.answer(206, CONTENT, len(CONTENT), Content_Range=f"bytes 0-9/{len(CONTENT)}")
+        self.answer(
+            206, self.content, len(self.content), Content_Range=f"bytes 0-9/{len(self.content)}"
+        )
 
     def wrong(self):
-        self.answer(200, bytes(len(CONTENT)), len(CONTENT))
+        self.answer(200, bytes(len(self.content)), len(self.content))
 
     def gone(self):
         self.answer(404)
 
     def large(self):
-        self.answer(200, b"", len(CONTENT) + 1)
+        self.answer(200, b"", len(self.content) + 1)
 
     def endless(self):
         self.answer(200)
@@ -77,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             pass
 
     def stalled(self):
-        self.answer(200, CONTENT[:HALF], len(CONTENT))
+        self.answer(200, self.half, len(self.content))
         self.server.over.wait()
 
     def moved(self):
@@ -87,9 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(302, Location=f"{self.server.hole}/hole/{NAME}")
 
     def slow(self):
-        self.answer(200, CONTENT[:HALF], len(CONTENT))
+        self.answer(200, self.half, len(self.content))
         self.server.over.wait(0.5)  # time for the other process to arrive
-        self.send(CONTENT[HALF:])
+        self.send(self.content[len(self.half) :])
 
     def log_message(self, *_):
         pass

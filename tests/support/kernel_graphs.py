@@ -1,7 +1,6 @@
 """Graphs with our operators, the plain graphs, and the tolerance within which both agree."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,8 @@ def by_kernels(model, library=LIBRARY):
 
 
 def upstream(name):
-    """Return a model's entry and graph; YuNet-n, in no profile, has the entry of YuNet-s."""
-    if name == "yunet_n_dynamic":
-        entry = replace(ENTRIES["yunet_s_dynamic"], name=name, file=f"{name}.onnx")
-    else:
-        entry = ENTRIES[name]
+    """Return a model's entry and graph."""
+    entry = ENTRIES[name]
     return entry, onnx.load(weights(entry.file))
 
 

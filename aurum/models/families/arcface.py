@@ -6,24 +6,26 @@ They differ only in the normalization of the crop, which the manifest states for
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime as ort
 from onnx import ModelProto, numpy_helper
 
 from aurum import contract
+from aurum.models.calibrations import Calibration
 from aurum.models.families import graph, rewrite
-from aurum.models.manifest import Calibration, InputFacts, Model
+from aurum.models.manifest import InputFacts, Model
 
-CALIBRATED = 6  # numbers in a calibration; see manifest.Calibration.row
+CALIBRATED = 6  # numbers in a calibration; see calibrations.Calibration.row
 
 
 def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     """Add normalization before and L2 normalization after the upstream graph.
 
     `model` takes float32 [N,3,112,112] as described by the manifest's input facts and returns
-    [N,512].
+    [N,512], whatever batch size it declares.
 
     Raises BuildError for another number of dimensions, because the public contract requires 512.
     """
-    columns = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    columns = _columns(model)
     if columns != contract.EMBEDDING_SIZE:
         raise graph.BuildError(
             f"{entry.name} gives {columns} dimensions; the contract needs {contract.EMBEDDING_SIZE}"
@@ -37,6 +39,16 @@ def build(model: ModelProto, entry: Model, model_id: str) -> ModelProto:
     whole = graph.join(_before(entry.input, normalize=not folded), net, [("pixels", "net_input")])
     whole = graph.join(whole, after(), [(f"net/{output}", "raw")])
     return finish(whole, model_id, entry.calibration)
+
+
+def _columns(model: ModelProto) -> int:
+    """Return the length of the embeddings; some graphs only show it when they run."""
+    dimensions = model.graph.output[0].type.tensor_type.shape.dim
+    if dimensions and dimensions[-1].dim_value:
+        return int(dimensions[-1].dim_value)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    face = np.zeros((1, 3, 112, 112), np.float32)
+    return int(session.run(None, {session.get_inputs()[0].name: face})[0].shape[-1])
 
 
 def finish(model: ModelProto, model_id: str, calibration: Calibration | None = None) -> ModelProto:

@@ -41,6 +41,11 @@ def upstream(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
     if model.opset_import[0].version != OPSET:
         model = version_converter.convert_version(model, OPSET)
     model.ir_version = IR_VERSION
+    # Up to IR version 3, initializers were inputs as well.
+    fixed = {item.name for item in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in fixed]
+    del model.graph.input[:]
+    model.graph.input.extend(given)
     model = compose.add_prefix(model, "net/")
     renamed = {old.name: new for old, new in zip(model.graph.input, inputs, strict=True)}
     for node in model.graph.node:

@@ -237,6 +237,12 @@ def test_auto_is_the_first_cached_profile(settings, monkeypatch):
     assert checks.expected_profile(CONTENT, auto) == second
 
 
+def test_auto_for_commercial_use_is_a_profile_that_allows_it(settings):
+    strict = replace(settings, profile="auto", require_commercial=True)
+    profile = checks.expected_profile(CONTENT, strict)
+    assert (profile.name, profile.commercial_use) == ("auraface", "yes")
+
+
 def test_a_free_port_passes(settings, taken_port):
     assert not ports.is_free("127.0.0.1", taken_port)
     with socket.create_server(("127.0.0.1", 0)) as server:

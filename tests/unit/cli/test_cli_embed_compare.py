@@ -201,7 +201,7 @@ def test_compare_exit_codes(client, folder):
 def test_compare_without_a_calibration(client, folder):
     client.embeddings = {"a": replace(embedding(0), calibration=None)}
     text = run("compare", folder / "a.PNG", folder / "b.jpg").stdout
-    assert text.startswith("similarity 1.0000: no decision, as this embedder is not calibrated\n")
+    assert text.startswith("similarity 1.0000: uncalibrated, so no decision (see")
 
 
 def test_compare_names_the_photo_that_failed(client, folder):

@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aurum.cli.app import app
-from aurum.models import build, manifest, parity, pull
+from aurum.models import build, manifest, measured, parity, pull
 from aurum.models.build import BuiltProfile
-from aurum.models.manifest import Manifest, ManifestError
+from aurum.models.manifest import Manifest
+from aurum.models.toml_table import ManifestError
 
 CONTENTS = {"small_detector": b"a detector", "small_embedder": b"an embedder"}
 REAL = manifest.load()
@@ -78,13 +79,27 @@ def test_list(content, cache):
     result = run("list")
 
     assert result.exit_code == 0, result.output
-    assert cells(result, "small") == ["small_detector", "small_embedder", "unclear", "no"]
-    assert cells(result, "simulated")[-1] == "yes"  # nothing to pull
+    assert cells(result, "small") == [
+        *("small_detector", "small_embedder", "unclear", "no", "-", "-", "-", "-")
+    ]
+    assert cells(result, "simulated")[3] == "yes"  # nothing to pull
+    assert "-: not measured" in result.stdout
     assert cells(result, "small_detector")[2] == "ok"
     assert cells(result, "small_embedder") == [
         *("embedder", "0.0", "corrupt", "unclear", "the licence of nobody")
     ]
     assert str(cache) in result.stdout
+
+
+def test_list_shows_what_was_measured_of_the_profiles_weights(cache):
+    figures = measured.load()
+
+    result = run("list")
+
+    shown = measured.cells(figures["edgeface-xs"])
+    assert tuple(cells(result, "edgeface-xs")[4:]) == shown
+    assert shown[0] != measured.NOT_MEASURED
+    assert cells(result, "auraface")[4:] == ["-"] * 4
 
 
 def test_pull_gets_the_configured_profile(content, cache, mirror):

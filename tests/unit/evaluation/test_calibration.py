@@ -90,3 +90,39 @@ def test_the_table_is_toml_and_respects_the_fars():
     assert table["command"] == 'aurum "x"'
     assert table["probability"]["prior"] == 0.5
     assert [item.tar for item in found.thresholds] == [0.75] * 3
+
+
+def people_of(*photos: int):
+    """The person of each photo, for the numbers of photos of each person."""
+    return np.repeat(np.arange(len(photos)), photos)
+
+
+@pytest.mark.parametrize(
+    ("photos", "said"),
+    [
+        ([5] * 99, "495 of 99 people, 99 of them with two or more, give 121275 pairs"),
+        ([2] * 29 + [1] * 400, "458 of 429 people, 29 of them"),
+        ([3] * 140, "420 of 140 people, 140 of them with two or more, give 87570 pairs"),
+        ([], "0 of 0 people"),
+    ],
+)
+def test_too_few_photos_are_refused_with_what_is_needed(photos, said):
+    with pytest.raises(ValidationError, match=said) as raised:
+        calibration.check_enough(people_of(*photos))
+    assert "at least 100 people, 30 of them with two photos or more, and 100000" in str(
+        raised.value
+    )
+
+
+def test_enough_photos_are_accepted():
+    calibration.check_enough(people_of(*[3] * 150))
+    calibration.check_enough(people_of(*[2] * 30, *[1] * 400))
+
+
+def test_the_most_alike_pairs_of_two_people_are_found():
+    vectors = np.array([[1, 0], [1, 0], [0.8, 0.6], [0.6, 0.8], [-1, 0]], np.float32)
+    people = np.array([0, 0, 1, 2, 3])
+    assert calibration.most_alike(vectors, people, 2) == [
+        (2, 3, pytest.approx(0.96)),
+        (1, 2, pytest.approx(0.8)),
+    ]

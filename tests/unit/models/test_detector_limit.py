@@ -13,7 +13,7 @@ from aurum.models import families
 from aurum.models.families.candidates import MOST_SIDE
 from aurum.settings import SettingError, Settings
 
-NAMES = ("yunet_s_dynamic", "scrfd_2.5g_bnkps", "simulated_detector")
+NAMES = ("yunet_s_dynamic", "yunet_n_dynamic", "scrfd_2.5g_bnkps", "simulated_detector")
 REFUSED = f"height_and_width_must_be_multiples_of_32_up_to_{MOST_SIDE}"
 
 

@@ -136,7 +136,7 @@ def astronaut():
     return photo, select_faces(candidates, np.ones(2, np.float32), 0.6, 0.3)
 
 
-@pytest.mark.parametrize("name", ["yunet_s_dynamic", "scrfd_2.5g_bnkps"])
+@pytest.mark.parametrize("name", ["yunet_s_dynamic", "yunet_n_dynamic", "scrfd_2.5g_bnkps"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_second_look_keeps_the_contract(name, count):
     served, _, entry = built(name, "face_landmarks")

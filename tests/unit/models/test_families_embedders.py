@@ -173,3 +173,15 @@ def test_other_dimensions_are_refused(columns):
 
     with pytest.raises(ValueError, match=rf"tiny gives {columns} dimensions; .* 512"):
         arcface.build(model, tiny_entry(), "tiny@0")
+
+
+@pytest.mark.parametrize("columns", [512, 128])
+def test_dimensions_that_a_graph_does_not_declare_are_found(columns):
+    model, _ = tiny_model(columns)
+    model.graph.output[0].type.tensor_type.shape.dim[-1].dim_param = "D"
+    if columns == 512:
+        served = session(arcface.build(model, tiny_entry(), "tiny@0"))
+        assert answer(served, crops=textured(2, 112, 112))["embedding"].shape == (2, 512)
+    else:
+        with pytest.raises(ValueError, match="tiny gives 128 dimensions"):
+            arcface.build(model, tiny_entry(), "tiny@0")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from aurum.models.manifest import ManifestError, load
+from aurum.models.manifest import load
+from aurum.models.toml_table import ManifestError
 from aurum.paths import CHECKOUT
 
 SHARED = CHECKOUT.parent / "shared" / "models"
@@ -32,6 +33,7 @@ commercial_use = "yes"
 upstream = "https://example.org/det"
 file = "det.onnx"
 sha256 = "{"0123456789abcdef" * 4}"
+sha256_source = "a test"
 bytes = 12
 urls = ["https://example.org/det.onnx"]
 tested = true
@@ -52,6 +54,7 @@ commercial_use = "unclear"
 upstream = "https://example.org/emb"
 file = "emb.onnx"
 sha256 = "{"a" * 64}"
+sha256_source = "a test"
 urls = []
 tested = false
 [models.input]
@@ -71,6 +74,7 @@ commercial_use = "no"
 upstream = "https://example.org/strict"
 file = "strict.onnx"
 sha256 = "{"b" * 64}"
+sha256_source = "a test"
 urls = []
 tested = false
 [models.input]
@@ -161,6 +165,7 @@ def test_an_unknown_profile_error_lists_the_names(tmp_path):
         ("bytes = 12", "bytes = true", "field `bytes`: is True; must be a whole number from 1"),
         ('"0123456789', '"012345678X', "'det', field `sha256`.*64 hexadecimal digits"),
         ('"0123456789', '"012345678', "'det', field `sha256`.*64 hexadecimal digits"),
+        ('sha256_source = "a test"\n', "", "'det', field `sha256_source`: is missing"),
         ('file = "det.onnx"', 'file = "../det.onnx"', "field `file`.*plain name"),
         ('file = "strict.onnx"', 'file = "emb.onnx"', "already the file of model 'emb'"),
         ("https://example.org/det.onnx", "ftp://example.org/x", "field `urls`: has 'ftp:"),
@@ -249,7 +254,7 @@ def test_a_missing_manifest_is_named(tmp_path):
 
 def test_the_projects_manifest_is_valid():
     manifest = load()
-    assert manifest.auto == ("edgeface-xs", "edgeface-xs-gamma")
+    assert manifest.auto == ("edgeface-xs", "edgeface-xs-gamma", "auraface")
     assert {name for name, p in manifest.profiles.items() if p.commercial_use == "no"} == {
         "scrfd",
         "insightface-mbf",
@@ -257,14 +262,35 @@ def test_the_projects_manifest_is_valid():
     }
     assert [m.file for m in manifest.profile("simulated").models] == [None, None]
     assert manifest.models["edgeface_xs_q"].id == "edgeface_xs_q@f078bab9d777"
-    # The second choice of `auto` must be available without a mirror.
-    assert all(model.urls for model in manifest.profile("edgeface-xs-gamma").models)
+    # The later choices of `auto` must be available without a mirror.
+    for name in manifest.auto[1:]:
+        assert all(model.urls for model in manifest.profile(name).models)
+    assert {name for name, p in manifest.profiles.items() if p.commercial_use == "yes"} == {
+        "auraface",
+        "simulated",
+    }
+    assert {name for name, profile in manifest.profiles.items() if profile.large} == {
+        "auraface",
+        "arcface-r100",
+        "insightface-r50",
+    }
+
+
+def test_what_auto_downloads_has_two_publishers():
+    """One may go, or be blocked; the ONNX Model Zoo's address went."""
+    manifest = load()
+    models = {model.name: model for n in manifest.auto for model in manifest.profiles[n].models}
+    models |= {model.name: model for model in manifest.models.values() if model.role == "embedder"}
+    for model in models.values():
+        assert len({tuple(url.split("/")[2:5]) for url in model.urls}) != 1, model.name
+    for model in manifest.models.values():
+        assert len(set(model.urls)) == len(model.urls), model.name
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/models")
 def test_tested_models_match_the_local_files():
     tested = [m for m in load().models.values() if m.tested and m.file]
-    assert len(tested) == 4
+    assert len(tested) == 5
     for model in tested:
         content = (SHARED / model.file).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (model.sha256, model.bytes)

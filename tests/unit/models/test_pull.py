@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from http_server import CONTENT, NAME, at, files, has_file, model_of
 
-from aurum.models.manifest import Manifest, ManifestError, Profile
+from aurum.models.manifest import Manifest, Profile
 from aurum.models.pull import LicenceError, PullError, choose_profile, pull, pull_profile, verify
+from aurum.models.toml_table import ManifestError
 
 # --- the cache, the mirror and the upstream addresses ---
 

@@ -16,6 +16,7 @@ Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 CLOTH = (168, 205, 222)
+FOLDS = (140 / 168, 176 / 205, 196 / 222)  # how much darker a fold is, by channel
 GLASS = (18, 18, 22)
 SKIN = (196, 146, 118)
 BOARD = (120, 88, 60)
@@ -33,8 +34,8 @@ def _polygon(photo: Pixels, corners: Any, colour: tuple[int, int, int]) -> Pixel
     return drawn
 
 
-def mask(photo: Pixels, points: Points) -> Pixels:
-    """Draw a surgical mask from the bridge of the nose to below the chin."""
+def mask(photo: Pixels, points: Points, cloth: tuple[int, int, int] = CLOTH) -> Pixels:
+    """Draw a mask of the colour `cloth` from the bridge of the nose to below the chin."""
     eyes, mouth, across, down = _axes(points)
     corners = [
         eyes + 0.32 * down,
@@ -44,11 +45,12 @@ def mask(photo: Pixels, points: Points) -> Pixels:
         mouth + 0.35 * down - 0.8 * across,
         eyes + 0.5 * down - 0.95 * across,
     ]
-    drawn = _polygon(photo, corners, CLOTH)
-    for share in (0.75, 0.95, 1.15):  # its folds
+    drawn = _polygon(photo, corners, cloth)
+    folds = tuple(round(value * shade) for value, shade in zip(cloth, FOLDS, strict=True))
+    for share in (0.75, 0.95, 1.15):
         ends = [eyes + share * down + side * 0.85 * across for side in (-1, 1)]
         start, end = (np.rint(point).astype(int).tolist() for point in ends)
-        cv2.line(drawn, start, end, (140, 176, 196), max(1, round(_size(across) / 25)), cv2.LINE_AA)
+        cv2.line(drawn, start, end, folds, max(1, round(_size(across) / 25)), cv2.LINE_AA)
     return drawn
 
 
