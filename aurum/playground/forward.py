@@ -97,6 +97,8 @@ async def _ask(
     except httpx.HTTPError as error:
         return unavailable(503, f"can't be reached ({error or type(error).__name__})")
     kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+    # For the code to copy: programs call the service itself, not the playground.
+    kept["aurum-service"] = str(client.base_url).rstrip("/")
     return Response(answer.content, answer.status_code, kept)
 
 
