@@ -6,6 +6,7 @@ import json
 import httpx
 import images
 import pytest
+from gateway_world import gateway_for
 from jsonschema import Draft202012Validator
 
 from aurum import contract
@@ -155,3 +156,28 @@ def test_health_and_metadata_are_as_described(http, path, pipeline):
         check(found["content"]["application/json"]["schema"]["$ref"].split("/")[-1], answer.json())
     else:
         assert answer.content == b""
+
+
+@pytest.fixture(scope="module")
+def gateway(best):
+    with gateway_for(best) as world, world.http() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 200),
+        ({"headers": {"Authorization": "Bearer wrong"}}, 401),
+        ({"headers": {"Content-Encoding": "gzip"}}, 415),
+        ({"content": b"[]"}, 400),
+        ({"method": "GET"}, 405),
+    ],
+)
+def test_the_gateways_answers_are_as_described(gateway, astronaut, change, status):
+    path = "/v2/models/detect_faces/infer"
+    sent = {"method": "POST", "content": json.dumps(request(astronaut)), **change}
+    answer = gateway.request(url=path, **sent)
+    assert answer.status_code == status
+    documented(answer, path, "post")
+    check("DetectFacesAnswer" if status == 200 else "Error", answer.json())

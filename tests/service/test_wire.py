@@ -66,7 +66,7 @@ def test_grpc_has_the_sequence_parameters_once(grpc, astronaut):
 # --- errors ---
 
 
-def test_only_tritons_error_about_shapes_ends_in_a_space(grpc, astronaut):
+def test_tritons_error_about_shapes_ends_in_a_space(grpc, astronaut):
     with pytest.raises(InferenceServerException) as caught:
         grpc.infer("analyze_faces", [image(astronaut, (1, 1))])
     assert caught.value.message().endswith("Expected [1], got [1,1]. ")

@@ -19,7 +19,8 @@ export function labels({ size, faces }, active, unit) {
   return order.flatMap((i) => {
     const narrow = i !== active && (faces.length > CROWD || boxes[i].width < NARROW * unit);
     const font = (narrow ? 10 : FONT) * unit;
-    const texts = narrow ? [`${i + 1}`] : [label(faces[i], i), `${i + 1}`];
+    const texts = narrow ? [] : [label(faces[i], i)];
+    if (i !== active) texts.push(`${i + 1}`);
     const places = texts.flatMap((text) => spots(text, font, boxes[i], size));
     const others = boxes.filter((_, j) => j !== i);
     const free = places.find((place) => ![...others, ...taken].some((one) => overlap(one, place)));
