@@ -51,8 +51,9 @@ async def infer(
     if body is None:
         return Refusal(
             413,
-            f"the request is too large: at most {settings.max_body_bytes} bytes are passed on, "
-            f"and photos may have {settings.max_image_bytes} (AURUM_MAX_IMAGE_BYTES)",
+            f"[too_large] photos may have at most {settings.max_image_bytes} bytes "
+            "(AURUM_MAX_IMAGE_BYTES); requests of more than "
+            f"{settings.max_body_bytes} bytes are not passed on",
         )
     received = time.perf_counter() - start
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}

@@ -203,7 +203,7 @@ def test_a_photo_over_the_limit_is_refused(best, open_page, astronaut):
     with serve(best, max_image_bytes=200_000) as playground:
         page = open_page(url=playground.url, expected=["413"])
         upload(page, astronaut + bytes(1_000_000))
-        wait_for_error(page, "photos may have 200000")
+        wait_for_error(page, "photos may have at most 200000 bytes")
 
 
 def test_options_are_validated_by_the_service(open_page, client, astronaut):

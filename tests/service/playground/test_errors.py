@@ -51,10 +51,10 @@ def test_an_error_shows_the_photo_and_its_name(best, open_page, astronaut, where
         wait_for_error(
             page, f"holiday.jpg, {(len(astronaut) + 1_000_000) / 1e6:.2f} MB", f"#{where}"
         )
-        wait_for_error(page, "photos may have 200 kB.", f"#{where}")
+        wait_for_error(page, "The photo is too large: photos may have at most 200 kB;", f"#{where}")
         alert = page.locator(f"#{where} [role=alert]").first
         expect(alert.get_by_role("img", name="the photo holiday.jpg")).to_be_visible()
-        own = alert.get_by_text("photos may have 200000")
+        own = alert.get_by_text("photos may have at most 200000 bytes")
         expect(own).to_be_hidden()
         alert.get_by_text("The service's own words").click()
         expect(own).to_be_visible()
