@@ -40,8 +40,8 @@ fuzz-ops:  ## fuzz the operators' kernels under both sanitizers; SECONDS=60
 	@backends/ops/build.sh fuzzer
 	@backends/ops/build/sanitized/fuzz $(or $(SECONDS),60)
 
-pages: .venv/.test  ## regenerate docs: settings, profiles, tour, scenarios, bad input, playground pictures
-	@for page in settings_table profiles_table tour scenario_page bad_input_table playground_shots; do \
+pages: .venv/.test  ## regenerate docs: settings, profiles, OpenAPI, tour, scenarios, bad input, pictures
+	@for page in settings_table profiles_table openapi tour scenario_page bad_input_table playground_shots; do \
 		PYTHONPATH=tests/support:tests/service $(BIN)/python tools/docs/$$page.py || exit 1; done
 
 setup: .venv/.test  ## only create .venv with everything in it

@@ -30,11 +30,11 @@ HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 
 
 class ModelError(RuntimeError):
-    """A model that a step called returned an error; `error` is Triton's, with its code."""
+    """A model that a step called returned an error; `code` is Triton's."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error.message())
-        self.error = error
+        self.code = error.code()
 
 
 def models_of_release(versions: Mapping[str, int], record: Record) -> Models:

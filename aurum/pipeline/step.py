@@ -123,7 +123,7 @@ class Step(ABC):
             if any(words in str(error) for words in TRANSIENT):
                 return _unavailable(record, str(error))
             record.fail("model", str(error))
-            return pb_utils.InferenceResponse(error=error.error)
+            return _error(str(error), error.code)
         except Exception as error:
             # A bug in the service: log the traceback, and answer the client with an error.
             record.fail("internal", type(error).__name__, traceback=traceback.format_exc())
@@ -165,7 +165,8 @@ def _unavailable(record: Record, message: str) -> Any:
 
 
 def _error(message: str, code: Any) -> Any:
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+    # A model's message may end in a space or a newline; then grpc-js would show none at all.
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message.rstrip(), code))
 
 
 def _family(name: str, description: str) -> Any:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,9 +61,6 @@ def create_app(settings: Settings) -> Starlette:
             app.state.client = client
             yield
 
-    async def example(request: Request) -> Response:
-        return FileResponse(PHOTO, headers={"cache-control": "no-cache"})
-
     def infer(pipeline: str) -> Route:
         async def endpoint(request: Request) -> Response:
             return await forward.infer(request.app.state.client, request, pipeline, settings)
@@ -79,7 +76,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Mount("/v2", routes=[*map(infer, PIPELINES), *map(health, HEALTH)]),
-            Route("/example.jpg", example, methods=["GET"]),
+            Mount("/examples", StaticFiles(directory=PHOTO.parent)),
             Mount("/", StaticFiles(directory=STATIC, html=True)),
         ],
         exception_handlers={HTTPException: _refused},

@@ -51,8 +51,9 @@ async def infer(
     if body is None:
         return Refusal(
             413,
-            f"the request is too large: at most {settings.max_body_bytes} bytes are passed on, "
-            f"and photos may have {settings.max_image_bytes} (AURUM_MAX_IMAGE_BYTES)",
+            f"[too_large] photos may have at most {settings.max_image_bytes} bytes "
+            "(AURUM_MAX_IMAGE_BYTES); requests of more than "
+            f"{settings.max_body_bytes} bytes are not passed on",
         )
     received = time.perf_counter() - start
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
@@ -97,6 +98,8 @@ async def _ask(
     except httpx.HTTPError as error:
         return unavailable(503, f"can't be reached ({error or type(error).__name__})")
     kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+    # For the code to copy: programs call the service itself, not the playground.
+    kept["aurum-service"] = str(client.base_url).rstrip("/")
     return Response(answer.content, answer.status_code, kept)
 
 

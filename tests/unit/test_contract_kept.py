@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import tables
 from aurum_client import _contract as client
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -31,13 +32,6 @@ def tensors(listed):
         datatype = names.get(kind, kind.removeprefix("TYPE_"))
         found[item.name] = contract.Tensor(datatype, tuple(item.dims))
     return found
-
-
-def rows(heading, columns):
-    """The cells of the table below a heading, without backquotes."""
-    table = re.search(r"^\|(.*\n\|)*.*$", PAGE.partition(f"\n{heading}\n")[2], re.M)[0]
-    lines = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    return [[cell.strip().replace("`", "") for cell in line[:columns]] for line in lines]
 
 
 def shape(text):
@@ -80,16 +74,16 @@ def test_the_parameters_are_those_that_are_parsed():
 
 
 def test_the_page_has_the_pipelines_and_their_outputs():
-    assert [row[0] for row in rows("## Pipelines", 1)] == list(contract.PIPELINES)
+    assert [row[0] for row in tables.rows(PAGE, "## Pipelines", 1)] == list(contract.PIPELINES)
     found = {name: {} for name in contract.PIPELINES}
-    for name, datatype, form, where in rows("### Outputs", 4):
+    for name, datatype, form, where in tables.rows(PAGE, "### Outputs", 4):
         for pipeline in contract.PIPELINES if where == "all" else where.split(", "):
             found[pipeline][name] = contract.Tensor(datatype, shape(form))
     assert found == contract.OUTPUTS
 
 
 def test_the_page_has_the_dimensions():
-    assert [int(row[1]) for row in rows("### Dimensions", 2)] == [
+    assert [int(row[1]) for row in tables.rows(PAGE, "### Dimensions", 2)] == [
         contract.EMBEDDING_SIZE,
         contract.LANDMARK_COUNT,
         len(contract.QUALITY_PARTS),
@@ -101,7 +95,7 @@ def test_the_page_has_the_dimensions():
 
 
 def test_the_page_has_the_parameters():
-    found = {row[0]: row for row in rows("## Parameters", 3)}
+    found = {row[0]: row for row in tables.rows(PAGE, "## Parameters", 3)}
     assert found.keys() == set(contract.PARAMETERS)
     assert found["orientation"][2] == ", ".join(contract.ORIENTATIONS)
     assert found["tiles"][2] == f"0..{contract.MAX_TILES}"
@@ -109,7 +103,7 @@ def test_the_page_has_the_parameters():
 
 def test_the_page_has_the_models():
     found = {name: ({}, {}) for name in contract.MODELS}
-    for model, tensor, direction, datatype, form in rows("## Models", 5):
+    for model, tensor, direction, datatype, form in tables.rows(PAGE, "## Models", 5):
         one = contract.Tensor(datatype, shape(form))
         found[model][direction == "output"][tensor] = one
     assert found == {
@@ -119,10 +113,10 @@ def test_the_page_has_the_models():
 
 
 def test_the_page_has_the_codes_and_defaults():
-    codes = {row[0] for row in rows("## Errors", 1)}
+    codes = {row[0] for row in tables.rows(PAGE, "## Errors", 1)}
     # Callers see a cancelled request as unavailable, and a model's error in Triton's own words.
     assert codes == {*contract.CLIENT_FAULTS, *contract.SERVER_FAULTS} - {"cancelled", "model"}
-    for variable, default, *_ in rows("### Limits", 3):
+    for variable, default, *_ in tables.rows(PAGE, "### Limits", 3):
         if variable.startswith("AURUM_"):
             name = variable.removeprefix("AURUM_").lower()
             assert str(getattr(Settings(), name)) == default, variable

@@ -6,20 +6,21 @@ import tempfile
 from pathlib import Path
 
 import images
-from browser import PHONE, SLOW, chromium, serve, upload, wait_for_status
+from browser import PHONE, SLOW, chromium, serve, upload, wait_for_error, wait_for_status
+from crowd import crowd
 from playwright.sync_api import Browser, Page, expect
 
 from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
-from benchmarks.gallery.scenes import HOPPER, portraits
 
 FOLDER = CHECKOUT / "docs" / "tutorials" / "playground"
 WINDOW = {"width": 1120, "height": 780}
 
 
 def shots(browser: Browser, url: str) -> None:
-    """Take them all: light, dark, phone width, the comparison and the camera."""
+    """Take them all: start, light, dark, phone width, a comparison, an error and the camera."""
+    _save(_open(browser, url, viewport=WINDOW), "start")
     for name, options in {
         "light": {"viewport": WINDOW},
         "dark": {"viewport": WINDOW, "color_scheme": "dark"},
@@ -33,9 +34,16 @@ def shots(browser: Browser, url: str) -> None:
         _save(page, name)
     page = _open(browser, f"{url}/#compare", viewport=WINDOW)
     upload(page, images.astronaut(), "astronaut.jpg", "#compare", 0)
-    upload(page, portraits()[HOPPER], "hopper.jpg", "#compare", 1)
+    upload(page, crowd(6, 4, 160), "crowd.png", "#compare", 1)
     expect(page.locator("#compare .crops canvas")).to_have_count(2, timeout=SLOW)
+    page.locator("#compare .side").nth(1).locator(".target").nth(20).click()
+    page.mouse.move(0, 0)
     _save(page, "compare")
+    page = _open(browser, url, viewport=WINDOW)
+    upload(page, images.astronaut()[:40_000], "holiday.jpg")
+    wait_for_error(page, "can't be used")
+    page.get_by_text("The service's own words").click()
+    _save(page, "refused")
     page = _open(browser, f"{url}/#live", viewport=WINDOW)
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator("#live .figures dd").nth(2)).to_contain_text("frames/s", timeout=SLOW)
@@ -52,7 +60,7 @@ def _open(browser: Browser, url: str, **options: object) -> Page:
 
 def _save(page: Page, name: str) -> None:
     path = FOLDER / f"{name}.jpg"
-    page.screenshot(path=path, type="jpeg", quality=82, full_page=True)
+    page.screenshot(path=path, type="jpeg", quality=75, full_page=True)
     page.context.close()
 
 

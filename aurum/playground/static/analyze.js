@@ -1,7 +1,9 @@
 // The Analyze tab: one photo's faces, timings and raw answer, and code for the same call.
 
-import { el, milliseconds, Notice } from "./dom.js";
+import { el, milliseconds } from "./dom.js";
 import { FaceView, rawAnswer, summary } from "./faces.js";
+import { meanings } from "./meanings.js";
+import { Notice } from "./notice.js";
 import { photoInput } from "./photo.js";
 import { snippets } from "./snippets.js";
 import { infer, mayMissSome } from "./triton.js";
@@ -11,6 +13,7 @@ export function analyze(panel, { onanswer }) {
   const view = new FaceView();
   const raw = rawAnswer();
   const code = snippets();
+  const meaning = meanings();
   const times = el("tbody");
   const models = el("p", { class: "models" });
   let current = null; // the photo, its name and the controller that cancels its request
@@ -57,6 +60,7 @@ export function analyze(panel, { onanswer }) {
     notice.element,
     el("div", { class: "columns" }, el("div", {}, view.element, shown), found),
     code.element,
+    meaning.element,
   );
   shown.hidden = true;
   code.show("photo.jpg", {});
@@ -80,6 +84,7 @@ export function analyze(panel, { onanswer }) {
       view.show(result);
       shown.hidden = !view.visible;
       found.hidden = false;
+      meaning.fold();
       raw.show(result.raw);
       models.textContent = [result.models.detector, result.models.embedder]
         .filter(Boolean)
@@ -90,7 +95,7 @@ export function analyze(panel, { onanswer }) {
       if (error.name === "AbortError") return;
       await seen;
       hide();
-      notice.fail(error.message);
+      notice.refuse(error, { blob, name });
     }
   }
 
@@ -118,12 +123,21 @@ function said(result, asked, { visible, fits }) {
 function requestOptions(onchange) {
   const number = (name, attributes) =>
     el("input", { type: "number", name, placeholder: "default", ...attributes });
+  const choice = (name, ...values) =>
+    el(
+      "select",
+      { name },
+      el("option", { value: "" }, "default"),
+      ...values.map((value) => el("option", { value }, value)),
+    );
   const fields = [
     ["lowest score", number("min_confidence", { min: 0, max: 1, step: 0.05 })],
     ["most faces", number("max_faces", { min: 0, step: 1 })],
     ["lowest quality", number("min_quality", { min: 0, max: 1, step: 0.05 })],
     ["detector's long side, pixels", number("detection_size", { min: 32, max: 2560, step: 32 })],
     ["tiles, for crowds", number("tiles", { min: 0, max: 16, step: 1 })],
+    ["orientation", choice("orientation", "auto", "exif")],
+    ["second look", choice("refine", "true", "false")],
   ];
   const element = el(
     "details",
@@ -138,8 +152,11 @@ function requestOptions(onchange) {
   const values = () =>
     Object.fromEntries(
       fields
-        .map(([, input]) => [input.name, input.valueAsNumber])
-        .filter(([, value]) => !Number.isNaN(value)),
+        .filter(([, input]) => input.value !== "")
+        .map(([, input]) => [
+          input.name,
+          input.type === "number" ? input.valueAsNumber : input.value,
+        ]),
     );
   return { element, values };
 }

@@ -1,8 +1,9 @@
 // The Compare tab: similarity of two faces, and the decision at a chosen false accept rate.
 
 import { crop } from "./align.js";
-import { el, Notice } from "./dom.js";
+import { el } from "./dom.js";
 import { FaceView, summary } from "./faces.js";
+import { Notice } from "./notice.js";
 import { photoInput } from "./photo.js";
 import { defect } from "./quality.js";
 import { compare as alike, infer } from "./triton.js";
@@ -36,21 +37,26 @@ export function compare(panel, { onanswer }) {
     onchange: update,
   });
   panel.append(
-    el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
+    verdict,
     el(
       "div",
       { class: "row" },
       el("label", {}, "accept strangers at most ", rate),
       el("label", {}, "share of pairs that are the same person ", prior),
     ),
-    verdict,
+    el("div", { class: "columns even" }, ...sides.map(({ element }) => element)),
   );
   update();
 
   function update() {
     const chosen = sides.map((item) => item.chosen());
     if (chosen.includes(null)) {
-      verdict.replaceChildren(el("p", {}, "Choose two photos, and a face in each."));
+      verdict.replaceChildren(
+        el("p", {}, "Choose two photos, and a face in each."),
+        sides.every((item) => item.empty())
+          ? el("button", { type: "button", onclick: examples }, "Compare the examples")
+          : "",
+      );
       return;
     }
     const given = prior.value === "" ? null : prior.valueAsNumber;
@@ -80,17 +86,29 @@ export function compare(panel, { onanswer }) {
         percent(probability),
       ]);
     }
-    return [
-      el("div", { class: "crops" }, ...chosen.map(portrait)),
+    const told = [
       el("p", { class: `decision ${LOOKS[decision] ?? ""}` }, DECISIONS[decision]),
       ...chosen.map(({ face, which }) =>
         face.defect === null ? null : el("p", {}, `The ${which} photo: ${defect(face)}.`),
       ),
       threshold === null || gated
         ? null
-        : el("p", { class: "hint" }, "The service does not say whether the faces are recognizable."),
-      el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-    ].filter((element) => element !== null);
+        : el(
+            "p",
+            { class: "hint" },
+            "The service does not say whether the faces are recognizable.",
+          ),
+      el(
+        "dl",
+        { class: "figures" },
+        ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+      ),
+    ];
+    return [el("div", { class: "crops" }, ...chosen.map(portrait)), el("div", {}, ...told)];
+  }
+
+  function examples() {
+    sides.forEach((item, i) => item.example(i));
   }
 
   // A pasted photo goes to the first empty side, otherwise to the second.
@@ -147,7 +165,7 @@ function side(name, { onanswer, onchange }) {
       if (error.name === "AbortError") return;
       view.clear();
       result = null;
-      notice.fail(error.message);
+      notice.refuse(error, { blob, name: file });
       onchange();
     }
   }
@@ -163,6 +181,7 @@ function side(name, { onanswer, onchange }) {
       view.list,
     ),
     take: input.take,
+    example: input.example,
     empty: () => result === null,
     chosen: () =>
       result === null || view.chosen === null

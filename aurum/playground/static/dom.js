@@ -28,27 +28,6 @@ export function freshId(what) {
   return `${what}-${made}`;
 }
 
-/** A line that screen readers announce when it changes: politely, or at once for an error. */
-export class Notice {
-  constructor() {
-    this.status = el("p", { class: "status", role: "status" });
-    this.alert = el("p", { class: "error", role: "alert", hidden: true });
-    this.element = el("div", {}, this.status, this.alert);
-  }
-
-  say(text) {
-    this.status.textContent = text;
-    this.alert.hidden = true;
-    this.alert.textContent = "";
-  }
-
-  fail(text) {
-    this.status.textContent = "";
-    this.alert.textContent = text;
-    this.alert.hidden = false;
-  }
-}
-
 /** A button that copies text to the clipboard and shows whether it worked. */
 export function copyButton(label, text) {
   const button = el(

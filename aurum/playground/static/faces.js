@@ -91,8 +91,15 @@ export class FaceView {
     [...this.faces.children].forEach((item, i) => {
       item.querySelector("button").setAttribute("aria-pressed", String(i === this.chosen));
     });
-    if (this.chosen !== null) this.faces.children[index].scrollIntoView({ block: "nearest" });
+    if (this.chosen !== null) this.reveal(this.faces.children[index]);
     this.onchoose(this.chosen);
+  }
+
+  // Scrolls the list only: the picture and, in a comparison, the verdict stay where they are.
+  reveal(item) {
+    const [list, card] = [this.faces, item].map((element) => element.getBoundingClientRect());
+    if (card.top < list.top || card.bottom > list.bottom)
+      this.faces.scrollTop += card.top - list.top;
   }
 
   card(face, index) {
@@ -121,6 +128,7 @@ export class FaceView {
         ),
         face.recognizable === null ? null : verdict(face),
         face.rotation ? el("span", {}, turned(face)) : null,
+        face.liveness === null ? null : el("span", {}, `liveness ${face.liveness.toFixed(2)}`),
       ),
       qualityTable(face, index),
     );

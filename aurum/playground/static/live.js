@@ -1,6 +1,7 @@
 // The Live tab: the webcam at the service's own rate, with one frame in flight and the rest dropped.
 
-import { counted, el, milliseconds, Notice } from "./dom.js";
+import { counted, el, milliseconds } from "./dom.js";
+import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { cameraTrouble, openCamera, toJpeg } from "./photo.js";
 import { DETECTION_SIZE, infer } from "./triton.js";
@@ -104,7 +105,7 @@ export function live(panel, { onanswer }) {
       } catch (error) {
         if (running !== run) return;
         stop();
-        if (error.name !== "AbortError") notice.fail(error.message);
+        if (error.name !== "AbortError") notice.refuse(error);
         return;
       }
       if (running === run) video.requestVideoFrameCallback(next);

@@ -1,10 +1,8 @@
 // An overlay of boxes, landmarks, scores and quality parts, in the picture's pixel coordinates.
 
-import { counted, svg, turned } from "./dom.js";
+import { counted, svg } from "./dom.js";
+import { labels } from "./labels.js";
 import { parts } from "./quality.js";
-
-const FONT = 13; // CSS pixels, at any size of the picture
-const CROWD = 44; // CSS pixels; narrower boxes show only their number, unless active
 
 export class Overlay {
   /** Draws into `this.element`, which covers the picture; reports clicked and hovered boxes. */
@@ -41,7 +39,6 @@ export class Overlay {
   /** Redraw everything, after a change of size or of what is shown. */
   draw() {
     this.element.replaceChildren();
-    this.texts = [];
     if (this.result === null) return;
     const {
       size: [width, height],
@@ -53,7 +50,9 @@ export class Overlay {
       `${counted(faces)} marked in the photo; the list of faces describes them`,
     );
     this.unit = width / (this.element.clientWidth || width); // picture pixels in a CSS pixel
-    this.element.append(...faces.map((face, i) => this.face(face, i)));
+    this.marks = faces.map((face, i) => this.face(face, i));
+    this.texts = svg("g", { class: "texts" });
+    this.element.append(...this.marks, this.texts);
     this.emphasize();
   }
 
@@ -64,41 +63,37 @@ export class Overlay {
       size: [width, height],
       faces,
     } = this.result;
-    faces.forEach((face, i) => {
-      this.element.children[i].classList.toggle("active", i === this.active);
-      if (!this.texts[i]) return;
-      const short = face.box[2] < CROWD * this.unit && i !== this.active;
-      this.texts[i].textContent = short ? `${i + 1}` : label(face, i);
+    this.marks.forEach((mark, i) => {
+      mark.classList.toggle("active", i === this.active);
+      const line = Math.min(2 * this.unit, faces[i].box[2] / 16) * (i === this.active ? 2 : 1);
+      mark.querySelector(".box")?.setAttribute("stroke-width", line);
+      mark.querySelector(".halo")?.setAttribute("stroke-width", 2 * line);
     });
-    this.element.querySelector(".panel")?.remove();
+    this.texts.replaceChildren(
+      ...(this.shown.scores ? labels(this.result, this.active, this.unit) : []),
+    );
     const chosen = this.active ?? (faces.length === 1 ? 0 : null);
     if (!this.shown.parts || chosen === null) return;
     const panel = this.panel(faces[chosen], width, height);
-    if (panel) this.element.append(panel);
+    if (panel) this.texts.append(panel);
   }
 
+  // Lines and dots shrink with the face, or in a crowd they would hide it.
   face(face, index) {
     const [x, y, width, height] = face.box;
-    const { unit } = this;
+    const unfit = face.recognizable === false ? " unfit" : "";
     const marks = [svg("rect", { class: "target", x, y, width, height })];
     if (this.shown.boxes) {
       marks.push(
         svg("rect", { class: "halo", x, y, width, height }),
-        svg("rect", { class: "box", x, y, width, height }),
+        svg("rect", { class: `box${unfit}`, x, y, width, height }),
       );
     }
     if (this.shown.landmarks) {
-      const r = Math.max(1.2 * unit, Math.min(4 * unit, width / 28));
+      const r = Math.min(4 * this.unit, width / 28);
       face.landmarks.forEach(([cx, cy], i) =>
-        marks.push(svg("circle", { class: `landmark l${i}`, cx, cy, r })),
+        marks.push(svg("circle", { class: `landmark l${i}`, cx, cy, r, "stroke-width": r / 4 })),
       );
-    }
-    if (this.shown.scores) {
-      const size = (width < CROWD * unit ? 10 : FONT) * unit;
-      const above = y - 0.4 * size;
-      const place = { x: Math.max(x, 2 * unit), y: above < size ? Math.max(y, 0) + size : above };
-      this.texts[index] = svg("text", { ...place, "font-size": size, "stroke-width": size / 4 });
-      marks.push(this.texts[index]);
     }
     return svg("g", { class: "face", "data-index": index }, ...marks);
   }
@@ -142,10 +137,4 @@ export class Overlay {
       ...texts,
     );
   }
-}
-
-function label(face, index) {
-  const quality = face.quality === null ? "" : ` · quality ${face.quality.toFixed(2)}`;
-  const turn = face.rotation ? ` · ${turned(face)}` : "";
-  return `${index + 1} · ${face.score.toFixed(2)}${quality}${turn}`;
 }

@@ -1,6 +1,11 @@
-// Photo input: choose, drop, paste or take a photo, or use the example.
+// Photo input: choose, drop, paste or take a photo, or use one of the examples.
 
 import { el, freshId } from "./dom.js";
+
+const EXAMPLES = [
+  { file: "astronaut.jpg", person: "Eileen Collins", source: "NASA, public domain" },
+  { file: "hopper.jpg", person: "Grace Hopper", source: "US Navy, public domain" },
+];
 
 /** Explain why the camera can't be used. */
 export function cameraTrouble(error) {
@@ -53,9 +58,9 @@ export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
     { class: "drop", role: "group", "aria-label": label },
     input,
     el("label", { for: id, class: "button" }, "Choose a photo"),
-    el("button", { type: "button", onclick: () => takePhoto(onphoto, ontrouble) }, "Take a photo"),
-    el("button", { type: "button", onclick: example }, "Use the example"),
-    el("span", { class: "hint" }, "or drop or paste one"),
+    el("button", { type: "button", onclick: () => takePhoto(give, ontrouble) }, "Take a photo"),
+    el("span", { class: "hint" }, "or drop or paste one, or use an example:"),
+    el("div", { class: "examples" }, ...EXAMPLES.map(button)),
   );
   area.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -69,22 +74,37 @@ export function photoInput({ onphoto, ontrouble, label = "Photo" }) {
     take(event.dataTransfer.files);
   });
 
+  function give(blob, name) {
+    area.classList.add("used");
+    onphoto(blob, name);
+  }
+
   function take(files) {
-    if (files.length > 0) onphoto(files[0], files[0].name || "photo.jpg");
+    if (files.length > 0) give(files[0], files[0].name || "photo.jpg");
     else ontrouble("That was not a file; drop, paste or choose a photo.");
   }
 
-  async function example() {
+  function button({ file, person, source }, index) {
+    return el(
+      "button",
+      { type: "button", class: "example", onclick: () => example(index) },
+      el("img", { src: `examples/${file}`, alt: `example: ${person}` }),
+      el("span", { "aria-hidden": "true" }, person, el("small", {}, source)),
+    );
+  }
+
+  async function example(index) {
+    const { file } = EXAMPLES[index];
     try {
-      const response = await fetch("example.jpg");
+      const response = await fetch(`examples/${file}`);
       if (!response.ok) throw new Error(`status ${response.status}`);
-      onphoto(await response.blob(), "example.jpg");
+      give(await response.blob(), file);
     } catch (error) {
       ontrouble(`The example can't be loaded: ${error.message}.`);
     }
   }
 
-  return { element: area, take };
+  return { element: area, take, example };
 }
 
 async function takePhoto(onphoto, ontrouble) {

@@ -1,16 +1,16 @@
 // The columns of `quality_parts` in the contract's order: name, unit, decimals, meaning.
 // Formulas and sources: docs/design/quality.md.
 
-const PARTS = [
+export const PARTS = [
   ["resolution", "px", 0, "distance between the eyes"],
   ["sharpness", "", 2, "0 blurred … 1 sharp"],
   ["noise", "gray levels", 1, "grain, but also fine texture"],
   ["exposure", "", 2, "share of pixels neither too dark nor too bright"],
   ["contrast", "", 2, "standard deviation of the gray levels, 0 … 0.5"],
-  ["yaw", "°", 0, "positive: looks to the photo's right"],
-  ["pitch", "°", 0, "positive: looks up"],
-  ["roll", "°", 0, "positive: leans clockwise"],
-  ["frontality", "", 2, "1: straight into the camera"],
+  ["yaw", "°", 0, "how far the head is turned; positive: to the photo's right"],
+  ["pitch", "°", 0, "how far the head is raised or lowered; positive: raised"],
+  ["roll", "°", 0, "how far the head leans; positive: clockwise"],
+  ["frontality", "", 2, "how straight the face looks into the camera, at most 1"],
   ["symmetry", "", 2, "similarity to its mirror image, -1 … 1"],
   ["visibility", "", 2, "how much eyes and mouth look like eyes and a mouth, -1 … 1"],
   ["misfit", "px", 1, "landmark residual: how badly the landmarks fit a head"],

@@ -1,9 +1,11 @@
 // Code for the same call in curl, Python and Node.js.
 
 import { copyButton, el, freshId } from "./dom.js";
+import { hasKey, serviceUrl } from "./triton.js";
 
 export function snippets() {
-  const texts = { curl: "", Python: "", Node: "" };
+  let asked = ["photo.jpg", {}]; // the file's name and the request's options
+  let texts = write(...asked);
   const pre = el("pre", { tabindex: "0", role: "region", "aria-label": "code" });
   let chosen = "curl";
   const name = freshId("language");
@@ -25,11 +27,12 @@ export function snippets() {
     ),
   );
   const render = () => {
+    texts = write(...asked);
     pre.textContent = texts[chosen];
   };
   const element = el(
     "details",
-    { class: "code" },
+    { class: "code", ontoggle: render }, // by then the service's address is known
     el("summary", {}, "The same call as code"),
     el(
       "fieldset",
@@ -43,29 +46,37 @@ export function snippets() {
   return {
     element,
     show(file, options) {
-      Object.assign(texts, write(window.location.origin, file, options));
+      asked = [file, options];
       render();
     },
   };
 }
 
-function write(origin, file, options) {
+function python(value) {
+  if (value === "true" || value === "false") return value === "true" ? "True" : "False";
+  return JSON.stringify(value);
+}
+
+// A key is read from the environment, so that it is not pasted into files.
+function write(file, options) {
+  const origin = serviceUrl();
+  const key = (text) => (hasKey() ? text : "");
   const some = Object.keys(options).length > 0;
   const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const quoted = JSON.stringify(file); // also a valid Python and JavaScript string
   const url = `${origin}/v2/models/analyze_faces/infer`;
   const parameters = some ? `"parameters":${JSON.stringify(options)},` : "";
   const keywords = Object.entries(options)
-    .map(([key, value]) => `, ${key}=${value}`)
+    .map(([key, value]) => `, ${key}=${python(value)}`)
     .join("");
   return {
     curl: `(printf '{${parameters}"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","data":["'
  base64 < ${shell(file)} | tr -d '\\n'
- printf '"]}]}') | curl -s --data-binary @- ${url}
+ printf '"]}]}') | curl -s ${key(`-H "Authorization: Bearer $AURUM_KEY" `)}--data-binary @- ${url}
 `,
-    Python: `from aurum_client import FaceClient
+    Python: `${key("import os\n\n")}from aurum_client import FaceClient
 
-with FaceClient("${origin}") as client:
+with FaceClient("${origin}"${key(`, headers={"Authorization": f"Bearer {os.environ['AURUM_KEY']}"}`)}) as client:
     for face in client.analyze(${quoted}${keywords}):
         print(face.bbox, face.score, face.embedding.shape)
 `,
@@ -73,7 +84,7 @@ with FaceClient("${origin}") as client:
 
 const photo = await readFile(${quoted});
 const response = await fetch("${url}", {
-  method: "POST",
+  method: "POST",${key("\n  headers: { Authorization: `Bearer ${process.env.AURUM_KEY}` },")}
   body: JSON.stringify({${some ? `\n    parameters: ${JSON.stringify(options)},` : ""}
     inputs: [{ name: "image", shape: [1], datatype: "BYTES", data: [photo.toString("base64")] }],
   }),

@@ -8,6 +8,18 @@ const FARS = ["1e-2", "1e-3", "1e-4"]; // the order of the output `calibration`
 
 let key = null; // only in memory, lost when the page is closed
 
+let service = window.location.origin;
+
+/** The address at which programs reach the service: its own, if the page's server tells it. */
+export function serviceUrl() {
+  return service;
+}
+
+/** Whether requests carry an API key. */
+export function hasKey() {
+  return key !== null;
+}
+
 /** Send this API key with every request from now on, for a gateway in front of Triton. */
 export function useKey(value) {
   key = value;
@@ -85,6 +97,7 @@ async function send(path, init) {
       0,
     );
   }
+  service = response.headers.get("Aurum-Service") ?? service;
   if (response.ok) return response;
   if (response.status === 401) window.dispatchEvent(new Event("keywanted"));
   const text = await response.text();
@@ -149,7 +162,7 @@ function numbers(datatype, buffer) {
   if (datatype !== "BYTES") throw new ServiceError(`this page can't read ${datatype}`, 0);
   const view = new DataView(buffer);
   const texts = [];
-  for (let at = 0; at < buffer.byteLength;) {
+  for (let at = 0; at < buffer.byteLength; ) {
     const size = view.getUint32(at, true);
     texts.push(new TextDecoder().decode(new Uint8Array(buffer, at + 4, size)));
     at += 4 + size;
@@ -169,6 +182,7 @@ function interpret(answer) {
   // Servers of version 0.1.0 send neither rotations, nor `complete`, nor the gate.
   const rotations = outputs.rotations?.data;
   const gate = outputs.gate?.data;
+  const liveness = outputs.liveness?.data; // empty where it is off
   const parts = rows("quality_parts");
   const landmarks = rows("landmarks");
   const boxes = rows("boxes");
@@ -183,6 +197,7 @@ function interpret(answer) {
       quality: quality?.[i] ?? null,
       parts: parts[i] ?? null,
       rotation: rotations?.[i] ?? 0,
+      liveness: liveness?.[i] ?? null,
       ...gated(gate?.[i]),
     })),
     qualityCalibrated: (gate?.length ?? 0) > 0,

@@ -203,7 +203,7 @@ def test_a_photo_over_the_limit_is_refused(best, open_page, astronaut):
     with serve(best, max_image_bytes=200_000) as playground:
         page = open_page(url=playground.url, expected=["413"])
         upload(page, astronaut + bytes(1_000_000))
-        wait_for_error(page, "photos may have 200000")
+        wait_for_error(page, "photos may have at most 200000 bytes")
 
 
 def test_options_are_validated_by_the_service(open_page, client, astronaut):
@@ -228,7 +228,7 @@ def test_photos_can_be_given_in_every_way(open_page, astronaut, way):
         page.get_by_role("button", name="Take it").click()
         expect(page.locator("dialog")).to_have_count(0)
     elif way == "example":
-        page.locator("#analyze").get_by_role("button", name="Use the example").click()
+        page.locator("#analyze").get_by_role("button", name="Eileen Collins").click()
     else:
         page.evaluate(
             """([text, way]) => {
@@ -262,14 +262,25 @@ def test_the_raw_answer_can_be_copied_completely(open_page, client, astronaut):
     assert data["models"].tolist() == [answer.models.detector, answer.models.embedder]
 
 
-@pytest.mark.parametrize("options", [{}, {"max_faces": 1, "min_confidence": 0.25, "tiles": 2}])
-def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_faces": 1, "min_confidence": 0.25, "tiles": 2},
+        {"orientation": "exif", "refine": "false"},
+    ],
+)
+def test_the_code_to_copy_runs(open_page, best, tmp_path, astronaut, options):
     name = "it's a photo.jpg"
     (tmp_path / name).write_bytes(astronaut)
     page = open_page()
     page.get_by_text("Options of the request").click()
     for option, value in options.items():
-        page.locator(f"[name={option}]").fill(str(value))
+        field = page.locator(f"[name={option}]")
+        if field.evaluate("field => field.localName") == "select":
+            field.select_option(value)
+        else:
+            field.fill(str(value))
     upload(page, astronaut, name)
     wait_for_status(page, "1 face")
     page.get_by_text("The same call as code").click()
@@ -284,6 +295,8 @@ def test_the_code_to_copy_runs(open_page, tmp_path, astronaut, options):
         expect(page.locator("#analyze .code").get_by_role("button")).to_have_text("Copied")
         text = page.evaluate("navigator.clipboard.readText()")
         assert all(option in text for option in options)
+        assert best.urls[0] in text  # the service's own port, not the playground's
+        assert page.evaluate("window.location.origin") not in text
         result = subprocess.run(
             [*command, text], cwd=tmp_path, capture_output=True, text=True, check=False
         )

@@ -25,7 +25,7 @@ def gateway(best, tmp_path_factory):
 def test_its_files_need_no_key_and_have_the_content_security_policy(gateway):
     with gateway.http() as http:
         del http.headers["authorization"]
-        for path in ("/playground/", "/playground/main.js", "/playground/example.jpg"):
+        for path in ("/playground/", "/playground/main.js", "/playground/examples/hopper.jpg"):
             assert http.get(path).status_code == 200
         page = http.get("/playground/")
         assert page.headers["content-security-policy"] == POLICY
@@ -44,3 +44,10 @@ def test_it_asks_for_the_key_and_answers_through_the_gateway(gateway, open_page,
     expect(page.locator("#health")).to_have_text("the service is ready", timeout=SLOW)
     upload(page, astronaut)
     wait_for_status(page, "face in")
+    page.get_by_text("The same call as code").click()
+    code = page.locator("#analyze .code pre")
+    for language in ("curl", "Python", "Node"):
+        page.get_by_label(language, exact=True).check()
+        expect(code).to_contain_text(gateway.gateway.url)
+        expect(code).to_contain_text("AURUM_KEY")
+        expect(code).not_to_contain_text(gateway.key)

@@ -1,7 +1,9 @@
 """What Analyze shows of a face's quality, and whether it is recognizable."""
 
+import json
 import re
 
+import numpy as np
 import pytest
 from browser import DESK, PHONE, SLOW, serve, upload, wait_for_status
 from playwright.sync_api import expect
@@ -43,7 +45,10 @@ def test_a_face_shows_whether_it_is_recognizable_and_why_not(
     expect(card.get_by_text("recognizable", exact=True)).to_be_visible()
     face = client.analyze(blurred)[0]
     assert face.defect == "sharpness"
+    expect(page.locator("#analyze .overlay .unfit")).to_have_count(0)
     upload(page, blurred)
+    expect(page.locator("#analyze .overlay .unfit")).to_have_count(1, timeout=SLOW)
+    expect(page.locator("#analyze .overlay text")).to_contain_text("not recognizable")
     expect(card).to_contain_text(
         f"not recognizable: sharpness {face.quality_parts.sharpness:.2f}", timeout=SLOW
     )
@@ -65,3 +70,30 @@ def test_faces_below_the_minimum_quality_are_left_out(open_page, astronaut):
     page.locator("[name=min_quality]").fill("1")
     upload(page, astronaut)
     wait_for_status(page, "No face found")
+
+
+@pytest.mark.parametrize(("values", "told"), [([0.25], True), ([], False)])
+def test_liveness_is_shown_where_the_service_gives_it(open_page, astronaut, values, told):
+    def answer(route):
+        """The service's own answer, with `liveness` as its first output."""
+        answered = route.fetch()
+        length = int(answered.headers["inference-header-content-length"])
+        head, tensors = json.loads(answered.body()[:length]), answered.body()[length:]
+        data = np.array(values, "<f4").tobytes()
+        for own in head["outputs"]:
+            own["name"] = own["name"].replace("liveness", "its own")
+        output = {"name": "liveness", "datatype": "FP32", "shape": [len(values)]}
+        head["outputs"].insert(0, {**output, "parameters": {"binary_data_size": len(data)}})
+        text = json.dumps(head).encode()
+        headers = {**answered.headers, "inference-header-content-length": str(len(text))}
+        route.fulfill(status=200, headers=headers, body=text + data + tensors)
+
+    page = open_page()
+    page.route("**/analyze_faces/infer", answer)
+    upload(page, astronaut)
+    wait_for_status(page, "1 face in")
+    card = page.locator("#analyze .faces li").first
+    if told:
+        expect(card).to_contain_text("liveness 0.25")
+    else:
+        expect(card).not_to_contain_text("liveness")
