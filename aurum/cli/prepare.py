@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aurum.cli import FAILED, print_stderr
+from aurum.contract import LIVENESS
 from aurum.errors import OperatorError
 from aurum.server.runtime import die_with_parent
 from aurum.settings import Settings
@@ -69,9 +70,13 @@ def main(descriptor: int) -> None:
     with as_server_error():
         installation.complete(settings, lambda line: console.print(f"- {line}", soft_wrap=True))
         release = active_release(settings)
-        rows = _of_release(release) if release else _of_profile(settings)
+        rows = _of_release(release, settings) if release else _of_profile(settings)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(rows, file)
+
+
+def _say(line: str) -> None:
+    console.print(f"- {line}")
 
 
 def _of_profile(settings: Settings) -> Rows:
@@ -83,7 +88,7 @@ def _of_profile(settings: Settings) -> Rows:
     if problem := cache_problem(settings):
         raise ServerError(problem)
     with downloads(console) as progress:
-        prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
+        prepared = build.prepare(settings, progress, _say)
     build.install(prepared, settings.repositories / "model_repository")
     if prepared.simulated:
         console.print(_simulated(prepared))
@@ -93,9 +98,13 @@ def _of_profile(settings: Settings) -> Rows:
     return [("profile", name), *prepared.ids.items(), *_commercial(prepared.profile)]
 
 
-def _of_release(release: Release) -> Rows:
-    """Describe the active release; Server makes the copy that is served."""
-    from aurum.models import manifest
+def _of_release(release: Release, settings: Settings) -> Rows:
+    """Describe the active release; Server makes the copy that is served.
+
+    `face_liveness`, which belongs to no release, is built and installed.
+    """
+    from aurum.cli.progress import downloads
+    from aurum.models import build, manifest
 
     console.print(
         f"serving {release}, which a rollout made active; AURUM_PROFILE is ignored",
@@ -106,8 +115,13 @@ def _of_release(release: Release) -> Rows:
     profile = manifest.load().profiles.get(release.profile)
     if profile and profile.commercial_use == "no":
         console.print(_non_commercial(profile))
+    ids = dict(release.ids)
+    if settings.liveness:
+        with downloads(console) as progress:
+            graph, ids[LIVENESS] = build.prepare_liveness(settings, progress, _say)
+        build.install_graphs({LIVENESS: graph}, settings.repositories / "model_repository")
     name = f"{release.number}, of profile {release.profile or 'unknown'}"
-    return [("release", name), *release.ids.items(), *_commercial(profile)]
+    return [("release", name), *ids.items(), *_commercial(profile)]
 
 
 def _commercial(profile: Profile | None) -> Rows:

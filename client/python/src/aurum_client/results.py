@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import RECOGNIZABLE
+from aurum_client._contract import LIVE_FROM, RECOGNIZABLE
 from aurum_client.calibration import Calibration
 from aurum_client.errors import AurumError
 
@@ -22,6 +22,8 @@ Ints: TypeAlias = npt.NDArray[np.int32]
 
 NOT_REPORTED: Ints = np.zeros(0, np.int32)  # a value per face that a 0.1.0 server does not send
 NOT_REPORTED.flags.writeable = False
+NOT_SCORED: Floats = np.zeros(0, np.float32)  # liveness, from a server that doesn't serve it
+NOT_SCORED.flags.writeable = False
 _CROWD = 20  # faces
 _SMALL = 40  # pixels of the detector's input; smaller faces are often missed
 
@@ -98,7 +100,8 @@ class Face:
     0, 90, 180 or 270, the degrees to rotate the photo clockwise to make the face upright.
     ``recognizable``: whether enough of the face is visible for a meaningful comparison, or None if
     unknown. ``defect``: the field of :class:`QualityParts` that makes the face unrecognizable, or
-    None.
+    None. ``liveness_score``: how likely the face is before the camera rather than a photo of it on
+    paper or on a screen, 0 to 1; None unless the server runs with ``AURUM_LIVENESS=1``.
     """
 
     bbox: Box
@@ -110,6 +113,16 @@ class Face:
     rotation: int = 0
     recognizable: bool | None = None
     defect: str | None = None
+    liveness_score: float | None = None
+
+    @property
+    def is_live(self) -> bool | None:
+        """Whether ``liveness_score`` is at least 0.5; None if the server doesn't score liveness.
+
+        This is advice: some real faces fail it, and some attacks pass it. Error rates:
+        https://github.com/aurum-circle/aurum-face-serving/blob/main/docs/guides/liveness.md
+        """
+        return None if self.liveness_score is None else self.liveness_score >= LIVE_FROM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +199,8 @@ class Analysis(Faces):
     ``calibration``: thresholds and probabilities for these embeddings; None if the embedder is not
     calibrated or there are no faces. ``gate``: int32 [F], -1 for a recognizable face, otherwise the
     column of ``quality_parts`` that makes it unrecognizable; int32 [0] if the server doesn't report
-    it for its embedder.
+    it for its embedder. ``liveness``: float32 [F], as :attr:`Face.liveness_score`; float32 [0] if
+    the server doesn't score it.
     """
 
     embeddings: Floats = field(repr=False)
@@ -194,6 +208,7 @@ class Analysis(Faces):
     quality_parts: Floats = field(repr=False)
     calibration: Calibration | None = field(repr=False)
     gate: Ints = field(default_factory=lambda: NOT_REPORTED, kw_only=True, repr=False)
+    liveness: Floats = field(default_factory=lambda: NOT_SCORED, kw_only=True, repr=False)
 
     @property
     def quality_calibrated(self) -> bool:
@@ -214,6 +229,7 @@ class Analysis(Faces):
             quality_parts=QualityParts(*self.quality_parts[index].tolist()),
             recognizable=None if column is None else column == RECOGNIZABLE,
             defect=None if column in (None, RECOGNIZABLE) else QualityParts._fields[column],
+            liveness_score=float(self.liveness[index]) if len(self.liveness) else None,
         )
 
 
@@ -257,6 +273,16 @@ class Embedding:
     def defect(self) -> str | None:
         """As :attr:`Face.defect`."""
         return self.face.defect
+
+    @property
+    def liveness_score(self) -> float | None:
+        """As :attr:`Face.liveness_score`; None also for an aligned crop."""
+        return self.face.liveness_score
+
+    @property
+    def is_live(self) -> bool | None:
+        """As :attr:`Face.is_live`."""
+        return self.face.is_live
 
     @property
     def quality_calibrated(self) -> bool:
