@@ -15,6 +15,7 @@ DETECTION = "face_detection"
 LANDMARKS = "face_landmarks"
 EMBEDDING = "face_embedding"
 MODELS = (DETECTION, LANDMARKS, EMBEDDING)
+LIVENESS = "face_liveness"  # served in addition with AURUM_LIVENESS=1
 
 DETECT_FACES = "detect_faces"
 EMBED_FACE = "embed_face"
@@ -28,6 +29,7 @@ EMBEDDING_SIZE = 512
 CALIBRATION_SIZE = 6  # thresholds at FAR 1e-2, 1e-3 and 1e-4; slope, intercept, prior
 CROP_SIDE = 112  # pixels, of an aligned crop
 SECOND_LOOK_SIDE = 96  # pixels, of the crops of face_landmarks
+LIVENESS_SIDE = 80  # pixels, of the crops of face_liveness
 STRIDE = 32  # pixels; sides of the detector's input are multiples of it
 MAX_SIDE = 4096  # pixels, of the detector's input
 MAX_TILES = 16
@@ -36,6 +38,7 @@ QUALITY_PARTS = (
     "frontality", "symmetry", "visibility", "misfit", "border_cut", "confidence", "norm",
     "recognizability",
 )  # fmt: skip
+LIVE_FROM = 0.5  # lowest `liveness` of a face that counts as live (docs/guides/liveness.md)
 RECOGNIZABLE = -1  # in `gate`; other values are columns of `quality_parts`
 
 
@@ -65,6 +68,7 @@ _EMBEDDED = {
     "quality_parts": Tensor("FP32", (-1, len(QUALITY_PARTS))),
     "gate": Tensor("INT32", (-1,)),
     "calibration": Tensor("FP32", (-1,)),
+    "liveness": Tensor("FP32", (-1,)),
 }
 OUTPUTS = {
     DETECT_FACES: _FACES,
@@ -76,6 +80,11 @@ MODEL_INPUTS = {
     DETECTION: {"images": Tensor("UINT8", (3, -1, -1))},
     LANDMARKS: {"crops": Tensor("UINT8", (SECOND_LOOK_SIDE, SECOND_LOOK_SIDE, 3))},
     EMBEDDING: {"crops": Tensor("UINT8", (CROP_SIDE, CROP_SIDE, 3))},
+    # Named after the sizes of the surroundings: 2.7 and 4.0 times the face's box.
+    LIVENESS: {
+        "crops27": Tensor("UINT8", (LIVENESS_SIDE, LIVENESS_SIDE, 3)),
+        "crops40": Tensor("UINT8", (LIVENESS_SIDE, LIVENESS_SIDE, 3)),
+    },
 }
 MODEL_OUTPUTS = {
     DETECTION: {
@@ -96,6 +105,7 @@ MODEL_OUTPUTS = {
         "model": Tensor("BYTES", (1,)),
         "calibration": Tensor("FP32", (CALIBRATION_SIZE,)),
     },
+    LIVENESS: {"liveness": Tensor("FP32", (1,)), "model": Tensor("BYTES", (1,))},
 }
 
 # --- parameters ---

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aurum import paths
-from aurum.contract import ORIENTATIONS
+from aurum.contract import LIVENESS, MODELS, ORIENTATIONS
 from aurum.errors import OperatorError
 from aurum.setting_names import misspelt, renamed
 from aurum.setting_values import (
@@ -145,6 +145,12 @@ class Settings:
         one_of("auto", "off"),
         "`auto`: our own kernels compute the models that they support, if the processor has the "
         "instructions (docs/design/kernels.md). `off`: ONNX Runtime computes all models.",
+    )
+    liveness: bool = _setting(
+        False,
+        flag,
+        "1: also serve `face_liveness`, and answer how likely each face is one before the camera "
+        "rather than on paper or on a screen: advice, not a decision (docs/guides/liveness.md).",
     )
     # --- the limits of a request ---
     max_image_bytes: int = _setting(
@@ -338,6 +344,11 @@ class Settings:
                 f"AURUM_PIPELINE_MEMORY={settings.pipeline_memory}"
             )
         return settings
+
+    @property
+    def served_models(self) -> tuple[str, ...]:
+        """Names of the models that the pipelines call."""
+        return (*MODELS, LIVENESS) if self.liveness else MODELS
 
     @property
     def http_url(self) -> str:

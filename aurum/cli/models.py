@@ -125,7 +125,7 @@ def _status(model: Model, settings: Settings) -> str:
 
 @models.command("pull")
 def pull_models(names: Names = None) -> None:
-    """Download the named models, by default those of AURUM_PROFILE, into the cache.
+    """Download the named models into the cache, by default those that the settings serve.
 
     Exit codes: 0 all files are cached; 1 a file is unavailable; 2 no such profile or model.
     """
@@ -146,6 +146,8 @@ def pull_models(names: Names = None) -> None:
                 raise CommandError(FAILED, f"no profile of auto is available:\n{reasons}")
             wanted = [choice.profile.name]
             lines.append(f"profile {choice.profile.name}")
+        if not names and settings.liveness:
+            wanted = [*wanted, *(model.name for model in content.liveness)]
         for model in _named(wanted, content):
             if model.file is None:
                 lines.append(f"{model.name}: simulated, has no file")

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aurum.cli import FAILED, print_stderr
+from aurum.contract import LIVENESS
 from aurum.errors import OperatorError
 from aurum.server.runtime import die_with_parent
 from aurum.settings import Settings
@@ -74,6 +75,10 @@ def main(descriptor: int) -> None:
         json.dump(rows, file)
 
 
+def _say(line: str) -> None:
+    console.print(f"- {line}")
+
+
 def _of_profile(settings: Settings) -> Rows:
     """Download, build and install the profile in AURUM_PROFILE."""
     from aurum.cli.progress import downloads
@@ -83,7 +88,7 @@ def _of_profile(settings: Settings) -> Rows:
     if problem := cache_problem(settings):
         raise ServerError(problem)
     with downloads(console) as progress:
-        prepared = build.prepare(settings, progress, lambda line: console.print(f"- {line}"))
+        prepared = build.prepare(settings, progress, _say)
     build.install(prepared, settings.repositories / "model_repository")
     if prepared.simulated:
         console.print(_simulated(prepared))
@@ -94,7 +99,11 @@ def _of_profile(settings: Settings) -> Rows:
 
 
 def _of_release(release: Release, settings: Settings) -> Rows:
-    """Describe the active release; Server makes the copy that is served."""
+    """Describe the active release; Server makes the copy that is served.
+
+    `face_liveness`, which belongs to no release, is built and installed.
+    """
+    from aurum.cli.progress import downloads
     from aurum.models import build, manifest
 
     console.print(
@@ -107,8 +116,13 @@ def _of_release(release: Release, settings: Settings) -> Rows:
     profile = profile and build.with_own_calibration(profile, settings)
     if profile and profile.commercial_use == "no":
         console.print(_non_commercial(profile))
+    ids = dict(release.ids)
+    if settings.liveness:
+        with downloads(console) as progress:
+            graph, ids[LIVENESS] = build.prepare_liveness(settings, progress, _say)
+        build.install_graphs({LIVENESS: graph}, settings.repositories / "model_repository")
     name = f"{release.number}, of profile {release.profile or 'unknown'}"
-    return [("release", name), *release.ids.items(), *notes(profile)]
+    return [("release", name), *ids.items(), *notes(profile)]
 
 
 def notes(profile: Profile | None) -> Rows:

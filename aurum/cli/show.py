@@ -102,6 +102,8 @@ def _judged_record(embedding: Embedding) -> Record:
         "quality_parts": parts and parts._asdict(),
         "recognizable": embedding.recognizable,
         "defect": embedding.defect,
+        "liveness_score": embedding.liveness_score,
+        "is_live": embedding.is_live,
     }
 
 

@@ -8,9 +8,10 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,14 +47,17 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 
 
 @contextmanager
-def evaluated(urls: list[str] | None) -> Iterator[Target]:
-    """Connect to the service, or start one; turn client errors into CommandError."""
+def evaluated(urls: list[str] | None, **changes: Any) -> Iterator[Target]:
+    """Connect to the service, or start one; turn client errors into CommandError.
+
+    `changes` are settings of a service that is started.
+    """
     with evaluation_packages():
         from aurum_client import AurumError
 
         from aurum.evaluation.target import serving
     try:
-        with serving(urls or [], Settings.from_env()) as target:
+        with serving(urls or [], replace(Settings.from_env(), **changes)) as target:
             yield target
     except AurumError as error:
         raise CommandError(UNREACHABLE, f"the service can't be used: {error}") from error
@@ -242,6 +246,31 @@ def conditions(
             within = by_group.section(*found)
         text = conditions.report(rows, target, pairs.name, command_line(), within)
         _write(out / "conditions.md", text)
+
+
+@validate.command()
+def liveness(
+    genuine: Photos,
+    out: Out,
+    attacks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Photos of attacks, or folders of them; may be repeated. Default: they are made "
+            "by code from genuine photos."
+        ),
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, help="Photos that attacks are made from.")] = 150,
+    url: Urls = None,
+) -> None:
+    """Measure how often liveness refuses genuine photos and accepts photos of photos."""
+    real, false = find(genuine), find(attacks) if attacks else []
+    with evaluated(url, liveness=True) as target:
+        from aurum.evaluation import liveness
+
+        scores = liveness.run(target, real, false, out, faces)
+        _write(
+            out / "liveness.md", liveness.report(*scores, target, command_line(), made=not false)
+        )
 
 
 @validate.command()

@@ -8,7 +8,7 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
-    from aurum.models.manifest import Manifest, Profile
+    from aurum.models.manifest import Manifest, Model, Profile
 
 OLDEST_PYTHON = (3, 11)
 # Imported module: the distribution that provides it.
@@ -181,7 +181,8 @@ def models(settings: Settings) -> Iterator[Result]:
     from aurum.models.toml_table import ManifestError
 
     try:
-        profile = expected_profile(manifest.load(), settings)
+        content = manifest.load()
+        profile = expected_profile(content, settings)
     except ManifestError as error:
         yield Result("profile", "fail", str(error), "correct models.toml, or set AURUM_PROFILE")
         return
@@ -191,7 +192,7 @@ def models(settings: Settings) -> Iterator[Result]:
         yield Result("profile", "warn", detail, fix)
     else:
         yield Result("profile", "ok", f"{profile.name}: {profile.description}")
-    yield from _files(profile, settings)
+    yield from _files([*profile.models, *(content.liveness if settings.liveness else ())], settings)
     yield _commercial_use(profile)
 
 
@@ -233,10 +234,10 @@ def expected_profile(content: Manifest, settings: Settings) -> Profile:
     return order[0] if order else content.profile("simulated")
 
 
-def _files(profile: Profile, settings: Settings) -> Iterator[Result]:
+def _files(models: Sequence[Model], settings: Settings) -> Iterator[Result]:
     from aurum.models.pull import verify
 
-    for model in profile.models:
+    for model in models:
         if model.file is None:
             continue
         name, path = f"model {model.name}", settings.model_cache / model.file
@@ -245,7 +246,7 @@ def _files(profile: Profile, settings: Settings) -> Iterator[Result]:
             yield Result(name, "ok", str(path))
         elif status == "missing":
             fix = "`aurum up` downloads it; to do it now: `aurum models pull`"
-            if settings.profile == "auto":
+            if settings.profile == "auto" and model.role != "liveness":
                 fix += " (if it is unavailable, auto falls back, finally to SIMULATED models)"
             yield Result(name, "warn", f"{path} is missing", fix)
         else:

@@ -37,6 +37,7 @@ class Answer(NamedTuple):
     scores: NDArray[np.float32]  # [F] 0..1
     embeddings: NDArray[np.float32]  # [F,512] of length 1
     passes: NDArray[np.bool_]  # [F] False: the gate says that the face can't be recognized
+    liveness: NDArray[np.float32]  # [F] 0..1; [0] if the service doesn't score it
 
     @property
     def faces(self) -> int:
@@ -136,4 +137,5 @@ def as_answer(faces: Faces) -> Answer:
         faces.scores,
         faces.embeddings if isinstance(faces, Analysis) else none,
         np.array([face.recognizable is not False for face in faces], bool),
+        faces.liveness if isinstance(faces, Analysis) else np.zeros(0, np.float32),
     )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import onnx
 
-from aurum import files, kernels, native, paths
+from aurum import contract, files, kernels, native, paths
 from aurum.imaging import align, faces
 from aurum.models import calibrations, families, manifest, parity, pull
 from aurum.models import kernels as kernel_graphs
-from aurum.models.families import SERVED
+from aurum.models.families import SERVED, checkpoint, minifasnet
 from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model, Profile
+from aurum.models.toml_table import ManifestError
 from aurum.settings import Settings
 
 SIMULATED = "simulated"
@@ -43,8 +44,9 @@ def prepare(
 ) -> BuiltProfile:
     """Choose the profile, pull its files and build its graphs, unless they are cached.
 
-    If no profile of ``auto`` is available, the result is the simulated one, and `failures` says
-    why. An embedder that the user has calibrated has that calibration.
+    With AURUM_LIVENESS=1, the graph of `face_liveness` is added to those of the profile. If no
+    profile of ``auto`` is available, the result is the simulated one, and `failures` says why. An
+    embedder that the user has calibrated has that calibration.
 
     Raises ManifestError, PullError, and BuildError for a model that breaks the contract.
     """
@@ -56,6 +58,10 @@ def prepare(
         for name in SERVED[model.role]:
             path = choice.paths.get(model.name)
             graphs[name], ids[name] = build(name, model, path, settings, say)
+    if settings.liveness:
+        graphs[contract.LIVENESS], ids[contract.LIVENESS] = prepare_liveness(
+            settings, progress, say
+        )
     return BuiltProfile(profile, graphs, ids, choice.failures)
 
 
@@ -68,6 +74,40 @@ def with_own_calibration(profile: Profile, settings: Settings) -> Profile:
     if own is None:
         return profile
     return replace(profile, embedder=replace(profile.embedder, calibration=own))
+
+
+def prepare_liveness(
+    settings: Settings,
+    progress: pull.Progress = pull.silent,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[Path, str]:
+    """Pull the manifest's liveness models and build `face_liveness`, unless it is cached.
+
+    No release has this graph: it belongs to no profile, and its scores depend on no other model's.
+
+    Returns its path and its id. Raises ManifestError, PullError, LicenceError and BuildError.
+    """
+    entries = manifest.load().liveness
+    if not entries:
+        raise ManifestError("AURUM_LIVENESS=1: models.toml names no models for it")
+    pull.check_licences("AURUM_LIVENESS=1", entries, settings)
+    hashes = [str(entry.sha256)[:12] for entry in entries]
+    recipe = "-".join([*hashes, *map(_recipe, entries)])
+    path = settings.model_cache / "served" / f"{contract.LIVENESS}-{recipe}.onnx"
+    if not path.is_file():
+        try:
+            pulled = [pull.pull(entry, settings, progress) for entry in entries]
+        except pull.PullError as error:
+            raise pull.PullError(f"{error}\nOr unset AURUM_LIVENESS, which needs it.") from error
+        say(f"building {contract.LIVENESS} from {' and '.join(entry.name for entry in entries)}")
+        tensors = [checkpoint.read(source) for source in pulled]
+        checkpoints = dict(zip(contract.MODEL_INPUTS[contract.LIVENESS], tensors, strict=True))
+        graph = minifasnet.build(checkpoints, f"{entries[0].family}@{'+'.join(hashes)}")
+        say(f"checking parity of {contract.LIVENESS} with its checkpoints")
+        parity.check_liveness(graph, checkpoints)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, graph.SerializeToString(deterministic=True))
+    return path, identity(path)
 
 
 def build(

@@ -20,8 +20,10 @@ ROLES_OF_FAMILY = {
     "scrfd": ("detector",),
     "arcface": ("embedder",),  # any embedder of aligned 112x112 crops
     "simulated": ("detector", "embedder"),
+    "minifasnet": ("liveness",),
 }
-ROLES = ("detector", "embedder")
+ROLES = ("detector", "embedder", "liveness")
+SUFFIXES = {"minifasnet": "pth"}  # of the families that are not published as .onnx
 COMMERCIAL_USE = ("yes", "unclear", "no")  # from most to least permissive
 # Bytes of model files beyond which a server needs more than 500 MB: with the 9 MB of the default
 # profile it takes 419 MB under load (docs/reports/performance.md).
@@ -100,11 +102,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All models and profiles by name, and the order in which the profile `auto` tries them."""
+    """All models and profiles by name, and the order in which the profile `auto` tries them.
+
+    `liveness` are the models that make up `face_liveness` with AURUM_LIVENESS=1: those for the
+    crops of 2.7 and of 4 times a face's box. It is empty if the manifest has none.
+    """
 
     models: Mapping[str, Model]
     profiles: Mapping[str, Profile]
     auto: tuple[str, ...]
+    liveness: tuple[Model, ...] = ()
 
     def profile(self, name: str) -> Profile:
         """Return the profile called `name`. Raises ManifestError, which lists all names."""
@@ -154,9 +161,10 @@ def _manifest(document: dict[str, Any]) -> Manifest:
     tables = top.take("profiles", dict, "a table of tables")
     profiles = {name: _profile(name, value, models) for name, value in tables.items()}
     order = tuple(top.take(AUTO, list, "a list of profiles"))
+    liveness = _liveness(top, models)
     top.done()
     _check_order(order, profiles)
-    return Manifest(models, profiles, order)
+    return Manifest(models, profiles, order, liveness)
 
 
 def _model(value: object, number: int) -> Model:
@@ -175,20 +183,20 @@ def _model(value: object, number: int) -> Model:
         licence=table.text("licence"),
         commercial_use=table.one_of("commercial_use", COMMERCIAL_USE),
         tested=table.take("tested", bool, "true or false"),
-        **({} if family == "simulated" else _file(table)),
+        **({} if family == "simulated" else _file(table, SUFFIXES.get(family, "onnx"))),
     )
     if role == "embedder" and family != "simulated":
         given = table.take("calibration", dict, "a table", None)
         known = given and calibrations.parse(given, table.entry, str(model.id))
         model = replace(model, calibration=known)
-    elif family != "simulated":
+    elif role == "detector" and family != "simulated":
         model = replace(model, upright_fit=table.number("upright_fit", 0, 1, 0.0))
     table.done()
     return model
 
 
-def _file(table: Table) -> dict[str, Any]:
-    """Parse the fields of a model that has a file."""
+def _file(table: Table, suffix: str) -> dict[str, Any]:
+    """Parse the fields of a model that has a file, whose name ends in `suffix`."""
     urls = table.take("urls", list, "a list of http(s) addresses, which may be empty")
     for url in urls:
         if not (isinstance(url, str) and re.fullmatch(r"https?://[^\s/]+/\S+", url)):
@@ -196,7 +204,9 @@ def _file(table: Table) -> dict[str, Any]:
     return {
         "upstream": table.text("upstream", r"https?://\S+", "an http(s) address"),
         # No slashes: the name is appended to the cache folder and to the mirror's address.
-        "file": table.text("file", r"[A-Za-z0-9_][A-Za-z0-9._-]*\.onnx", "a plain name of *.onnx"),
+        "file": table.text(
+            "file", rf"[A-Za-z0-9_][A-Za-z0-9._-]*\.{suffix}", f"a plain name of *.{suffix}"
+        ),
         "sha256": table.text("sha256", r"[0-9a-f]{64}", "64 hexadecimal digits in lower case"),
         "sha256_source": table.text("sha256_source"),
         "bytes": table.count("bytes"),
@@ -241,6 +251,14 @@ def _profile(name: str, value: object, models: Mapping[str, Model]) -> Profile:
 
 def _of_role(table: Table, role: str, models: Mapping[str, Model]) -> Model:
     return models[table.one_of(role, tuple(m.name for m in models.values() if m.role == role))]
+
+
+def _liveness(top: Table, models: Mapping[str, Model]) -> tuple[Model, ...]:
+    names = top.take("liveness", list, "a list of two models", [])
+    allowed = [model.name for model in models.values() if model.role == "liveness"]
+    if names and (len(names) != 2 or not all(name in allowed for name in names)):
+        raise top.error("liveness", f"is {names!r}; must be two of {', '.join(allowed) or 'none'}")
+    return tuple(models[name] for name in names)
 
 
 def _check_order(order: tuple[Any, ...], profiles: Mapping[str, Profile]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -18,10 +19,12 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from aurum import contract
+from aurum.contract import CROP_SIDE, LIVENESS_SIDE
 from aurum.imaging.align import SECOND_SIDE, crop_matrices, cut_for_second_look
 from aurum.imaging.faces import LISTED, LISTED_SCORE
 from aurum.imaging.letterbox import letterbox
-from aurum.models.families import reference
+from aurum.models.families import minifasnet_reference, reference
+from aurum.models.families.checkpoint import Tensors
 from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model
 from aurum.paths import PHOTO
@@ -68,6 +71,28 @@ def check_parity(
         crops = np.concatenate([_noise((2, 112, 112, 3)), _crops()])
         tolerance = KERNELS_EMBEDDING_TOLERANCE if library else EMBEDDING_TOLERANCE
         _check_embedder(session, original, entry, crops, tolerance)
+
+
+def check_liveness(served: onnx.ModelProto, checkpoints: Mapping[str, Tensors]) -> None:
+    """Compare `face_liveness` with its checkpoints, by the input that each reads.
+
+    The reference is our own NumPy code, not upstream's: that needs PyTorch. Raises ParityError.
+    """
+    session = _session(served)
+    crops = np.concatenate([_noise((2, LIVENESS_SIDE, LIVENESS_SIDE, 3)), _crops(LIVENESS_SIDE)])
+    inputs = {name: np.roll(crops, shift, axis=0) for shift, name in enumerate(checkpoints)}
+    want = np.mean(
+        [
+            [minifasnet_reference.real(tensors, crop) for crop in inputs[name]]
+            for name, tensors in checkpoints.items()
+        ],
+        axis=0,
+    )
+    (batch,) = session.run(["liveness"], inputs)
+    for row, wanted in enumerate(want):
+        alone = {name: value[row : row + 1] for name, value in inputs.items()}
+        for got in (batch[row], session.run(["liveness"], alone)[0]):
+            _check_within(contract.LIVENESS, "liveness", np.abs(got - wanted), SCORE_TOLERANCE)
 
 
 def _check_detector(
@@ -179,6 +204,6 @@ def _second_looks() -> NDArray[np.uint8]:
     return np.concatenate([face, moved, face[:, ::-1], np.zeros((1, side, side, 3), np.uint8)])
 
 
-def _crops() -> NDArray[np.uint8]:
-    face = cv2.resize(_photo()[50:190, 150:290], (112, 112), interpolation=cv2.INTER_AREA)
+def _crops(side: int = CROP_SIDE) -> NDArray[np.uint8]:
+    face = cv2.resize(_photo()[50:190, 150:290], (side, side), interpolation=cv2.INTER_AREA)
     return np.stack([face, face[:, ::-1]])

@@ -139,13 +139,13 @@ def choose_profile(
     """
     if settings.profile != AUTO:
         profile = manifest.profile(settings.profile)
-        _check_licences(profile, settings)
+        check_licences(f"profile {profile.name}", profile.models, settings)
         return Choice(profile, pull_profile(profile, settings, progress, timeouts), {})
     failures: dict[str, str] = {}
     for name in manifest.auto:
         profile = manifest.profiles[name]
         try:
-            _check_licences(profile, settings)
+            check_licences(f"profile {name}", profile.models, settings)
             return Choice(profile, pull_profile(profile, settings, progress, timeouts), failures)
         except (PullError, LicenceError) as error:
             failures[name] = str(error)
@@ -157,11 +157,15 @@ def may_serve(profile: Profile, settings: Settings) -> bool:
     return not settings.require_commercial or profile.commercial_use == "yes"
 
 
-def _check_licences(profile: Profile, settings: Settings) -> None:
-    if not may_serve(profile, settings):
-        doubtful = [model for model in profile.models if model.commercial_use != "yes"]
+def check_licences(what: str, models: Iterable[Model], settings: Settings) -> None:
+    """Refuse unclear licences like forbidding ones if AURUM_REQUIRE_COMMERCIAL is set.
+
+    `what` names the models in the LicenceError.
+    """
+    doubtful = [model for model in models if model.commercial_use != "yes"]
+    if settings.require_commercial and doubtful:
         raise LicenceError(
-            f"AURUM_REQUIRE_COMMERCIAL=1 does not allow profile {profile.name}:\n"
+            f"AURUM_REQUIRE_COMMERCIAL=1 does not allow {what}:\n"
             + "\n".join(
                 f"{model.name}, commercial use {model.commercial_use}: {model.licence}"
                 for model in doubtful

@@ -89,6 +89,14 @@ def embed(versions: Mapping[str, int], crops: NDArray[np.uint8]) -> Embeddings:
     )
 
 
+def judge_liveness(
+    versions: Mapping[str, int], near: NDArray[np.uint8], wide: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Call `face_liveness` for uint8 RGB crops [n,80,80,3], at most its max_batch_size."""
+    inputs = {"crops27": near, "crops40": wide}
+    return np.asarray(_call(contract.LIVENESS, versions, inputs, ["liveness"])["liveness"][:, 0])
+
+
 def _call(
     model: str,
     versions: Mapping[str, int],

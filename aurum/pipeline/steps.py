@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,8 +15,9 @@ from aurum.pipeline.assessment import QualityAssessment, assess_quality, low_qua
 from aurum.pipeline.call import Call
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import DetectedFaces, find_face, find_faces
+from aurum.pipeline.liveness import UNKNOWN, score_liveness
 from aurum.pipeline.memory_budget import Admit, MemoryBudget
-from aurum.pipeline.models import models_of_release
+from aurum.pipeline.models import judge_liveness, models_of_release
 from aurum.pipeline.step import Answer, Step
 from aurum.releases.active import Versions
 from aurum.telemetry.record import Record
@@ -71,6 +73,8 @@ class EachFace(Step):
                 "gate": assessment.gate[kept] if len(assessment.gate) else assessment.gate,
                 "calibration": embedded.calibration,
             }
+        if "liveness" in wanted:
+            outputs["liveness"] = self._liveness(found, versions)
         record.faces = len(found.faces.scores)
         return {
             **outputs,
@@ -82,6 +86,13 @@ class EachFace(Step):
             "image_size": found.image_size,
             "models": np.array([found.detector, embedder], np.object_),
         }
+
+    def _liveness(self, found: DetectedFaces, versions: Mapping[str, int]) -> NDArray[np.float32]:
+        """Return the faces' liveness [F]; [0] if the model isn't served."""
+        if not self.settings.liveness:
+            return UNKNOWN
+        with TRACES.span("liveness"):
+            return score_liveness(found, partial(judge_liveness, versions))
 
     def keep(
         self, found: DetectedFaces, assessment: QualityAssessment, embedder: bytes, least: float

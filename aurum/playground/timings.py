@@ -15,8 +15,8 @@ import httpx
 from aurum import contract
 from aurum.contract import PIPELINES
 
-# The models that a step calls, in order.
-MODELS = (contract.DETECTION, contract.LANDMARKS, contract.EMBEDDING)
+# The models that a step calls, in order, as far as they are served.
+MODELS = (contract.DETECTION, contract.LANDMARKS, contract.EMBEDDING, contract.LIVENESS)
 # Triton counts a request just after it has sent the answer.
 _TRIES = 5
 _PAUSE = 0.004  # seconds
@@ -61,7 +61,7 @@ def header(received: float, spent: float, pipeline: str, before: Counters, after
     answered = {name: _more(before, after, name) for name in after}
     if sum(answered.get(name, (0, 0))[0] for name in PIPELINES) == 1 and answered[pipeline][0]:
         whole = answered[pipeline][1] / 1e6
-        models = {name: answered.get(name, (0, 0)) for name in MODELS}
+        models = {name: answered[name] for name in MODELS if name in answered}
         inner = sum(nanoseconds for _, nanoseconds in models.values()) / 1e6
         metrics += [
             (name, nanoseconds / 1e6, f"{count}") for name, (count, nanoseconds) in models.items()

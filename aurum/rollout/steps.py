@@ -147,7 +147,7 @@ class Rollout:
             return state.previous, state.current
 
     def _prepare(self, profile: str, progress: pull.Progress) -> BuiltProfile:
-        settings = replace(self.settings, profile=profile)
+        settings = replace(self.settings, profile=profile, liveness=False)  # in no release
         try:
             prepared = build.prepare(settings, progress, self._say)
             if prepared.failures and prepared.simulated:

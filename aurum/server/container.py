@@ -16,10 +16,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from aurum import contract, drain, kernels
+from aurum.contract import REPOSITORIES
 from aurum.drain import Admission
 from aurum.errors import OperatorError
 from aurum.server import closed_port, preflight, process_metrics, runtime, triton_version
@@ -39,13 +41,11 @@ def main(arguments: Sequence[str]) -> int:
     timeout.
     """
     settings = Settings.from_env()
-    preflight.check_graphs(settings.repositories)
+    preflight.check_graphs(settings.repositories, settings.served_models)
     preflight.check_shared_memory()
     runtime.clear_shared_memory(settings)  # left by a previous container in the same pod
     chosen = choose_kernels(settings, arguments)
     print(f"aurum: kernels: {chosen}", flush=True)
-    common = runtime.flags(settings, chosen, _on_gpu(arguments), triton_version.version())
-    flags = [*common, *arguments]
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,8 +54,11 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="aurum-") as folder:
+        repositories = link_repositories(settings, Path(folder) / "served")
+        served = replace(settings, repositories=repositories)
+        common = runtime.flags(served, chosen, _on_gpu(arguments), triton_version.version())
         server = subprocess.Popen(
-            ["tritonserver", *flags],  # noqa: S607 - the image's
+            ["tritonserver", *common, *arguments],  # noqa: S607 - the image's
             env={**runtime.process_environment(settings), drain.FOLDER_VARIABLE: folder},
             process_group=0,  # to end its Python processes with it
         )
@@ -85,6 +88,19 @@ def main(arguments: Sequence[str]) -> int:
                 server.terminate()
             status = server.wait()
         return 0 if stopping.is_set() else status
+
+
+def link_repositories(settings: Settings, folder: Path) -> Path:
+    """Link what is served into `folder`: all repositories, without a liveness that nobody wants.
+
+    Triton loads every model of a repository, and the image and the mounted volume may be read-only.
+    """
+    for repository in REPOSITORIES:
+        (folder / repository).mkdir(parents=True)
+        for model in (settings.repositories / repository).iterdir():
+            if settings.liveness or model.name != contract.LIVENESS:
+                (folder / repository / model.name).symlink_to(model.absolute())
+    return folder
 
 
 def _on_gpu(arguments: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aurum import contract
 from aurum.contract import REPOSITORIES
 from aurum.models import build
 from aurum.models.build import BuiltProfile
@@ -103,8 +104,10 @@ def running(settings: Settings, folder: Path) -> Iterator[Service]:
 
 @contextmanager
 def serving(graphs: Mapping[str, Path], settings: Settings, folder: Path) -> Iterator[Server]:
-    """Like `running`, for graphs by served name."""
+    """Like `running`, for graphs by served name; `face_liveness` is added if it is served."""
     installation.complete(settings)
+    if settings.liveness:
+        graphs = {**graphs, contract.LIVENESS: build.prepare_liveness(settings)[0]}
     with _started(_lay_out(graphs, settings, folder)) as server:
         yield server
 

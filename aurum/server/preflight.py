@@ -6,11 +6,11 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aurum.contract import MODELS, REPOSITORIES
+from aurum.contract import REPOSITORIES
 from aurum.errors import OperatorError
 from aurum.server.runtime import SHARED_MEMORY
 from aurum.settings import Settings
@@ -79,12 +79,12 @@ def check_folders(settings: Settings) -> None:
         raise ServerError(found)
 
 
-def check_graphs(repositories: Path) -> None:
-    """Raise ServerError if a repository or a model's graph is missing or can't be read."""
+def check_graphs(repositories: Path, models: Iterable[str]) -> None:
+    """Raise ServerError if a repository or the graph of a model is missing or can't be read."""
     for name in REPOSITORIES:
         if not (repositories / name).is_dir():
             raise ServerError(f"{repositories / name} is missing; AURUM_REPOSITORIES must hold it")
-    for name in MODELS:
+    for name in models:
         model = repositories / "model_repository" / name
         try:
             graphs = list(model.glob("[0-9]*/model.onnx"))

@@ -87,7 +87,9 @@ class ServedCopy:
             shutil.copytree(
                 self._settings.repositories / name,
                 self.folder / name,
-                ignore=shutil.ignore_patterns("__pycache__"),
+                ignore=shutil.ignore_patterns(
+                    "__pycache__", *([] if self._settings.liveness else [contract.LIVENESS])
+                ),
             )
         # Otherwise Python would do it later, and Triton would take the files for a changed step.
         compileall.compile_dir(self.folder / "python_backends", quiet=2)
@@ -98,7 +100,7 @@ class ServedCopy:
                 for version in _versions(model):
                     shutil.rmtree(model / str(version))
                 store.put(graph, model / str(graph.version))
-        check_graphs(self.folder)
+        check_graphs(self.folder, self._settings.served_models)
         self._sources = [
             path
             for name in ("python_backends", "ensembles")
@@ -108,7 +110,8 @@ class ServedCopy:
 
     def missing(self) -> str:
         """Name a file that was removed from the copy; empty if none. Rollouts replace versions."""
-        models = (self.folder / "model_repository" / name for name in MODELS)
+        served = self._settings.served_models
+        models = (self.folder / "model_repository" / name for name in served)
         if gone := next((path for path in self._sources if not path.exists()), None) or next(
             (path for path in models if not any(path.glob("*/model.onnx"))), None
         ):

@@ -19,7 +19,7 @@ from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
 COMMON = {"boxes", "landmarks", "scores", "rotations", "complete", "image_size", "models"}
-JUDGED = {"embeddings", "quality", "quality_parts", "gate", "calibration"}
+JUDGED = {"embeddings", "quality", "quality_parts", "gate", "calibration", "liveness"}
 PIPELINES = {
     "detect_faces": COMMON,
     "embed_face": COMMON | JUDGED,
@@ -37,13 +37,17 @@ DTYPES = {
 FLAT = cv2.imencode(".png", np.full((300, 400, 3), 128, np.uint8))[1].tobytes()
 
 
-@pytest.fixture(scope="module", params=["best", "simulated", "edgeface-xxs", "yunet-n", "scrfd"])
+@pytest.fixture(
+    scope="module",
+    params=["best", "simulated", "edgeface-xxs", "yunet-n", "scrfd", "liveness"],
+)
 def service(request, tmp_path_factory):
-    """Also with another embedder, a larger detector, and another family of detectors."""
+    """Also with another embedder, other detectors, and with liveness."""
     if request.param in ("best", "simulated"):
         yield request.getfixturevalue(request.param)
         return
-    settings = replace(Settings.from_env(), profile=request.param)
+    changed = {"liveness": True} if request.param == "liveness" else {"profile": request.param}
+    settings = replace(Settings.from_env(), **changed)
     try:
         build.prepare(settings)
     except PullError:
@@ -80,6 +84,9 @@ def test_outputs_have_their_names_types_and_shapes(service, transport, pipeline,
         if name in got:
             assert got[name]["datatype"] == dtype
             assert tuple(got[name]["shape"]) == (1, *tail)
+    if "liveness" in got:
+        assert got["liveness"]["datatype"] == "FP32"
+        assert result.as_numpy("liveness").shape == ((1,) if service.settings.liveness else (0,))
     if "gate" in got:
         # The simulated embedder and the smaller EdgeFace have none.
         assert got["gate"]["datatype"] == "INT32"
@@ -109,6 +116,7 @@ def test_no_face_is_a_success_with_empty_arrays(service, transport, pipeline):
         assert result.as_numpy("quality_parts").shape == (0, 16)
         assert result.as_numpy("calibration").shape == (0,)
         assert result.as_numpy("gate").shape == (0,)
+        assert result.as_numpy("liveness").shape == (0,)
 
 
 def test_answers_name_the_models_used(service, client, astronaut):
@@ -241,7 +249,8 @@ def test_health_and_models(service, client):
     assert set(models) == {"face_detection", "face_embedding", *PIPELINES}
     assert all(model.ready for model in models.values())
     for name, model_id in service.prepared.ids.items():
-        if name != "face_landmarks":  # a step inside the pipelines, which clients don't call
+        # The others are steps inside the pipelines, which clients don't call.
+        if name not in ("face_landmarks", "face_liveness"):
             assert models[name].id == model_id
 
 

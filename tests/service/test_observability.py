@@ -21,6 +21,7 @@ import tritonclient.http as triton_http
 import waiting
 from aurum_client import FaceClient, InvalidImageError, InvalidRequestError, NoFaceError
 from collectors import Collector, collecting, spans
+from graphs import has_liveness
 from images import jpeg
 
 from aurum.server.ephemeral import Service, running
@@ -45,6 +46,7 @@ def observed(collector, tmp_path_factory) -> Iterator[Service]:
         request_log="all",
         trace_url=f"http://127.0.0.1:{collector.server_port}/v1/traces",
         trace_rate=1000,
+        liveness=has_liveness(),
     )
     with running(settings, tmp_path_factory.mktemp("observed")) as service:
         yield service
@@ -192,6 +194,7 @@ PARENTS = {
     "face_embedding": "embed",
     "quality": "photo",
 }
+LIVENESS = {"liveness": "photo", "face_liveness": "liveness"}
 
 
 def test_a_trace_reaches_from_the_request_to_the_models(observed, collector, astronaut):
@@ -208,7 +211,8 @@ def test_a_trace_reaches_from_the_request_to_the_models(observed, collector, ast
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(analyze, ids))
 
-    wanted = {"InferRequest", "analyze_faces", *PARENTS, *PARENTS.values()}
+    parents_of = PARENTS | (LIVENESS if observed.settings.liveness else {})
+    wanted = {"InferRequest", "analyze_faces", *parents_of, *parents_of.values()}
 
     def missing() -> dict[str, set[object]]:
         found = spans(collector)
@@ -221,11 +225,11 @@ def test_a_trace_reaches_from_the_request_to_the_models(observed, collector, ast
     found = spans(collector)
     for trace in ids:
         by_id = {span["spanId"]: span for span in found[trace]}
-        own = [span for span in found[trace] if span["name"] in PARENTS]
+        own = [span for span in found[trace] if span["name"] in parents_of]
         # Triton has spans of the models, too, where it traces the calls of a step.
         own = [span for span in own if span["kind"] == 1 and span.get("parentSpanId") in by_id]
         names = Counter(str(span["name"]) for span in own)
-        for name, parent in PARENTS.items():
+        for name, parent in parents_of.items():
             parents = {by_id[span["parentSpanId"]]["name"] for span in own if span["name"] == name}
             assert parents == {parent}, (trace, name)
         assert names["photo"] == names["embed"] == 1

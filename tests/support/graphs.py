@@ -40,6 +40,11 @@ def weights(name):
     return path
 
 
+def has_liveness():
+    """Whether `face_liveness` can be built here."""
+    return all((MIRROR / entry.file).is_file() for entry in manifest.load().liveness)
+
+
 def built(name, served=""):
     """Build a served graph of a real model (`served`, or the role's first); also its upstream."""
     entry = ENTRIES[name]

@@ -14,6 +14,7 @@ from aurum.paths import CHECKOUT
 from aurum.pipeline.request import RequestError, parse_options
 from aurum.settings import Settings
 
+EVERY_MODEL = (*contract.MODELS, contract.LIVENESS)
 PAGE = (CHECKOUT / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
 STEPS = {"each_face": contract.ANALYZE_FACES, "largest_face": contract.EMBED_FACE}
 
@@ -54,16 +55,18 @@ def test_the_steps_have_its_tensors(name):
     assert tensors(served(f"python_backends/{name}").output) == contract.OUTPUTS[STEPS[name]]
 
 
-@pytest.mark.parametrize("name", contract.MODELS)
-@pytest.mark.parametrize("file", ["config.pbtxt", "configs/gpu.pbtxt", "configs/kernels.pbtxt"])
-def test_the_models_have_its_tensors(name, file):
-    path = CHECKOUT / "model_repository" / name / file
-    config = text_format.Parse(path.read_text(), ModelConfig())
-    assert tensors(config.input) == contract.MODEL_INPUTS[name]
-    assert tensors(config.output) == contract.MODEL_OUTPUTS[name]
+@pytest.mark.parametrize("name", EVERY_MODEL)
+def test_the_models_have_its_tensors(name):
+    folder = CHECKOUT / "model_repository" / name
+    paths = [folder / "config.pbtxt", *folder.glob("configs/*.pbtxt")]
+    assert len(paths) == (2 if name == contract.LIVENESS else 3)  # no kernels compute liveness
+    for path in paths:
+        config = text_format.Parse(path.read_text(), ModelConfig())
+        assert tensors(config.input) == contract.MODEL_INPUTS[name]
+        assert tensors(config.output) == contract.MODEL_OUTPUTS[name]
 
 
-def test_every_model_is_built_by_some_role():
+def test_every_model_of_a_profile_is_built_by_some_role():
     assert {name for names in SERVED.values() for name in names} == set(contract.MODELS)
 
 
@@ -90,6 +93,7 @@ def test_the_page_has_the_dimensions():
         contract.CALIBRATION_SIZE,
         contract.CROP_SIDE,
         contract.SECOND_LOOK_SIDE,
+        contract.LIVENESS_SIDE,
         contract.STRIDE,
     ]
 
@@ -102,13 +106,12 @@ def test_the_page_has_the_parameters():
 
 
 def test_the_page_has_the_models():
-    found = {name: ({}, {}) for name in contract.MODELS}
+    found = {name: ({}, {}) for name in EVERY_MODEL}
     for model, tensor, direction, datatype, form in tables.rows(PAGE, "## Models", 5):
         one = contract.Tensor(datatype, shape(form))
         found[model][direction == "output"][tensor] = one
     assert found == {
-        name: (contract.MODEL_INPUTS[name], contract.MODEL_OUTPUTS[name])
-        for name in contract.MODELS
+        name: (contract.MODEL_INPUTS[name], contract.MODEL_OUTPUTS[name]) for name in EVERY_MODEL
     }
 
 
@@ -138,5 +141,6 @@ def test_the_python_client_has_the_same():
     assert client.CALIBRATION_SIZE == contract.CALIBRATION_SIZE
     assert client.ALIGNED_SIDE == contract.CROP_SIDE
     assert client.RECOGNIZABLE == contract.RECOGNIZABLE
+    assert client.LIVE_FROM == contract.LIVE_FROM
     codes = {client.INVALID_IMAGE, client.INVALID_PARAMETER, client.NO_FACE, client.LOW_QUALITY}
     assert codes | {client.UNAVAILABLE} <= {*contract.CLIENT_FAULTS, *contract.SERVER_FAULTS}

@@ -17,6 +17,8 @@ export const EMBEDDING_SIZE = 512;
 export const CALIBRATION_SIZE = 6;
 /** Width and height of an aligned crop, in pixels. */
 export const ALIGNED_SIZE = 112;
+/** The lowest `liveness` of a face that counts as live. */
+export const LIVE_FROM = 0.5;
 /** The value of `gate` for a recognizable face; other values are columns of `quality_parts`. */
 export const RECOGNIZABLE = -1;
 
@@ -65,6 +67,7 @@ export const OUTPUTS = {
   quality_parts: ["FP32", "F", null], // QUALITY_PARTS; later versions may add more
   gate: ["INT32", null], // F, or 0 if unknown
   calibration: ["FP32", null], // CALIBRATION_SIZE, or 0 if unknown
+  liveness: ["FP32", null], // F, or 0 if it isn't scored
 } as const satisfies Record<string, Output>;
 
 /** The error codes that the service puts before its messages and this client tells apart. */

@@ -65,6 +65,7 @@ function embedded(outputs: Outputs, origin: Origin, assessed = outputs.has("qual
     quality: assessed ? read(outputs, "quality", faces) : null,
     qualityParts: assessed ? qualityParts(outputs, faces) : null,
     gate: gate(outputs, faces),
+    liveness: liveness(outputs, faces),
     calibration: calibration(outputs),
   });
 }
@@ -132,6 +133,17 @@ function gate(outputs: Outputs, faces: number): Int32Array | null {
     );
   }
   return columns;
+}
+
+/** Null if it isn't scored: without AURUM_LIVENESS=1, for aligned crops, and by other sources. */
+function liveness(outputs: Outputs, faces: number): Float32Array | null {
+  if (!outputs.has("liveness")) return null;
+  const scores = read(outputs, "liveness");
+  if (scores.length === 0) return null;
+  if (scores.length !== faces) {
+    throw new ProtocolError(`output 'liveness' has ${scores.length} values, not ${faces} or 0`);
+  }
+  return scores;
 }
 
 function calibration(outputs: Outputs): Calibration | null {

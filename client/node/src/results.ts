@@ -10,6 +10,7 @@ import type { Calibration } from "./calibration.js";
 import {
   EMBEDDING_SIZE,
   LANDMARKS,
+  LIVE_FROM,
   QUALITY_PARTS,
   type QualityPart,
   RECOGNIZABLE,
@@ -77,6 +78,16 @@ export class Face extends Result {
   readonly recognizable: boolean | null;
   /** The quality part that makes it unrecognizable; else null. */
   readonly defect: QualityPart | null;
+  /**
+   * How likely the face is before the camera rather than a photo of it on paper or on a screen, 0
+   * to 1. Absent unless the server runs with AURUM_LIVENESS=1.
+   */
+  declare readonly livenessScore?: number;
+  /**
+   * Whether `livenessScore` is at least 0.5; absent without it. This is advice: some real faces
+   * fail it, and some attacks pass it. The service's docs/guides/liveness.md has the error rates.
+   */
+  declare readonly isLive?: boolean;
 
   constructor(face: Pick<Face, "bbox" | "landmarks" | "score"> & Partial<Assessed>) {
     super();
@@ -89,12 +100,22 @@ export class Face extends Result {
     this.qualityParts = face.qualityParts ?? null;
     this.recognizable = face.recognizable ?? null;
     this.defect = face.defect ?? null;
+    if (face.livenessScore !== undefined) {
+      this.livenessScore = face.livenessScore;
+      this.isLive = face.livenessScore >= LIVE_FROM;
+    }
   }
 }
 
 type Assessed = Pick<
   Face,
-  "rotation" | "embedding" | "quality" | "qualityParts" | "recognizable" | "defect"
+  | "rotation"
+  | "embedding"
+  | "quality"
+  | "qualityParts"
+  | "recognizable"
+  | "defect"
+  | "livenessScore"
 >;
 
 /** One face of an `Analysis`. */
@@ -205,6 +226,7 @@ export interface AnalysisFields extends FacesFields {
   quality: Float32Array | null;
   qualityParts: QualityParts[] | null;
   gate: Int32Array | null;
+  liveness?: Float32Array | null;
   calibration: Calibration | null;
 }
 
@@ -217,6 +239,8 @@ export class Analysis extends Faces {
   readonly qualityParts: QualityParts[] | null;
   /** [F]: -1 for a recognizable face, else the index of its defect in QUALITY_PARTS; or null. */
   readonly gate: Int32Array | null;
+  /** [F]: see `livenessScore` of `Face`; null if it isn't scored. */
+  readonly liveness: Float32Array | null;
   /** The meaning of similarities of these embeddings; null if unknown. */
   readonly calibration: Calibration | null;
 
@@ -226,6 +250,7 @@ export class Analysis extends Faces {
     this.quality = fields.quality;
     this.qualityParts = fields.qualityParts;
     this.gate = fields.gate;
+    this.liveness = fields.liveness ?? null;
     this.calibration = fields.calibration;
   }
 
@@ -254,6 +279,7 @@ export class Analysis extends Faces {
       qualityParts: this.qualityParts?.[index] ?? null,
       recognizable: gate === undefined ? null : gate === RECOGNIZABLE,
       defect: QUALITY_PARTS[gate ?? RECOGNIZABLE] ?? null,
+      ...(this.liveness ? { livenessScore: this.liveness[index]! } : {}),
     });
   }
 
@@ -302,6 +328,16 @@ export class Embedding extends Answer {
   /** See `Face`. */
   get defect(): QualityPart | null {
     return this.face.defect;
+  }
+
+  /** See `Face`; undefined if liveness isn't scored, as for an aligned crop. */
+  get livenessScore(): number | undefined {
+    return this.face.livenessScore;
+  }
+
+  /** See `Face`; undefined if liveness isn't scored, as for an aligned crop. */
+  get isLive(): boolean | undefined {
+    return this.face.isLive;
   }
 
   /** See `Analysis`. */

@@ -42,6 +42,7 @@ test("names, sizes and limits equal the service's", () => {
   assert.equal(contract.EMBEDDING_SIZE, want.get("EMBEDDING_SIZE"));
   assert.equal(contract.CALIBRATION_SIZE, want.get("CALIBRATION_SIZE"));
   assert.equal(contract.ALIGNED_SIZE, want.get("CROP_SIDE"));
+  assert.equal(contract.LIVE_FROM, want.get("LIVE_FROM"));
   assert.equal(contract.RECOGNIZABLE, want.get("RECOGNIZABLE"));
   assert.equal(contract.MAX_TILES, want.get("MAX_TILES"));
   assert.equal(contract.DETECTION_STEP, want.get("STRIDE"));

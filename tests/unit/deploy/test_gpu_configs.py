@@ -13,7 +13,7 @@ def parsed(path):
     return text_format.Parse(path.read_text(), ModelConfig())
 
 
-@pytest.mark.parametrize("name", ["face_detection", "face_embedding"])
+@pytest.mark.parametrize("name", ["face_detection", "face_embedding", "face_liveness"])
 def test_the_gpu_configuration_has_the_same_tensors_and_runs_on_a_gpu(name):
     cpu = parsed(REPOSITORY / name / "config.pbtxt")
     gpu = parsed(REPOSITORY / name / "configs" / "gpu.pbtxt")

@@ -117,7 +117,7 @@ def answer(boxes, embeddings=None, size=(100, 100)):
     if embeddings is None:
         embeddings = np.zeros((len(boxes), 0), np.float32)
     sure = np.ones(len(boxes))
-    return Answer(np.array(size, np.int32), boxes, points, sure, embeddings, sure > 0)
+    return Answer(np.array(size, np.int32), boxes, points, sure, embeddings, sure > 0, sure[:0])
 
 
 def test_the_face_nearest_the_centre_counts():

@@ -151,7 +151,8 @@ def answer(boxes, landmarks=None, embeddings=None):
         embeddings = np.empty((len(boxes), 0), np.float32)
     scores = np.ones(len(boxes), np.float32)
     passes = np.ones(len(boxes), bool)
-    return Answer(np.array([200, 160], np.int32), boxes, landmarks, scores, embeddings, passes)
+    size, liveness = np.array([200, 160], np.int32), np.zeros(0, np.float32)
+    return Answer(size, boxes, landmarks, scores, embeddings, passes, liveness)
 
 
 def test_a_tally_by_hand(scene):

@@ -135,6 +135,19 @@ def test_a_good_manifest_is_read(tmp_path):
     assert manifest.profile("real").models == (detector, embedder)
 
 
+def test_the_liveness_models_are_two_checkpoints():
+    near, wide = load().liveness
+    assert (near.file, wide.file) == (
+        "2.7_80x80_MiniFASNetV2.pth",
+        "4_0_0_80x80_MiniFASNetV1SE.pth",
+    )
+    assert {near.commercial_use, wide.commercial_use} == {"yes"}
+
+
+def test_a_manifest_without_liveness_models_is_good(tmp_path):
+    assert load_text(tmp_path, GOOD).liveness == ()
+
+
 def test_a_profiles_commercial_use_is_the_stricter_of_its_models(tmp_path):
     profiles = load_text(tmp_path, GOOD).profiles
     assert profiles["real"].commercial_use == "unclear"
@@ -186,6 +199,7 @@ def test_an_unknown_profile_error_lists_the_names(tmp_path):
         ('auto = ["real"]', 'auto = ["real", "real"]', "names a profile twice"),
         ('auto = ["real"]', 'auto = ["research"]', "'research' is for non-commercial use only"),
         ('auto = ["real"]', 'auto = ["real"]\nx = 1', "the manifest, field `x`: is not known"),
+        ('auto = ["real"]', 'auto = ["real"]\nliveness = ["det", "det"]', "must be two of none"),
         ('auto = ["real"]', "auto = [", "models.toml: "),
         ("tested = true\n[models.input]", "tested = true\ninput = 1\n[x]", "`input`: is 1; must"),
     ],
@@ -290,7 +304,7 @@ def test_what_auto_downloads_has_two_publishers():
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/models")
 def test_tested_models_match_the_local_files():
     tested = [m for m in load().models.values() if m.tested and m.file]
-    assert len(tested) == 5
+    assert len(tested) == 7
     for model in tested:
         content = (SHARED / model.file).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (model.sha256, model.bytes)

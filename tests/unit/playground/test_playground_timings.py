@@ -7,7 +7,8 @@ import pytest
 
 from aurum.playground import timings
 
-NOTHING = dict.fromkeys(("analyze_faces", "detect_faces", *timings.MODELS), (0, 0))
+MODELS = ("face_detection", "face_landmarks", "face_embedding")
+NOTHING = dict.fromkeys(("analyze_faces", "detect_faces", *MODELS), (0, 0))
 
 
 def steps(after, before=NOTHING):
@@ -24,12 +25,18 @@ def test_a_single_request_has_all_steps():
             "face_embedding": (1, 5_000_000),
         }
     )
-    models = ["face_detection", "face_landmarks", "face_embedding", "step"]
-    assert names == ["receive", "triton", *models]
+    assert names == ["receive", "triton", *MODELS, "step"]
     assert text == (
         'receive;dur=1.00, triton;dur=30.00, face_detection;dur=9.00;desc="2", '
         'face_landmarks;dur=2.00;desc="3", face_embedding;dur=5.00;desc="1", step;dur=4.00'
     )
+
+
+def test_liveness_is_a_step_where_it_is_served():
+    calls = {"analyze_faces": (1, 20_000_000), "face_liveness": (1, 2_000_000)}
+    names, text = steps(calls)
+    assert names == ["receive", "triton", *MODELS, "face_liveness", "step"]
+    assert 'face_liveness;dur=2.00;desc="1", step;dur=18.00' in text
 
 
 def test_earlier_counts_are_subtracted():
@@ -54,7 +61,7 @@ def test_possible_times_of_another_request_are_left_out(after):
 
 def test_overlapping_calls_have_no_remainder():
     names, _ = steps({"analyze_faces": (1, 20_000_000), "face_embedding": (5, 30_000_000)})
-    assert names == ["receive", "triton", *timings.MODELS]
+    assert names == ["receive", "triton", *MODELS]
 
 
 def test_without_counters_only_measured_times_are_reported():

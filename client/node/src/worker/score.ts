@@ -5,7 +5,7 @@ import type { FaceClient } from "../client.js";
 import { DEFAULTS, type QualityPart, type Source } from "../contract.js";
 import type { ByteLimits } from "../encoded/text.js";
 import { NoFaceError } from "../errors.js";
-import type { Box } from "../results.js";
+import type { Box, Face } from "../results.js";
 import { type FaceJob, imageOf } from "./job.js";
 
 /** The result of a job: the largest face of the photo. */
@@ -20,6 +20,9 @@ export interface FaceScore {
   recognizable: boolean | null;
   /** The quality part that makes it unrecognizable; else null. */
   defect: QualityPart | null;
+  /** See `Face`; both are absent if liveness isn't scored. */
+  livenessScore?: number;
+  isLive?: boolean;
   /** 0 to 1. */
   frontality: number | null;
   /** -1 to 1. */
@@ -40,6 +43,11 @@ export interface FaceScore {
   simulated: boolean;
   /** The embedder's id: embeddings from different embedders can't be compared. */
   model: string;
+}
+
+/** The fields that a result has only if liveness is scored. */
+function liveness({ livenessScore, isLive }: Face): Pick<FaceScore, "livenessScore" | "isLive"> {
+  return livenessScore === undefined ? {} : { livenessScore, isLive: isLive! };
 }
 
 /** Analyze a job's photo. @throws InvalidImageError, NoFaceError, and the client's errors. */
@@ -66,6 +74,7 @@ export async function scoreFace(
     qualityCalibrated: analysis.qualityCalibrated,
     recognizable: face.recognizable,
     defect: face.defect,
+    ...liveness(face),
     frontality: parts?.frontality ?? null,
     symmetry: parts?.symmetry ?? null,
     resolution: parts?.resolution ?? null,

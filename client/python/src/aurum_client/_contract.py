@@ -13,6 +13,7 @@ LANDMARKS = 5  # points per face
 EMBEDDING_SIZE = 512
 CALIBRATION_SIZE = 6  # three thresholds, slope, intercept, prior
 ALIGNED_SIDE = 112  # pixels, width and height of an aligned crop
+LIVE_FROM = 0.5  # the lowest `liveness` of a face that counts as live
 RECOGNIZABLE = -1  # in `gate`; any other value is the `quality_parts` column of the defect
 
 # The codes that map to an error class of their own.

@@ -15,6 +15,7 @@ from aurum_client.calibration import Calibration
 from aurum_client.errors import ProtocolError
 from aurum_client.results import (
     NOT_REPORTED,
+    NOT_SCORED,
     Analysis,
     Embedding,
     Faces,
@@ -55,6 +56,7 @@ def parse_analysis(outputs: Outputs, request_id: str | None = None) -> Analysis:
         calibration=_calibration(outputs),
         gate=_gate(outputs, faces),
         request_id=request_id,
+        liveness=_liveness(outputs, faces),
     )
 
 
@@ -132,6 +134,15 @@ def _gate(outputs: Outputs, faces: int) -> Ints:
     if not ((gate >= RECOGNIZABLE) & (gate <= most)).all():
         raise ProtocolError(f"output 'gate' is {gate.tolist()}, not {RECOGNIZABLE} to {most}")
     return gate
+
+
+def _liveness(outputs: Outputs, faces: int) -> Floats:
+    if "liveness" not in outputs:
+        return NOT_SCORED  # by a server of version 0.2 or earlier
+    liveness = _floats(outputs, "liveness", (None,))
+    if len(liveness) not in (0, faces):
+        raise ProtocolError(f"output 'liveness' has {len(liveness)} values, not {faces} or 0")
+    return liveness
 
 
 def _embeddings(outputs: Outputs, faces: int) -> Floats:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from aurum_client._contract import EMBEDDING_SIZE, LANDMARKS, RECOGNIZABLE
+from aurum_client._contract import EMBEDDING_SIZE, LANDMARKS, LIVE_FROM, RECOGNIZABLE
 from aurum_client._storage import Storable
 from aurum_client.calibration import Calibration
 from aurum_client.errors import AurumError
@@ -33,6 +33,8 @@ _Points: TypeAlias = Annotated[Floats, (np.float32, LANDMARKS, 2)]
 
 NOT_REPORTED: Ints = np.zeros(0, np.int32)  # a value per face that a 0.1.0 server does not send
 NOT_REPORTED.flags.writeable = False
+NOT_SCORED: Floats = np.zeros(0, np.float32)  # liveness, from a server that doesn't serve it
+NOT_SCORED.flags.writeable = False
 _CROWD = 20  # faces
 _SMALL = 40  # pixels of the detector's input; smaller faces are often missed
 
@@ -109,7 +111,8 @@ class Face(Storable):
     0, 90, 180 or 270, the degrees to rotate the photo clockwise to make the face upright.
     ``recognizable``: whether enough of the face is visible for a meaningful comparison, or None if
     unknown. ``defect``: the field of :class:`QualityParts` that makes the face unrecognizable, or
-    None.
+    None. ``liveness_score``: how likely the face is before the camera rather than a photo of it on
+    paper or on a screen, 0 to 1; None unless the server runs with ``AURUM_LIVENESS=1``.
     """
 
     bbox: Box
@@ -121,6 +124,16 @@ class Face(Storable):
     rotation: int = 0
     recognizable: bool | None = None
     defect: str | None = None
+    liveness_score: float | None = None
+
+    @property
+    def is_live(self) -> bool | None:
+        """Whether ``liveness_score`` is at least 0.5; None if the server doesn't score liveness.
+
+        This is advice: some real faces fail it, and some attacks pass it. Error rates:
+        https://github.com/aurum-circle/aurum-face-serving/blob/main/docs/guides/liveness.md
+        """
+        return None if self.liveness_score is None else self.liveness_score >= LIVE_FROM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +220,8 @@ class Analysis(Faces):
     ``calibration``: thresholds and probabilities for these embeddings; None if the embedder is not
     calibrated or there are no faces. ``gate``: int32 [F], -1 for a recognizable face, otherwise the
     column of ``quality_parts`` that makes it unrecognizable; int32 [0] if the server doesn't report
-    it for its embedder.
+    it for its embedder. ``liveness``: float32 [F], as :attr:`Face.liveness_score`; float32 [0] if
+    the server doesn't score it.
     """
 
     embeddings: Annotated[Floats, (np.float32, -1, EMBEDDING_SIZE)] = field(repr=False)
@@ -217,6 +231,7 @@ class Analysis(Faces):
     )
     calibration: Calibration | None = field(repr=False)
     gate: _IntPerFace = field(default_factory=lambda: NOT_REPORTED, kw_only=True, repr=False)
+    liveness: _PerFace = field(default_factory=lambda: NOT_SCORED, kw_only=True, repr=False)
 
     @property
     def quality_calibrated(self) -> bool:
@@ -251,6 +266,7 @@ class Analysis(Faces):
             quality_parts=QualityParts(*self.quality_parts[index].tolist()),
             recognizable=None if column is None else column == RECOGNIZABLE,
             defect=None if column in (None, RECOGNIZABLE) else QualityParts._fields[column],
+            liveness_score=float(self.liveness[index]) if len(self.liveness) else None,
         )
 
 
@@ -305,6 +321,16 @@ class Embedding(Storable):
     def defect(self) -> str | None:
         """As :attr:`Face.defect`."""
         return self.face.defect
+
+    @property
+    def liveness_score(self) -> float | None:
+        """As :attr:`Face.liveness_score`; None also for an aligned crop."""
+        return self.face.liveness_score
+
+    @property
+    def is_live(self) -> bool | None:
+        """As :attr:`Face.is_live`."""
+        return self.face.is_live
 
     @property
     def quality_calibrated(self) -> bool:
