@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from aurum.cli import CommandError
-from aurum.errors import OperatorError
+from aurum.cli.errors import explained, run
 
 # Command: the module whose main() parses the rest of the command line.
 COMMANDS = {
@@ -45,15 +44,10 @@ def main() -> int | None:
     words = name.split() if COMMANDS[name] != COMMANDS["run"] else []
     sys.argv[:] = [" ".join(["python -m benchmarks", *words]), *given[len(words) :]]
     try:
-        status: int | None = importlib.import_module(COMMANDS[name]).main()
+        with explained("benchmarks"):
+            status: int | None = importlib.import_module(COMMANDS[name]).main()
     except ImportError as error:
         print(f"the benchmarks need {error.name}: run `make setup`", file=sys.stderr)
-        return 1
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.code
-    except OperatorError as error:
-        print(error, file=sys.stderr)
         return 1
     return status
 
@@ -66,4 +60,4 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run("benchmarks", main)

@@ -20,6 +20,7 @@ FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
 UNRECOGNIZABLE = 4
+BUG = 70  # EX_SOFTWARE, sysexits(3)
 
 TIMEOUT = 30.0  # seconds for one photo, including its wait in the queue of a busy server
 HEALTH_TIMEOUT = 5.0  # seconds

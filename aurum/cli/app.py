@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from aurum import __version__
-from aurum.batch import NoPhotoError
 from aurum.cli import (
-    FAILED,
     USAGE,
     CommandError,
     bench,
@@ -22,12 +21,10 @@ from aurum.cli import (
     gateway,
     models,
     photos,
-    print_stderr,
     rollout,
     validate,
 )
-from aurum.errors import OperatorError
-from aurum.settings import SettingError
+from aurum.cli.errors import explained, run
 
 PHOTO_CODES = (
     "Exit codes: 0 all photos succeeded; 1 at least one photo failed (the others are still "
@@ -44,18 +41,18 @@ DOCTOR_CODES = "Exit codes: 0 no check failed (warnings are allowed); 1 at least
 class Commands(TyperGroup):
     """Command group that reports errors a user can fix as one message and an exit code."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the subcommand."""
-        try:
-            return super().invoke(ctx)
-        except CommandError as error:
-            print_stderr(f"aurum: {error}")
-            raise typer.Exit(error.code) from None
-        except OperatorError as error:
-            print_stderr(f"aurum: {error}")
-            raise typer.Exit(
-                USAGE if isinstance(error, SettingError | NoPhotoError) else FAILED
-            ) from None
+    def main(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Run the command line, and end the program."""
+        with explained("aurum"):
+            try:
+                status = super().main(*arguments, **{**options, "standalone_mode": False})
+            except TyperException as error:
+                # Without a message, the help was printed instead.
+                if message := " ".join(error.format_message().split()):
+                    command = getattr(getattr(error, "ctx", None), "command_path", "aurum")
+                    raise CommandError(USAGE, f"{message} (see {command} --help)") from None
+                status = error.exit_code
+        sys.exit(status)
 
 
 app = typer.Typer(
@@ -111,4 +108,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may not be valid text
-    app()
+    run("aurum", app)

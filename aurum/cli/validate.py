@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, UNREACHABLE, CommandError, evaluation_packages
+from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
+from aurum.files import naming
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,17 +47,21 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 
 
 @contextmanager
-def _target(urls: list[str] | None) -> Iterator[Target]:
-    """Connect to the service, or start one; turn client errors into CommandError."""
+def _target(urls: list[str] | None, out: Path) -> Iterator[Target]:
+    """Create the folder `out`, and connect to the service, or start one."""
     with evaluation_packages():
-        from aurum_client import AurumError
-
         from aurum.evaluation.target import serving
-    try:
+    with naming(out):
+        out.mkdir(parents=True, exist_ok=True)
         with serving(urls or [], Settings.from_env()) as target:
             yield target
-    except AurumError as error:
-        raise CommandError(UNREACHABLE, f"the service can't be used: {error}") from error
+
+
+def _photos(paths: list[Path]) -> list[Path]:
+    """Search `paths` for photos. Raises CommandError if one of them does not exist."""
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise CommandError(USAGE, f"there is no {', '.join(missing)}")
+    return find(paths, print_stderr)
 
 
 def _command() -> str:
@@ -66,7 +71,6 @@ def _command() -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write the report to `path` and print it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     print(text)
 
@@ -81,7 +85,7 @@ def verification(
     url: Urls = None,
 ) -> None:
     """Measure verification: accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation import plots, verification
 
         result = verification.run(target, folder, pairs, out)
@@ -99,7 +103,7 @@ def calibrate(
     url: Urls = None,
 ) -> None:
     """Fit thresholds at FAR 1e-2, 1e-3 and 1e-4, and a probability, to all pairs of the photos."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation import calibrate
 
         date = datetime.now(UTC).date().isoformat()
@@ -120,7 +124,7 @@ def detection(
     url: Urls = None,
 ) -> None:
     """Measure detection of annotated faces: recall, precision, IoU, landmark error."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation import detection
         from aurum.evaluation.annotations import read
 
@@ -150,8 +154,8 @@ def variants(
     url: Urls = None,
 ) -> None:
     """Measure recall on hard variants of photos: close-ups, small, dark, turned and more."""
-    photos = [path.relative_to(folder).as_posix() for path in find([folder])]
-    with _target(url) as target:
+    photos = [path.relative_to(folder).as_posix() for path in _photos([folder])]
+    with _target(url, out) as target:
         from aurum.evaluation import detection, hard, plots
         from aurum.evaluation.annotations import read
 
@@ -174,7 +178,7 @@ def variants(
 @validate.command()
 def finding(folder: Folder, out: Out, url: Urls = None) -> None:
     """Measure detection in crowds, close-ups, very long and small photos, turned and moved ones."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation import finding
 
         tables = finding.run(target, folder, out)
@@ -192,7 +196,7 @@ def gate(
     url: Urls = None,
 ) -> None:
     """Measure false matches among degraded photos of strangers, with and without the gate."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation import gate
 
         rows, price = gate.run(target, folder, pairs, out)
@@ -209,7 +213,7 @@ def groups(
     url: Urls = None,
 ) -> None:
     """Measure false matches within groups of people, compared with those at random."""
-    with _target(url) as target:
+    with _target(url, out) as target:
         from aurum.evaluation.groups import read, report, run
 
         rows, thresholds = run(target, folder, read(groups), out)
@@ -229,8 +233,8 @@ def parity(
 
     Both Python clients query every --url; if the command starts the service, over HTTP and gRPC.
     """
-    photos = find(paths)
-    with _target(url) as target:
+    photos = _photos(paths)
+    with _target(url, out) as target:
         from aurum.evaluation import parity
 
         rows = parity.run(target, photos, batch)

@@ -21,7 +21,7 @@ from types import FrameType
 
 from aurum import contract, drain, kernels
 from aurum.drain import Admission
-from aurum.errors import OperatorError
+from aurum.errors import OperatorError, text
 from aurum.server import closed_port, preflight, process_metrics, runtime
 from aurum.server.hang import Watchdog
 from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
@@ -102,3 +102,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except OperatorError as error:
         sys.exit(f"aurum: {error}")
+    except OSError as error:
+        sys.exit(f"aurum: {text(error)}")
