@@ -62,6 +62,14 @@ def connect(url: str) -> FaceClient:
     return FaceClient(url, timeout=TIMEOUT)
 
 
+def checked(url: str) -> FaceClient:
+    """Like `connect`, but raises CommandError for an invalid address."""
+    try:
+        return connect(url)
+    except ValueError as error:
+        raise CommandError(USAGE, f"the address of the service: {error}") from None
+
+
 @contextmanager
 def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
     """Connect to the server at `url`, by default the one in the settings, and check its health.
@@ -71,11 +79,7 @@ def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
     from aurum_client import AurumError
 
     address = url or settings.url or settings.http_url
-    try:
-        client = connect(address)
-    except ValueError as error:
-        raise CommandError(USAGE, f"the address of the service: {error}") from None
-    with client:
+    with checked(address) as client:
         health = client.health(timeout=HEALTH_TIMEOUT)
         if health.error and not health.ready:
             raise _unusable(address, health.error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
+from aurum.cli import FAILED, USAGE, CommandError, checked, evaluation_packages, print_stderr
 from aurum.files import naming
 from aurum.settings import Settings
 
@@ -51,6 +51,8 @@ def _target(urls: list[str] | None, out: Path) -> Iterator[Target]:
     """Create the folder `out`, and connect to the service, or start one."""
     with evaluation_packages():
         from aurum.evaluation.target import serving
+    for url in urls or []:
+        checked(url).close()
     with naming(out):
         out.mkdir(parents=True, exist_ok=True)
         with serving(urls or [], Settings.from_env()) as target:

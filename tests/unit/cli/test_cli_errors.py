@@ -78,7 +78,7 @@ CASES = [
     (USAGE, "there is no nowhere", ["validate", "parity", "nowhere", *OUT]),
     (USAGE, "no photo", ["validate", "parity", "empty", *OUT]),
     (
-        FAILED,
+        USAGE,
         "the address of the service",
         ["validate", "parity", "faces", *OUT, "--url", "ftp://x"],
     ),
