@@ -14,7 +14,6 @@ from aurum.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from aurum.models.manifest import Manifest, Model
 
@@ -47,17 +46,21 @@ def list_models() -> None:
 
 
 def _print_profiles(content: Manifest, settings: Settings, console: Console) -> None:
-    table = _table("profile", "detector", "embedder", "commercial", "cached")
+    from aurum.cli import tables
+
+    rows = []
     for profile in content.profiles.values():
         cached = all(_status(model, settings) in USABLE for model in profile.models)
-        table.add_row(
-            profile.name + (" *" if profile.name == settings.profile else ""),
-            profile.detector.name,
-            profile.embedder.name,
-            profile.commercial_use,
-            "yes" if cached else "no",
+        rows.append(
+            (
+                profile.name + (" *" if profile.name == settings.profile else ""),
+                profile.detector.name,
+                profile.embedder.name,
+                profile.commercial_use,
+                "yes" if cached else "no",
+            )
         )
-    console.print(table)
+    tables.show(console, ("profile", "detector", "embedder", "commercial", "cached"), rows)
     console.print(
         f"configured: {settings.profile} (AURUM_PROFILE); auto: the first available of "
         f"{', '.join(content.auto)}; otherwise simulated, which makes up every face and embedding",
@@ -73,30 +76,22 @@ def _print_profiles(content: Manifest, settings: Settings, console: Console) -> 
 def _print_models(content: Manifest, settings: Settings, console: Console) -> None:
     from rich.text import Text
 
-    table = _table("model", "role", "MB", "file", "commercial", "licence")
+    from aurum.cli import tables
+
+    rows = []
     for model in content.models.values():
         status = _status(model, settings)
-        table.add_row(
-            model.name,
-            model.role,
-            f"{model.bytes / MEGABYTE:.1f}" if model.bytes else "",
-            Text(status, STATUS_STYLES.get(status, "")),
-            model.commercial_use,
-            model.licence,
+        rows.append(
+            (
+                model.name,
+                model.role,
+                f"{model.bytes / MEGABYTE:.1f}" if model.bytes else "",
+                Text(status, STATUS_STYLES.get(status, "")),
+                model.commercial_use,
+                model.licence,
+            )
         )
-    console.print(table)
-
-
-def _table(*headers: str) -> Table:
-    """Create a table that wraps long cells instead of cutting them off."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold underline")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    # Users copy the names, so they stay on one line.
-    table.columns[0].no_wrap = True
-    return table
+    tables.show(console, ("model", "role", "MB", "file", "commercial", "licence"), rows)
 
 
 def _status(model: Model, settings: Settings) -> str:
