@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "benchmarks.performance.command",
     "report": "benchmarks.performance.command",
     "inputs": "benchmarks.performance.command",
+    "perf_analyzer": "benchmarks.load.perf_analyzer",
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "gpu": "benchmarks.performance.gpu",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,10 +123,9 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
     ]
     report.unlink(missing_ok=True)
     with _environment() as environment, log.open("w") as output:
-        program = str(Path(sys.executable).parent / "perf_analyzer")
         try:
             code = subprocess.run(
-                [program, *flags],
+                [_program(), *flags],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -133,8 +133,6 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
                 timeout=TIMEOUT,
                 check=False,
             ).returncode
-        except FileNotFoundError:
-            raise PerfAnalyzerError(f"{program} is missing; run `make setup`") from None
         except subprocess.TimeoutExpired:
             raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{last_lines(log)}") from None
     if code or not report.is_file():
@@ -166,6 +164,38 @@ _COLUMNS = (
     *("Avg latency", "request/response", "response wait"),
 )
 _COUNT = re.compile(r"^    Request count: (\d+)$", re.MULTILINE)
+
+
+def main() -> int:
+    """Run perf_analyzer with the arguments of the command line; return its exit status."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    with _environment() as environment:
+        if arguments in ([], ["-h"], ["--help"]):
+            return _help(environment)
+        # A Ctrl-C goes to perf_analyzer, too, which then reports what it has measured.
+        before = signal.signal(signal.SIGINT, lambda number, frame: None)
+        command = [_program(), *arguments]
+        status = subprocess.run(command, env=environment, check=False).returncode
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status  # as a shell reports a signal
+
+
+def _help(environment: dict[str, str]) -> int:
+    """Print perf_analyzer's list of options, which it prints as an error."""
+    command = [_program(), "--help"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    print(f"{Path(sys.argv[0]).name} ARGUMENTS: run perf_analyzer, with its own arguments")
+    print(shown.stderr.partition("\n")[2])
+    return 0
+
+
+def _program() -> str:
+    program = Path(sys.executable).parent / "perf_analyzer"
+    if not program.is_file():
+        raise PerfAnalyzerError(f"{program} is missing; run `make setup`")
+    return str(program)
 
 
 @contextmanager
