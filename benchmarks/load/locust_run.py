@@ -14,6 +14,7 @@ from aurum.errors import OperatorError
 from aurum.paths import CHECKOUT
 from benchmarks.load.outcome import Load, last_lines
 
+TIMEOUT = 600  # seconds for its start and its end, which take long on a busy machine
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 PHOTOS = CHECKOUT / "aurum" / "assets"
 # Definition of "held": p95 below this limit, and at least this share of the rate answered.
@@ -78,7 +79,7 @@ def run(
             stderr=subprocess.STDOUT,
         )
         try:
-            code = process.wait(timeout=seconds + 60)
+            code = process.wait(timeout=seconds + TIMEOUT)
         except subprocess.TimeoutExpired:
             raise LocustError(f"Locust did not end:\n{last_lines(log)}") from None
         finally:

@@ -12,9 +12,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from benchmarks.load.inputs import Workload
 from benchmarks.load.outcome import Load, last_lines
 
 TIMEOUT = 600  # seconds of one run
+LONGEST = 60.0  # seconds of a window
+_EMPTY = "No valid requests recorded within time interval"
 # perf_analyzer is linked with these names; nvidia-pytriton's files have a hash in the name.
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 
@@ -100,7 +102,8 @@ def protocol_of(url: str) -> str:
 def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan) -> Result:
     """Measure `workload` with `concurrency` requests in flight.
 
-    perf_analyzer's CSV and output are written to `folder`.
+    perf_analyzer's CSV and output are written to `folder`. If no request ends within a window, as
+    on a busy machine, it measures again with windows of twice the length.
 
     Raises:
         PerfAnalyzerError: it failed, a request failed, or no measurement was stable.
@@ -115,16 +118,26 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
         f"--input-data={workload.data}",
         # With an upper end, each request in flight has its own thread; without, there are only 16.
         f"--concurrency-range={concurrency}:{concurrency}",
-        *plan.flags(),
         *(f"--request-parameter={parameter}" for parameter in workload.parameters),
         *([f"--bls-composing-models={','.join(workload.calls)}"] if workload.calls else []),
         f"-f{report}",
         "--verbose-csv",
     ]
     report.unlink(missing_ok=True)
+    code = _measure([*flags, *plan.flags()], log)
+    while code and plan.seconds < LONGEST and _EMPTY in log.read_text(errors="replace"):
+        plan = replace(plan, seconds=2 * plan.seconds)
+        code = _measure([*flags, *plan.flags()], log)
+    if code or not report.is_file():
+        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
+    return parse(report.read_text(), log.read_text(), workload.name, protocol)
+
+
+def _measure(flags: Sequence[str], log: Path) -> int:
+    """Run perf_analyzer with its output in `log`; return its exit status."""
     with _environment() as environment, log.open("w") as output:
         try:
-            code = subprocess.run(
+            return subprocess.run(
                 [_program(), *flags],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -135,9 +148,6 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
             ).returncode
         except subprocess.TimeoutExpired:
             raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{last_lines(log)}") from None
-    if code or not report.is_file():
-        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
-    return parse(report.read_text(), log.read_text(), workload.name, protocol)
 
 
 def parse(report: str, log: str, workload: str, protocol: str) -> Result:

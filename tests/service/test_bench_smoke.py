@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from aurum.paths import PHOTO
 from benchmarks.common import names, rows
-from benchmarks.load import inputs, locust_run, perf_analyzer
+from benchmarks.load import inputs, locust_run, perf_analyzer, wrk
 from benchmarks.performance import runner
 from benchmarks.performance.report.targets import TARGETS
 
@@ -20,6 +23,43 @@ def test_a_perf_analyzer_failure_is_shown_with_its_reason(simulated, tmp_path):
     workload = inputs.Workload("bad", "analyze_faces", data)
     with pytest.raises(perf_analyzer.PerfAnalyzerError, match=r"\[invalid_image\]"):
         perf_analyzer.run(simulated.urls[0], workload, 1, tmp_path, perf_analyzer.SMOKE)
+
+
+def test_windows_grow_until_a_request_ends_within_one(simulated, tmp_path):
+    """Otherwise a busy machine, on which no request ends in time, would fail the measurement."""
+    workload = inputs.photos_of("analyze_faces", [PHOTO.read_bytes()], tmp_path)
+    result = perf_analyzer.run(
+        simulated.urls[1], workload, 1, tmp_path, perf_analyzer.steady(0.003)
+    )
+    assert result.requests > 0
+    assert result.row.rate > 0
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Answers no sooner than after 1.2 seconds."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(1.2)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_wrk_measures_for_longer_until_there_is_an_answer():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            load = wrk.post(f"http://127.0.0.1:{server.server_port}/", wrk.Body(b"x"), 1, 1)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert load.requests > 0
+    assert load.failures == 0
 
 
 @pytest.mark.parametrize(
@@ -34,6 +74,7 @@ def test_locust_counts_failures_by_their_reason(simulated, tmp_path, protocol, s
     assert not locust_run.held(load, 5)
 
 
+@pytest.mark.timeout(3600)  # it takes a minute, and far longer where other work has the cores
 def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
     """All files and sections are written. Figures are not checked: they mean nothing here."""
     out = tmp_path / "out"
