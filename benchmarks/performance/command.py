@@ -103,16 +103,16 @@ def inputs(
     """Write perf_analyzer's input files."""
     out.mkdir(parents=True, exist_ok=True)
     paths, settings = find(photos or [PHOTO]), Settings.from_env()
-    if url:
-        checked(url).close()
-        with naming(out):
+    with naming(out):
+        if url:
+            checked(url).close()
             written = data.write(paths, url, out, settings)
-    else:
-        with (
-            tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-            ephemeral.running(settings, Path(folder)) as service,
-        ):
-            written = data.write(paths, service.urls[0], out, settings)
+        else:
+            with (
+                tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+                ephemeral.running(settings, Path(folder)) as service,
+            ):
+                written = data.write(paths, service.urls[0], out, settings)
     for workload in written:
         print(workload.data)
 
