@@ -20,6 +20,7 @@ FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
 UNRECOGNIZABLE = 4
+INTERRUPTED = 130  # by Ctrl-C, as shells report SIGINT
 BUG = 70  # EX_SOFTWARE, sysexits(3)
 
 TIMEOUT = 30.0  # seconds for one photo, including its wait in the queue of a busy server

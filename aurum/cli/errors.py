@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from aurum import __version__, errors
 from aurum.batch import NoPhotoError, concerns_service
-from aurum.cli import BUG, FAILED, UNREACHABLE, USAGE, CommandError, print_stderr
+from aurum.cli import BUG, FAILED, INTERRUPTED, UNREACHABLE, USAGE, CommandError, print_stderr
 from aurum.errors import OperatorError
 from aurum.settings import SettingError
 
@@ -100,6 +100,8 @@ def run(program: str, main: Callable[[], int | None]) -> NoReturn:
             status = main()
     except SystemExit as end:
         status = end.code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     try:
         # Python itself would do this after the end, and report an error as a traceback.
         sys.stdout.flush()

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 
 import pytest
 
@@ -35,12 +37,12 @@ def test_windows_grow_until_a_request_ends_within_one(simulated, tmp_path):
     assert result.row.rate > 0
 
 
-class Slow(BaseHTTPRequestHandler):
-    """Answers no sooner than after 1.2 seconds."""
+class Answering(BaseHTTPRequestHandler):
+    """Answers each request with nothing, after the next delay of its server."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(1.2)
+        time.sleep(next(self.server.delays))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -49,17 +51,32 @@ class Slow(BaseHTTPRequestHandler):
         pass
 
 
-def test_wrk_measures_for_longer_until_there_is_an_answer():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+@contextmanager
+def answering(*delays):
+    """A server that answers after these seconds; the last ones are for all further requests."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.delays = chain(delays, repeat(delays[-1]))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            load = wrk.post(f"http://127.0.0.1:{server.server_port}/", wrk.Body(b"x"), 1, 1)
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_wrk_measures_for_longer_until_there_is_an_answer():
+    with answering(1.5) as url:
+        load = wrk.post(f"{url}/", wrk.Body(b"x"), 1, 1)
     assert load.requests > 0
     assert load.failures == 0
+
+
+def test_locust_runs_for_longer_until_a_request_ends(tmp_path):
+    """The first answer comes after the run has ended and its users have been stopped."""
+    with answering(15, 0) as url:
+        load = locust_run.run_rate(url, tmp_path, 1, seconds=1)
+    assert load.requests > 0
 
 
 @pytest.mark.parametrize(

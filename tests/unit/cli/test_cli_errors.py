@@ -13,7 +13,7 @@ from cli_fakes import run
 from small_disk import small_disk
 
 from aurum import batch, files
-from aurum.cli import BUG, FAILED, UNREACHABLE, USAGE, errors, models
+from aurum.cli import BUG, FAILED, INTERRUPTED, UNREACHABLE, USAGE, errors, models
 from aurum.paths import PHOTO
 
 NOBODY = "http://127.0.0.1:9"  # discard(9), where nothing listens
@@ -254,6 +254,17 @@ def test_a_bug_is_one_line_with_a_file_to_report(tmp_path, monkeypatch, capsys):
         f"report it with {report}\n"
     )
     assert "return 1 // 0" in report.read_text()
+
+
+def test_an_interruption_is_no_traceback(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        errors.run("benchmarks", main)
+
+    assert ended.value.code == INTERRUPTED
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bug_without_room_for_its_report_is_shown(monkeypatch, capsys):
