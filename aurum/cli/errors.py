@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from aurum import __version__, errors
-from aurum.batch import NoPhotoError, concerns_service
+from aurum.batch import NoPhotoError
 from aurum.cli import BUG, FAILED, INTERRUPTED, UNREACHABLE, USAGE, CommandError, print_stderr
 from aurum.errors import OperatorError
 from aurum.settings import SettingError
@@ -60,8 +60,7 @@ def _of_a_client(error: Exception) -> CommandError | None:
     from tritonclient.utils import InferenceServerException
 
     if isinstance(error, AurumError):
-        code = UNREACHABLE if concerns_service(error) else FAILED
-        return CommandError(code, f"the service can't be used: {error}")
+        return CommandError(UNREACHABLE, f"the service can't be used: {error}")
     if isinstance(error, InferenceServerException):
         return CommandError(FAILED, f"Triton can't be used: {error.message()}")
     return None

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -216,6 +217,18 @@ def test_a_reader_that_has_enough_is_no_error():
     os.close(write)
 
     assert ended.stderr == ""
+
+
+def test_a_service_that_never_answers_is_given_up(place, monkeypatch):
+    from aurum.evaluation import target
+
+    monkeypatch.setattr(target, "FIRST_TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        result = run("validate", "parity", "faces", *OUT, "--url", url)
+
+    assert "no answer within 0.5 s" in told(result)
+    assert result.exit_code == UNREACHABLE
 
 
 def test_an_error_of_a_client_is_one_line(monkeypatch):
