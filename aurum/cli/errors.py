@@ -47,7 +47,7 @@ def _explain(error: Exception) -> CommandError | None:
         usage = isinstance(error, SettingError | NoPhotoError)
         return CommandError(USAGE if usage else FAILED, str(error))
     if isinstance(error, OSError):
-        # A reader that closed the pipe, such as head(1), wants no message: typer ends silently.
+        # A reader that closed the pipe, such as head(1), wants no message.
         silent = isinstance(error, BrokenPipeError)
         return None if silent else CommandError(FAILED, errors.text(error))
     if isinstance(error, MemoryError):
@@ -74,6 +74,8 @@ def reported(program: str) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:
+        raise SystemExit(FAILED) from None
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN]
         report = (

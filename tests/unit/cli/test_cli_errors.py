@@ -269,14 +269,17 @@ def test_a_bug_is_one_line_with_a_file_to_report(tmp_path, monkeypatch, capsys):
     assert "return 1 // 0" in report.read_text()
 
 
-def test_an_interruption_is_no_traceback(capsys):
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), INTERRUPTED), (BrokenPipeError(), FAILED)]
+)
+def test_an_end_that_the_user_wants_is_silent(capsys, error, code):
     def main():
-        raise KeyboardInterrupt
+        raise error
 
     with pytest.raises(SystemExit) as ended:
         errors.run("benchmarks", main)
 
-    assert ended.value.code == INTERRUPTED
+    assert ended.value.code == code
     assert capsys.readouterr().err == ""
 
 
