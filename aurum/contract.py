@@ -33,6 +33,8 @@ LIVENESS_SIDE = 80  # pixels, of the crops of face_liveness
 STRIDE = 32  # pixels; sides of the detector's input are multiples of it
 MAX_SIDE = 4096  # pixels, of the detector's input
 MAX_TILES = 16
+# Requests that may wait before a step: the gateway's default limits, over both protocols.
+MAX_QUEUED = 128
 QUALITY_PARTS = (
     "resolution", "sharpness", "noise", "exposure", "contrast", "yaw", "pitch", "roll",
     "frontality", "symmetry", "visibility", "misfit", "border_cut", "confidence", "norm",

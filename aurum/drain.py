@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-# The most requests that may wait in Triton's queue before a step when the server starts to drain:
-# the gateway's default limit, over both protocols.
-MAX_QUEUED = 128
+from aurum.contract import MAX_QUEUED
+
 FOLDER_VARIABLE = "AURUM_RUN_DIR"  # set by the server for its processes, not a setting
 
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# A full disk, a full quota, a file that is too large, a failing disk.
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in the OSError of a failed write, which names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WRITE_ERRORS and not error.filename:
+            error.filename = str(path)
+        raise
 
 
 def sha256(path: Path) -> str:
@@ -26,7 +41,7 @@ def write(
     """
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with part.open("wb") as file:
+        with naming(path), part.open("wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             if owner is not None and os.geteuid() == 0:

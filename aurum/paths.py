@@ -26,7 +26,7 @@ SETUP = "run `aurum up`, which compiles it" if INSTALLED else "run `make setup`"
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of all state: models, logs, API keys, compiled libraries."""
-    if given := environ.get("AURUM_HOME"):
+    if given := environ.get("AURUM_HOME", "").strip():
         return Path(given).expanduser().resolve()
     if not INSTALLED:
         return CHECKOUT / ".aurum"

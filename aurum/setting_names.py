@@ -1,4 +1,4 @@
-"""Check the names of settings: map old names to new ones, and find misspelt ones."""
+"""Normalize the environment that settings are read from, and find misspelt names in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ _OLD_GATEWAY = "AURUM_EDGE_"  # in 0.1; read until 0.3
 _GATEWAY = "AURUM_GATEWAY_"
 
 
-def renamed(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment with old names of settings renamed; a new name takes precedence."""
+def normalized(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment with old names of settings renamed, and blanks around values removed.
+
+    A new name takes precedence over an old one. Blanks include the carriage return that a file of
+    settings with Windows' line ends leaves at each value.
+    """
+    environ = {name: value.strip() for name, value in environ.items()}
     old = {
         _GATEWAY + name.removeprefix(_OLD_GATEWAY): value
         for name, value in environ.items()

@@ -15,7 +15,7 @@ from typing import Any
 from aurum import paths
 from aurum.contract import LIVENESS, MODELS, ORIENTATIONS
 from aurum.errors import OperatorError
-from aurum.setting_names import misspelt, renamed
+from aurum.setting_names import misspelt, normalized
 from aurum.setting_values import (
     between,
     detection_side,
@@ -307,9 +307,9 @@ class Settings:
         """Read the settings from `environ` (default: this process's environment).
 
         Raises SettingError for an invalid value, and for a variable with the settings' prefix that
-        is not a setting. An empty variable means the default.
+        is not a setting. Blanks around a value are ignored; an empty variable means the default.
         """
-        environ = renamed(os.environ if environ is None else environ)
+        environ = normalized(os.environ if environ is None else environ)
         if wrong := misspelt(environ, (PREFIX + item.name.upper() for item in fields(cls)), PREFIX):
             raise SettingError(wrong)
         home = paths.home(environ)

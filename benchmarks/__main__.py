@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-from aurum.cli import CommandError
-from aurum.errors import OperatorError
+from aurum.cli.errors import explained, run
 
 # Command: the module whose main() parses the rest of the command line.
 COMMANDS = {
     "run": "benchmarks.performance.command",
     "report": "benchmarks.performance.command",
     "inputs": "benchmarks.performance.command",
+    "perf_analyzer": "benchmarks.load.perf_analyzer",
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "against": "benchmarks.performance.against",
@@ -49,15 +49,10 @@ def main() -> int | None:
     words = name.split() if COMMANDS[name] != COMMANDS["run"] else []
     sys.argv[:] = [" ".join(["python -m benchmarks", *words]), *given[len(words) :]]
     try:
-        status: int | None = importlib.import_module(COMMANDS[name]).main()
+        with explained("benchmarks"):
+            status: int | None = importlib.import_module(COMMANDS[name]).main()
     except ImportError as error:
         print(f"the benchmarks need {error.name}: run `make setup`", file=sys.stderr)
-        return 1
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.code
-    except OperatorError as error:
-        print(error, file=sys.stderr)
         return 1
     return status
 
@@ -70,4 +65,4 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run("benchmarks", main)

@@ -20,6 +20,8 @@ FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
 UNRECOGNIZABLE = 4
+INTERRUPTED = 130  # by Ctrl-C, as shells report SIGINT
+BUG = 70  # EX_SOFTWARE, sysexits(3)
 
 TIMEOUT = 30.0  # seconds for one photo, including its wait in the queue of a busy server
 HEALTH_TIMEOUT = 5.0  # seconds
@@ -61,6 +63,14 @@ def connect(url: str) -> FaceClient:
     return FaceClient(url, timeout=TIMEOUT)
 
 
+def checked(url: str) -> FaceClient:
+    """Like `connect`, but raises CommandError for an invalid address."""
+    try:
+        return connect(url)
+    except ValueError as error:
+        raise CommandError(USAGE, f"the address of the service: {error}") from None
+
+
 @contextmanager
 def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
     """Connect to the server at `url`, by default the one in the settings, and check its health.
@@ -70,11 +80,7 @@ def service(url: str | None, settings: Settings) -> Iterator[FaceClient]:
     from aurum_client import AurumError
 
     address = url or settings.url or settings.http_url
-    try:
-        client = connect(address)
-    except ValueError as error:
-        raise CommandError(USAGE, f"the address of the service: {error}") from None
-    with client:
+    with checked(address) as client:
         health = client.health(timeout=HEALTH_TIMEOUT)
         if health.error and not health.ready:
             raise _unusable(address, health.error)

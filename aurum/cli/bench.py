@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import typer
@@ -13,7 +12,11 @@ from aurum.cli import FAILED, CommandError
 
 
 def bench(context: typer.Context) -> None:
-    """Run the benchmarks; all arguments are passed to `python -m benchmarks`."""
+    """Run the benchmarks: all arguments are passed to `python -m benchmarks`, which lists them.
+
+    `aurum bench perf_analyzer -- ARGUMENTS` runs NVIDIA's perf_analyzer
+    (docs/reference/command-line.md).
+    """
     if paths.INSTALLED:
         raise CommandError(
             FAILED,
@@ -22,4 +25,4 @@ def bench(context: typer.Context) -> None:
         )
     command = [sys.executable, "-P", "-m", "benchmarks", *context.args]
     environment = {**os.environ, "PYTHONPATH": str(paths.CHECKOUT)}
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - signals go to the benchmark

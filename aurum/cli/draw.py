@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aurum import errors
 from aurum.cli import USAGE, CommandError
 from aurum.errors import OperatorError
 from aurum.settings import Settings
@@ -73,8 +74,10 @@ def save(path: Path, faces: Faces, target: Path, settings: Settings) -> None:
         photo = decode(path.read_bytes(), settings.max_image_bytes, most)
         marked = cv2.cvtColor(mark(photo, faces), cv2.COLOR_RGB2BGR)
         target.write_bytes(cv2.imencode(target.suffix, marked)[1].tobytes())
-    except (InvalidImageError, OSError) as error:
+    except InvalidImageError as error:
         raise DrawError(f"cannot draw {target}: {error}") from error
+    except OSError as error:
+        raise DrawError(f"cannot draw {target}: {errors.text(error)}") from error
 
 
 def mark(photo: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aurum.cli import print_stderr
 from aurum.gateway import keys, run
 from aurum.settings import Settings
 
@@ -47,8 +48,12 @@ def add(name: Id) -> None:
 @key.command(name="list")
 def show() -> None:
     """List the ids and the first digits of each key's sha256."""
-    for name, digest in keys.read(Settings.from_env().gateway_keys):
+    path = Settings.from_env().gateway_keys
+    known = keys.read(path)
+    for name, digest in known:
         print(name, digest[:12])
+    if not known:
+        print_stderr(f"{path} has no keys; to create one: aurum gateway keys add ID")
 
 
 @key.command()

@@ -15,7 +15,6 @@ from aurum.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from aurum.models.manifest import Manifest, Model
 
@@ -50,21 +49,25 @@ def list_models() -> None:
 
 
 def _print_profiles(content: Manifest, settings: Settings, console: Console) -> None:
+    from aurum.cli import tables
     from aurum.models import measured
 
     figures = measured.load()
-    table = _table("profile", "detector", "embedder", "commercial", "cached", *measured.HEADS)
+    rows = []
     for profile in content.profiles.values():
         cached = all(_status(model, settings) in USABLE for model in profile.models)
-        table.add_row(
-            profile.name + (" *" if profile.name == settings.profile else ""),
-            profile.detector.name,
-            profile.embedder.name,
-            profile.commercial_use,
-            "yes" if cached else "no",
-            *measured.cells(measured.of(profile, figures)),
+        rows.append(
+            (
+                profile.name + (" *" if profile.name == settings.profile else ""),
+                profile.detector.name,
+                profile.embedder.name,
+                profile.commercial_use,
+                "yes" if cached else "no",
+                *measured.cells(measured.of(profile, figures)),
+            )
         )
-    console.print(table)
+    heads = ("profile", "detector", "embedder", "commercial", "cached", *measured.HEADS)
+    tables.show(console, heads, rows)
     console.print(
         f"LFW, TAR at FAR 1e-3, ms a photo and the server's MB were measured on the developers' "
         f"machine (docs/guides/choosing.md); {measured.NOT_MEASURED}: not measured",
@@ -85,30 +88,22 @@ def _print_profiles(content: Manifest, settings: Settings, console: Console) -> 
 def _print_models(content: Manifest, settings: Settings, console: Console) -> None:
     from rich.text import Text
 
-    table = _table("model", "role", "MB", "file", "commercial", "licence")
+    from aurum.cli import tables
+
+    rows = []
     for model in content.models.values():
         status = _status(model, settings)
-        table.add_row(
-            model.name,
-            model.role,
-            f"{model.bytes / MEGABYTE:.1f}" if model.bytes else "",
-            Text(status, STATUS_STYLES.get(status, "")),
-            model.commercial_use,
-            model.licence,
+        rows.append(
+            (
+                model.name,
+                model.role,
+                f"{model.bytes / MEGABYTE:.1f}" if model.bytes else "",
+                Text(status, STATUS_STYLES.get(status, "")),
+                model.commercial_use,
+                model.licence,
+            )
         )
-    console.print(table)
-
-
-def _table(*headers: str) -> Table:
-    """Create a table that wraps long cells instead of cutting them off."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold underline")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    # Users copy the names, so they stay on one line.
-    table.columns[0].no_wrap = True
-    return table
+    tables.show(console, ("model", "role", "MB", "file", "commercial", "licence"), rows)
 
 
 def _status(model: Model, settings: Settings) -> str:
@@ -238,7 +233,7 @@ def calibrate_models(
     with evaluation_packages():
         from aurum.evaluation import calibrate
     calibrate.check(folder)
-    with evaluated(url) as target:
+    with evaluated(url, Settings.from_env().home / "calibrations") as target:
         date = datetime.now(UTC).date().isoformat()
         text, path = calibrate.keep(target, folder, date, command_line())
     print(text)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.batch import SUFFIXES, answers, find
-from aurum.cli import FAILED, UNRECOGNIZABLE, USAGE, CommandError, draw, service, show
+from aurum.cli import (
+    FAILED,
+    UNRECOGNIZABLE,
+    USAGE,
+    CommandError,
+    draw,
+    print_stderr,
+    service,
+    show,
+)
 from aurum.contract import ORIENTATIONS
 from aurum.settings import Settings
 
@@ -22,8 +32,8 @@ Photos = Annotated[
     list[Path],
     typer.Argument(
         metavar="PHOTO",
-        help=f"Photos, or folders to search for {', '.join(f'*{end}' for end in SUFFIXES)}; hidden "
-        "files are skipped.",
+        help=f"Photos, or folders to search for {', '.join(f'*{end}' for end in SUFFIXES)}. What "
+        "is skipped there is counted on stderr.",
         show_default=False,
     ),
 ]
@@ -94,7 +104,7 @@ def detect(
 ) -> None:
     """Detect faces in photos: boxes, five landmarks and scores, largest face first."""
     settings = Settings.from_env()
-    photos = find(paths)
+    photos = find(paths, print_stderr)
     targets = draw.targets(photos, folder) if folder else {}
     failed = False
     with service(url, settings) as client:
@@ -153,7 +163,7 @@ def embed(
     an embedding, even if the service stops halfway.
     """
     settings = Settings.from_env()
-    photos = find(paths)
+    photos = find(paths, print_stderr)
     if out and not out.parent.is_dir():
         raise CommandError(USAGE, f"--out {out}: there is no folder {out.parent}")
     kept: dict[Path, Embedding] = {}
@@ -204,16 +214,19 @@ def _keep(
 def _save(out: Path, kept: Mapping[Path, Embedding]) -> None:
     import numpy as np
 
+    content = io.BytesIO()
+    np.savez(
+        content,
+        paths=np.array([str(path) for path in kept]),
+        embeddings=np.stack([embedding.vector for embedding in kept.values()]),
+        model=np.array(next(iter(kept.values())).models.embedder),
+    )
     try:
-        with out.open("wb") as file:  # given a name, NumPy would append .npz
-            np.savez(
-                file,
-                paths=np.array([str(path) for path in kept]),
-                embeddings=np.stack([embedding.vector for embedding in kept.values()]),
-                model=np.array(next(iter(kept.values())).models.embedder),
-            )
+        out.write_bytes(content.getvalue())
     except OSError as error:
-        raise CommandError(FAILED, f"--out {out}: {error}") from error
+        if out.is_file():
+            out.unlink()  # half a file would look like a result
+        raise CommandError(FAILED, f"--out {out}: {error.strerror}") from error
 
 
 def compare(

@@ -19,9 +19,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from aurum.cli import FAILED, print_stderr
+from aurum.cli import FAILED
+from aurum.cli.errors import explained, reported
 from aurum.contract import LIVENESS
-from aurum.errors import OperatorError
 from aurum.server.runtime import die_with_parent
 from aurum.settings import Settings
 
@@ -160,9 +160,7 @@ def _simulated(prepared: BuiltProfile) -> str:
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]))
-    except OperatorError as error:
-        print_stderr(f"aurum: {error}")
-        sys.exit(FAILED)
+        with reported("aurum"), explained("aurum"):
+            main(int(sys.argv[1]))
     except KeyboardInterrupt:  # `aurum up` gets the same Ctrl-C and reports it
         sys.exit(FAILED)

@@ -1,10 +1,11 @@
-"""Progress bars of downloads."""
+"""Progress of downloads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,7 +21,7 @@ from aurum.models import pull
 
 @contextmanager
 def downloads(console: Console) -> Iterator[pull.Progress]:
-    """Show a progress bar in bytes for each file being downloaded."""
+    """Show a progress bar in bytes for each file being downloaded; a line outside a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,6 +36,9 @@ def downloads(console: Console) -> Iterator[pull.Progress]:
         def update(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=total)
+                if not console.is_terminal:
+                    size = f" ({filesize.decimal(total)})" if total else ""
+                    console.print(f"- getting {name}{size}", soft_wrap=True, highlight=False)
             bars.update(tasks[name], completed=done, total=total)
 
         yield update

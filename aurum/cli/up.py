@@ -52,6 +52,8 @@ def _serve(server: Server, served: Rows) -> None:
     # The playground stops before the server, since it passes its requests on to it.
     with server, ExitStack() as beside:
         supervisor = Supervisor(server, stopping, say)
+        if not console.is_terminal:  # where nothing turns
+            say("- starting Triton")
         with console.status("starting Triton"):
             supervisor.wait_ready()
         if not stopping.is_set():

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, UNREACHABLE, CommandError, evaluation_packages
+from aurum.cli import FAILED, USAGE, CommandError, checked, evaluation_packages, print_stderr
+from aurum.files import naming
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,20 +48,26 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 
 
 @contextmanager
-def evaluated(urls: list[str] | None, **changes: Any) -> Iterator[Target]:
-    """Connect to the service, or start one; turn client errors into CommandError.
+def evaluated(urls: list[str] | None, out: Path, **changes: Any) -> Iterator[Target]:
+    """Create the folder `out`, and connect to the service, or start one.
 
     `changes` are settings of a service that is started.
     """
     with evaluation_packages():
-        from aurum_client import AurumError
-
         from aurum.evaluation.target import serving
-    try:
+    for url in urls or []:
+        checked(url).close()
+    with naming(out):
+        out.mkdir(parents=True, exist_ok=True)
         with serving(urls or [], replace(Settings.from_env(), **changes)) as target:
             yield target
-    except AurumError as error:
-        raise CommandError(UNREACHABLE, f"the service can't be used: {error}") from error
+
+
+def _photos(paths: list[Path]) -> list[Path]:
+    """Search `paths` for photos. Raises CommandError if one of them does not exist."""
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise CommandError(USAGE, f"there is no {', '.join(missing)}")
+    return find(paths, print_stderr)
 
 
 def command_line() -> str:
@@ -70,7 +77,6 @@ def command_line() -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write the report to `path` and print it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     print(text)
 
@@ -85,7 +91,7 @@ def verification(
     url: Urls = None,
 ) -> None:
     """Measure verification: accuracy by LFW's protocol, TAR at FAR, ROC, worst pairs."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import plots, verification
 
         result = verification.run(target, folder, pairs, out)
@@ -103,7 +109,7 @@ def calibrate(
     url: Urls = None,
 ) -> None:
     """Fit thresholds at FAR 1e-2, 1e-3 and 1e-4, and a probability, to all pairs of the photos."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import calibrate
 
         date = datetime.now(UTC).date().isoformat()
@@ -124,7 +130,7 @@ def detection(
     url: Urls = None,
 ) -> None:
     """Measure detection of annotated faces: recall, precision, IoU, landmark error."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import detection
         from aurum.evaluation.annotations import read
 
@@ -154,8 +160,8 @@ def variants(
     url: Urls = None,
 ) -> None:
     """Measure recall on hard variants of photos: close-ups, small, dark, turned and more."""
-    photos = [path.relative_to(folder).as_posix() for path in find([folder])]
-    with evaluated(url) as target:
+    photos = [path.relative_to(folder).as_posix() for path in _photos([folder])]
+    with evaluated(url, out) as target:
         from aurum.evaluation import detection, hard, plots
         from aurum.evaluation.annotations import read
 
@@ -178,7 +184,7 @@ def variants(
 @validate.command()
 def finding(folder: Folder, out: Out, url: Urls = None) -> None:
     """Measure detection in crowds, close-ups, very long and small photos, turned and moved ones."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import finding
 
         tables = finding.run(target, folder, out)
@@ -196,7 +202,7 @@ def gate(
     url: Urls = None,
 ) -> None:
     """Measure false matches among degraded photos of strangers, with and without the gate."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import gate
 
         rows, price = gate.run(target, folder, pairs, out)
@@ -213,7 +219,7 @@ def groups(
     url: Urls = None,
 ) -> None:
     """Measure false matches within groups of people, compared with those at random."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation.groups import read, report, run
 
         rows, thresholds = run(target, folder, read(groups), out)
@@ -234,7 +240,7 @@ def conditions(
     url: Urls = None,
 ) -> None:
     """Measure recognition with masks, sunglasses, backlight, small and turned faces, by group."""
-    with evaluated(url) as target:
+    with evaluated(url, out) as target:
         from aurum.evaluation import conditions
         from aurum.evaluation import groups as by_group
 
@@ -263,8 +269,8 @@ def liveness(
     url: Urls = None,
 ) -> None:
     """Measure how often liveness refuses genuine photos and accepts photos of photos."""
-    real, false = find(genuine), find(attacks) if attacks else []
-    with evaluated(url, liveness=True) as target:
+    real, false = _photos(genuine), _photos(attacks) if attacks else []
+    with evaluated(url, out, liveness=True) as target:
         from aurum.evaluation import liveness
 
         scores = liveness.run(target, real, false, out, faces)
@@ -286,8 +292,8 @@ def parity(
 
     Both Python clients query every --url; if the command starts the service, over HTTP and gRPC.
     """
-    photos = find(paths)
-    with evaluated(url) as target:
+    photos = _photos(paths)
+    with evaluated(url, out) as target:
         from aurum.evaluation import parity
 
         rows = parity.run(target, photos, batch)

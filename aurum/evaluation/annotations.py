@@ -15,6 +15,7 @@ image-right eye, nose, image-left and image-right corner of the mouth.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.evaluation import ValidationError
+from aurum.evaluation import ValidationError, read_text
 
 POINTS = [f"{axis}{index}" for index in range(1, 6) for axis in "xy"]
 
@@ -75,26 +76,27 @@ def write(path: Path, marked: Mapping[str, Marked]) -> None:
 
 def _csv(path: Path) -> dict[str, Marked]:
     faces: dict[str, list[tuple[Any, Any, bool]]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        if "file" not in (reader.fieldnames or ()):
+            raise ValueError("the first line must be `file,x,y,width,height`, or more columns")
         for row in reader:
-            try:
-                own = faces.setdefault(row["file"], [])
-                if not row["x"]:
-                    continue
-                box = [float(row[name]) for name in ("x", "y", "width", "height")]
-                points = None
-                if row.get(POINTS[0]):
-                    points = np.array([float(row[name]) for name in POINTS]).reshape(5, 2)
-                own.append((box, points, row.get("ignore") == "1"))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValidationError(f"{path}, line {reader.line_num}: {error!r}") from None
+            own = faces.setdefault(row["file"], [])
+            if not row["x"]:
+                continue
+            box = [float(row[name]) for name in ("x", "y", "width", "height")]
+            points = None
+            if row.get(POINTS[0]):
+                points = np.array([float(row[name]) for name in POINTS]).reshape(5, 2)
+            own.append((box, points, row.get("ignore") == "1"))
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValidationError(f"{path}, line {reader.line_num}: {error!r}") from None
     return {name: Marked.of(rows) for name, rows in faces.items()}
 
 
 def _json_lines(path: Path) -> dict[str, Marked]:
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         try:
             record = json.loads(line)
             found[record["file"]] = Marked.of(
@@ -107,7 +109,7 @@ def _json_lines(path: Path) -> dict[str, Marked]:
 
 
 def _wider(path: Path) -> dict[str, Marked]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     found: dict[str, Marked] = {}
     at = 0
     try:

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from aurum_client import Analysis, AurumError, Faces
 from numpy.typing import NDArray
 
 from aurum import batch
+from aurum.evaluation import ValidationError
 from aurum.evaluation.target import Target
 
 FILE = "answers.sqlite"
@@ -55,7 +57,25 @@ class AnswerStore:
     def __init__(self, folder: Path, identity: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._base = sqlite3.connect(folder / FILE, check_same_thread=False, isolation_level=None)
+        self._path = folder / FILE
+        with self._named():
+            self._base = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            try:
+                self._prepare(identity)
+            except sqlite3.Error:
+                self._base.close()
+                raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the file in an error of SQLite, such as "database or disk is full"."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ValidationError(f"{self._path} can't be used: {error}") from None
+
+    def _prepare(self, identity: str) -> None:
+        """Create the tables, and drop the answers of another service."""
         # A crash of the machine may lose the last answers; a rerun requests them again.
         self._base.execute("PRAGMA synchronous=OFF")
         identity = f"{identity}: {', '.join(Answer._fields)}"
@@ -68,7 +88,7 @@ class AnswerStore:
 
     def get(self, key: str) -> Answer | None:
         """Return the stored answer, if any."""
-        with self._lock:
+        with self._lock, self._named():
             row = self._base.execute("SELECT data FROM answers WHERE key=?", (key,)).fetchone()
         if row is None:
             return None
@@ -79,7 +99,7 @@ class AnswerStore:
         """Store an answer."""
         buffer = io.BytesIO()
         np.savez(buffer, **answer._asdict())
-        with self._lock:
+        with self._lock, self._named():
             self._base.execute(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, buffer.getvalue())
             )
@@ -112,8 +132,9 @@ def everything(
 
         try:
             for photo, answer in batch.answers(photos, ask, concurrency):
-                if isinstance(answer, Answer | AurumError):
-                    yield photo.name, answer
+                if not isinstance(answer, Answer | AurumError):
+                    raise answer  # the photo itself can't be read or generated
+                yield photo.name, answer
         finally:
             store.close()
 

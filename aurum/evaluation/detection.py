@@ -13,12 +13,11 @@ import numpy as np
 from aurum_client import AurumError
 from numpy.typing import NDArray
 
-from aurum.evaluation import ValidationError, ask, boxes, roc
+from aurum.evaluation import ValidationError, ask, boxes, photos, roc
 from aurum.evaluation.annotations import Marked
 from aurum.evaluation.ask import Answer, Photo
 from aurum.evaluation.target import Target
 from aurum.evaluation.variants import Scene
-from aurum.imaging.decoding.decode import decode
 
 T = TypeVar("T")
 
@@ -237,5 +236,5 @@ def faces(folder: Path, marked: Mapping[str, Marked], limit: int) -> list[tuple[
 def scene(folder: Path, name: str, marked: Marked, index: int) -> Scene:
     """Decode a photo like the service, and mark all its faces but one as ignored."""
     others = np.arange(len(marked.boxes)) != index
-    photo = decode((folder / name).read_bytes(), 1 << 31, 1 << 31)
+    photo = photos.read(folder / name)
     return Scene(photo, marked._replace(ignore=others), index)

@@ -18,7 +18,7 @@ import numpy as np
 from aurum_client import AurumError, InvalidRequestError
 from numpy.typing import NDArray
 
-from aurum.evaluation import ask, boxes, lfw, verification
+from aurum.evaluation import ValidationError, ask, boxes, lfw, verification
 from aurum.evaluation.ask import Answer, Photo
 from aurum.evaluation.photos import jpeg, rotated
 from aurum.evaluation.target import Target
@@ -76,7 +76,8 @@ class Source:
     def pixels(self, name: str) -> Pixels:
         """Decode a photo as RGB."""
         photo = cv2.imread(str(self.folder / name), cv2.IMREAD_COLOR_RGB)
-        assert photo is not None
+        if photo is None:
+            raise ValidationError(f"{self.folder / name}: not a photo that can be decoded")
         return np.asarray(photo, np.uint8)
 
     def faces(self, count: int) -> list[str]:

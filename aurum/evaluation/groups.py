@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aurum.evaluation import ValidationError, calibration, lfw, verification
+from aurum.evaluation import ValidationError, calibration, lfw, read_text, verification
 from aurum.evaluation.strangers import Rates, rates
 from aurum.evaluation.target import Target
 
@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, str]:
     Raises ValidationError, which names the line.
     """
     groups = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             person, tab, group = line.partition("\t")
             if not (tab and person.strip() and group.strip()):

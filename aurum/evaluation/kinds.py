@@ -14,7 +14,7 @@ import numpy as np
 import skimage
 from PIL import Image
 
-from aurum.evaluation import degrade, lfw
+from aurum.evaluation import ValidationError, degrade, lfw
 from aurum.evaluation.degrade import Photo
 from aurum.evaluation.lfw import SEED
 from aurum.evaluation.photos import rotated
@@ -101,6 +101,8 @@ def every() -> Iterator[tuple[str, str]]:
 def _degraded(path: Path, apply: Degrade) -> bytes:
     random = np.random.default_rng([SEED, zlib.crc32(path.name.encode())])
     photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if photo is None:
+        raise ValidationError(f"{path}: not a photo that can be decoded")
     return _png(apply(np.asarray(photo, np.uint8), random))
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aurum.batch import SUFFIXES
-from aurum.evaluation import ValidationError
+from aurum.evaluation import ValidationError, read_text
 
 SEED = 20240  # of all random choices
 
@@ -38,7 +38,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
     A development file's header has no number of sets, since it has one set.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     try:
         *sets, each = (int(word) for word in lines[0].split())
         count = sets[0] if sets else 1

@@ -18,9 +18,9 @@ from aurum_client import Analysis, AsyncFaceClient, AurumError
 from numpy.typing import NDArray
 
 from aurum.evaluation import boxes
+from aurum.evaluation.photos import read
 from aurum.evaluation.reference import OpenCv, Reference, Upstream
 from aurum.evaluation.target import TIMEOUT, Target
-from aurum.imaging.decoding.decode import decode
 from aurum.imaging.faces import WHOLE
 from aurum.imaging.letterbox import fitted
 
@@ -59,7 +59,7 @@ def prepare(paths: Sequence[Path], side: int) -> tuple[dict[str, NDArray[np.uint
     """Resize the photos to the detector's size; return them by name, and each as PNG."""
     photos = {}
     for path in paths:
-        photo = decode(path.read_bytes(), 1 << 31, 1 << 31)
+        photo = read(path)
         longest = max(photo.shape[:2])
         scale = fitted(longest, side) / longest
         if scale != 1:

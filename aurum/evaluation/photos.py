@@ -1,4 +1,4 @@
-"""Generate photos that differ only in their number of faces, and turn and encode photos."""
+"""Read, turn and encode photos, and generate some that differ only in their number of faces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aurum.evaluation import ValidationError
+from aurum.imaging.decoding.decode import decode
+from aurum.imaging.decoding.refusal import InvalidImageError
+
 COUNTS = (0, 1, 5, 36)
 GRID = 6  # tiles in a row and in a column
 SIDE = 640  # pixels: the detector's default input, so nothing is shrunk
@@ -17,6 +21,17 @@ TILE = SIDE // GRID
 _BLOCK = 13  # pixels; in larger blocks YuNet still sees faces
 # The head in aurum/assets/astronaut.jpg.
 HEAD = (slice(30, 200), slice(135, 305))
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """Decode a photo of any size like the service, as RGB [height,width,3].
+
+    Raises ValidationError and OSError.
+    """
+    try:
+        return decode(path.read_bytes(), 1 << 31, 1 << 31)
+    except InvalidImageError as error:
+        raise ValidationError(f"{path}: {error}") from None
 
 
 def tiled(photo: Path, counts: Sequence[int] = COUNTS) -> dict[int, bytes]:

@@ -18,6 +18,7 @@ from aurum.server import ephemeral
 from aurum.settings import Settings
 
 TIMEOUT = 120.0  # seconds for one photo; speed is not evaluated here
+FIRST_TIMEOUT = 20.0  # seconds for the models' names, after which nobody is there
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def serving(urls: Sequence[str], settings: Settings) -> Iterator[Target]:
 
 
 def _target(urls: tuple[str, ...], settings: Settings, pipeline: str) -> Target:
-    with FaceClient(urls[0], timeout=TIMEOUT) as client:
+    with FaceClient(urls[0], timeout=FIRST_TIMEOUT) as client:
         ids = {model.name: model.id for model in client.models()}
     detector, embedder = ids.get(contract.DETECTION), ids.get(contract.EMBEDDING)
     if not detector or not embedder:

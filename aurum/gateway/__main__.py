@@ -2,7 +2,7 @@
 
 import sys
 
-from aurum.errors import OperatorError
+from aurum.errors import OperatorError, text
 from aurum.gateway import run
 from aurum.settings import Settings
 
@@ -14,3 +14,5 @@ if __name__ == "__main__":
             sys.exit(run.serve(Settings.from_env()))
     except OperatorError as error:
         sys.exit(f"aurum.gateway: {error}")
+    except OSError as error:
+        sys.exit(f"aurum.gateway: {text(error)}")

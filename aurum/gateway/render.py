@@ -10,6 +10,7 @@ import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from aurum import files
 from aurum.contract import PIPELINES
 from aurum.errors import OperatorError
 from aurum.gateway import errors
@@ -138,7 +139,8 @@ def write(settings: Settings, behind: Addresses | None = None) -> Path:
     folder = settings.gateway_folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in render(settings, behind).items():
-        (folder / name).write_text(text)
+        with files.naming(folder / name):
+            (folder / name).write_text(text)
     return folder / "nginx.conf"
 
 

@@ -23,7 +23,7 @@ from types import FrameType
 from aurum import contract, drain, kernels
 from aurum.contract import REPOSITORIES
 from aurum.drain import Admission
-from aurum.errors import OperatorError
+from aurum.errors import OperatorError, text
 from aurum.server import closed_port, preflight, process_metrics, runtime, triton_version
 from aurum.server.hang import Watchdog
 from aurum.server.stubs import POLL_INTERVAL, RESCUE_TIMEOUT, Stubs
@@ -119,3 +119,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except OperatorError as error:
         sys.exit(f"aurum: {error}")
+    except OSError as error:
+        sys.exit(f"aurum: {text(error)}")

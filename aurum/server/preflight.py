@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aurum import errors
 from aurum.contract import REPOSITORIES
 from aurum.errors import OperatorError
 from aurum.server.runtime import SHARED_MEMORY
@@ -33,13 +34,10 @@ def as_server_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = f"{where}{error.strerror or error}"
-        if isinstance(error, shutil.Error):  # from copying a folder: one entry for each file
-            reason = error.args[0][0][2]
         raise ServerError(
-            f"the server's files can't be written: {reason}; free some space, or fix permissions "
-            "(other folders: AURUM_REPOSITORIES, AURUM_MODEL_CACHE, AURUM_LOG_FOLDER, TMPDIR)"
+            f"the server's files can't be written: {errors.text(error)}; free some space, or "
+            "fix permissions (other folders: AURUM_REPOSITORIES, AURUM_MODEL_CACHE, "
+            "AURUM_LOG_FOLDER, TMPDIR)"
         ) from error
 
 

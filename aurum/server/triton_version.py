@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from aurum.drain import MAX_QUEUED
+from aurum.contract import MAX_QUEUED
 
 Version = tuple[int, int]
 

@@ -7,13 +7,16 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aurum.errors import OperatorError
 from aurum.paths import CHECKOUT
 from benchmarks.load.outcome import Load, last_lines
 
+TIMEOUT = 600  # seconds for its start and its end, which take long on a busy machine
+LONGEST = 60  # seconds in which at least one request must end
+LOG = "locust.log"
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 PHOTOS = CHECKOUT / "aurum" / "assets"
 # Definition of "held": p95 below this limit, and at least this share of the rate answered.
@@ -36,6 +39,8 @@ def run(
 ) -> Load:
     """Load the server at `url` (http://, https:// or grpc://) and return Locust's result.
 
+    If no request ends in that time, as on a busy machine, it runs again for twice as long.
+
     Args:
         url: the server; its scheme selects the protocol.
         folder: where to write Locust's CSV files, HTML report and log.
@@ -56,18 +61,30 @@ def run(
         raise LocustError(f"{url}: the address must begin with http://, https:// or grpc://")
     if not photos.exists():
         raise LocustError(f"{photos}: there is no such photo or folder")
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "locust.log"
-    for old in folder.glob("*.csv"):
-        old.unlink()
     command = [
         *(sys.executable, "-m", "locust", f"--locustfile={LOCUSTFILE}", *target),
         *("--headless", "--only-summary", "--exit-code-on-error=0", "--stop-timeout=10"),
-        *(f"--users={users}", f"--spawn-rate={users}", f"--run-time={math.ceil(seconds)}s"),
+        *(f"--users={users}", f"--spawn-rate={users}"),
         *(f"--photos={photos.resolve()}", f"--rate={rate / users}"),
+    ]
+    load = _run(command, folder.resolve(), math.ceil(seconds))
+    while not load.requests and seconds < LONGEST:
+        seconds *= 2
+        load = _run(command, folder.resolve(), math.ceil(seconds))
+    if not load.requests:
+        raise LocustError(f"Locust sent nothing:\n{last_lines(folder / LOG)}")
+    return load
+
+
+def _run(command: Sequence[str], folder: Path, seconds: int) -> Load:
+    """Run Locust once, with its files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / LOG
+    for old in folder.glob("*.csv"):
+        old.unlink()
+    command = [
+        *(*command, f"--run-time={seconds}s", f"--html={folder / 'locust.html'}"),
         *(f"--csv={folder / 'locust'}", f"--final-csv={folder / 'final'}"),
-        f"--html={folder / 'locust.html'}",
     ]
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -78,7 +95,7 @@ def run(
             stderr=subprocess.STDOUT,
         )
         try:
-            code = process.wait(timeout=seconds + 60)
+            code = process.wait(timeout=seconds + TIMEOUT)
         except subprocess.TimeoutExpired:
             raise LocustError(f"Locust did not end:\n{last_lines(log)}") from None
         finally:
@@ -89,10 +106,7 @@ def run(
         raise LocustError(f"Locust ended with {code}:\n{last_lines(log)}")
     if bugs := list(csv.DictReader((folder / "final_exceptions.csv").open())):
         raise LocustError(f"Locust's users crashed ({bugs[0]['Message']}):\n{last_lines(log)}")
-    load = parse(stats.read_text(), (folder / "final_failures.csv").read_text())
-    if not load.requests:
-        raise LocustError(f"Locust sent nothing:\n{last_lines(log)}")
-    return load
+    return parse(stats.read_text(), (folder / "final_failures.csv").read_text())
 
 
 def parse(stats: str, failures: str = "") -> Load:

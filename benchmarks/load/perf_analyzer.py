@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from benchmarks.load.inputs import Workload
 from benchmarks.load.outcome import Load, last_lines
 
 TIMEOUT = 600  # seconds of one run
+LONGEST = 20.0  # seconds of a window
+# What it says if no request ended within a window, or none of a model that a step calls.
+_EMPTY = re.compile("No valid requests recorded|failed to find the requested model version")
 # perf_analyzer is linked with these names; nvidia-pytriton's files have a hash in the name.
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 
@@ -99,7 +103,8 @@ def protocol_of(url: str) -> str:
 def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan) -> Result:
     """Measure `workload` with `concurrency` requests in flight.
 
-    perf_analyzer's CSV and output are written to `folder`.
+    perf_analyzer's CSV and output are written to `folder`. If no request ends within a window, as
+    on a busy machine, it measures again with windows of twice the length.
 
     Raises:
         PerfAnalyzerError: it failed, a request failed, or no measurement was stable.
@@ -114,18 +119,27 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
         f"--input-data={workload.data}",
         # With an upper end, each request in flight has its own thread; without, there are only 16.
         f"--concurrency-range={concurrency}:{concurrency}",
-        *plan.flags(),
         *(f"--request-parameter={parameter}" for parameter in workload.parameters),
         *([f"--bls-composing-models={','.join(workload.calls)}"] if workload.calls else []),
         f"-f{report}",
         "--verbose-csv",
     ]
     report.unlink(missing_ok=True)
+    code = _measure([*flags, *plan.flags()], log)
+    while code and plan.seconds < LONGEST and _EMPTY.search(log.read_text(errors="replace")):
+        plan = replace(plan, seconds=2 * plan.seconds)
+        code = _measure([*flags, *plan.flags()], log)
+    if code or not report.is_file():
+        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
+    return parse(report.read_text(), log.read_text(), workload.name, protocol)
+
+
+def _measure(flags: Sequence[str], log: Path) -> int:
+    """Run perf_analyzer with its output in `log`; return its exit status."""
     with _environment() as environment, log.open("w") as output:
-        program = str(Path(sys.executable).parent / "perf_analyzer")
         try:
-            code = subprocess.run(
-                [program, *flags],
+            return subprocess.run(
+                [_program(), *flags],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -133,13 +147,8 @@ def run(url: str, workload: Workload, concurrency: int, folder: Path, plan: Plan
                 timeout=TIMEOUT,
                 check=False,
             ).returncode
-        except FileNotFoundError:
-            raise PerfAnalyzerError(f"{program} is missing; run `make setup`") from None
         except subprocess.TimeoutExpired:
             raise PerfAnalyzerError(f"no result within {TIMEOUT} s:\n{last_lines(log)}") from None
-    if code or not report.is_file():
-        raise PerfAnalyzerError(f"perf_analyzer ended with {code}:\n{last_lines(log)}")
-    return parse(report.read_text(), log.read_text(), workload.name, protocol)
 
 
 def parse(report: str, log: str, workload: str, protocol: str) -> Result:
@@ -166,6 +175,38 @@ _COLUMNS = (
     *("Avg latency", "request/response", "response wait"),
 )
 _COUNT = re.compile(r"^    Request count: (\d+)$", re.MULTILINE)
+
+
+def main() -> int:
+    """Run perf_analyzer with the arguments of the command line; return its exit status."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    with _environment() as environment:
+        if arguments in ([], ["-h"], ["--help"]):
+            return _help(environment)
+        # A Ctrl-C goes to perf_analyzer, too, which then reports what it has measured.
+        before = signal.signal(signal.SIGINT, lambda number, frame: None)
+        command = [_program(), *arguments]
+        status = subprocess.run(command, env=environment, check=False).returncode
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status  # as a shell reports a signal
+
+
+def _help(environment: dict[str, str]) -> int:
+    """Print perf_analyzer's list of options, which it prints as an error."""
+    command = [_program(), "--help"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    print(f"{Path(sys.argv[0]).name} ARGUMENTS: run perf_analyzer, with its own arguments")
+    print(shown.stderr.partition("\n")[2])
+    return 0
+
+
+def _program() -> str:
+    program = Path(sys.executable).parent / "perf_analyzer"
+    if not program.is_file():
+        raise PerfAnalyzerError(f"{program} is missing; run `make setup`")
+    return str(program)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ end
 """
 
 
+TIMEOUT = 60  # seconds that an answer may take
 _NONE: Mapping[str, str] = {}
 
 
@@ -85,7 +86,8 @@ def post(
     """Post `body` from `clients` connections, each of which sends again after each answer.
 
     It sends Triton's headers, which other servers ignore, and `headers`. wrk needs whole `seconds`
-    and does not verify certificates. Raises WrkError.
+    and does not verify certificates. Without any answer or error in that time, as on a busy
+    machine, it measures again for twice as long. Raises WrkError.
     """
     return spread([url], body, clients, seconds, headers)
 
@@ -113,16 +115,22 @@ def spread(
         values = {"body": data, "header": body.header, "headers": more, "ports": ports}
         script.write_text(_SCRIPT % values)
         # wrk gives each thread the same number of connections, the script gives each its port.
-        command = [program, f"-t{len(chosen)}", f"-c{clients}", f"-d{seconds}s", "--timeout=60s"]
-        result = subprocess.run(
-            [*command, "--latency", f"--script={script}", chosen[0]],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [program, f"-t{len(chosen)}", f"-c{clients}", f"--timeout={TIMEOUT}s"]
+        command += ["--latency", f"--script={script}"]
+        load = _run([*command, f"-d{seconds}s", chosen[0]])
+        while not load.requests and not load.failures and seconds < TIMEOUT:
+            seconds *= 2
+            load = _run([*command, f"-d{seconds}s", chosen[0]])
+    if not load.requests and not load.failures:
+        raise WrkError(f"{chosen[0]} does not answer within {seconds} s")
+    return load
+
+
+def _run(command: Sequence[str]) -> Load:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT ")]
     if result.returncode or not lines:
-        raise WrkError(f"wrk failed: {result.stderr or result.stdout}")
+        raise WrkError(f"wrk failed: {' '.join((result.stderr or result.stdout).split())}")
     return _load(json.loads(lines[0].removeprefix("RESULT ")))
 
 

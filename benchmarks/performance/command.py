@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, USAGE, CommandError
+from aurum.cli import FAILED, USAGE, CommandError, checked
+from aurum.files import naming
 from aurum.paths import PHOTO
 from aurum.server import ephemeral
 from aurum.settings import Settings
@@ -66,14 +67,17 @@ def run(
         soak_seconds=soak_seconds or chosen.soak_seconds,
         soak_rate=soak_rate or chosen.soak_rate,
     )
-    failed = runner.run(
-        chosen,
-        out,
-        urls=url or (),
-        only=only or (),
-        extra_photos=photos if photos is not None else runner.shared_photos(),
-    )
-    print(report.write(out))
+    for address in url or ():
+        checked(address).close()
+    with naming(out):
+        failed = runner.run(
+            chosen,
+            out,
+            urls=url or (),
+            only=only or (),
+            extra_photos=photos if photos is not None else runner.shared_photos(),
+        )
+        print(report.write(out))
     if failed:
         raise CommandError(FAILED, f"these parts failed: {', '.join(failed)}")
 
@@ -99,14 +103,16 @@ def inputs(
     """Write perf_analyzer's input files."""
     out.mkdir(parents=True, exist_ok=True)
     paths, settings = find(photos or [PHOTO]), Settings.from_env()
-    if url:
-        written = data.write(paths, url, out, settings)
-    else:
-        with (
-            tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-            ephemeral.running(settings, Path(folder)) as service,
-        ):
-            written = data.write(paths, service.urls[0], out, settings)
+    with naming(out):
+        if url:
+            checked(url).close()
+            written = data.write(paths, url, out, settings)
+        else:
+            with (
+                tempfile.TemporaryDirectory(prefix="aurum-") as folder,
+                ephemeral.running(settings, Path(folder)) as service,
+            ):
+                written = data.write(paths, service.urls[0], out, settings)
     for workload in written:
         print(workload.data)
 

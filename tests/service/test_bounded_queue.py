@@ -8,7 +8,7 @@ from pathlib import Path
 from aurum_client import UnavailableError
 from aurum_client.aio import AsyncFaceClient
 
-from aurum.drain import MAX_QUEUED
+from aurum.contract import MAX_QUEUED
 from aurum.server import triton_version
 from aurum.server.ephemeral import prepare_repositories
 from aurum.server.server import Server

@@ -19,6 +19,7 @@ from aurum.server.server import Server, ServerError
 
 def test_it_reports_readiness_and_ctrl_c_stops_everything(up, settings):
     running = up()
+    running.wait_for("- starting Triton")  # outside a terminal, where no spinner turns
     running.wait_for("is ready")
     running.wait_for("Ctrl-C")
     for word in (settings.http_url, settings.grpc_url, "simulated_detector@", "SIMULATED"):

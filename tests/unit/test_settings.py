@@ -9,6 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from settings_table import table
 
+from aurum import paths
 from aurum.paths import CHECKOUT
 from aurum.settings import PREFIX, SettingError, Settings
 
@@ -54,6 +55,21 @@ def test_an_empty_variable_means_the_default(name):
     settings = Settings.from_env({PREFIX + name.upper(): "", "AURUM_MODEL_MIRROR": ""})
 
     assert settings == Settings()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("around", ["{}\r", " {}\t", "{} \r\n"])
+def test_blanks_and_carriage_returns_around_a_value_are_ignored(name, around, tmp_path):
+    """As a file of settings with Windows' line ends leaves them."""
+    given = Settings(home=tmp_path, trace_url="http://a", gateway_trusted="10.0.0.0/8").to_env()
+    variable = PREFIX + name.upper()
+    padded = {**given, variable: around.format(given[variable])}
+
+    assert Settings.from_env(padded) == Settings.from_env(given)
+
+
+def test_a_folder_of_state_with_a_carriage_return_is_the_same_folder(tmp_path):
+    assert paths.home({"AURUM_HOME": f"{tmp_path}\r"}) == tmp_path
 
 
 def test_an_empty_mirror_means_none():

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from aurum.cli import checked
 from aurum.paths import CHECKOUT
 from aurum.settings import Settings
 from benchmarks.robustness.hostile.cases import case
@@ -65,6 +66,8 @@ def main() -> int:
 
     if given.url:
         http, grpc = given.url
+        for url in given.url:
+            checked(url).close()
         return measure(Address(http, grpc, given.key, given.ca))
     with served(Settings.from_env(), given.servers) as service:
         return measure(service.address, service)

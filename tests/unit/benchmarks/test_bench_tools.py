@@ -153,6 +153,7 @@ def test_a_missing_package_is_named_with_a_fix(monkeypatch, capsys, tmp_path):
         (["--suite", "huge"], "full, quick, smoke"),
         (["--suite", "smoke", "--only", "everything"], "perf_analyzer"),
         (["--suite", "smoke", "--url", "http://127.0.0.1:1"], "one grpc://"),
+        (["--suite", "smoke", "--url", "ftp://x"], "the scheme must be one of"),
     ],
 )
 def test_wrong_usage_is_reported_before_any_measurement(

@@ -1,3 +1,4 @@
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -26,15 +27,59 @@ def test_detect_searches_folders_and_keeps_the_order(client, folder):
     names = [Path(record["path"]).relative_to(folder).as_posix() for record in records(result)]
     assert names == ["notes.txt", "a.PNG", "b.jpg", "sub/c.webp"]
     assert client.closed
-    assert result.stderr == ""
 
 
 def test_folders_are_searched_for_every_format(tmp_path):
-    kept = ["a.jpg", "b.JPEG", "c.png", "d.webp", "e.HEIC", "f.heif", "g.avif"]
-    for name in [*kept, "h.gif", "i.mov"]:
+    kept = ["a.jpg", "b.JPEG", "c.png", "d.webp", "e.HEIC", "f.heif", "g.avif", "h.jfif", "i.JPE"]
+    for name in [*kept, "j.gif", "k.mov"]:
         (tmp_path / name).touch()
 
     assert [path.name for path in batch.find([tmp_path])] == kept
+
+
+def test_what_is_skipped_in_a_folder_is_counted_and_named_with_the_reason(client, tmp_path):
+    for name in ("a.jpg", "b.GIF", "c.gif", "d.gif", "e.gif", "readme", ".hidden.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "round.jpg").symlink_to(tmp_path / "round.jpg")
+    (tmp_path / "album").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "pipe.jpg")
+
+    result = run("detect", tmp_path)
+
+    head, *lines = result.stderr.replace(f"{tmp_path}/", "").splitlines()
+    assert head.startswith("skipped 10 of 11 (photos are .jpg, ")
+    assert lines == [
+        "  ending .gif (4): b.GIF, c.gif, d.gif, ...",
+        "  can't be read: Too many levels of symbolic links (1): round.jpg",
+        "  dangling link (1): gone.jpg",
+        "  hidden (1): .hidden.jpg",
+        "  link to a folder (1): album",
+        "  no ending (1): readme",
+        "  not a regular file (1): pipe.jpg",
+    ]
+    assert result.exit_code == 0
+    assert [path.name for path, _ in client.asked] == ["a.jpg"]
+
+
+def test_what_is_skipped_never_takes_more_than_a_few_lines(tmp_path):
+    for number in range(300):
+        (tmp_path / f"{number}.{number % 100}").touch()
+    said = []
+
+    with pytest.raises(batch.NoPhotoError):
+        batch.find([tmp_path], said.append)
+
+    assert len(said) == 1 + batch.KINDS_SHOWN + 1
+    assert said[0].startswith("skipped 300 of 300")
+    assert said[-1] == f"  other reasons ({300 - 3 * batch.KINDS_SHOWN})"
+
+
+def test_without_anything_skipped_nothing_is_said(client, tmp_path):
+    (tmp_path / "a.jpg").touch()
+
+    assert run("detect", tmp_path).stderr == ""
 
 
 def test_detect_json(client, folder):
@@ -192,7 +237,7 @@ def test_a_bad_photo_does_not_stop_the_others(client, folder):
             "message": "the image is corrupt",
         },
     }
-    assert result.stderr == f"{folder / 'b.jpg'}: the image is corrupt\n"
+    assert result.stderr.splitlines()[-1] == f"{folder / 'b.jpg'}: the image is corrupt"
 
 
 def test_a_folder_without_photos_is_a_usage_error(client, tmp_path):

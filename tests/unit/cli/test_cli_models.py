@@ -110,6 +110,7 @@ def test_pull_gets_the_configured_profile(content, cache, mirror):
     for name, data in CONTENTS.items():
         assert (cache / f"{name}.onnx").read_bytes() == data
         assert f"{name}: {cache / name}.onnx" in result.stdout
+        assert f"- getting {name}.onnx ({len(data)} bytes)" in result.stderr
 
 
 def test_pull_gets_only_what_is_named(content, cache, mirror):

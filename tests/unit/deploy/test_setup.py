@@ -80,6 +80,120 @@ def test_a_checkout_that_cannot_be_written_is_refused(checkout):
     assert "copy the checkout" in line
 
 
+COMMON = ("cat", "dirname", "flock", "grep", "id", "mkdir", "rm", "sed", "sh", "tail")
+PYTHON = """#!/bin/sh
+case "$*" in
+    *version_info*) echo 3.11 ;;
+    *) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def bare(checkout, tmp_path):
+    """Run the set-up for tests on a machine that has no more than a shell and a bare Python."""
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    for name in COMMON:
+        (binaries / name).symlink_to(shutil.which(name))
+
+    def program(name, text, folder=binaries):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+
+    program("python-bare", PYTHON)
+
+    def run(*arguments):
+        return subprocess.run(
+            ["scripts/setup.sh", *arguments],
+            cwd=checkout,
+            env={"PATH": str(binaries)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    run.program = program
+    return run
+
+
+NEEDED = [
+    *("python3.11-venv", "libpython3.11", "g++", "wrk", "strace", "redis-server"),
+    *("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"),
+    *("prometheus-process-exporter", "openssl"),
+]
+
+
+def test_all_missing_packages_are_named_at_once(bare, checkout):
+    """Files outside the PATH, such as nginx's, may be there or not."""
+    ended = bare("python-bare", "test")
+
+    (line,) = (line for line in ended.stderr.splitlines() if line.startswith("please install"))
+    named = line.partition(": sudo apt-get install ")[2].split()
+    assert [name for name in named if name in NEEDED] == NEEDED
+    for name in named:
+        assert f"\n  {name}: " in ended.stderr  # why
+    assert ended.returncode == 1
+    assert not (checkout / ".venv").exists()
+
+
+def test_without_python_the_rest_is_named_too(bare):
+    ended = bare("python3", "serve")
+
+    line = next(line for line in ended.stderr.splitlines() if line.startswith("please install"))
+    assert "python3 python3-venv libpython3-dev g++" in line
+    assert "wrk" not in line  # only the tests need it
+
+
+def test_root_installs_all_missing_packages_at_once(bare, checkout):
+    bare.program("id", "#!/bin/sh\necho 0\n")
+    bare.program("apt-get", "#!/bin/sh\n")
+    log = '#!/bin/sh\necho "$@" >>installed\n'
+    bare.program("apt_install.sh", log, checkout / "scripts")
+
+    ended = bare("python-bare", "test")
+
+    first, *wishes = (checkout / "installed").read_text().splitlines()
+    assert [name for name in first.split() if name in NEEDED] == NEEDED
+    assert set(wishes) <= {"libnginx-mod-http-js", "chromium"}
+    # Nothing was really installed, which is noticed.
+    assert ended.returncode == 1
+    assert "please install these packages" in ended.stderr
+
+
+PIP = """#!/bin/sh
+case "$*" in
+    *--require-hashes*)
+        for number in $(seq 60); do echo "Collecting package$number==1.0"; done
+        echo "Installing collected packages: all"
+        exit 7 ;;
+esac
+"""
+
+
+def test_the_set_up_shows_its_progress_and_ends_with_pips_failure(bare, checkout):
+    for name in ("g++", "python-full"):
+        bare.program(name, PYTHON.replace("exit 1", "exit 0"))
+    bare.program("seq", f'#!/bin/sh\nexec {shutil.which("seq")} "$@"\n')
+    shutil.copytree(CHECKOUT / "locks", checkout / "locks")
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    bare.program("python", PIP, checkout / ".venv" / "bin")
+    if not Path("/usr/include/nlohmann/json.hpp").exists():
+        pytest.skip("the set-up needs nlohmann-json3-dev")
+
+    ended = bare("python-full", "serve")
+
+    total = (checkout / "locks" / "serve.txt").read_text().count("==")
+    assert ended.stdout.splitlines() == [
+        "1/4 keeping .venv",
+        f"2/4 installing {total} Python packages",
+        f"    25 of {total}",
+        f"    50 of {total}",
+        "    unpacking them",
+    ]
+    assert ended.returncode == 7
+
+
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_moved_checkout_is_set_up_again(checkout, moved):
     """Its commands contain the path of the interpreter."""
