@@ -59,7 +59,11 @@ CASES = [
     (USAGE, "--tiles", ["detect", "photo.jpg", "--tiles", "many"]),
     (USAGE, "no photo", ["detect", "empty"]),
     (USAGE, "'ftp://x'", ["detect", "photo.jpg", "--url", "ftp://x"]),
-    (USAGE, "Port out of range", ["embed", "photo.jpg", "--url", "http://127.0.0.1:99999"]),
+    (
+        USAGE,
+        "is not the URL of a server",
+        ["embed", "photo.jpg", "--url", "http://127.0.0.1:99999"],
+    ),
     (USAGE, "there is no folder nowhere", ["embed", "photo.jpg", "--out", "nowhere/x.npz"]),
     (USAGE, "--draw photo.jpg: File exists", ["detect", "photo.jpg", "--draw", "photo.jpg"]),
     (FAILED, "File name too long", ["detect", "x" * 300]),

@@ -241,3 +241,17 @@ def test_the_command_of_a_moved_or_copied_checkout_says_so(environment, copied):
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"aurum: {place}/.venv/bin was created as {environment}/bin")
     assert "run make serve" in line
+
+
+def test_the_set_up_looks_for_pythons_library_without_any_package():
+    """There are none yet; an error would be taken for a missing library."""
+    code = "from aurum.server.runtime import find_libpython; find_libpython()"
+    assert code in (CHECKOUT / "scripts" / "setup.sh").read_text()
+    done = subprocess.run(
+        [sys.executable, "-S", "-B", "-c", code],
+        env={"PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
