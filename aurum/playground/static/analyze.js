@@ -176,6 +176,7 @@ function timeRows({ read, exchange, decode, server }) {
       2,
     ],
     [`face_embedding${calls(server.face_embedding?.note)}`, server.face_embedding?.duration, 2],
+    [`face_liveness${calls(server.face_liveness?.note)}`, server.face_liveness?.duration, 2],
     ["decode, letterbox, NMS, align, quality", server.step?.duration, 2],
     ["read the answer's tensors", decode, 0],
   ].filter(([, value]) => value !== undefined);
