@@ -56,6 +56,7 @@ def test_a_tile_sees_its_own_faces_and_none_cut_by_its_border():
 
 
 @example(width=1, height=19_991, tiles=10, cells=40)  # 2900 * (1280 / 2900) > 1280
+@example(width=1, height=4497, tiles=0, cells=72)
 @settings(deadline=None, max_examples=300)
 @given(width=sides, height=sides, tiles=st.integers(0, MAX_TILES), cells=st.integers(1, 80))
 def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, height, tiles, cells):
@@ -67,7 +68,7 @@ def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, heig
         for view in level:
             assert 0 <= view.left < view.right <= width
             assert 0 <= view.top < view.bottom <= height
-            assert view.scale * view.side <= min(size, LARGEST) + 32
+            assert view.input_side <= min(size, LARGEST) + 32
         for axis, side in ((0, width), (1, height)):
             spans = sorted({(view[axis], view[axis + 2]) for view in level})
             assert spans[0][0] == 0
@@ -77,7 +78,7 @@ def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, heig
     whole = [level for level in planned.levels if len(level) == 1]
     if size <= LARGEST:
         assert len(planned.levels[0]) <= MAX_TILES
-        assert whole[-1][0].scale * max(width, height) <= max(512, SMALLEST)
+        assert whole[-1][0].input_side <= max(512, SMALLEST)
 
 
 @pytest.mark.parametrize(
