@@ -39,9 +39,8 @@ def main() -> int:
     serve = _others(serving["dependencies"] + client["dependencies"] + build)
     test = LOCKS / "test.txt"
     pins = test.read_text() if keep else ""
-    locked = resolved(
-        serve + _others(extras["test"] + extras["bench"] + extras["evaluation"]), pins
-    )
+    optional = [one for extra in extras.values() for one in extra]
+    locked = resolved(serve + _others(optional), pins)
     alone = resolved(ALONE, pins, "--no-deps")
     image = _document("pyproject.toml")["dependency-groups"]["image"]
     files = {
