@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-from pyarrow import dataset
+from pyarrow import dataset, parquet
 
 from aurum.bulk import UsageError
 from aurum.bulk.photo import Photo, is_address
@@ -17,7 +17,8 @@ from aurum.bulk.photo import Photo, is_address
 TABLES = {".parquet": "parquet", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc"}
 ID, IMAGE = "id", "image"
 BATCH = 16  # rows in memory: a photo may have megabytes
-BROKEN = (OSError, ValueError, ImportError, pa.ArrowException)
+BUFFER = 1 << 20  # bytes read at a time
+BROKEN = (OSError, ValueError, ImportError, KeyError, pa.ArrowException)
 
 
 class Rows:
@@ -60,19 +61,26 @@ class Rows:
 
     def photos(self) -> Iterator[Photo | None]:
         """Yield the rows' photos, a few rows in memory at a time."""
-        # Without these, whole row groups of photos would be read ahead.
-        few: dict[str, Any] = {"batch_size": BATCH, "batch_readahead": 1, "fragment_readahead": 1}
-        if self._format == "parquet":
-            few["fragment_scan_options"] = dataset.ParquetFragmentScanOptions(
-                use_buffered_stream=True, pre_buffer=False
-            )
+        columns = [self._id, self._image]
         try:
-            scanner = self._data.scanner([self._id, self._image], use_threads=False, **few)
-            for batch in scanner.to_batches():
-                for name, image in zip(batch[0], batch[1], strict=True):
-                    yield self._photo(name.as_py(), image.as_py())
+            for fragment in self._data.get_fragments():
+                for batch in self._batches(fragment, columns):
+                    names, images = (batch.column(name) for name in columns)
+                    for name, image in zip(names, images, strict=True):
+                        yield self._photo(name.as_py(), image.as_py())
         except BROKEN as error:
             raise UsageError(f"the table can't be read: {_reason(error)}") from error
+
+    def _batches(self, fragment: Any, columns: list[str]) -> Iterator[Any]:
+        if self._format != "parquet":
+            yield from fragment.to_batches(columns=columns, use_threads=False)
+            return
+        # A scan of the data set would read whole row groups, which may be gigabytes of photos.
+        with (
+            fragment.open() as stream,
+            parquet.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False) as file,
+        ):
+            yield from file.iter_batches(BATCH, columns=columns, use_threads=False)
 
     def count(self) -> int:
         """Count the rows, which reads only the files' ends."""

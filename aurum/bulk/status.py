@@ -20,13 +20,14 @@ class Status:
     faces: int = 0
     parts: int = 0
     bytes: int = 0
-    failures: Counter[str] = field(default_factory=Counter)  # by code
-    shards: Counter[str] = field(default_factory=Counter)  # photos, by the shard's index
+    failures: dict[str, int] = field(default_factory=dict)  # by code
+    shards: dict[str, int] = field(default_factory=dict)  # photos, by the shard's index
 
 
 def status(folder: Path) -> Status:
     """Count what is done, also while a run is writing. Raises BulkError."""
     found = Status(output.read_manifest(folder))
+    failures, shards = Counter[str](), Counter[str]()
     for path in output.parts(folder, output.PHOTOS):
         found.parts += 1
         found.bytes += (folder / "faces" / path.name).stat().st_size
@@ -34,9 +35,10 @@ def status(folder: Path) -> Status:
             counts, codes = (column.to_pylist() for column in batch.columns)
             found.photos += len(counts)
             found.faces += sum(counts)
-            found.failures.update(code for code in codes if code is not None)
+            failures.update(code for code in codes if code is not None)
             found.without += sum(
                 not count and code is None for count, code in zip(counts, codes, strict=True)
             )
-            found.shards[path.name.split("-")[0]] += len(counts)
+            shards[path.name.split("-")[0]] += len(counts)
+    found.failures, found.shards = dict(failures), dict(shards)
     return found

@@ -24,6 +24,7 @@ from aurum.cli import (
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
+    from aurum.bulk.diff import Difference
     from aurum.bulk.run import Job, Tally
 
 bulk = typer.Typer(
@@ -175,3 +176,50 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     if manifest.shards > 1:
         for index in range(manifest.shards):
             print(f"shard {index}:  {found.shards.get(str(index), 0)} photos")
+
+
+@bulk.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="Output of an earlier run.", show_default=False)],
+    new: Annotated[Path, typer.Argument(help="Output of a later run.", show_default=False)],
+    sample: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Faces whose neighbours are compared.")
+    ] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a change of models moved: photos that lost or gained faces, other neighbours.
+
+    Neighbours are exact: each of the sampled faces searches among all faces of both runs.
+    """
+    with optional_packages("backfill"):
+        from aurum.bulk.diff import diff
+    from aurum.bulk import UsageError
+
+    try:
+        found = diff(old, new, sample)
+    except UsageError as error:
+        raise CommandError(USAGE, str(error)) from None
+    print(json.dumps(asdict(found)) if as_json else _difference(found))
+
+
+def _difference(found: Difference) -> str:
+    lines = [
+        f"models:     {found.old.detector}, {found.old.embedder}",
+        f"            -> {found.new.detector}, {found.new.embedder}",
+        f"photos:     {found.photos} in both, {found.only_old} only in the old run, "
+        f"{found.only_new} only in the new one",
+        f"faces:      {found.paired} in both; {found.lost} lost in {found.lost_photos} photos, "
+        f"{found.gained} gained in {found.gained_photos} photos",
+        f"neighbours: {found.moved} of {found.sampled} faces have another nearest neighbour"
+        + ("" if found.moved_matches is None else f", {found.moved_matches} of them a match"),
+    ]
+    lines += [f"  {one.id}: -{one.lost} +{one.gained} faces" for one in found.changed]
+    for moved in found.examples:
+        face, before, after = (
+            f"{name}#{number}" for name, number in (moved.face, moved.before, moved.after)
+        )
+        lines.append(
+            f"  {face}: {before} ({moved.before_similarity:.3f}) -> "
+            f"{after} ({moved.after_similarity:.3f})"
+        )
+    return "\n".join(lines)
