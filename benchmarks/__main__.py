@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "benchmarks.performance.command",
     "report": "benchmarks.performance.command",
     "inputs": "benchmarks.performance.command",
+    "bulk": "benchmarks.performance.bulk",
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "against": "benchmarks.performance.against",

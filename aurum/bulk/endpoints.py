@@ -24,7 +24,7 @@ from aurum_client import (
 from aurum.bulk import ServiceDownError, UsageError
 
 TIMEOUT = 60.0  # seconds for one photo, including its wait in the queue of a busy server
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0  # seconds, before jitter
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 15.0  # seconds, before jitter
 TRIES = 3  # of a photo that the server fails on, as another server may not
 HOPELESS = 50  # photos in a row that servers fail on: not the photos' fault
 

@@ -20,10 +20,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from aurum.models import pull
-
 if TYPE_CHECKING:
     from aurum.bulk.run import Tally
+    from aurum.models import pull
 
 LINE = 10.0  # seconds between two lines of progress in a log
 
