@@ -1,7 +1,8 @@
 """Compare two runs over the same photos, such as before and after a change of models.
 
-Faces of one photo are paired by their boxes. Neighbours are compared among the paired faces only,
-so that both runs choose from the same ones: exactly, for a sample of faces against all.
+Faces of one photo are paired by their boxes. Neighbours are compared among the paired faces only
+that are fit for recognition, so that both runs choose from the same ones: exactly, for a sample of
+faces against all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Faces(NamedTuple):
     ids: NDArray[np.void]  # [F] key of the photo
     numbers: NDArray[np.int32]  # [F] within the photo
     boxes: NDArray[np.float32]  # [F,4]
+    fit: NDArray[np.bool_]  # [F] for recognition
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,17 @@ def _batches(folder: Path, columns: list[str]) -> Iterator[Any]:
 
 def _faces(folder: Path) -> Faces:
     ids, numbers, boxes = [b""], [np.zeros(0, np.int32)], [np.zeros((0, 4), np.float32)]
-    for batch in _batches(folder, ["id", "face", "box"]):
+    fit = [np.zeros(0, np.bool_)]
+    for batch in _batches(folder, ["id", "face", "box", "gate"]):
         ids += map(key, batch[0].to_pylist())
         numbers.append(batch[1].to_numpy())
         boxes.append(batch[2].flatten().to_numpy().reshape(-1, 4))
+        fit.append(batch[3].is_null().to_numpy(zero_copy_only=False))
     return Faces(
         np.frombuffer(b"".join(ids), np.dtype("V16")),
         np.concatenate(numbers),
         np.concatenate(boxes),
+        np.concatenate(fit),
     )
 
 
@@ -178,6 +183,7 @@ def _compare(
     sample: int,
 ) -> None:
     """Add whose nearest neighbour changed."""
+    pairs = pairs[sides[0].fit[pairs[:, 0]] & sides[1].fit[pairs[:, 1]]]
     if len(pairs) < 2:
         return
     # The keys are hashes, so the lowest are a random sample, and the same one each time.

@@ -131,9 +131,7 @@ class Output:
         name = f"{self._shard}-{self._next:06d}.parquet"
         with _errors(self._folder):
             for table, rows in WRITERS.items():
-                sink = pa.BufferOutputStream()
-                parquet.write_table(rows(results), sink, compression="zstd")
-                files.write(self._folder / table / name, sink.getvalue())
+                files.write(self._folder / table / name, _parquet(rows(results)))
         self._next += 1
 
     def _begin(self, manifest: Manifest) -> None:
@@ -161,6 +159,14 @@ class Output:
             int(Path(name).stem.split("-")[-1]) for name in finished if name.startswith(mine)
         ]
         self._next = max(numbers, default=-1) + 1
+
+
+def _parquet(rows: pa.Table) -> pa.Buffer:
+    text = [field.name for field in rows.schema if field.type == pa.string()]
+    sink = pa.BufferOutputStream()
+    # Of numbers that are all different, a dictionary would be a second copy.
+    parquet.write_table(rows, sink, compression="zstd", use_dictionary=text)
+    return sink.getvalue()
 
 
 @contextmanager

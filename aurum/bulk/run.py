@@ -77,6 +77,9 @@ async def run(job: Job, tally: Tally, progress: Progress, notify: Callable[[str]
     loop = asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, task.cancel if task else lambda: None)
+    total = await asyncio.to_thread(job.source.count)
+    if not total:
+        raise UsageError("the source has no photo")
     async with Endpoints(job.urls, job.patience) as servers:
         manifest = await _served(servers, job)
         if manifest.detector.startswith("simulated") or manifest.embedder.startswith("simulated"):
@@ -84,9 +87,6 @@ async def run(job: Job, tally: Tally, progress: Progress, notify: Callable[[str]
         output = Output(job.folder, job.shard)
         with output.opened(manifest):
             done = await asyncio.to_thread(output.done)
-            total = await asyncio.to_thread(job.source.count)
-            if not total:
-                raise UsageError("the source has no photo")
             tally.todo = max(0, -(-total // job.shard.count) - len(done))
             photos = pending(job.source, job.shard, done, tally)
             parts = _Parts(output, job.part)
@@ -160,9 +160,11 @@ async def _ask(servers: Endpoints, manifest: Manifest, options: Any, photo: Phot
     except AurumError as error:
         if concerns_service(error):
             raise ServiceDownError(str(error)) from error
-        return Result(photo, Failure(_code(error), str(error)))
+        return Result(photo.id, photo.source, Failure(_code(error), str(error)))
     except (OSError, ValueError, ImportError) as error:
-        return Result(photo, Failure("unreadable", str(error) or type(error).__name__))
+        return Result(
+            photo.id, photo.source, Failure("unreadable", str(error) or type(error).__name__)
+        )
     for mine, other in zip(
         (manifest.detector, manifest.embedder),
         (answer.models.detector, answer.models.embedder),
@@ -170,7 +172,7 @@ async def _ask(servers: Endpoints, manifest: Manifest, options: Any, photo: Phot
     ):
         if other not in (mine, None):  # None: was not asked, as the photo has no face
             raise BulkError(f"the service changed its model from {mine} to {other} during the run")
-    return Result(photo, answer)
+    return Result(photo.id, photo.source, answer)
 
 
 def _code(error: AurumError) -> str:

@@ -14,7 +14,6 @@ from aurum_client import Analysis, Calibration, QualityParts
 from aurum_client.calibration import FARS
 from numpy.typing import NDArray
 
-from aurum.bulk.photo import Photo
 from aurum.contract import EMBEDDING_SIZE
 
 # One row a face; README of the columns: docs/guides/bulk.md.
@@ -55,9 +54,10 @@ class Failure(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A photo that is done."""
+    """A photo that is done, without its bytes: thousands of them wait for a part to fill."""
 
-    photo: Photo
+    id: str
+    source: str | None
     answer: Analysis | Failure
 
     @property
@@ -76,7 +76,7 @@ def numbers(calibration: Calibration | None) -> list[float]:
 
 def faces(results: Sequence[Result]) -> pa.Table:
     """Return the rows of all faces, in the order of the results."""
-    found = [(one.photo.id, one.answer) for one in results if isinstance(one.answer, Analysis)]
+    found = [(one.id, one.answer) for one in results if isinstance(one.answer, Analysis)]
     answers = [answer for _, answer in found]
     counts = [len(answer) for answer in answers]
     return pa.table(
@@ -105,7 +105,7 @@ def faces(results: Sequence[Result]) -> pa.Table:
 def failures(results: Iterable[Result]) -> pa.Table:
     """Return a row for each photo that failed."""
     rows = [
-        (one.photo.id, one.photo.source, one.answer.code, one.answer.reason)
+        (one.id, one.source, one.answer.code, one.answer.reason)
         for one in results
         if isinstance(one.answer, Failure)
     ]
@@ -115,7 +115,7 @@ def failures(results: Iterable[Result]) -> pa.Table:
 def photos(results: Iterable[Result]) -> pa.Table:
     """Return a row for each photo."""
     rows = [
-        (one.photo.id, one.faces, one.answer.code if isinstance(one.answer, Failure) else None)
+        (one.id, one.faces, one.answer.code if isinstance(one.answer, Failure) else None)
         for one in results
     ]
     return _rows(rows, PHOTOS)

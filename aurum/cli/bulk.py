@@ -189,7 +189,8 @@ def diff(
 ) -> None:
     """Show what a change of models moved: photos that lost or gained faces, other neighbours.
 
-    Neighbours are exact: each of the sampled faces searches among all faces of both runs.
+    Neighbours are exact: each of the sampled faces searches among all faces that both runs found
+    fit for recognition.
     """
     with optional_packages("backfill"):
         from aurum.bulk.diff import diff

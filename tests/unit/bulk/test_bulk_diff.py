@@ -3,15 +3,16 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from aurum_client import Analysis, ModelIds
 from aurum_client.calibration import Calibration
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from aurum.bulk import neighbors
 from aurum.bulk.diff import diff
 from aurum.bulk.output import Manifest, Output
-from aurum.bulk.photo import Photo
 from aurum.bulk.shards import Shard
 from aurum.bulk.tables import Failure, Result
 from aurum.cli.app import app
@@ -44,7 +45,8 @@ def write(folder, photos, embedder="old@1", part=3):
     """Write an output of `photos`: boxes and vectors by id, or None for a failure."""
     results = [
         Result(
-            Photo(name, None, b""),
+            name,
+            None,
             Failure("invalid_image", "broken") if found is None else analysis(*found, embedder),
         )
         for name, found in photos.items()
@@ -106,6 +108,18 @@ def test_the_same_run_has_no_difference_and_is_printed_as_json(tmp_path):
     assert found["changed"] == found["examples"] == []
     text = CliRunner().invoke(app, ["bulk", "diff", str(old), str(new)]).stdout
     assert "0 of 9 faces have another nearest neighbour, 0 of them a match" in text
+
+
+def test_unfit_faces_are_nobodys_neighbours(tmp_path):
+    photos = {str(n): single(vector) for n, vector in enumerate(RANDOM.normal(size=(5, 512)))}
+    old, new = write(tmp_path / "old", photos), write(tmp_path / "new", photos)
+    part = new / "faces" / "0-of-1-000000.parquet"  # of three photos
+    table = parquet.read_table(part)
+    gate = pa.array(["sharpness", None, None], pa.string())
+    place = table.schema.get_field_index("gate")
+    parquet.write_table(table.set_column(place, table.schema.field("gate"), gate), part)
+    found = diff(old, new, 100)
+    assert (found.paired, found.sampled) == (5, 4)
 
 
 def test_blocks_give_what_one_product_gives(monkeypatch):

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from aurum import files
 from aurum.bulk import BulkError, tables
 from aurum.bulk.output import Manifest, Output, parts
-from aurum.bulk.photo import Photo
 from aurum.bulk.shards import Shard
 from aurum.bulk.tables import Result
 from aurum.cli.app import app
@@ -31,7 +30,7 @@ def test_a_face_is_a_row_with_the_types_that_are_promised(tmp_path):
     answer = analysis([[1, 2, 3, 4], [5, 6, 7, 8]], [VECTOR, -VECTOR], "old@1")
     gate = QualityParts._fields.index("sharpness")
     object.__setattr__(answer, "gate", np.array([-1, gate], np.int32))
-    first, second = tables.faces([Result(Photo("p", None, b""), answer)]).to_pylist()
+    first, second = tables.faces([Result("p", None, answer)]).to_pylist()
     assert (first["id"], first["face"], second["face"]) == ("p", 0, 1)
     assert first["box"] == [1, 2, 3, 4]
     assert (first["gate"], second["gate"]) == (None, "sharpness")
@@ -49,6 +48,14 @@ def test_a_face_is_a_row_with_the_types_that_are_promised(tmp_path):
     }  # fmt: skip
 
 
+def test_a_face_takes_little_more_than_its_numbers(tmp_path):
+    vectors = np.random.default_rng(2).normal(size=(500, 512))
+    write(
+        tmp_path, {str(number): single(vector) for number, vector in enumerate(vectors)}, part=500
+    )
+    assert (tmp_path / "faces" / "0-of-1-000000.parquet").stat().st_size < 500 * 2300
+
+
 def test_a_part_without_its_photos_does_not_count(tmp_path):
     write(tmp_path, {name: single(VECTOR) for name in "abcd"}, part=2)
     (tmp_path / "photos" / "0-of-1-000001.parquet").unlink()
@@ -60,7 +67,7 @@ def test_a_part_without_its_photos_does_not_count(tmp_path):
 
 def test_a_shard_leaves_the_parts_of_the_others(tmp_path):
     manifest = Manifest("detector@1", "old@1", ROW, 12, {})
-    result = Result(Photo("p", None, b""), analysis(*single(VECTOR), "old@1"))
+    result = Result("p", None, analysis(*single(VECTOR), "old@1"))
     eleven, one = Output(tmp_path, Shard(11, 12)), Output(tmp_path, Shard(1, 12))
     with eleven.opened(manifest):
         eleven.write([result])
