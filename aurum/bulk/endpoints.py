@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,9 +72,10 @@ class Endpoints:
         for endpoint in self._all:
             await endpoint.client.close()
 
-    async def each(self, call: Callable[[AsyncFaceClient], Awaitable[Any]]) -> dict[str, Any]:
-        """Return what `call` returns for each server, by its address; nothing is retried."""
-        return {endpoint.url: await call(endpoint.client) for endpoint in self._all}
+    @property
+    def clients(self) -> dict[str, AsyncFaceClient]:
+        """The servers' clients, which retry nothing, by address."""
+        return {endpoint.url: endpoint.client for endpoint in self._all}
 
     async def analyze(self, image: bytes | Path, options: dict[str, Any]) -> Analysis:
         """Return a server's answer.

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aurum_client import Analysis, AsyncFaceClient, AurumError
+from aurum_client import Analysis, AurumError
 
 from aurum.batch import concerns_service
 from aurum.bulk import BulkError, ServiceDownError, UsageError
@@ -121,18 +121,16 @@ def pending(source: Source, shard: Shard, done: set[bytes], tally: Tally) -> Ite
 
 async def _served(servers: Endpoints, job: Job) -> Manifest:
     """Ask each server for its models, which must be the same, and whether it takes the options."""
-
-    async def ask(client: AsyncFaceClient) -> Analysis:
-        await client.analyze(PHOTO, **job.options)
-        return await client.analyze(PHOTO)  # whatever the options leave out
-
-    try:
-        answers: dict[str, Analysis] = await servers.each(ask)
-    except AurumError as error:
-        if error.code == "invalid_parameter":
-            raise UsageError(str(error)) from error
-        raise ServiceDownError(str(error)) from error
-    manifests = {url: _manifest(url, answer, job) for url, answer in answers.items()}
+    manifests = {}
+    for url, client in servers.clients.items():
+        try:
+            await client.analyze(PHOTO, **job.options)
+            answer = await client.analyze(PHOTO)  # whatever the options leave out
+        except AurumError as error:
+            if error.code == "invalid_parameter":
+                raise UsageError(str(error)) from error
+            raise ServiceDownError(f"{url}: {error}") from error
+        manifests[url] = _manifest(url, answer, job)
     (first, manifest), *others = manifests.items()
     for url, other in others:
         if (manifest.detector, manifest.embedder) != (other.detector, other.embedder):
@@ -160,11 +158,9 @@ async def _ask(servers: Endpoints, manifest: Manifest, options: Any, photo: Phot
     except AurumError as error:
         if concerns_service(error):
             raise ServiceDownError(str(error)) from error
-        return Result(photo.id, photo.source, Failure(_code(error), str(error)))
+        return _failed(photo, _code(error), error)
     except (OSError, ValueError, ImportError) as error:
-        return Result(
-            photo.id, photo.source, Failure("unreadable", str(error) or type(error).__name__)
-        )
+        return _failed(photo, "unreadable", error)
     for mine, other in zip(
         (manifest.detector, manifest.embedder),
         (answer.models.detector, answer.models.embedder),
@@ -173,6 +169,12 @@ async def _ask(servers: Endpoints, manifest: Manifest, options: Any, photo: Phot
         if other not in (mine, None):  # None: was not asked, as the photo has no face
             raise BulkError(f"the service changed its model from {mine} to {other} during the run")
     return Result(photo.id, photo.source, answer)
+
+
+def _failed(photo: Photo, code: str, error: Exception) -> Result:
+    reason = str(error) or type(error).__name__  # a path in it may have any bytes
+    text = reason.encode("utf-8", "backslashreplace").decode()
+    return Result(photo.id, photo.source, Failure(code, text))
 
 
 def _code(error: AurumError) -> str:
@@ -244,5 +246,5 @@ async def _all(
             group.create_task(feed())
             for _ in range(job.concurrency):
                 group.create_task(work())
-    except* (BulkError, AurumError) as several:
+    except* BulkError as several:
         raise several.exceptions[0] from None

@@ -144,6 +144,19 @@ def test_a_table_of_bytes_gives_the_faces_of_its_files(folder, best, whole, tmp_
     assert_same(out, whole)
 
 
+def test_a_path_that_is_not_text_is_a_failure_like_others(best, tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"caf\xe9.jpg\nmemory://none.jpg\n" + bytes(PHOTO))
+    shown = run(tmp_path / "list.txt", "--out", tmp_path / "out", "--url", best.urls[0])
+    assert shown.exit_code == 0, shown.output
+    failed = {row["id"]: row for row in rows(tmp_path / "out", "failures")}
+    assert {name: row["code"] for name, row in failed.items()} == {
+        r"caf\xe9.jpg": "invalid_image",
+        "memory://none.jpg": "unreadable",
+    }
+    assert "No such file" in failed[r"caf\xe9.jpg"]["reason"]
+    assert [row["id"] for row in rows(tmp_path / "out")] == [str(PHOTO)]
+
+
 def test_models_are_not_mixed(folder, simulated, real, whole):
     shown = run(folder, "--out", whole, "--url", simulated.urls[0])
     assert shown.exit_code == 1
