@@ -19,8 +19,8 @@ START = 2  # requests by which a run asks for the models and checks its options
 
 
 @contextmanager
-def proxy(url, refuses, status=503, **headers):
-    """Pass requests on to `url`, except those whose number, from 0, `refuses`."""
+def proxy(url, refuses, status=503, later=None, **headers):
+    """Pass requests on to `url`, except those whose number, from 0, `refuses`, or to `later`."""
     numbers = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,10 +28,12 @@ def proxy(url, refuses, status=503, **headers):
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if refuses(next(numbers)):
+            refused = refuses(next(numbers))
+            if refused and not later:
                 return self.answer(status, b'{"error": "not now"}', headers)
+            to = later if refused else url
             passed = {key: value for key, value in self.headers.items() if key != "Host"}
-            answer = httpx.post(url + self.path, content=body, headers=passed, timeout=60)
+            answer = httpx.post(to + self.path, content=body, headers=passed, timeout=60)
             kept = ("content-type", "inference-header-content-length")
             named = {key: answer.headers[key] for key in kept if key in answer.headers}
             self.answer(answer.status_code, answer.content, named)
@@ -124,6 +126,16 @@ def test_a_broken_server_does_not_make_a_million_failures(simulated, folder, tmp
         shown = run(folder, "--out", tmp_path, "--url", url)
     assert shown.exit_code == 3
     assert f"{HOPELESS} photos in a row failed: not now" in shown.output
+
+
+def test_a_change_of_models_ends_the_run(simulated, real, folder, tmp_path):
+    with proxy(simulated.urls[0], lambda number: number > START + 20, later=real.urls[0]) as url:
+        shown = run(folder, "--out", tmp_path, "--url", url)
+    assert shown.exit_code == 1
+    assert "the service changed its model from simulated_detector@" in shown.output
+    assert 0 < len(photos(tmp_path)) < COUNT
+    models = dataset.dataset(tmp_path / "faces").to_table(columns=["embedder"])
+    assert set(models[0].to_pylist()) == {simulated.prepared.ids["face_embedding"]}
 
 
 def test_a_server_that_is_down_at_the_start_is_named(folder, tmp_path):
