@@ -13,6 +13,7 @@ COMMANDS = {
     "report": "benchmarks.performance.command",
     "inputs": "benchmarks.performance.command",
     "perf_analyzer": "benchmarks.load.perf_analyzer",
+    "bulk": "benchmarks.performance.bulk",
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "against": "benchmarks.performance.against",

@@ -5,7 +5,8 @@ are new in a pyproject.toml. pip installs each file with --require-hashes and --
 
 - serve.txt  packages for `make serve`;
 - test.txt   the same, plus packages for tests, linters and benchmarks;
-- image.txt  packages that the steps import in NVIDIA's container.
+- image.txt  packages that the steps import in NVIDIA's container;
+- bulk.txt   packages that `aurum bulk` imports in the container of its Job.
 
 uv resolves for Python 3.11 and 3.12 at once, and lists the hashes of all files of a version.
 """
@@ -39,15 +40,15 @@ def main() -> int:
     serve = _others(serving["dependencies"] + client["dependencies"] + build)
     test = LOCKS / "test.txt"
     pins = test.read_text() if keep else ""
-    locked = resolved(
-        serve + _others(extras["test"] + extras["bench"] + extras["evaluation"]), pins
-    )
+    optional = [one for extra in extras.values() for one in extra]
+    locked = resolved(serve + _others(optional), pins)
     alone = resolved(ALONE, pins, "--no-deps")
-    image = _document("pyproject.toml")["dependency-groups"]["image"]
+    groups = _document("pyproject.toml")["dependency-groups"]
     files = {
         "test.txt": locked + alone,
         "serve.txt": resolved(serve, locked),
-        "image.txt": resolved(image, locked),
+        "image.txt": resolved(groups["image"], locked),
+        "bulk.txt": resolved(groups["bulk"] + client["dependencies"], locked),
     }
     LOCKS.mkdir(exist_ok=True)
     for name, text in files.items():

@@ -9,7 +9,7 @@ if [ ! -x "$tool/bin/cyclonedx-py" ]; then
     .venv/bin/python -m venv "$tool"
     "$tool/bin/python" -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
 fi
-for purpose in serve test image; do
+for purpose in serve test image bulk; do
     "$tool/bin/python" -m cyclonedx_py requirements --output-reproducible \
         --output-file "$to/python-$purpose.cdx.json" "locks/$purpose.txt"
 done

@@ -41,15 +41,15 @@ def print_stderr(message: str) -> None:
 
 
 @contextmanager
-def evaluation_packages() -> Iterator[None]:
-    """Turn a failed import of an evaluation package into instructions for installing it."""
+def optional_packages(extra: str) -> Iterator[None]:
+    """Turn a failed import of a package of an extra into instructions for installing it."""
     try:
         yield
     except ImportError as error:
         raise CommandError(
             FAILED,
             f"this command needs {error.name}, which is not installed: run pip install "
-            "'aurum-face-serving[evaluation]', or `make setup` in a checkout",
+            f"'aurum-face-serving[{extra}]', or `make setup` in a checkout",
         ) from None
 
 

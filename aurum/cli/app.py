@@ -19,6 +19,7 @@ from aurum.cli import (
     USAGE,
     CommandError,
     bench,
+    bulk,
     doctor,
     gateway,
     models,
@@ -106,6 +107,7 @@ app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(gateway.gateway, name="edge", hidden=True, deprecated=True)  # until 0.3
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
+app.add_typer(bulk.bulk, name="bulk")
 
 
 @app.command(epilog=f"{_settings(UP_SETTINGS)}\n\n{UP_CODES}")

@@ -68,6 +68,20 @@ MinQuality = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Refuse faces of lower quality. Default: refuse none."),
 ]
+MinConfidence = Annotated[float | None, typer.Option(min=0, max=1, help="Lowest score of a face.")]
+MaxFaces = Annotated[
+    int | None, typer.Option(min=0, help="Most faces to return, largest first; 0: all.")
+]
+DetectionSize = Annotated[
+    int | None,
+    typer.Option(min=32, help="Long side for detection in pixels, a multiple of 32."),
+]
+Tiles = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Also search this many overlapping parts of the photo (crowds); at most 16."
+    ),
+]
 Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Requests in flight at a time.")]
 
 
@@ -81,24 +95,12 @@ def detect(
         ),
     ] = None,
     as_json: AsJson = False,
-    min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score of a face.")
-    ] = None,
-    max_faces: Annotated[
-        int | None, typer.Option(min=0, help="Most faces to return, largest first; 0: all.")
-    ] = None,
-    detection_size: Annotated[
-        int | None,
-        typer.Option(min=32, help="Long side for detection in pixels, a multiple of 32."),
-    ] = None,
+    min_confidence: MinConfidence = None,
+    max_faces: MaxFaces = None,
+    detection_size: DetectionSize = None,
     orientation: Orientation = None,
     refine: Refine = None,
-    tiles: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Also search this many overlapping parts of the photo (crowds); at most 16."
-        ),
-    ] = None,
+    tiles: Tiles = None,
     url: Url = None,
     concurrency: Concurrency = 4,
 ) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, USAGE, CommandError, checked, evaluation_packages, print_stderr
+from aurum.cli import FAILED, USAGE, CommandError, checked, optional_packages, print_stderr
 from aurum.files import naming
 from aurum.settings import Settings
 
@@ -53,7 +53,7 @@ def evaluated(urls: list[str] | None, out: Path, **changes: Any) -> Iterator[Tar
 
     `changes` are settings of a service that is started.
     """
-    with evaluation_packages():
+    with optional_packages("evaluation"):
         from aurum.evaluation.target import serving
     for url in urls or []:
         checked(url).close()

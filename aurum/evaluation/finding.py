@@ -23,6 +23,7 @@ from aurum.evaluation.ask import Answer, Photo
 from aurum.evaluation.photos import jpeg, rotated
 from aurum.evaluation.target import Target
 from aurum.evaluation.variants import QUALITY
+from aurum.imaging.overlap import iou
 
 Pixels = NDArray[np.uint8]
 GRIDS = (8, 12, 16, 20)  # faces per row and column
@@ -333,7 +334,7 @@ def _found(
     """Count the boxes [T,4] that are found among the answer's."""
     if answer is None or not len(truth):
         return 0
-    overlaps = boxes.iou(truth, answer.boxes[of])
+    overlaps = iou(truth, answer.boxes[of])
     return int((overlaps.max(axis=1, initial=0) >= boxes.MIN_IOU).sum())
 
 

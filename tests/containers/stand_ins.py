@@ -19,7 +19,10 @@ from aurum.paths import CHECKOUT
 from aurum.server import runtime
 from aurum.server.triton_version import EMBEDDED
 
-DOCKERFILES = ("Dockerfile", "deploy/gateway/Dockerfile", "deploy/logs/Dockerfile")
+DOCKERFILES = (
+    *("Dockerfile", "deploy/gateway/Dockerfile"),
+    *("deploy/logs/Dockerfile", "deploy/bulk/Dockerfile"),
+)
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # Of Debian's packages, which `make setup` installs: the program, and its folder of data.
 MONITORS = {

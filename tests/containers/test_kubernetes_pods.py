@@ -17,6 +17,9 @@ from engine import Engine
 from project import Project
 from waiting import eventually
 
+from aurum.bulk.status import status
+from aurum.paths import PHOTO
+
 FOLDER = Path("deploy/kubernetes")
 
 
@@ -36,7 +39,7 @@ def arguments(pod: dict[str, Any], sources: dict[str, Path]) -> list[str]:
     user = f"{security['runAsUser']}:{security['runAsGroup']}"
     dropped = [f"--cap-drop={name}" for name in security["capabilities"]["drop"]]
     found = ["--read-only", f"--user={user}", "--security-opt=no-new-privileges", *dropped]
-    found += [f"--env={item['name']}={item['value']}" for item in container["env"]]
+    found += [f"--env={item['name']}={item['value']}" for item in container.get("env", [])]
     found.append(f"--memory={container['resources']['limits']['memory'].rstrip('i')}")
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     for mount in container["volumeMounts"]:
@@ -45,9 +48,8 @@ def arguments(pod: dict[str, Any], sources: dict[str, Path]) -> list[str]:
             size = volume["emptyDir"].get("sizeLimit", "64Mi").rstrip("i")
             found.append(f"--tmpfs={path}:mode=1777,size={size},exec")
         else:
-            assert mount["readOnly"] is True
             source = sources[mount["name"]] / mount.get("subPath", "")
-            found.append(f"--volume={source}:{path}:ro")
+            found.append(f"--volume={source}:{path}:{'ro' if mount.get('readOnly') else 'rw'}")
     return found
 
 
@@ -113,6 +115,36 @@ def test_the_gateways_pod_lives_without_triton_and_is_ready_with_it(project, pod
     restarts = "{{.RestartCount}} {{.State.Running}}"
     for name in ("gateway", "triton"):
         assert engine.out("inspect", "-f", restarts, pods[name]) == "0 true"
+
+
+def test_the_jobs_pods_embed_one_shard_each(project, pods):
+    """The image is built as the guide says; Triton's Service is the network's alias here."""
+    engine = project.engine
+    file = project.folder / "deploy" / "bulk" / "Dockerfile"
+    engine.run("build", "--quiet", "--tag=aurum/bulk:0.2.0", f"--file={file}", project.folder)
+    documents = yaml.safe_load_all((project.folder / FOLDER / "bulk" / "job.yaml").read_text())
+    spec = next(item["spec"] for item in documents if item["kind"] == "Job")
+    pod = spec["template"]["spec"]
+    folder = Path(tempfile.mkdtemp(prefix="aurum-bulk-"))
+    folder.chmod(0o755)
+    try:
+        for name in ("photos", "out"):
+            (folder / name).mkdir()
+            shutil.chown(folder / name, 1000, 1000)
+        for number in range(12):
+            shutil.copy(PHOTO, folder / "photos" / f"{number}.jpg")
+        options = arguments(pod, {"photos": folder / "photos", "out": folder / "out"})
+        for index in range(spec["completions"]):
+            words = [
+                word.replace("$(JOB_COMPLETION_INDEX)", str(index)).replace("triton-bulk", "triton")
+                for word in pod["containers"][0]["args"]
+            ]
+            engine.run("run", "--rm", "--network=aurum-pods", *options, "aurum/bulk:0.2.0", *words)
+        found = status(folder / "out" / "embeddings")
+        assert (found.photos, found.faces, found.failures) == (12, 12, {})
+        assert len(found.shards) > 1
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_tritons_pod_is_not_live_where_its_steps_hang(project, pods):

@@ -173,3 +173,15 @@ def test_a_service_of_the_users_own_is_measured_beside_ours():
         assert line.startswith(f"| 2 | {name} | ")
         assert line.endswith(" 0 |")
     assert ratio.startswith("| 2 | **ratio** | ")
+
+
+def test_bulk_is_compared_with_a_bare_loop(simulated, tmp_path):
+    for number in range(10):
+        (tmp_path / f"{number}.jpg").symlink_to(PHOTO)
+    flags = ["--photos", tmp_path, "--url", simulated.urls[0], "--rounds", "2"]
+    command = [sys.executable, "-m", "benchmarks", "bulk", *flags]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    *rounds, last = map(json.loads, shown.stdout.splitlines())
+    assert len(rounds) == 2
+    assert all(one["ratio"] == pytest.approx(one["bulk"] / one["bare"]) for one in rounds)
+    assert last["median ratio"] > 0

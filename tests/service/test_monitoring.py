@@ -20,18 +20,21 @@ from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
 DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "aurum.json").read_text("utf-8"))
+# What only newer releases of Triton have (aurum/server/triton_version.py).
+NEWER = "nv_inference_first_response_histogram_ms_bucket"
 QUERIES = [
     pytest.param(target["expr"], id=f"{panel['title']} {target['refId']}")
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", [])
+    if NEWER not in target["expr"]
 ]
 # What an expression contains besides the names of metrics and functions.
-SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instance", "model"}
+SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instance", "model", "le", "offset"}
 
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in an expression."""
-    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b\d[\d.]*(e[+-]?\d+)?\b", " ", expression)
+    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b\d+[smhd]\b|\b\d[\d.]*(e[+-]?\d+)?\b", " ", expression)
     return set(re.findall(r"[a-z_][\w:]*(?!\w*\s*\()\b", plain)) - SYNTAX
 
 
@@ -118,7 +121,7 @@ def test_every_metric_in_the_rules_exists(monitors):
     rules = [rule for group in monitors.ask("rules")["groups"] for rule in group["rules"]]
     named = {name for rule in rules for name in metrics_of(rule["query"])}
     assert named >= {"up", "aurum_requests_total", "aurum:error_ratio:3d", "probe_success"}
-    assert named - known == set()
+    assert named - known == {NEWER}
 
 
 def test_every_rule_is_evaluated_and_no_alert_fires(monitors):

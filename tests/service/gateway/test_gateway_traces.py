@@ -77,7 +77,7 @@ def test_over_grpc_a_callers_trace_is_not_taken_up(traced, astronaut):
     world, collector = traced
     metadata = {**world.bearer, "traceparent": f"00-{FORGED}-b7ad6b7169203331-01"}
     request = "4bf92f3577b34da6a3ce929d0e0e4736"
-    with world.client("grpc", headers={**metadata, "x-request-id": request}) as client:
-        client.analyze(astronaut)
+    with world.client("grpc", headers=metadata) as client:
+        client.analyze(astronaut, request_id=request)
     found(collector, request)
     assert FORGED not in spans(collector)

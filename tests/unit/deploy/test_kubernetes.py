@@ -15,7 +15,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer.main import get_command
 
+from aurum.bulk.shards import Shard
+from aurum.cli import USAGE
+from aurum.cli.app import app
 from aurum.paths import CHECKOUT
 from aurum.server.container import ALIVE
 from aurum.settings import PREFIX, Settings
@@ -32,7 +36,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [document for text in texts for document in yaml.safe_load_all(text)]
 
 
-PLAIN, SERVED = read(FOLDER), read(FOLDER / "kserve")
+PLAIN, SERVED, BULK = read(FOLDER), read(FOLDER / "kserve"), read(FOLDER / "bulk")
 
 
 def name_of(document: dict[str, Any]) -> str:
@@ -54,7 +58,7 @@ def container(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("document", PLAIN, ids=name_of)
+@pytest.mark.parametrize("document", [*PLAIN, *BULK], ids=name_of)
 def test_the_manifests_match_the_kubernetes_schemas(document, version):
     kubernetes_validate.validate(document, version, strict=True)
 
@@ -66,13 +70,17 @@ def test_the_schemas_reject_a_wrong_field():
         kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
 
 
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "kserve"], ids=["plain", "kserve"])
-def test_kustomize_builds_the_folders(folder):
+@pytest.mark.parametrize(
+    ("folder", "image"),
+    [(FOLDER, "triton"), (FOLDER / "kserve", "triton"), (FOLDER / "bulk", "bulk")],
+    ids=["plain", "kserve", "bulk"],
+)
+def test_kustomize_builds_the_folders(folder, image):
     command = ["kubectl", "kustomize", str(folder)]
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     documents = list(yaml.safe_load_all(built))
     assert {item["kind"] for item in documents} == {item["kind"] for item in read(folder)}
-    assert "image: aurum/triton:0.2.0" in built
+    assert f"image: aurum/{image}:0.2.0" in built
 
 
 # --- KServe: no package has its schemas, but its Python SDK has classes generated from them ---
@@ -232,3 +240,54 @@ def test_liveness_is_a_file_that_the_container_touches(which, tmp_path):
     assert well()
     os.utime(file, (0, time.time() - 15))
     assert not well()
+
+
+# --- bulk ---
+
+
+def job() -> dict[str, Any]:
+    [found] = [item for item in BULK if item["kind"] == "Job"]
+    return found["spec"]
+
+
+def test_the_jobs_pods_do_one_shard_each_with_options_that_exist():
+    spec = job()
+    assert spec["completionMode"] == "Indexed"
+    [bulk] = spec["template"]["spec"]["containers"]
+    parameters = {
+        option: parameter
+        for parameter in get_command(app).commands["bulk"].commands["run"].params
+        for option in parameter.opts
+    }
+    assert bulk["args"][:2] == ["bulk", "run"]
+    given = dict(word.split("=", 1) for word in bulk["args"] if word.startswith("--"))
+    assert given.keys() <= parameters.keys()
+    shards = {
+        Shard.parse(given["--shard"].replace("$(JOB_COMPLETION_INDEX)", str(index)))
+        for index in range(spec["completions"])
+    }
+    assert shards == {Shard(index, spec["completions"]) for index in range(spec["completions"])}
+    [rule] = [rule for rule in spec["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
+    assert rule["onExitCodes"]["values"] == [USAGE]
+
+
+def test_the_jobs_pods_are_confined_and_reach_only_triton():
+    pod = job()["template"]["spec"]
+    [bulk] = pod["containers"]
+    security = {**pod["securityContext"], **bulk["securityContext"]}
+    theirs = {**one("Deployment", "triton")["spec"]["template"]["spec"]["securityContext"]}
+    theirs |= container("triton")["securityContext"]
+    assert security.items() >= theirs.items()
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in bulk["volumeMounts"]} == volumes
+    objects = {name_of(item): item["spec"] for item in BULK}
+    service = objects["Service-triton-bulk"]
+    assert f"--url=http://triton-bulk:{service['ports'][0]['port']}" in bulk["args"]
+    assert service["selector"] == one("Service", "triton")["spec"]["selector"]
+    labels = job()["template"]["metadata"]["labels"]
+    [rule] = objects["NetworkPolicy-triton-from-bulk"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": labels}}]
+    [to_triton, look_up] = objects["NetworkPolicy-bulk"]["egress"]
+    assert to_triton["to"] == [{"podSelector": {"matchLabels": service["selector"]}}]
+    assert look_up == one("NetworkPolicy", "gateway")["spec"]["egress"][1]
+    assert "ingress" not in objects["NetworkPolicy-bulk"]

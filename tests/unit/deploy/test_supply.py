@@ -16,6 +16,7 @@ from aurum.paths import CHECKOUT
 
 LOCKS = CHECKOUT / "locks"
 OWN = {"aurum-face-serving", "aurum-face-client"}
+LISTS = ("serve.txt", "test.txt", "image.txt", "bulk.txt")
 
 
 def locked(name: str) -> dict[str, tuple[str, int]]:
@@ -32,7 +33,7 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("name", ["serve.txt", "test.txt", "image.txt"])
+@pytest.mark.parametrize("name", LISTS)
 def test_each_package_has_one_version_and_hashes(name: str):
     packages = locked(name)
     assert packages
@@ -41,13 +42,14 @@ def test_each_package_has_one_version_and_hashes(name: str):
 
 
 def test_all_declared_dependencies_are_locked():
-    wanted: dict[str, list[str]] = {"serve.txt": [], "test.txt": [], "image.txt": []}
+    wanted: dict[str, list[str]] = {name: [] for name in LISTS}
     for path in ("pyproject.toml", "client/python/pyproject.toml"):
         document = tomllib.loads((CHECKOUT / path).read_text())
         wanted["serve.txt"] += document["project"]["dependencies"]
         for extra in document["project"].get("optional-dependencies", {}).values():
             wanted["test.txt"] += extra
-        wanted["image.txt"] += document.get("dependency-groups", {}).get("image", [])
+        for group, names in document.get("dependency-groups", {}).items():
+            wanted[f"{group}.txt"] += names
     for name, requirements in wanted.items():
         names = {plain(re.split(r"[^\w.-]", one)[0]) for one in requirements} - OWN
         assert names <= locked(name).keys()
@@ -58,7 +60,7 @@ def test_the_installed_versions_are_the_locked_ones():
         assert importlib.metadata.version(name) == version, name
 
 
-@pytest.mark.parametrize("path", ["scripts/setup.sh", "Dockerfile"])
+@pytest.mark.parametrize("path", ["scripts/setup.sh", "Dockerfile", "deploy/bulk/Dockerfile"])
 def test_nothing_else_is_installed(path: str):
     text = (CHECKOUT / path).read_text().replace("\\\n", " ")
     installs = re.findall(r"pip install (.*)", text)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aurum.evaluation import boxes
+from aurum.imaging.overlap import iou
 
 NONE = np.empty((0, 4))
 
@@ -25,13 +26,13 @@ NONE = np.empty((0, 4))
 )
 def test_iou(other, overlap):
     one = np.array([[0, 0, 10, 10]])
-    assert boxes.iou(one, np.array([other]))[0, 0] == pytest.approx(overlap)
-    assert boxes.iou(np.array([other]), one)[0, 0] == pytest.approx(overlap)
+    assert iou(one, np.array([other]))[0, 0] == pytest.approx(overlap)
+    assert iou(np.array([other]), one)[0, 0] == pytest.approx(overlap)
 
 
 def test_boxes_without_an_area_overlap_nothing():
-    assert boxes.iou(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0]]
-    assert boxes.iou(NONE, np.zeros((2, 4))).shape == (0, 2)
+    assert iou(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0]]
+    assert iou(NONE, np.zeros((2, 4))).shape == (0, 2)
 
 
 def test_clip():
