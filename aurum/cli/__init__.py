@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from aurum.batch import concerns_service
@@ -38,16 +38,25 @@ def print_stderr(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-@contextmanager
-def evaluation_packages() -> Iterator[None]:
+def evaluation_packages() -> AbstractContextManager[None]:
     """Turn a failed import of an evaluation package into instructions for installing it."""
+    return _packages("evaluation")
+
+
+def backfill_packages() -> AbstractContextManager[None]:
+    """Turn a failed import of pyarrow or LanceDB into instructions for installing it."""
+    return _packages("backfill")
+
+
+@contextmanager
+def _packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
         raise CommandError(
             FAILED,
             f"this command needs {error.name}, which is not installed: run pip install "
-            "'aurum-face-serving[evaluation]', or `make setup` in a checkout",
+            f"'aurum-face-serving[{extra}]', or `make setup` in a checkout",
         ) from None
 
 

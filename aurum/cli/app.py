@@ -19,6 +19,7 @@ from aurum.cli import (
     CommandError,
     bench,
     doctor,
+    faces,
     gateway,
     models,
     photos,
@@ -78,6 +79,7 @@ app.add_typer(gateway.gateway, name="gateway")
 app.add_typer(gateway.gateway, name="edge", hidden=True, deprecated=True)  # until 0.3
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
+app.add_typer(faces.faces, name="faces")
 
 
 @app.command()
