@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from aurum.batch import answers, find
-from aurum.cli import FAILED, CommandError, backfill_packages, print_stderr, service, show
+from aurum.cli import FAILED, USAGE, CommandError, backfill_packages, print_stderr, service, show
 from aurum.cli.photos import AsJson, Concurrency, Photos, Url
 from aurum.settings import Settings
 
@@ -22,7 +23,27 @@ if TYPE_CHECKING:
     from aurum.members.duplicates import Duplicates
     from aurum.members.enrolment import Enrolment
 
+
+class Commands(TyperGroup):
+    """Command group that reports errors of the database as one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except typer.Exit:
+            raise
+        except (OSError, RuntimeError) as error:  # LanceDB has no errors of its own
+            reason = str(error).partition("\n")[0]
+            raise CommandError(FAILED, f"the members' table can't be used: {reason}") from error
+        except ValueError as error:
+            if type(error).__name__ == "ArgumentError":  # not imported, for a fast start
+                raise CommandError(USAGE, str(error)) from None
+            raise
+
+
 faces = typer.Typer(
+    cls=Commands,
     help="Find people among enrolled members: a vector database of their faces "
     "(docs/guides/members.md).",
     no_args_is_help=True,
@@ -93,19 +114,16 @@ def add(
             return client.embed(path, min_quality=min_quality)
 
         for path, answer in answers(photos, ask, concurrency):
+            if isinstance(answer, Exception):
+                failed += 1
+                show.print_failure(path, answer, as_json=False)
+                continue
             try:
-                if isinstance(answer, Exception):
-                    raise answer
                 table.add(member, answer, photo=str(path))
                 added += 1
             except MembersError as error:
                 failed += 1
                 print_stderr(str(error))
-            except Exception as error:
-                if error is not answer:
-                    raise
-                failed += 1
-                show.print_failure(path, error, as_json=False)
     if added:
         table.settle()
     print(f"{member}: {_count(added, 'face')} enrolled")
@@ -160,7 +178,9 @@ def search(
         from aurum.members import open
     table = open(db)
     with service(url, Settings.from_env()) as client:
-        query = client.embed(photo)
+        [(_, query)] = answers([photo], client.embed, concurrency=1)
+    if isinstance(query, Exception):
+        raise CommandError(FAILED, f"{photo}: {query}")
     found = table.search(query, top=top, far=far, false_matches=false_matches, by=by, prior=prior)
     if as_json:
         show.print_json({"path": str(photo), **asdict(found)})

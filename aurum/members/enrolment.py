@@ -112,7 +112,7 @@ def read(
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MembersError(
-            f"{folder}: is not the output of `aurum bulk run`: no bulk.json"
+            f"{folder}: has no bulk.json, so `aurum bulk run` didn't write it"
         ) from None
     except (OSError, ValueError) as error:
         raise MembersError(f"{path}: {error}") from None

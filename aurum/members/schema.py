@@ -10,7 +10,7 @@ import pyarrow as pa
 from aurum_client import FARS, Calibration
 
 from aurum.contract import EMBEDDING_SIZE
-from aurum.members.errors import MembersError
+from aurum.members.errors import ArgumentError, MembersError
 
 VERSION = 1
 MEMBER_LENGTH = 1000  # characters; a longer id is a mistake
@@ -90,8 +90,8 @@ def model_of(schema: pa.Schema, where: str) -> Model:
 
 
 def check_member(member: str) -> None:
-    """Raise MembersError unless a member's id is printable text of a sensible length."""
+    """Raise ArgumentError unless a member's id is printable text of a sensible length."""
     if not member or len(member) > MEMBER_LENGTH or not member.isprintable():
-        raise MembersError(
+        raise ArgumentError(
             f"the id {member[:40]!r} of a member must be 1 to {MEMBER_LENGTH} printable characters"
         )

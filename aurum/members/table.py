@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+os.environ.setdefault("LANCE_LOG", "error")  # read at its import: no warnings on stderr
 import lancedb
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ import pyarrow.compute as pc
 
 from aurum import files
 from aurum.members import erase, search
-from aurum.members.errors import MembersError
+from aurum.members.errors import ArgumentError, MembersError
 from aurum.members.schema import Model, check_member, model_of
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Members:
         Searches in other processes may fail meanwhile.
         """
         if isinstance(members, str) or not members:
-            raise MembersError("members: must be a list of ids, not empty")
+            raise ArgumentError("members: must be a list of ids, not empty")
         with self._writing():
             return erase.erase(self._table, members)
 
@@ -203,12 +205,27 @@ def create(
             Path(where).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MembersError(f"{where}: {error.strerror}") from None
-    reader = pa.RecordBatchReader.from_batches(model.schema(), batches)
+    failures: list[MembersError] = []
+
+    def checked() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except MembersError as error:  # LanceDB would make it one of its own
+            failures.append(error)
+            raise
+
+    reader = pa.RecordBatchReader.from_batches(model.schema(), checked())
     base = _connect(where)
     there = NAME in base.table_names()
     if there and not replace:
         raise MembersError(f"{where}: has members already; use another folder, or --replace")
-    made = Members(base.create_table(NAME, reader, mode="overwrite"), where)
+    try:
+        table = base.create_table(NAME, reader, mode="overwrite")
+    except (OSError, RuntimeError, ValueError):
+        if failures:
+            raise failures[0] from None
+        raise
+    made = Members(table, where)
     if there:
         with made._writing():
             erase.forget(made._table)
