@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import dataset
 
 from aurum.members.errors import MembersError
-from aurum.members.schema import COLUMNS, VECTOR, Model, check_member
+from aurum.members.schema import COLUMNS, VECTOR, Model, check_member, vectors_of
 
 ADVISED_QUALITY = 0.9
 """The least quality of an enrolled face, 0 to 1 (docs/design/quality.md#a-least-quality)."""
@@ -84,11 +85,16 @@ class Enrolment:
         for name in ("id", "embedding", "quality"):
             if batch[name].null_count:
                 raise MembersError(f"{self.folder}: the column {name} has rows without a value")
+        lengths = np.linalg.norm(vectors_of(batch), axis=1)
+        if not (abs(lengths - 1) < 1e-3).all():
+            raise MembersError(f"{self.folder}: has embeddings whose length is not 1")
         batch, left = _split(batch, pc.equal(batch["face"], 0))
         self.further += left
         batch, left = _split(batch, pc.is_null(batch["gate"]))
         self.gated += left
-        batch, left = _split(batch, pc.greater_equal(batch["quality"], self.min_quality))
+        batch, left = _split(
+            batch, pc.greater_equal(batch["quality"], pa.scalar(self.min_quality, pa.float32()))
+        )
         self.poor += left
         return batch
 

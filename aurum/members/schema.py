@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from aurum_client import FARS, Calibration
+from numpy.typing import NDArray
 
 from aurum.contract import EMBEDDING_SIZE
 from aurum.members.errors import ArgumentError, MembersError
@@ -95,3 +97,9 @@ def check_member(member: str) -> None:
         raise ArgumentError(
             f"the id {member[:40]!r} of a member must be 1 to {MEMBER_LENGTH} printable characters"
         )
+
+
+def vectors_of(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """Return the embeddings of some rows, float32 [n,512]."""
+    flat: NDArray[np.float32] = batch["embedding"].flatten().to_numpy()
+    return flat.reshape(batch.num_rows, EMBEDDING_SIZE)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aurum.members.decision import LOOSEST, STRICTEST, STRICTEST_MEASURED, threshold
 from aurum.members.erase import among
 from aurum.members.errors import ArgumentError
-from aurum.members.schema import Model
+from aurum.members.schema import Model, vectors_of
 
 if TYPE_CHECKING:
     from aurum_client import Embedding
@@ -156,8 +156,7 @@ def _means(table: Any, vector: NDArray[np.float32], members: list[str]) -> dict[
     """Return the similarity to the mean of each member's embeddings."""
     sums: dict[str, Any] = {}
     for batch in table.search().where(among(members)).select(["member", "embedding"]).to_batches():
-        embeddings = batch["embedding"].flatten().to_numpy().reshape(batch.num_rows, -1)
-        for member, embedding in zip(batch["member"].to_pylist(), embeddings, strict=True):
+        for member, embedding in zip(batch["member"].to_pylist(), vectors_of(batch), strict=True):
             sums[member] = sums.get(member, 0) + embedding
     return {
         member: float(np.clip(total @ vector / max(np.linalg.norm(total), 1e-9), -1, 1))

@@ -10,16 +10,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("LANCE_LOG", "error")  # read at its import: no warnings on stderr
+os.environ.setdefault("LANCEDB_LOG", "error")  # read at its import: no warnings on stderr
 import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from lancedb.index import IvfSq
+from numpy.typing import NDArray
 
 from aurum import files
 from aurum.members import erase, search
 from aurum.members.errors import ArgumentError, MembersError
-from aurum.members.schema import Model, check_member, model_of
+from aurum.members.schema import Model, check_member, model_of, vectors_of
 
 if TYPE_CHECKING:
     from aurum_client import Embedding
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 NAME = "members"  # of the table in its database
 # Up to here, a search compares the query with every face, so that it is exact.
 EXACT = 100_000  # faces
-INDEX = "IVF_SQ"  # one byte a number, in parts around their own centres
 
 
 class Members:
@@ -112,17 +113,18 @@ class Members:
         Unsettled faces are found, too; many of them make searches slow.
         """
         with self._writing():
-            if len(self) < EXACT:
-                return
             if self.indexed:
                 self._table.optimize()
             else:
-                self._table.create_index(
-                    metric="cosine",
-                    vector_column_name="embedding",
-                    index_type=INDEX,
-                    num_partitions=round(math.sqrt(len(self)) * search.PARTS_PER_ROOT),
-                )
+                self.build_index()
+
+    def build_index(self) -> None:
+        """Make the index if there are enough faces for one."""
+        if len(self) >= EXACT:
+            # One byte a number, in parts around their own centres.
+            parts = round(math.sqrt(len(self)) * search.PARTS_PER_ROOT)
+            index = IvfSq(distance_type="cosine", num_partitions=parts)
+            self._table.create_index("embedding", config=index)
 
     @property
     def indexed(self) -> bool:
@@ -149,24 +151,20 @@ class Members:
             **self.model.record(),
         }
 
-    def vectors(self) -> Iterator[tuple[list[str], np.ndarray[Any, np.dtype[np.float32]]]]:
+    def vectors(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield the members and the embeddings, float32 [n,512], of some faces at a time."""
         for batch in self._table.search().select(["member", "embedding"]).to_batches():
-            flat = batch["embedding"].flatten().to_numpy()
-            yield batch["member"].to_pylist(), flat.reshape(batch.num_rows, -1)
+            yield batch["member"].to_pylist(), vectors_of(batch)
 
     def neighbours(
-        self, vectors: np.ndarray[Any, np.dtype[np.float32]], count: int
+        self, vectors: NDArray[np.float32], count: int
     ) -> Iterator[tuple[int, str, float]]:
         """Yield a vector's index, and member and similarity of each of its `count` likest faces."""
         yield from search.neighbours(self._table, vectors, count)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Keep other processes of this machine from writing; erasing deletes unfinished writes."""
-        folder = Path(self._where)
-        remote = "://" in self._where
-        with nullcontext() if remote else files.locked(folder / ".aurum.lock"):
+        with _lock(self._where):
             self._table.checkout_latest()
             yield
 
@@ -185,10 +183,9 @@ def open(where: str | Path) -> Members:
     missing = MembersError(f"{where}: there are no members; `aurum faces build` makes them")
     if "://" not in where and not Path(where).is_dir():
         raise missing
-    try:
-        table = _connect(where).open_table(NAME)
-    except ValueError:
-        raise missing from None
+    table = _opened(_connect(where))
+    if table is None:
+        raise missing
     return Members(table, where)
 
 
@@ -214,20 +211,51 @@ def create(
             failures.append(error)
             raise
 
-    reader = pa.RecordBatchReader.from_batches(model.schema(), checked())
+    with _lock(where):
+        return _create(where, model, batches, replace)
+
+
+def _create(where: str, model: Model, batches: Iterator[pa.RecordBatch], replace: bool) -> Members:
     base = _connect(where)
-    there = NAME in base.table_names()
+    there = _opened(base) is not None
     if there and not replace:
         raise MembersError(f"{where}: has members already; use another folder, or --replace")
+    failures: list[MembersError] = []
+
+    def checked() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except MembersError as error:  # LanceDB would make it one of its own
+            failures.append(error)
+            raise
+
+    reader = pa.RecordBatchReader.from_batches(model.schema(), checked())
     try:
         table = base.create_table(NAME, reader, mode="overwrite")
     except (OSError, RuntimeError, ValueError):
+        if there:
+            erase.forget(_opened(base))  # the files written so far
+        else:
+            base.drop_table(NAME, ignore_missing=True)
         if failures:
             raise failures[0] from None
         raise
+    erase.forget(table)  # what was replaced, and files of a build that was killed
     made = Members(table, where)
-    if there:
-        with made._writing():
-            erase.forget(made._table)
-    made.settle()
+    made.build_index()
     return made
+
+
+def _opened(base: Any) -> Any:
+    """Return LanceDB's table, or None if there is none."""
+    try:
+        return base.open_table(NAME)
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _lock(where: str) -> Iterator[None]:
+    """Keep other processes of this machine from writing; erasing deletes unfinished writes."""
+    with nullcontext() if "://" in where else files.locked(Path(where) / ".aurum.lock"):
+        yield

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from aurum_client import Box, Embedding, Face, ModelIds
 
 DETECTOR, EMBEDDER = "yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb"
 ROW = [0.2, 0.3, 0.4, 20, -8, 0.5]
@@ -71,3 +72,15 @@ def write(folder, rows, parts=1, calibration=ROW, models=(DETECTOR, EMBEDDER), *
         }
         pq.write_table(pa.table(columns), folder / "faces" / f"part-{part:05}.parquet")
     return folder
+
+
+def face(vector, embedder=EMBEDDER, **judged):
+    """Return an embedding as the client does; `judged` overrides its quality fields."""
+    good = {"quality": 0.97, "recognizable": True}
+    found = Face(Box(10, 10, 90, 110), np.zeros((5, 2), np.float32), 0.9, vector, **good | judged)
+    return Embedding(vector, found, (200, 200), ModelIds(DETECTOR, embedder))
+
+
+def files_with(folder, data):
+    """Return the files below `folder` that contain these bytes."""
+    return [path for path in folder.rglob("*") if path.is_file() and data in path.read_bytes()]
