@@ -105,6 +105,8 @@ def add(
     """Enrol the largest face of each photo for one member."""
     with backfill_packages():
         from aurum.members import MembersError, open
+        from aurum.members.schema import check_member
+    check_member(member)
     table = open(db)
     photos = find(paths)
     failed = added = 0
