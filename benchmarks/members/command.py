@@ -26,10 +26,10 @@ TOP = 10
 HEAD = """# Many members
 
 {source}
-{queries} queries each. Times of one search are milliseconds, median and 95th percentile. Memory is
-the highest of the process so far, including the exact search beside it.
+{queries} queries each. Times of one search are milliseconds, median and 95th percentile. RSS is
+the highest memory of the process so far, including the exact search beside it.
 
-| members | search | build s | recall@10 | likest | p50 ms | p95 ms | erase s | disk MB | memory MB |
+| members | search | build s | recall@10 | likest | p50 ms | p95 ms | erase s | disk MB | RSS MB |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 NOISE_ALONE = Model("none", "noise@000000000000", None)
