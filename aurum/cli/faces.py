@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +35,8 @@ class Commands(TyperGroup):
         except typer.Exit:
             raise
         except (OSError, RuntimeError) as error:  # LanceDB has no errors of its own
-            reason = str(error).partition("\n")[0]
+            # The message ends with a line of its source code.
+            reason = re.sub(r", \S+\.rs:[\d:]+$", "", str(error).partition("\n")[0])
             raise CommandError(FAILED, f"the members' table can't be used: {reason}") from error
         except ValueError as error:
             if type(error).__name__ == "ArgumentError":  # not imported, for a fast start

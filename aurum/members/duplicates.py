@@ -15,7 +15,7 @@ from aurum.members.errors import ArgumentError, MembersError
 if TYPE_CHECKING:
     from aurum.members.table import Members
 
-ROWS = 2048  # compared at a time with as many others: 16 MB of similarities
+ROWS = 1024  # compared at a time with as many others, all of which may be alike
 NEIGHBOURS = 20  # of each face are looked at where there is an index
 
 

@@ -106,7 +106,7 @@ def search(table: Any, model: Model, query: Embedding, options: Options) -> Sear
     candidates = []
     for member, similarity, photo in _ranked(table, query.vector, options):
         known = model.calibration if query.recognizable is not False else None
-        probability = known.probability(similarity, prior) if known and faces else None
+        probability = known.probability(similarity, prior) if known else None
         match = None if limit is None else similarity >= limit
         candidates.append(Candidate(member, similarity, probability, match, photo))
     return Search(candidates, far, faces, limit, reason, note)

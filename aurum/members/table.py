@@ -133,20 +133,13 @@ class Members:
 
     def stats(self) -> dict[str, Any]:
         """Return the numbers of faces and members, the dates, the models and the index."""
-        columns = self._table.search().select(["member", "added"])
-        members: pa.Array = pa.array([], pa.string())
-        first = last = None
-        for batch in columns.to_batches():
-            members = pc.unique(pa.concat_arrays([members, batch["member"]]))
-            ends = pc.min_max(batch["added"]).as_py()
-            if ends["min"] is not None:
-                first = min(filter(None, (first, ends["min"])))
-                last = max(filter(None, (last, ends["max"])))
+        columns = self._table.search().select(["member", "added"]).to_arrow()
+        ends = pc.min_max(columns["added"]).as_py()
         return {
-            "faces": len(self),
-            "members": len(members),
-            "first_added": first and first.isoformat(),
-            "last_added": last and last.isoformat(),
+            "faces": columns.num_rows,
+            "members": pc.count_distinct(columns["member"]).as_py(),
+            "first_added": ends["min"] and ends["min"].isoformat(),
+            "last_added": ends["max"] and ends["max"].isoformat(),
             "search": "index" if self.indexed else "exact",
             **self.model.record(),
         }

@@ -1,12 +1,14 @@
 """`aurum faces` with a real server and a real database: enrol, search, remove by photo."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import bulk_output
 import cv2
+import doc_blocks
 import pytest
 from aurum_client import FARS, FaceClient
 
@@ -73,6 +75,26 @@ def test_from_a_bulk_run_to_a_search(real, tmp_path, other_photo):
     assert (first["member"], first["match"], second["match"]) == ("eileen", True, False)
     assert first["probability"] > 0.9 > second["probability"]
     assert found["faces"] == 2
+
+
+def test_the_guides_commands_run_as_pasted(real, tmp_path, other_photo):
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    doc_blocks.as_checkout(folder)
+    bulk(real, folder / "BULK_OUTPUT", {"grace": HOPPER})
+    shutil.copy(PHOTO, folder / "selfie.jpg")
+    shutil.copy(other_photo, folder / "guest.jpg")
+    http = real.urls[0]
+    blocks = doc_blocks.named("docs/guides/members.md")
+    said = doc_blocks.run(blocks["commands"], folder, environment={"AURUM_URL": http}).splitlines()
+    assert said[:2] == ["1 face of 1 member enrolled", "ann: 1 face enrolled"]
+    assert said[2].startswith("guest.jpg: 2 faces compared, threshold ")
+    assert said[3].endswith("  ann  selfie.jpg")
+    assert json.loads(said[5])["members"] == 2
+    assert said[6:] == ["ann: 1 face erased"]
+    said = doc_blocks.run(blocks["python"], folder, {"8000": http.rpartition(":")[2]}).splitlines()
+    assert said[0].startswith("ann ")
+    assert len(members.open(folder / "members")) == 1
 
 
 def test_add_search_and_remove(real, tmp_path, other_photo):
