@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from aurum_client import Embedding
 
 NAME = "members"  # of the table in its database
-# Up to here, a search compares the query with every face, so that it is exact.
+# Below, a search compares the query with every face, so that it is exact.
 EXACT = 100_000  # faces
+RETRIES = 3  # of a search whose files another process deletes, because it erases members
 
 
 class Members:
@@ -37,7 +38,12 @@ class Members:
     def __init__(self, table: Any, where: str) -> None:
         self._table = table
         self._where = where
-        self.model: Model = model_of(table.schema, where)
+        model_of(table.schema, where)
+
+    @property
+    def model(self) -> Model:
+        """The models of all faces; another process may have replaced them."""
+        return model_of(self._table.schema, self._where)
 
     def __len__(self) -> int:
         """Return the number of faces."""
@@ -69,6 +75,12 @@ class Members:
         """
         self.model.check(query.models.embedder, "the query")
         options = search.Options(top, far, false_matches, by, prior)
+        for _ in range(RETRIES):
+            try:
+                return search.search(self._table, self.model, query, options)
+            except RuntimeError as error:
+                if "Not found" not in str(error):
+                    raise
         return search.search(self._table, self.model, query, options)
 
     def add(self, member: str, embedding: Embedding, *, photo: str) -> None:
@@ -99,8 +111,7 @@ class Members:
     def remove(self, members: Sequence[str]) -> int:
         """Erase all faces of these members from all files; return how many there were.
 
-        Takes as long as rewriting the files that have them, a few seconds for a million faces.
-        Searches in other processes may fail meanwhile.
+        Takes as long as rewriting the files that have them, which may be all.
         """
         if isinstance(members, str) or not members:
             raise ArgumentError("members: must be a list of ids, not empty")
@@ -195,15 +206,6 @@ def create(
             Path(where).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MembersError(f"{where}: {error.strerror}") from None
-    failures: list[MembersError] = []
-
-    def checked() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from batches
-        except MembersError as error:  # LanceDB would make it one of its own
-            failures.append(error)
-            raise
-
     with _lock(where):
         return _create(where, model, batches, replace)
 
@@ -249,6 +251,16 @@ def _opened(base: Any) -> Any:
 
 @contextmanager
 def _lock(where: str) -> Iterator[None]:
-    """Keep other processes of this machine from writing; erasing deletes unfinished writes."""
-    with nullcontext() if "://" in where else files.locked(Path(where) / ".aurum.lock"):
+    """Keep other processes of this machine from writing, and delete what a killed one left.
+
+    LanceDB writes to `.tmp*` first and never deletes such a file. It may have embeddings.
+    """
+    if "://" in where:
+        yield
+        return
+    folder = Path(where)
+    with files.locked(folder / ".aurum.lock"):
+        for pattern in ("data/.tmp*", "_indices/*/.tmp*"):
+            for part in folder.glob(f"{NAME}.lance/{pattern}"):
+                part.unlink()
         yield

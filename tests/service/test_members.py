@@ -65,8 +65,8 @@ def other_photo(tmp_path):
 
 def test_from_a_bulk_run_to_a_search(real, tmp_path, other_photo):
     output = bulk(real, tmp_path / "out", {"eileen": PHOTO, "grace": HOPPER})
-    said, _ = faces("build", output, "--db", tmp_path / "db")
-    assert said == "2 faces of 2 members enrolled\n"
+    said, errors = faces("build", output, "--db", tmp_path / "db")
+    assert (said, errors) == ("2 faces of 2 members enrolled\n", "")
     said, _ = faces(
         *("search", other_photo, "--db", tmp_path / "db", "--json", "--url", real.urls[0])
     )

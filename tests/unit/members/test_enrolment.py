@@ -1,6 +1,8 @@
 """Members from the output of a bulk run."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,6 +95,39 @@ def test_members_are_not_replaced_by_mistake(built, tmp_path):
     assert names(built([row("bob", v[1])], replace=True)) == ["bob"]
     assert not files_with(tmp_path / "db", v[0].tobytes())
     assert files_with(tmp_path / "db", v[1].tobytes())
+
+
+def test_an_open_table_notices_that_its_members_were_replaced(built, tmp_path):
+    v = vectors(2)
+    built([row("ann", v[0])])
+    table = members.open(tmp_path / "db")
+    built([row("ann", v[1], embedder="new@1")], replace=True, models=(DETECTOR, "new@1"))
+    with pytest.raises(MembersError, match="the table's faces by new@1"):
+        table.search(face(v[0]))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from aurum.members import create, enrolment
+enrolled = enrolment.read(Path(sys.argv[1]))
+def batches():
+    yield from enrolled.batches()
+    os.kill(os.getpid(), signal.SIGKILL)
+create(sys.argv[2], enrolled.model, batches())
+"""
+
+
+def test_a_killed_build_leaves_nothing_that_the_next_one_does_not_delete(built, tmp_path):
+    v = vectors(20_001)  # more than one buffer, so that some are on the disk already
+    output = write(tmp_path / "killed", [row(f"m{index}", one) for index, one in enumerate(v)])
+    done = subprocess.run([sys.executable, "-c", KILLED, output, tmp_path / "db"], check=False)
+    assert done.returncode == -9
+    assert files_with(tmp_path / "db", v[0].tobytes())
+    with pytest.raises(MembersError, match="there are no members"):
+        members.open(tmp_path / "db")
+    assert names(built([row("ann", v[-1])])) == ["ann"]
+    assert not files_with(tmp_path / "db", v[0].tobytes())
 
 
 def test_no_face_is_good_enough(built):

@@ -5,7 +5,7 @@ import pytest
 from bulk_output import face, like, row, vectors
 
 from aurum import members
-from aurum.members import MembersError
+from aurum.members import MembersError, search
 from aurum.members.errors import ArgumentError
 
 
@@ -128,6 +128,25 @@ def test_arguments_that_are_not_allowed(crowd, options):
     table, v = crowd(3)
     with pytest.raises(ArgumentError, match=next(iter(options))):
         table.search(face(v[0]), **options)
+
+
+@pytest.mark.parametrize(("times", "reason"), [(3, "Not found: x"), (4, "Not found: x"), (1, "IO")])
+def test_a_search_looks_again_if_a_removal_took_its_files(crowd, monkeypatch, times, reason):
+    table, v = crowd(3)
+    nearest, left = search._nearest, [RuntimeError(f"lance error: {reason}")] * times
+
+    def failing(*arguments):
+        if left:
+            raise left.pop()
+        return nearest(*arguments)
+
+    monkeypatch.setattr(search, "_nearest", failing)
+    if (times, reason) == (3, "Not found: x"):
+        assert table.search(face(v[1])).candidates[0].member == "m1"
+    else:
+        with pytest.raises(RuntimeError, match=reason):
+            table.search(face(v[1]))
+        assert len(left) == 0
 
 
 def test_a_face_is_added_once(crowd, tmp_path):
