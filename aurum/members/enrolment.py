@@ -52,8 +52,15 @@ class Enrolment:
         """Yield the largest face of each photo, if it is good enough, as rows of the table.
 
         A photo's id is its member, or, `by_folder`, the folder in the id: "ann/1.jpg" is ann's.
-        Raises MembersError for a row that can't be enrolled.
+        Raises MembersError for a row that can't be enrolled, or a file that can't be read.
         """
+        try:
+            yield from self._batches()
+        except pa.ArrowException as error:
+            reason = str(error).partition("\n")[0]
+            raise MembersError(f"{self.folder / 'faces'}: {reason}") from None
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
         files = dataset.dataset(self.folder / "faces", format="parquet")
         self._check_columns(files.schema)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("ms", "UTC"))

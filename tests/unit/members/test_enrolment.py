@@ -174,6 +174,16 @@ def test_embeddings_that_are_none(built, length):
         built([row("ann", vectors(1)[0] * length)])
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_damaged_file(tmp_path, part):
+    output = write(tmp_path / "out", [row(name, vectors(1)[0]) for name in "ab"], parts=2)
+    path = sorted((output / "faces").iterdir())[part]
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(MembersError, match="out/faces: ") as refusal:
+        list(enrolment.read(output).batches())
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("column", ["embedding", "gate"])
 def test_columns_that_are_not_what_was_agreed(tmp_path, column):
     output = write(tmp_path / "out", [row("ann", vectors(1)[0])])
