@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aurum.batch import concerns_service
@@ -38,18 +38,9 @@ def print_stderr(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def evaluation_packages() -> AbstractContextManager[None]:
-    """Turn a failed import of an evaluation package into instructions for installing it."""
-    return _packages("evaluation")
-
-
-def backfill_packages() -> AbstractContextManager[None]:
-    """Turn a failed import of pyarrow or LanceDB into instructions for installing it."""
-    return _packages("backfill")
-
-
 @contextmanager
-def _packages(extra: str) -> Iterator[None]:
+def optional_packages(extra: str) -> Iterator[None]:
+    """Turn a failed import of a package of an extra into instructions for installing it."""
     try:
         yield
     except ImportError as error:

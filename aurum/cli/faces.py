@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from aurum.batch import answers, find
-from aurum.cli import FAILED, USAGE, CommandError, backfill_packages, print_stderr, service, show
+from aurum.cli import FAILED, USAGE, CommandError, optional_packages, print_stderr, service, show
 from aurum.cli.photos import AsJson, Concurrency, Photos, Url
 from aurum.settings import Settings
 
@@ -87,7 +87,7 @@ def build(
     ] = False,
 ) -> None:
     """Enrol the largest face of each photo of a bulk run, if it is good enough."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import create, enrolment
     enrolled = enrolment.read(output, min_quality, by_folder=by_folder)
     table = create(db, enrolled.model, enrolled.batches(), replace=replace)
@@ -105,7 +105,7 @@ def add(
     concurrency: Concurrency = 4,
 ) -> None:
     """Enrol the largest face of each photo for one member."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import MembersError, open
         from aurum.members.schema import check_member
     check_member(member)
@@ -140,7 +140,7 @@ def remove(
     db: Database,
 ) -> None:
     """Erase all faces of members, from the files, too."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import open
     count = open(db).remove(members)
     if not count:
@@ -178,7 +178,7 @@ def search(
     url: Url = None,
 ) -> None:
     """Search the members for the largest face of a photo, the likest first."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import open
     table = open(db)
     with service(url, Settings.from_env()) as client:
@@ -205,7 +205,7 @@ def dedupe(
     ] = False,
 ) -> None:
     """List the members who seem to be one person under several ids, in groups."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import duplicates, open
     found = duplicates.find(open(db), far=far, at_least=threshold)
     for cluster in found.clusters:
@@ -220,7 +220,7 @@ def dedupe(
 @faces.command()
 def stats(db: Database) -> None:
     """Print what the table holds, as JSON: faces, members, dates, models, kind of search."""
-    with backfill_packages():
+    with optional_packages("backfill"):
         from aurum.members import open
     show.print_json(open(db).stats())
 

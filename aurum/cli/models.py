@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
+from aurum.cli import FAILED, USAGE, CommandError, optional_packages, print_stderr
 from aurum.cli.validate import Urls, command_line, evaluated
 from aurum.settings import Settings
 
@@ -233,7 +233,7 @@ def calibrate_models(
     """
     from datetime import UTC, datetime
 
-    with evaluation_packages():
+    with optional_packages("evaluation"):
         from aurum.evaluation import calibrate
     calibrate.check(folder)
     with evaluated(url) as target:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum import contract
-from aurum.cli import FAILED, USAGE, CommandError, evaluation_packages, print_stderr
+from aurum.cli import FAILED, USAGE, CommandError, optional_packages, print_stderr
 from aurum.releases.active import FIRST
 from aurum.settings import Settings
 
@@ -109,7 +109,7 @@ def validate(
 
 
 def _accuracy(photos: Path, pairs: Path, out: Path) -> Accuracy:
-    with evaluation_packages():
+    with optional_packages("evaluation"):
         from aurum.evaluation import verification
         from aurum.evaluation.target import serving
 

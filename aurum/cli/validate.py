@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurum.batch import find
-from aurum.cli import FAILED, UNREACHABLE, CommandError, evaluation_packages
+from aurum.cli import FAILED, UNREACHABLE, CommandError, optional_packages
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or 
 @contextmanager
 def evaluated(urls: list[str] | None) -> Iterator[Target]:
     """Connect to the service, or start one; turn client errors into CommandError."""
-    with evaluation_packages():
+    with optional_packages("evaluation"):
         from aurum_client import AurumError
 
         from aurum.evaluation.target import serving
