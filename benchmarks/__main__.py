@@ -27,6 +27,8 @@ COMMANDS = {
     "scaleout": "benchmarks.capacity.scaleout",
     "capacity": "benchmarks.capacity.sheet",
     "gallery": "benchmarks.gallery.command",
+    "members": "benchmarks.members.command",
+    "members identify": "benchmarks.members.identify",
     "quality mean-face": "benchmarks.quality.mean_face",
     "quality fit": "benchmarks.quality.fit",
     "quality ranges": "benchmarks.quality.ranges",

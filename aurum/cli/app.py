@@ -21,6 +21,7 @@ from aurum.cli import (
     bench,
     bulk,
     doctor,
+    faces,
     gateway,
     models,
     photos,
@@ -108,6 +109,7 @@ app.add_typer(gateway.gateway, name="edge", hidden=True, deprecated=True)  # unt
 app.add_typer(validate.validate, name="validate")
 app.add_typer(rollout.rollout, name="rollout")
 app.add_typer(bulk.bulk, name="bulk")
+app.add_typer(faces.faces, name="faces")
 
 
 @app.command(epilog=f"{_settings(UP_SETTINGS)}\n\n{UP_CODES}")

@@ -29,7 +29,21 @@ QUERIES = [
     if NEWER not in target["expr"]
 ]
 # What an expression contains besides the names of metrics and functions.
-SYNTAX = {"sum", "avg", "max", "min", "count", "by", "or", "and", "on", "instance", "model", "le", "offset"}
+SYNTAX = {
+    "sum",
+    "avg",
+    "max",
+    "min",
+    "count",
+    "by",
+    "or",
+    "and",
+    "on",
+    "instance",
+    "model",
+    "le",
+    "offset",
+}
 
 
 def metrics_of(expression: str) -> set[str]:

@@ -10,7 +10,7 @@ from aurum.paths import CHECKOUT, PACKAGE
 # From top to bottom; packages of one layer know nothing of each other.
 LAYERS = (
     {"cli"},
-    {"rollout", "playground", "doctor", "evaluation", "bulk"},
+    {"rollout", "playground", "doctor", "evaluation", "bulk", "members"},
     {"server", "gateway"},
     {"models", "pipeline"},
     {"releases"},

@@ -1,0 +1,1 @@
+"""How well and how fast members are found in a table of many."""
