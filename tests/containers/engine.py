@@ -20,6 +20,10 @@ FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 PROGRAM = "/usr/bin/docker"  # Debian's, as old as its engine
 
 
+class CannotRunError(Exception):
+    """No Docker engine can run on this machine; the message is the end of its log."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A running engine, with the Docker command line for it."""
@@ -104,7 +108,8 @@ def running(folder: Path, compose: Path) -> Iterator[Engine]:
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes]) -> bool:
     log = engine.folder / "dockerd.log"
-    assert process.poll() is None, f"dockerd ended: {log.read_text()[-3000:]}"
+    if process.poll() is not None:
+        raise CannotRunError(f"dockerd ended: {log.read_text()[-300:].strip()}")
     return engine.run("version", check=False).returncode == 0
 
 
