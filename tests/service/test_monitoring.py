@@ -48,7 +48,8 @@ SYNTAX = {
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in an expression."""
-    plain = re.sub(r"\{[^}]*\}|\[\w+\]|\b\d+[smhd]\b|\b\d[\d.]*(e[+-]?\d+)?\b", " ", expression)
+    numbers = r"(?<![\w:])\d+[smhd]\b|\b\d[\d.]*(e[+-]?\d+)?\b"
+    plain = re.sub(rf"\{{[^}}]*\}}|\[\w+\]|{numbers}", " ", expression)
     return set(re.findall(r"[a-z_][\w:]*(?!\w*\s*\()\b", plain)) - SYNTAX
 
 

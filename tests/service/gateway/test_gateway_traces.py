@@ -74,10 +74,12 @@ def test_an_id_that_can_be_no_traces_id_is_an_attribute(traced, astronaut):
 
 
 def test_over_grpc_a_callers_trace_is_not_taken_up(traced, astronaut):
+    """Triton 2.51 leaves out some traces over gRPC (docs/guides/monitoring.md): one must arrive."""
     world, collector = traced
     metadata = {**world.bearer, "traceparent": f"00-{FORGED}-b7ad6b7169203331-01"}
-    request = "4bf92f3577b34da6a3ce929d0e0e4736"
+    ids = [f"4bf92f3577b34da6a3ce929d0e0e47{number:02x}" for number in range(10)]
     with world.client("grpc", headers=metadata) as client:
-        client.analyze(astronaut, request_id=request)
-    found(collector, request)
+        for trace in ids:
+            client.analyze(astronaut, request_id=trace)
+    eventually(lambda: spans(collector).keys() & set(ids), seconds=30)
     assert FORGED not in spans(collector)
