@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 from aurum_client import UnavailableError
 from aurum_client.aio import AsyncFaceClient
 
@@ -15,12 +16,27 @@ from aurum.server.server import Server
 from aurum.settings import Settings
 
 
-async def flood(url: str, photo: bytes, count: int) -> list[object]:
-    """Each request's outcome, of as many at the same moment."""
-    async with AsyncFaceClient(url, timeout=120, retries=0) as client:
-        return await asyncio.gather(
-            *(client.analyze(photo) for _ in range(count)), return_exceptions=True
-        )
+async def flood(server: Server, photo: bytes, count: int) -> list[object]:
+    """Each outcome of as many requests, sent while the step's processes are stopped.
+
+    Running, they would take photos out of the queue as fast as they come. They go on as soon as a
+    request is refused.
+    """
+    steps = [
+        process
+        for process in psutil.Process(server.pid).children()
+        if "/each_face/" in " ".join(process.cmdline())
+    ]
+    async with AsyncFaceClient(server.settings.grpc_url, timeout=120, retries=0) as client:
+        for step in steps:
+            step.suspend()
+        try:
+            asked = [asyncio.create_task(client.analyze(photo)) for _ in range(count)]
+            await asyncio.wait(asked, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for step in steps:
+                step.resume()
+        return await asyncio.gather(*asked, return_exceptions=True)
 
 
 def test_a_full_queue_refuses_at_once_and_everything_else_is_answered(astronaut):
@@ -31,7 +47,7 @@ def test_a_full_queue_refuses_at_once_and_everything_else_is_answered(astronaut)
         config.write_text(f"{config.read_text()}{bound}\n")
         with Server(replace(settings, log_folder=Path(folder))) as server:
             server.wait_ready()
-            outcomes = asyncio.run(flood(settings.grpc_url, astronaut, 3 * MAX_QUEUED))
+            outcomes = asyncio.run(flood(server, astronaut, 3 * MAX_QUEUED))
     refused = [one for one in outcomes if isinstance(one, BaseException)]
     assert refused
     for error in refused:
