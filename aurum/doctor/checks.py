@@ -222,12 +222,12 @@ def expected_profile(content: Manifest, settings: Settings) -> Profile:
     Raises ManifestError if the profile does not exist.
     """
     from aurum.models.manifest import AUTO
-    from aurum.models.pull import may_serve, verify
+    from aurum.models.pull import refused, verify
 
     if settings.profile != AUTO:
         return content.profile(settings.profile)
     profiles = [content.profiles[name] for name in content.auto]
-    order = [profile for profile in profiles if may_serve(profile, settings)]
+    order = [profile for profile in profiles if not refused(profile.models, settings)]
     for profile in order:
         if all(verify(model, settings) == "ok" for model in profile.models):
             return profile

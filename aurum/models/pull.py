@@ -152,18 +152,16 @@ def choose_profile(
     return Choice(None, {}, failures)
 
 
-def may_serve(profile: Profile, settings: Settings) -> bool:
-    """Return whether AURUM_REQUIRE_COMMERCIAL allows a profile; unclear licences are forbidding."""
-    return not settings.require_commercial or profile.commercial_use == "yes"
+def refused(models: Iterable[Model], settings: Settings) -> list[Model]:
+    """List the models that AURUM_REQUIRE_COMMERCIAL doesn't allow; unclear licences forbid, too."""
+    if not settings.require_commercial:
+        return []
+    return [model for model in models if model.commercial_use != "yes"]
 
 
 def check_licences(what: str, models: Iterable[Model], settings: Settings) -> None:
-    """Refuse unclear licences like forbidding ones if AURUM_REQUIRE_COMMERCIAL is set.
-
-    `what` names the models in the LicenceError.
-    """
-    doubtful = [model for model in models if model.commercial_use != "yes"]
-    if settings.require_commercial and doubtful:
+    """Raise LicenceError, in which `what` names the models, if one of them is :func:`refused`."""
+    if doubtful := refused(models, settings):
         raise LicenceError(
             f"AURUM_REQUIRE_COMMERCIAL=1 does not allow {what}:\n"
             + "\n".join(

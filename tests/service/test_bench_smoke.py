@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 
 import pytest
+from in_thread import in_thread
 
 from aurum.paths import PHOTO
 from aurum.settings import Settings
@@ -57,15 +57,10 @@ class Answering(BaseHTTPRequestHandler):
 @contextmanager
 def answering(*delays):
     """A server that answers after these seconds; the last ones are for all further requests."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        server.delays = chain(delays, repeat(delays[-1]))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.delays = chain(delays, repeat(delays[-1]))
+    with in_thread(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_wrk_measures_for_longer_until_there_is_an_answer():

@@ -1,12 +1,12 @@
 """`aurum bulk run` when servers refuse, fail or go away: a proxy before the real one does so."""
 
 import itertools
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from in_thread import in_thread
 from pyarrow import dataset
 from typer.testing import CliRunner
 
@@ -52,14 +52,8 @@ def proxy(url, refuses, status=503, later=None, **headers):
         def handle_error(self, request, client_address):
             """A run that gives up leaves its requests, which says nothing of interest."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_thread(Server(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from in_thread import in_thread
+
 from aurum.models.manifest import Model
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -107,15 +109,13 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving():
     """Run a server with its address in `base` and the requested paths and ranges in `asked`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler), poll=0.01) as server:
         server.asked, server.sent, server.over = [], 0, threading.Event()
         server.base = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.over.set()
 
 
 def model_of(*urls, **changes):

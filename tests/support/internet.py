@@ -8,6 +8,7 @@ from http.server import ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import http_server
+from in_thread import in_thread
 
 GITHUB_FILES = "https://release-assets.githubusercontent.com"
 HUGGING_FACE_FILES = "https://cas-bridge.xethub.hf.co"
@@ -89,10 +90,8 @@ def playing(models, folder):
     """Play the hosts of the models' addresses."""
     hosts = {urlsplit(url).netloc for model in models for url in model.urls}
     hosts |= {urlsplit(url).netloc for url in (GITHUB_FILES, HUGGING_FACE_FILES)}
-    with Internet(hosts, folder) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+    with in_thread(Internet(hosts, folder), poll=0.01) as server:
+        try:
+            yield server
+        finally:
+            server.over.set()

@@ -6,7 +6,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import waiting
+from in_thread import in_thread
 
 from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import Service, free_ports
@@ -177,10 +177,7 @@ def _tls_server(folder: Path) -> Iterator[int]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _HandshakeOnly) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _HandshakeOnly)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with in_thread(server):
         yield server.server_port
-        server.shutdown()
-        thread.join()

@@ -1,12 +1,12 @@
 """The comparison with a service that the user starts: its adapters, and a whole run."""
 
 import json
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgpack
 import pytest
+from in_thread import in_thread
 
 from benchmarks.performance import against
 
@@ -32,14 +32,8 @@ def service(answer, status=200):
             """Keep requests out of the tests' output."""
 
     asked = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/extract", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}/extract", asked
 
 
 def target(url, adapter="insightface-rest"):
