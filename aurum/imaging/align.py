@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ _SECOND_SCALE = _SECOND_SHARE * SECOND_SIDE / SIDE
 _SECOND_SHIFT = (1 - _SECOND_SHARE) / 2 * SECOND_SIDE
 # The expected landmarks in a crop for a second look, [5,2].
 SECOND_TEMPLATE = np.asarray(TEMPLATE * _SECOND_SCALE + _SECOND_SHIFT, np.float32)
+# The template's centre, and its points from there, as complex numbers.
+_CENTRE = complex(*TEMPLATE.astype(float).mean(axis=0))
+_CENTRED = [complex(x, y) - _CENTRE for x, y in TEMPLATE.tolist()]
 # Landmarks with a smaller spread than this (pixels) are degenerate: enlarging them amplifies noise.
 _MIN_SPREAD = 0.5
 
@@ -46,15 +51,16 @@ def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     Raises:
         ValueError: the landmarks coincide, which leaves the scale undetermined.
     """
-    source = landmarks.astype(np.float64) @ (1, 1j)
-    target = TEMPLATE.astype(np.float64) @ (1, 1j)
-    source_mean, target_mean = source.mean(), target.mean()
-    source, target = source - source_mean, target - target_mean
-    spread = float(np.vdot(source, source).real)
+    # Plain numbers: NumPy takes longer to handle five points than to compute with them.
+    source = [complex(x, y) for x, y in landmarks.tolist()]
+    mean = sum(source) / len(source)
+    source = [point - mean for point in source]
+    spread = sum(point.real**2 + point.imag**2 for point in source)
     if not spread > _MIN_SPREAD**2:
         raise ValueError(f"the landmarks {landmarks.tolist()} lie in one point")
-    factor = np.vdot(source, target) / spread
-    shift = target_mean - factor * source_mean
+    pairs = zip(source, _CENTRED, strict=True)
+    factor = sum(point.conjugate() * target for point, target in pairs) / spread
+    shift = _CENTRE - factor * mean
     return np.array(
         [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
     )
@@ -122,8 +128,10 @@ def cut_for_second_look(
 
 def map_back(points: NDArray[np.float32], matrices: NDArray[np.float64]) -> NDArray[np.float32]:
     """Map points [F,n,2] from crops to the photo, by inverting the crops' matrices [F,2,3]."""
-    inverse = np.linalg.inv(matrices[:, :, :2]).transpose(0, 2, 1)
-    return np.asarray((points - matrices[:, None, :, 2]) @ inverse, np.float32)
+    linear = matrices[:, :, :2]
+    # The inverse of a rotation that scales by s is its transpose, divided by s squared.
+    squared = np.square(linear[:, :, 0]).sum(axis=1)[:, None, None]
+    return np.asarray((points - matrices[:, None, :, 2]) @ linear / squared, np.float32)
 
 
 def pixels_per_crop_pixel(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -162,23 +170,32 @@ def _warp(photo: NDArray[np.uint8], matrix: NDArray[np.float64], crop: NDArray[n
     is first shrunk by a whole factor with area averaging. Only the face's part of the photo is
     read, also because OpenCV can't warp images with a side of 32767 pixels or more.
     """
-    factor = max(1, int(1 / np.hypot(matrix[0, 0], matrix[1, 0])))
-    inverse = cv2.invertAffineTransform(matrix)
+    # Plain numbers: NumPy takes longer to handle a few values than to compute them.
+    (a, b, x), (c, d, y) = matrix.tolist()
+    factor = max(1, int(1 / math.hypot(a, c)))
     side = len(crop)
-    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T
+    ((e, f, u), (g, h, v)) = cv2.invertAffineTransform(matrix).tolist()
+    ends = (0, e * side), (0, f * side), (0, g * side), (0, h * side)
     height, width = photo.shape[:2]
-    left, top = np.clip(np.floor(corners.min(axis=0)) - factor, 0, (width - 1, height - 1))
-    right, bottom = np.ceil(corners.max(axis=0)) + factor
-    right, bottom = np.clip((right, bottom), (left + 1, top + 1), (width, height))
-    part = photo[int(top) : int(bottom), int(left) : int(right)]
-    small_width = -(-part.shape[1] // factor)
-    small_height = -(-part.shape[0] // factor)
-    small = part
+    left, right = _span(u + sum(map(min, ends[:2])), u + sum(map(max, ends[:2])), factor, width)
+    top, bottom = _span(v + sum(map(min, ends[2:])), v + sum(map(max, ends[2:])), factor, height)
+    small = part = photo[top:bottom, left:right]
     if factor > 1:
-        small = cv2.resize(part, (small_width, small_height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    ratio = np.array([part.shape[1] / small_width, part.shape[0] / small_height])
-    # Pixel centres: x in the photo = left + (x_small + 0.5) * ratio - 0.5.
-    shift = (left, top) + 0.5 * ratio - 0.5
-    linear = matrix[:, :2] * ratio
-    moved = np.column_stack([linear, matrix[:, :2] @ shift + matrix[:, 2]])
+        size = -(-(right - left) // factor), -(-(bottom - top) // factor)
+        small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    across, down = (right - left) / small.shape[1], (bottom - top) / small.shape[0]
+    # Pixel centres: x in the photo = left + (x_small + 0.5) * across - 0.5.
+    start, above = left + 0.5 * across - 0.5, top + 0.5 * down - 0.5
+    moved = np.array(
+        [
+            [a * across, b * down, a * start + b * above + x],
+            [c * across, d * down, c * start + d * above + y],
+        ]
+    )
     cv2.warpAffine(small, moved, (side, side), dst=crop, flags=cv2.INTER_LINEAR)
+
+
+def _span(start: float, end: float, margin: int, length: int) -> tuple[int, int]:
+    """Widen a span by a margin to whole pixels, within a photo's width or height."""
+    first = min(max(math.floor(start) - margin, 0), length - 1)
+    return first, min(max(math.ceil(end) + margin, first + 1), length)

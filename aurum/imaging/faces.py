@@ -103,11 +103,13 @@ def select_faces(
         nms_iou: IoU above which the weaker of two boxes is dropped (greedy NMS).
     """
     likely = candidates.take(np.flatnonzero(candidates.scores >= min_confidence))
-    likely = likely.take(np.flatnonzero(_plausible(likely)))
+    plausible = _plausible(likely)
+    if not plausible.all():
+        likely = likely.take(np.flatnonzero(plausible))
     kept = likely.take(non_max_suppression(likely.boxes, likely.scores, nms_iou))
     landmarks = _averaged_landmarks(kept, likely)
-    scaled = Candidates(kept.boxes / np.tile(scale, 2), landmarks / scale, kept.scores)
-    return as_faces(scaled).largest_first()
+    boxes = kept.boxes / np.concatenate([scale, scale])
+    return as_faces(Candidates(boxes, landmarks / scale, kept.scores)).largest_first()
 
 
 def non_max_suppression(

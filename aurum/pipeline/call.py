@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from aurum.telemetry.traces import TRACES
 # time at which the sender stops waiting, and the name of its API key.
 DEADLINE = "x-aurum-deadline"
 KEY = "x-aurum-key"
+_RECENT = 0.05  # seconds
 
 
 class CancelledError(Exception):
@@ -37,13 +38,16 @@ class Call:
             self._id = str(request.request_id())
         # The W3C trace context of Triton's span of this step; empty where it isn't traced.
         self.trace_context = request.trace().get_context() or "" if TRACES.on else ""
-        self._parameters: str | None = None
+        self._parameters: dict[str, Any] | None = None
         with suppress(UnicodeDecodeError):
-            self._parameters = str(request.parameters())
+            self._parameters = json.loads(request.parameters() or "{}")
+        given = reversed((self._parameters or {}).items())  # of several spellings the first counts
+        self._headers = {name.lower(): str(value) for name, value in given}
+        self._asked = time.monotonic()
 
     @property
-    def parameters(self) -> str:
-        """The parameters as JSON.
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters by name.
 
         Raises RequestError (``invalid_parameter``) if they aren't UTF-8.
         """
@@ -55,10 +59,7 @@ class Call:
 
     def header(self, name: str) -> str:
         """Return a header that Triton passed on as a parameter (name in lower case), or ""."""
-        for given, value in json.loads(self._parameters or "{}").items():
-            if given.lower() == name:
-                return str(value)
-        return ""
+        return self._headers.get(name, "")
 
     @property
     def id(self) -> str:
@@ -67,8 +68,11 @@ class Call:
 
     def check_not_cancelled(self) -> None:
         """Raise CancelledError if the request was cancelled or its deadline has passed."""
-        if self._sender.is_cancelled():
-            raise CancelledError("the request was cancelled")
+        # Triton's answer takes a round trip to its process, so a moment later isn't worth asking.
+        if time.monotonic() - self._asked > _RECENT:
+            self._asked = time.monotonic()
+            if self._sender.is_cancelled():
+                raise CancelledError("the request was cancelled")
         # A Unix time by the gateway's clock. A value that isn't a number is ignored.
         with suppress(ValueError):
             if time.time() > float(self.header(DEADLINE) or "inf"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +45,9 @@ class Options:
     min_quality: float  # 0..1
 
 
-def parse_options(parameters: str, settings: Settings, *, with_quality: bool = True) -> Options:
+def parse_options(
+    parameters: Mapping[str, Any], settings: Settings, *, with_quality: bool = True
+) -> Options:
     """Parse and validate Triton's request parameters.
 
     Numbers may be sent as text, because not every client can send floats as gRPC parameters. Names
@@ -54,7 +55,7 @@ def parse_options(parameters: str, settings: Settings, *, with_quality: bool = T
     an error, so that a misspelled option is never ignored silently.
 
     Args:
-        parameters: a JSON object, or "".
+        parameters: values by name, as JSON has them.
         settings: the service's defaults and limits.
         with_quality: whether the pipeline assesses quality; without it `min_quality` is an error.
 
@@ -62,7 +63,6 @@ def parse_options(parameters: str, settings: Settings, *, with_quality: bool = T
         RequestError: ``invalid_parameter``; the message has the parameter, its value and what is
             allowed.
     """
-    given: Mapping[str, Any] = json.loads(parameters) if parameters else {}
     known: dict[str, Callable[[Any], Any]] = {
         "min_confidence": _share,
         "max_faces": _max_faces,
@@ -83,7 +83,7 @@ def parse_options(parameters: str, settings: Settings, *, with_quality: bool = T
         "tiles": 0,
         "min_quality": 0.0,
     }
-    for name, value in given.items():
+    for name, value in parameters.items():
         if name in known:
             try:
                 values[name] = known[name](value)

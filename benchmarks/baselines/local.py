@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -21,17 +22,18 @@ from aurum.settings import Settings
 from benchmarks.baselines import plain
 
 PLAIN, SERVED = "plain", "served"
+NONE: Mapping[str, Any] = {}
 
 
 class LocalService:
     """`analyze_faces` with one thread and no server.
 
     `graphs` are the served graphs by name, from `aurum.models.build.prepare`; `parameters` are
-    request parameters as JSON.
+    request parameters by name.
     """
 
     def __init__(
-        self, graphs: Mapping[str, Path], settings: Settings, parameters: str = ""
+        self, graphs: Mapping[str, Path], settings: Settings, parameters: Mapping[str, Any] = NONE
     ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1

@@ -33,7 +33,7 @@ class Orchestrator:
         own = [("grpc.use_local_subchannel_pool", 1)]
         self._client = triton.InferenceServerClient(address, channel_args=own)
         self._settings = settings
-        self._options = parse_options("", settings)
+        self._options = parse_options({}, settings)
         self._models = Models(self._detect, self._refine, self._embed)
 
     def analyze(self, image: bytes) -> Analysis:

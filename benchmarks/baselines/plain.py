@@ -50,7 +50,7 @@ class PlainService:
         self._detector_id = str(profile.detector.id).encode()
         self._upright = profile.detector.upright_fit
         self._settings = settings
-        self._options = parse_options("", settings)
+        self._options = parse_options({}, settings)
         self._models = Models(self._detect, self._refine, self._embed)
         self._names = [
             f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in STRIDES

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tritonclient.http as triton
@@ -14,7 +14,7 @@ from aurum.models import build
 from aurum.paths import PHOTO
 from aurum.quality.parts import PARTS, as_upright
 from aurum.settings import Settings
-from benchmarks.baselines.local import LocalService
+from benchmarks.baselines.local import NONE, LocalService
 
 
 class Measured(NamedTuple):
@@ -33,7 +33,7 @@ Source = Callable[[bytes], Measured]
 class Local(LocalService):
     """The served graphs in process, with the quality of their faces. Thread-safe."""
 
-    def __init__(self, settings: Settings, parameters: str = "") -> None:
+    def __init__(self, settings: Settings, parameters: Mapping[str, Any] = NONE) -> None:
         prepared = build.prepare(settings)
         if prepared.simulated:
             raise RuntimeError("simulated models' embeddings are meaningless for quality")

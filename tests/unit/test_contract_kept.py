@@ -72,7 +72,7 @@ def test_every_model_of_a_profile_is_built_by_some_role():
 
 def test_the_parameters_are_those_that_are_parsed():
     with pytest.raises(RequestError) as caught:
-        parse_options('{"nonsense": 1}', Settings())
+        parse_options({"nonsense": 1}, Settings())
     assert str(caught.value).endswith("known: " + ", ".join(contract.PARAMETERS))
 
 

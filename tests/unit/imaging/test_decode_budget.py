@@ -89,7 +89,7 @@ def test_a_photo_without_time_left_gets_no_further_look():
     data, _ = GOOD["jpeg"]
 
     with pytest.raises(InvalidImageError) as caught:
-        find_faces(data, parse_options("", settings), settings, Models(slow, None, None))
+        find_faces(data, parse_options({}, settings), settings, Models(slow, None, None))
 
     assert caught.value.reason == "too_much_time"
     assert str(caught.value) == MESSAGE.format(0.25)
@@ -169,7 +169,7 @@ def test_nothing_is_decoded_before_it_is_admitted(name):
         raise ClosedError
 
     settings, models = Settings(), Models(nothing, None, None)
-    for find, parameters in ((find_faces, ""), (find_face, "")):
+    for find, parameters in ((find_faces, {}), (find_face, {})):
         with pytest.raises(ClosedError):
             find(GOOD[name][0], parse_options(parameters, settings), settings, models, admit)
     assert needs == [accept(GOOD[name][0], LIMITS).memory_needed] * 2

@@ -1,6 +1,5 @@
 """JPEGs decoded at a fraction of their size: pixels, positions, and the choice of factor."""
 
-import json
 import re
 
 import cv2
@@ -158,7 +157,7 @@ def look(data, detect, monkeypatch, *, detection_size=LOOK):
     real = EncodedPhoto.decode
     monkeypatch.setattr(EncodedPhoto, "decode", decode)
     parameters = {"detection_size": detection_size, "orientation": "exif", "refine": False}
-    options = parse_options(json.dumps(parameters), Settings())
+    options = parse_options(parameters, Settings())
     return find.find_faces(data, options, Settings(), Models(detect, None, None)), factors
 
 
