@@ -1,6 +1,7 @@
 """Names of measured things in raw rows and reports."""
 
 SERVICE = "service, HTTP"
+SERVICE_PLAIN = "service, HTTP, refine off"
 SERVICE_GRPC = "service, gRPC"
 COMPETITOR = "competitor"
 COMPETITOR_SERVED = "competitor over the served graphs"

@@ -119,8 +119,8 @@ def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
     assert list(run["parts"]) == list(runner.PARTS)
     compared = rows.read(out / "raw" / "compare.csv", rows.Run)
     assert {row.what for row in compared} == {
-        *(names.BASELINE, names.BASELINE_SERVED, names.SERVICE, names.SERVICE_GRPC),
-        *(names.COMPETITOR, names.COMPETITOR_SERVED, names.ORCHESTRATED),
+        *(names.BASELINE, names.BASELINE_SERVED, names.SERVICE, names.SERVICE_PLAIN),
+        *(names.SERVICE_GRPC, names.COMPETITOR, names.COMPETITOR_SERVED, names.ORCHESTRATED),
     }
     assert all(row.rate > 0 and row.failures == 0 for row in compared)
     processes = {row.process for row in rows.read(out / "raw" / "soak.csv", rows.Sample)}

@@ -1,14 +1,20 @@
 """Compare the service with alternatives, and with the same work without a server.
 
-Every round measures everything once, so that ratios are of the same minute.
+Every round measures everything once, so that ratios are of the same minute. The alternatives work
+as a plain service does, without a second look at each face (`refine` off), which the service is
+measured with and without.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from aurum.settings import Settings
 from benchmarks.baselines import competitor, in_process, orchestrated
 from benchmarks.baselines.local import PLAIN, SERVED
 from benchmarks.common import names
@@ -19,6 +25,8 @@ from benchmarks.performance.bench import Bench
 
 Step = tuple[str, int, Callable[[], Load]]
 
+LIKE_FOR_LIKE = (1, 8, 16)  # clients of the service with `refine` off
+
 
 def measure(bench: Bench) -> None:
     """Write `compare.csv`."""
@@ -26,7 +34,7 @@ def measure(bench: Bench) -> None:
     photo = bench.photo.read_bytes()
     with (
         tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-        competitor.running((PLAIN, SERVED), bench.settings) as urls,
+        competitor.running((PLAIN, SERVED), _one_look(bench)) as urls,
     ):
         competitors = {names.COMPETITOR: urls[PLAIN], names.COMPETITOR_SERVED: urls[SERVED]}
         for addresses in ([bench.infer("analyze_faces")], *competitors.values()):
@@ -34,8 +42,13 @@ def measure(bench: Bench) -> None:
         for index, (what, clients, load) in bench.rounds(
             "compare", _steps(bench, photo, competitors, Path(folder))
         ):
-            result, cpu = bench.with_cpu(load) if what == names.SERVICE else (load(), float("nan"))
+            ours = what in (names.SERVICE, names.SERVICE_PLAIN)
+            result, cpu = bench.with_cpu(load) if ours else (load(), float("nan"))
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
+
+
+def _one_look(bench: Bench) -> Settings:
+    return replace(bench.settings, refine=False)
 
 
 def _steps(
@@ -43,13 +56,15 @@ def _steps(
 ) -> list[Step]:
     seconds = bench.suite.seconds
     body = wrk.Body(photo)
+    plain = wrk.body({"image": np.array([photo], np.object_)}, {"refine": False})
+    settings = _one_look(bench)
     workload = inputs.photos_of("analyze_faces", [photo], folder)
 
-    def post(urls: list[str], clients: int) -> Callable[[], Load]:
+    def post(urls: list[str], clients: int, body: wrk.Body = body) -> Callable[[], Load]:
         return lambda: wrk.spread(urls, body, clients, seconds)
 
     def baseline(kind: str) -> Callable[[], Load]:
-        arguments = (kind, bench.settings, photo)
+        arguments = (kind, settings, photo)
         return lambda: in_process.run(in_process.analyze, arguments, seconds, in_process.cores())
 
     def over_grpc(clients: int) -> Callable[[], Load]:
@@ -57,7 +72,7 @@ def _steps(
         return lambda: perf_analyzer.run(bench.grpc, workload, clients, folder, plan).load
 
     def by_client(clients: int) -> Callable[[], Load]:
-        arguments = (bench.grpc, bench.settings, photo, clients, seconds)
+        arguments = (bench.grpc, settings, photo, clients, seconds)
         return lambda: orchestrated.run(*arguments)
 
     steps: list[Step] = [
@@ -67,6 +82,9 @@ def _steps(
     for clients in bench.suite.clients:
         steps.append((names.SERVICE, clients, post([bench.infer("analyze_faces")], clients)))
         steps.append((names.COMPETITOR, clients, post(competitors[names.COMPETITOR], clients)))
+    for clients in LIKE_FOR_LIKE:
+        service = [bench.infer("analyze_faces")]
+        steps.append((names.SERVICE_PLAIN, clients, post(service, clients, plain)))
     for clients in bench.suite.side_clients:
         steps += [
             (names.SERVICE_GRPC, clients, over_grpc(clients)),

@@ -64,7 +64,10 @@ def _throughput(raw: Raw, figure: Figure) -> bool:
 def _latency(raw: Raw, figure: Figure) -> bool:
     rows = figure.subplots(1, 3, sharex=True)
     for axes, field in zip(rows, ("p50", "p95", "p99"), strict=True):
-        for what in (names.SERVICE, names.SERVICE_GRPC, names.COMPETITOR, names.ORCHESTRATED):
+        for what in (
+            *(names.SERVICE, names.SERVICE_PLAIN, names.SERVICE_GRPC),
+            *(names.COMPETITOR, names.ORCHESTRATED),
+        ):
             _line(axes, raw, what, field, what)
         axes.set_title(field)
         _concurrency(axes, "ms")
