@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 
@@ -15,3 +16,16 @@ def text(error: OSError) -> str:
         return str(error.args[0][0][2])
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error or type(error).__name__}"
+
+
+def text_of_rust(error: Exception) -> str:
+    """Describe an error of a library in Rust (LanceDB) in one line, without its place in there."""
+    return re.sub(r", \S+\.rs:[\d:]+$", "", str(error).partition("\n")[0])
+
+
+def text_of_import(error: ImportError, extra: str) -> str:
+    """Say which package of an extra is needed, and how to install it."""
+    return (
+        f"needs {error.name}, which is not installed: run pip install "
+        f"'aurum-face-serving[{extra}]', or `make setup` in a checkout"
+    )

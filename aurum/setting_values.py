@@ -66,6 +66,11 @@ def path(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
 
+def folder_or_address(text: str) -> str:
+    """Parse a path, made absolute, or an address such as s3://bucket/folder."""
+    return text if "://" in text else str(path(text))
+
+
 def networks(text: str) -> str:
     """Parse addresses and networks, separated by commas, into canonical notation."""
     from ipaddress import ip_network  # noqa: PLC0415 - saves memory; only the gateway needs it

@@ -20,6 +20,7 @@ from aurum.setting_values import (
     between,
     detection_side,
     flag,
+    folder_or_address,
     networks,
     one_of,
     path,
@@ -99,15 +100,17 @@ class Settings:
         "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
         "Unset: the one that `aurum up` starts.",
     )
-    playground: bool = _setting(
-        True,
-        flag,
-        "0: `aurum up` serves no playground page.",
-    )
+    playground: bool = _setting(True, flag, "0: `aurum up` serves no playground page.")
     playground_port: int = _setting(
         8003,
         between(int, 1, 65535),
         "Port of the playground on 127.0.0.1; if it is taken, `aurum up` finds a free one.",
+    )
+    faces_db: str = _setting(
+        "",
+        folder_or_address,
+        "Members' table of `aurum faces build`, a folder or an address of LanceDB: the playground "
+        "gets a tab to search it (docs/guides/members.md#in-the-playground). Unset: no tab.",
     )
     repositories: Path = _setting(
         paths.home() / "repositories" if paths.INSTALLED else paths.CHECKOUT,

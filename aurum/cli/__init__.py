@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aurum.batch import concerns_service
+from aurum.errors import text_of_import
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,11 +47,7 @@ def optional_packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise CommandError(
-            FAILED,
-            f"this command needs {error.name}, which is not installed: run pip install "
-            f"'aurum-face-serving[{extra}]', or `make setup` in a checkout",
-        ) from None
+        raise CommandError(FAILED, f"this command {text_of_import(error, extra)}") from None
 
 
 def connect(url: str) -> FaceClient:

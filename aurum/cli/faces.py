@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 from aurum.batch import answers, find
 from aurum.cli import FAILED, USAGE, CommandError, optional_packages, print_stderr, service, show
 from aurum.cli.photos import AsJson, Concurrency, Photos, Url
+from aurum.errors import text_of_rust
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class Commands(TyperGroup):
         except typer.Exit:
             raise
         except (OSError, RuntimeError) as error:  # LanceDB has no errors of its own
-            # The message ends with a line of its source code.
-            reason = re.sub(r", \S+\.rs:[\d:]+$", "", str(error).partition("\n")[0])
+            reason = text_of_rust(error)
             raise CommandError(FAILED, f"the members' table can't be used: {reason}") from error
         except ValueError as error:
             if type(error).__name__ == "ArgumentError":  # not imported, for a fast start

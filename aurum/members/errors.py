@@ -9,3 +9,7 @@ class MembersError(OperatorError, ValueError):
 
 class ArgumentError(MembersError):
     """An argument is not what is allowed, whatever the table holds."""
+
+
+class OtherModelError(MembersError):
+    """A face comes from another embedder than the table's faces."""

@@ -12,7 +12,7 @@ from aurum_client import FARS, Calibration
 from numpy.typing import NDArray
 
 from aurum.contract import EMBEDDING_SIZE
-from aurum.members.errors import ArgumentError, MembersError
+from aurum.members.errors import ArgumentError, MembersError, OtherModelError
 
 VERSION = 1
 MEMBER_LENGTH = 1000  # characters; a longer id is a mistake
@@ -68,9 +68,9 @@ class Model:
         return pa.schema(COLUMNS, metadata={KEY: json.dumps(record)})
 
     def check(self, embedder: str | None, what: str) -> None:
-        """Raise MembersError unless `what` was embedded by the table's embedder."""
+        """Raise OtherModelError unless `what` was embedded by the table's embedder."""
         if embedder != self.embedder:
-            raise MembersError(
+            raise OtherModelError(
                 f"{what} was embedded by {embedder}, but the table's faces by {self.embedder}: "
                 "embed all photos again (`aurum bulk run`) and build a new table"
             )

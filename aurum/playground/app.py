@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aurum.contract import PIPELINES
 from aurum.paths import PHOTO
 from aurum.pipeline.request import shortened
-from aurum.playground import forward
+from aurum.playground import find, forward
 from aurum.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
@@ -53,13 +54,17 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORE
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Create the app: the page, and a pass-through to the server in `settings`."""
+    """Create the app: the page, a pass-through to the server in `settings`, and the search."""
+
+    search = find.Search(settings.faces_db) if settings.faces_db else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with forward.connect(settings) as client:
             app.state.client = client
             yield
+        if search:
+            search.stop()
 
     def infer(pipeline: str) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -73,18 +78,22 @@ def create_app(settings: Settings) -> Starlette:
 
         return Route(path, endpoint, methods=["GET"])
 
+    offered = f"passes on POST /v2/models/<{'|'.join(PIPELINES)}>/infer and GET routes of health"
+    if search:
+        offered += f", and answers {find.OFFERED}"
     return Starlette(
         routes=[
             Mount("/v2", routes=[*map(infer, PIPELINES), *map(health, HEALTH)]),
+            *(search.routes() if search else ()),
             Mount("/examples", StaticFiles(directory=PHOTO.parent)),
             Mount("/", StaticFiles(directory=STATIC, html=True)),
         ],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: partial(_refused, offered)},
         lifespan=lifespan,
     )
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refused(offered: str, request: Request, error: Exception) -> Response:
     """Answer requests to unknown routes with an error in Triton's JSON format."""
     assert isinstance(error, HTTPException)
     path = shortened(request.scope["path"])
@@ -92,11 +101,8 @@ async def _refused(request: Request, error: Exception) -> Response:
         said = f"{shortened(request.method)} is not allowed on {path}"
     else:
         said = f"there is no {path} here"
-    allowed = f"POST /v2/models/<{'|'.join(PIPELINES)}>/infer and the GET routes of health"
     return JSONResponse(
-        {"error": f"{said}; the playground passes on {allowed}"},
-        error.status_code,
-        headers=error.headers,
+        {"error": f"{said}; the playground {offered}"}, error.status_code, headers=error.headers
     )
 
 
@@ -140,7 +146,7 @@ class Guarded:
 
 
 def _is_file(scope: Scope) -> bool:
-    return not str(scope["path"]).startswith("/v2/")
+    return not str(scope["path"]).startswith(("/v2/", "/faces/"))
 
 
 def _stranger(headers: Headers) -> str | None:

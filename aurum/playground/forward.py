@@ -35,26 +35,16 @@ async def infer(
     client: httpx.AsyncClient, request: Request, pipeline: str, settings: Settings
 ) -> Response:
     """Forward a request for `pipeline`; with the header `x-timings: 1` add Server-Timing."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        # Decompressed, it could have any size.
-        return Refusal(
-            415, "a compressed request is not passed on: send it without Content-Encoding"
-        )
     start = time.perf_counter()
-    try:
-        async with asyncio.timeout(TIMEOUT.read):
-            body = await _read(request, settings.max_body_bytes)
-    except ClientDisconnect:
-        return Response(status_code=400)  # the client is gone and won't see it
-    except TimeoutError:
-        return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
-    if body is None:
-        return Refusal(
-            413,
-            f"[too_large] photos may have at most {settings.max_image_bytes} bytes "
-            "(AURUM_MAX_IMAGE_BYTES); requests of more than "
-            f"{settings.max_body_bytes} bytes are not passed on",
-        )
+    body = await receive(
+        request,
+        settings.max_body_bytes,
+        f"[too_large] photos may have at most {settings.max_image_bytes} bytes "
+        "(AURUM_MAX_IMAGE_BYTES); requests of more than "
+        f"{settings.max_body_bytes} bytes are not passed on",
+    )
+    if isinstance(body, Response):
+        return body
     received = time.perf_counter() - start
     headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
     path = f"/v2/models/{pipeline}/infer"
@@ -72,6 +62,23 @@ async def infer(
 async def health(client: httpx.AsyncClient, path: str) -> Response:
     """Forward a health check."""
     return await _ask(client, "GET", path, {}, b"")
+
+
+async def receive(request: Request, limit: int, too_large: str) -> bytes | Response:
+    """Read the whole body, or return the refusal; `too_large` is its message above `limit`."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        # Decompressed, it could have any size.
+        return Refusal(
+            415, "a compressed request is not passed on: send it without Content-Encoding"
+        )
+    try:
+        async with asyncio.timeout(TIMEOUT.read):
+            body = await _read(request, limit)
+    except ClientDisconnect:
+        return Response(status_code=400)  # the client is gone and won't see it
+    except TimeoutError:
+        return Refusal(408, f"the request did not arrive within {TIMEOUT.read:g} s")
+    return Refusal(413, too_large) if body is None else body
 
 
 async def _read(request: Request, limit: int) -> bytes | None:

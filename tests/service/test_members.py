@@ -10,7 +10,7 @@ import bulk_output
 import cv2
 import doc_blocks
 import pytest
-from aurum_client import FARS, FaceClient
+from aurum_client import FaceClient
 
 from aurum import members
 from aurum.members import MembersError
@@ -27,33 +27,6 @@ def faces(*arguments, code=0):
     return done.stdout, done.stderr
 
 
-def bulk(service, folder, photos):
-    """Write what `aurum bulk run` would, from the service's own answers."""
-    rows = []
-    with FaceClient(service.urls[0], timeout=60) as client:
-        for name, path in photos.items():
-            answer = client.analyze(path)
-            for number, face in enumerate(answer):
-                rows.append(
-                    bulk_output.row(
-                        name,
-                        face.embedding,
-                        face=number,
-                        quality=face.quality,
-                        gate=face.defect,
-                        detector=answer.models.detector,
-                        embedder=answer.models.embedder,
-                    )
-                )
-    known = answer.calibration
-    calibration = known and [
-        *(known.thresholds[far] for far in FARS),
-        *(known.slope, known.intercept, known.prior),
-    ]
-    models = (answer.models.detector, answer.models.embedder)
-    return bulk_output.write(folder, rows, calibration=calibration, models=models)
-
-
 @pytest.fixture
 def other_photo(tmp_path):
     """The astronaut once more: smaller, mirrored, compressed."""
@@ -64,7 +37,7 @@ def other_photo(tmp_path):
 
 
 def test_from_a_bulk_run_to_a_search(real, tmp_path, other_photo):
-    output = bulk(real, tmp_path / "out", {"eileen": PHOTO, "grace": HOPPER})
+    output = bulk_output.of_photos(real, tmp_path / "out", {"eileen": PHOTO, "grace": HOPPER})
     said, errors = faces("build", output, "--db", tmp_path / "db")
     assert (said, errors) == ("2 faces of 2 members enrolled\n", "")
     said, _ = faces(
@@ -81,7 +54,7 @@ def test_the_guides_commands_run_as_pasted(real, tmp_path, other_photo):
     folder = tmp_path / "checkout"
     folder.mkdir()
     doc_blocks.as_checkout(folder)
-    bulk(real, folder / "BULK_OUTPUT", {"grace": HOPPER})
+    bulk_output.of_photos(real, folder / "BULK_OUTPUT", {"grace": HOPPER})
     shutil.copy(PHOTO, folder / "selfie.jpg")
     shutil.copy(other_photo, folder / "guest.jpg")
     http = real.urls[0]
@@ -99,7 +72,7 @@ def test_the_guides_commands_run_as_pasted(real, tmp_path, other_photo):
 
 def test_add_search_and_remove(real, tmp_path, other_photo):
     db, url = tmp_path / "db", ("--url", real.urls[1])
-    faces("build", bulk(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
+    faces("build", bulk_output.of_photos(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
     said, _ = faces("add", PHOTO, other_photo, "--id", "eileen", "--db", db, *url)
     assert said == "eileen: 2 faces enrolled\n"
     for by in ("best", "mean"):
@@ -118,7 +91,7 @@ def test_add_search_and_remove(real, tmp_path, other_photo):
 
 def test_a_photo_that_is_not_good_enough_is_not_enrolled(real, tmp_path, blurred):
     db = tmp_path / "db"
-    faces("build", bulk(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
+    faces("build", bulk_output.of_photos(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
     (tmp_path / "blurred.png").write_bytes(blurred)
     more = ("--id", "x", "--db", db, "--url", real.urls[0])
     said, errors = faces("add", tmp_path / "blurred.png", *more, code=1)
@@ -131,7 +104,7 @@ def test_a_photo_that_is_not_good_enough_is_not_enrolled(real, tmp_path, blurred
 
 
 def test_another_models_table_is_refused(real, simulated, tmp_path):
-    output = bulk(simulated, tmp_path / "out", {"grace": HOPPER})
+    output = bulk_output.of_photos(simulated, tmp_path / "out", {"grace": HOPPER})
     faces("build", output, "--db", tmp_path / "db", "--min-quality", 0)
     _, errors = faces(*("search", PHOTO, "--db", tmp_path / "db", "--url", real.urls[0]), code=1)
     assert "but the table's faces by simulated" in errors
@@ -144,7 +117,7 @@ def test_another_models_table_is_refused(real, simulated, tmp_path):
 
 def test_a_photo_without_a_face(real, tmp_path):
     db = tmp_path / "db"
-    faces("build", bulk(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
+    faces("build", bulk_output.of_photos(real, tmp_path / "out", {"grace": HOPPER}), "--db", db)
     (tmp_path / "no.txt").write_text("nobody")
     for photo in (tmp_path / "no.txt", tmp_path / "missing.jpg"):
         _, errors = faces("search", photo, "--db", db, "--url", real.urls[0], code=1)

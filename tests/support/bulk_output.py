@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from aurum_client import Box, Embedding, Face, ModelIds
+from aurum_client import FARS, Box, Embedding, Face, FaceClient, ModelIds
 
 DETECTOR, EMBEDDER = "yunet@aaaaaaaaaaaa", "edgeface@bbbbbbbbbbbb"
 ROW = [0.2, 0.3, 0.4, 20, -8, 0.5]
@@ -72,6 +72,33 @@ def write(folder, rows, parts=1, calibration=ROW, models=(DETECTOR, EMBEDDER), *
         }
         pq.write_table(pa.table(columns), folder / "faces" / f"part-{part:05}.parquet")
     return folder
+
+
+def of_photos(service, folder, photos):
+    """Write what `aurum bulk run` would, from the service's own answers."""
+    rows = []
+    with FaceClient(service.urls[0], timeout=60) as client:
+        for name, path in photos.items():
+            answer = client.analyze(path)
+            for number, face in enumerate(answer):
+                rows.append(
+                    row(
+                        name,
+                        face.embedding,
+                        face=number,
+                        quality=face.quality,
+                        gate=face.defect,
+                        detector=answer.models.detector,
+                        embedder=answer.models.embedder,
+                    )
+                )
+    known = answer.calibration
+    calibration = known and [
+        *(known.thresholds[far] for far in FARS),
+        *(known.slope, known.intercept, known.prior),
+    ]
+    models = (answer.models.detector, answer.models.embedder)
+    return write(folder, rows, calibration=calibration, models=models)
 
 
 def face(vector, embedder=EMBEDDER, **judged):

@@ -10,8 +10,8 @@ from aurum.paths import CHECKOUT, PACKAGE
 # From top to bottom; packages of one layer know nothing of each other.
 LAYERS = (
     {"cli"},
-    {"rollout", "playground", "doctor", "evaluation", "bulk", "members"},
-    {"server", "gateway"},
+    {"rollout", "playground", "doctor", "evaluation", "bulk"},
+    {"server", "gateway", "members"},
     {"models", "pipeline"},
     {"releases"},
     {"quality", "telemetry"},

@@ -77,6 +77,12 @@ def test_an_empty_mirror_means_none():
     assert Settings.from_env({"AURUM_MODEL_MIRROR": "http://a/b"}).model_mirror == "http://a/b"
 
 
+def test_a_members_table_is_a_folder_or_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text, parsed in (("s3://bucket/members", "s3://bucket/members"), ("m", f"{tmp_path}/m")):
+        assert Settings.from_env({"AURUM_FACES_DB": text}).faces_db == parsed
+
+
 def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
 

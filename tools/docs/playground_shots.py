@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import cv2
 import images
+import members_table
 from browser import PHONE, SLOW, chromium, serve, upload, wait_for_error, wait_for_status
 from crowd import crowd
 from playwright.sync_api import Browser, Page, expect
 
-from aurum.paths import CHECKOUT
-from aurum.server.ephemeral import running
+from aurum.paths import CHECKOUT, PHOTO
+from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
 FOLDER = CHECKOUT / "docs" / "tutorials" / "playground"
@@ -51,6 +53,14 @@ def shots(browser: Browser, url: str) -> None:
     _save(page, "live")
 
 
+def find_shot(browser: Browser, url: str) -> None:
+    """Take one of a search among members."""
+    page = _open(browser, f"{url}/#find", viewport=WINDOW)
+    upload(page, images.astronaut(), "astronaut.jpg", "#find")
+    expect(page.locator("#find .members tbody tr")).to_have_count(2, timeout=SLOW)
+    _save(page, "find")
+
+
 def _open(browser: Browser, url: str, **options: object) -> Page:
     page = browser.new_context(**options).new_page()
     page.goto(url)
@@ -64,6 +74,14 @@ def _save(page: Page, name: str) -> None:
     page.context.close()
 
 
+def _members(service: Service, place: Path) -> Path:
+    """Enrol Grace Hopper, and Eileen Collins by another photo than the searched one."""
+    photo = cv2.resize(cv2.imread(str(PHOTO)), None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(place / "eileen.jpg"), photo[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
+    photos = {"eileen": place / "eileen.jpg", "grace": PHOTO.with_name("hopper.jpg")}
+    return members_table.build(service, place, photos)
+
+
 def main() -> None:
     """Start a server, a playground and a browser, and take the screenshots."""
     FOLDER.mkdir(exist_ok=True)
@@ -75,6 +93,9 @@ def main() -> None:
             chromium(place, images.astronaut()) as browser,
         ):
             shots(browser, playground.url)
+            table = _members(service, place)
+            with serve(service, faces_db=str(table)) as searching:
+                find_shot(browser, searching.url)
 
 
 if __name__ == "__main__":

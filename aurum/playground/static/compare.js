@@ -1,12 +1,9 @@
 // The Compare tab: similarity of two faces, and the decision at a chosen false accept rate.
 
-import { crop } from "./align.js";
-import { el } from "./dom.js";
-import { FaceView, summary } from "./faces.js";
-import { Notice } from "./notice.js";
-import { photoInput } from "./photo.js";
+import { chooser, portrait } from "./chooser.js";
+import { el, figures, percent } from "./dom.js";
 import { defect } from "./quality.js";
-import { compare as alike, infer } from "./triton.js";
+import { compare as alike } from "./triton.js";
 
 const DECISIONS = {
   match: "Same person",
@@ -18,7 +15,9 @@ const LOOKS = { match: "yes", "no match": "no" };
 const RATES = { "1e-2": "1 in 100", "1e-3": "1 in 1,000", "1e-4": "1 in 10,000" };
 
 export function compare(panel, { onanswer }) {
-  const sides = ["First", "Second"].map((name) => side(name, { onanswer, onchange: update }));
+  const sides = ["First photo", "Second photo"].map((name) =>
+    chooser(name, { onanswer, onchange: update }),
+  );
   const verdict = el("div", { class: "verdict", role: "status" });
   const rate = el(
     "select",
@@ -89,7 +88,7 @@ export function compare(panel, { onanswer }) {
     const told = [
       el("p", { class: `decision ${LOOKS[decision] ?? ""}` }, DECISIONS[decision]),
       ...chosen.map(({ face, which }) =>
-        face.defect === null ? null : el("p", {}, `The ${which} photo: ${defect(face)}.`),
+        face.defect === null ? null : el("p", {}, `The ${which}: ${defect(face)}.`),
       ),
       threshold === null || gated
         ? null
@@ -98,11 +97,7 @@ export function compare(panel, { onanswer }) {
             { class: "hint" },
             "The service does not say whether the faces are recognizable.",
           ),
-      el(
-        "dl",
-        { class: "figures" },
-        ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-      ),
+      figures(facts),
     ];
     return [el("div", { class: "crops" }, ...chosen.map(portrait)), el("div", {}, ...told)];
   }
@@ -113,85 +108,4 @@ export function compare(panel, { onanswer }) {
 
   // A pasted photo goes to the first empty side, otherwise to the second.
   return { take: (files) => (sides.find((item) => item.empty()) ?? sides[1]).take(files) };
-}
-
-// A face's crop, or its name if the browser can't show the photo.
-function portrait({ picture, face, index, which }) {
-  const name = `face ${index + 1} of the ${which} photo`;
-  if (picture === null) return el("p", { class: "nopicture" }, name);
-  const canvas = crop(picture, face);
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", name);
-  return canvas;
-}
-
-// A rounded probability must not look like certainty.
-function percent(probability) {
-  if (probability > 0.9999) return "more than 99.99 %";
-  if (probability < 0.0001) return "less than 0.01 %";
-  return `${(100 * probability).toFixed(2)} %`;
-}
-
-function side(name, { onanswer, onchange }) {
-  const notice = new Notice();
-  const view = new FaceView({ choose: true, onchoose: onchange });
-  let result = null;
-  let controller = null;
-  const input = photoInput({
-    onphoto: ask,
-    ontrouble: (text) => notice.fail(text),
-    label: `${name} photo`,
-  });
-
-  async function ask(blob, file) {
-    controller?.abort();
-    controller = new AbortController();
-    const { signal } = controller;
-    result = null;
-    view.clear();
-    onchange();
-    notice.say(`Analyzing ${file} …`);
-    try {
-      const answer = await infer("analyze_faces", blob, {}, signal);
-      await view.photo(blob, file);
-      if (signal.aborted) return;
-      onanswer(answer);
-      result = answer;
-      view.show(answer);
-      if (answer.faces.length === 0) notice.say(`No face found: ${summary(answer)}.`);
-      else notice.say(`${summary(answer)}${answer.faces.length > 1 ? "; choose one" : ""}.`);
-      onchange();
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      view.clear();
-      result = null;
-      notice.refuse(error, { blob, name: file });
-      onchange();
-    }
-  }
-
-  return {
-    element: el(
-      "div",
-      { class: "side" },
-      el("h2", {}, `${name} photo`),
-      input.element,
-      notice.element,
-      view.element,
-      view.list,
-    ),
-    take: input.take,
-    example: input.example,
-    empty: () => result === null,
-    chosen: () =>
-      result === null || view.chosen === null
-        ? null
-        : {
-            ...result,
-            face: result.faces[view.chosen],
-            index: view.chosen,
-            which: name.toLowerCase(),
-            picture: view.visible ? view.image : null,
-          },
-  };
 }

@@ -56,6 +56,22 @@ export function milliseconds(value) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
+/** Format a probability; a rounded one must not look like certainty. */
+export function percent(probability) {
+  if (probability > 0.9999) return "more than 99.99 %";
+  if (probability < 0.0001) return "less than 0.01 %";
+  return `${(100 * probability).toFixed(2)} %`;
+}
+
+/** A list of numbers with their names: [[name, text], ...]. */
+export function figures(facts) {
+  return el(
+    "dl",
+    { class: "figures" },
+    ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+  );
+}
+
 /** "1 face", "2 faces", "no face". */
 export function counted(faces) {
   if (faces.length === 0) return "no face";

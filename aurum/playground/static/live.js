@@ -147,6 +147,6 @@ export function live(panel, { onanswer }) {
   document.addEventListener("visibilitychange", () => document.hidden && stop());
   return {
     stop,
-    take: () => notice.fail("This tab uses the camera; for photos use Analyze or Compare."),
+    take: () => notice.fail("This tab uses the camera; for photos use another tab."),
   };
 }

@@ -2,6 +2,8 @@
 
 import { analyze } from "./analyze.js";
 import { compare } from "./compare.js";
+import { FIND } from "./features.js";
+import { find } from "./find.js";
 import { live } from "./live.js";
 import { infer, ready, useKey } from "./triton.js";
 
@@ -9,8 +11,10 @@ const PAUSE = 4000; // milliseconds between two checks of the service
 
 const byId = (id) => document.getElementById(id);
 const panels = {};
-for (const [name, build] of Object.entries({ analyze, compare, live })) {
+const demos = { analyze, compare, ...(FIND && { find }), live };
+for (const [name, build] of Object.entries(demos)) {
   panels[name] = build(byId(name), { onanswer: known });
+  byId(`tab-${name}`).hidden = false;
 }
 const names = Object.keys(panels);
 
@@ -30,6 +34,7 @@ function showTab() {
     byId(name).hidden = name !== chosen;
   }
   if (chosen !== "live") panels.live.stop();
+  panels[chosen].show?.();
 }
 
 // Setting location.hash itself would scroll to the panel and move the focus.

@@ -80,7 +80,8 @@ export async function ready() {
   }
 }
 
-async function send(path, init) {
+/** Send a request with the API key; returns the response. Throws ServiceError, or AbortError. */
+export async function send(path, init) {
   const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {

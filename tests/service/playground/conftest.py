@@ -1,9 +1,12 @@
 """A playground for the real server, and a browser whose every console error fails the test."""
 
+import cv2
 import images
+import numpy as np
 import pytest
 from aurum_client import FaceClient
 from browser import DESK, SLOW, chromium, serve
+from matplotlib.cbook import get_sample_data
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +55,20 @@ def open_page(browser, address):
 def client(best):
     with FaceClient(best.urls[0], timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Another person: matplotlib's photo of Grace Hopper (public domain)."""
+    with get_sample_data("grace_hopper.jpg") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def couple(astronaut, other):
+    """Both people in one photo."""
+    photos = [
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (astronaut, other)
+    ]
+    photos = [cv2.resize(photo[:500, :500], (400, 400)) for photo in photos]
+    return cv2.imencode(".png", np.hstack(photos))[1].tobytes()

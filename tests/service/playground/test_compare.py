@@ -8,25 +8,7 @@ import numpy as np
 import pytest
 from aurum_client import Box, Calibration, Comparison, Embedding, Face, ModelIds
 from browser import SLOW, serve, upload, wait_for_error, wait_for_status
-from matplotlib.cbook import get_sample_data
 from playwright.sync_api import expect
-
-
-@pytest.fixture(scope="module")
-def other():
-    """Another person: matplotlib's photo of Grace Hopper (public domain)."""
-    with get_sample_data("grace_hopper.jpg") as file:
-        return file.read()
-
-
-@pytest.fixture(scope="module")
-def couple(astronaut, other):
-    """Both people in one photo."""
-    photos = [
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (astronaut, other)
-    ]
-    photos = [cv2.resize(photo[:500, :500], (400, 400)) for photo in photos]
-    return cv2.imencode(".png", np.hstack(photos))[1].tobytes()
 
 
 def similarity(page):
