@@ -1,4 +1,4 @@
-"""docs/tutorials/tour.md runs as pasted, prints the shown output and writes its pictures."""
+"""The tutorials run as pasted, print the shown output and write their pictures."""
 
 import re
 
@@ -6,24 +6,25 @@ import doc_blocks
 import pytest
 import tour
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:\+00:00|Z)?")
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-def test_the_tour_prints_what_the_docs_show(real):
-    with tour.scratch() as folder:
-        printed = tour.run(real)
+@pytest.mark.parametrize("tutorial", [tour.TOUR, tour.MEMBERS], ids=lambda tutorial: tutorial.name)
+def test_a_tutorial_prints_what_the_docs_show(real, tutorial):
+    with tutorial.scratch() as folder:
+        printed = tutorial.run(real)
         written = {picture.name for picture in folder.glob("*.jpg")}
-        assert (folder / "index.npz").is_file()
-    shown = [block.shown for block in doc_blocks.blocks(tour.PAGE)]
+    shown = [block.shown for block in doc_blocks.blocks(tutorial.page)]
     assert len(printed) == len(shown) > 8
-    for text, expected in zip(printed, shown, strict=True):
-        if expected is None:
+    for pair in zip(printed, shown, strict=True):
+        if pair[1] is None:
             continue
+        text, expected = (TIME.sub("T", item) for item in pair)
         assert NUMBER.sub("N", text) == NUMBER.sub("N", expected)
         # Another CPU rounds differently, and values that follow from it may move a little.
         numbers = [[float(n) for n in NUMBER.findall(item)] for item in (text, expected)]
         assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
-    pictures = {picture.name for picture in tour.PICTURES.glob("*.jpg")}
-    assert written == pictures
-    for name in pictures:
-        assert f"(tour/{name})" in tour.TOUR.read_text(encoding="utf-8")
+    assert written == {picture.name for picture in tutorial.pictures.glob("*.jpg")}
+    for name in written:
+        assert f"({tutorial.name}/{name})" in tutorial.file.read_text(encoding="utf-8")
