@@ -29,6 +29,7 @@ COMMANDS = {
     "gallery": "benchmarks.gallery.command",
     "members": "benchmarks.members.command",
     "members identify": "benchmarks.members.identify",
+    "members rates": "benchmarks.members.rates",
     "quality mean-face": "benchmarks.quality.mean_face",
     "quality fit": "benchmarks.quality.fit",
     "quality ranges": "benchmarks.quality.ranges",

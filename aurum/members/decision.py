@@ -10,8 +10,8 @@ from aurum_client import FARS, Calibration
 from aurum.members.errors import ArgumentError
 
 LOOSEST, STRICTEST_MEASURED = FARS[0], FARS[-1]
-# The shipped calibrations come from 7,255,541 pairs of strangers, of which 7 are above the
-# threshold of 1e-6. Fewer would be chance, so nothing is said below.
+# The shipped calibrations come from 7,255,541 pairs of strangers, of which this rate is 7. Fewer
+# would be chance, so nothing is said below.
 STRICTEST = 1e-6
 
 

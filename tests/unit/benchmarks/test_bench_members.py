@@ -4,9 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from bulk_output import like, row, vectors, write
+from bulk_output import ROW, like, row, vectors, write
 
-from benchmarks.members import command, identify, people
+from aurum.members import MembersError
+from benchmarks.members import command, identify, people, rates
 
 
 @pytest.fixture
@@ -70,3 +71,43 @@ def test_the_last_photo_is_the_query():
     assert parts.enrolled.tolist() == [0, 1, 3, 4]
     assert parts.queries.tolist() == [2, 5]
     assert parts.several.tolist() == [False, True]
+
+
+def pairs_of(similarities):
+    """Return rows of as many pairs of people, p0 and q0 and so on; all other pairs are at 0."""
+    axes = np.eye(512, dtype=np.float32)
+    rows = []
+    for number, similarity in enumerate(similarities):
+        one, other = axes[2 * number], axes[2 * number + 1]
+        rows.append(row(f"p{number}/1.jpg", one))
+        mixed = similarity * one + np.sqrt(1 - similarity**2) * other
+        rows.append(row(f"q{number}/1.jpg", mixed.astype(np.float32)))
+    return rows
+
+
+def test_rates_count_the_pairs_of_strangers_above_each_threshold(monkeypatch, tmp_path, capsys):
+    rows = pairs_of([0.25, 0.35, 0.45, 0.55, 0.65])
+    again = row("p0/2.jpg", rows[0]["embedding"])  # at 1 to p0/1.jpg, which is no stranger's
+    run(monkeypatch, rates, write(tmp_path / "out", [*rows, again]))
+    first, _, _, _, *table = capsys.readouterr().out.splitlines()
+    assert first.startswith("54 pairs of strangers: 11 photos of 10 people, embedded by edgeface@")
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in table] == [
+        ["1e-02", "0.2000", "calibrated", "6", "1.1e-01"],
+        ["1e-03", "0.3000", "calibrated", "4", "7.4e-02"],
+        ["1e-04", "0.4000", "calibrated", "3", "5.6e-02"],
+        ["1e-05", "0.5000", "extrapolated", "2", "3.7e-02"],
+        ["1e-06", "0.6000", "extrapolated", "1", "1.9e-02"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "calibration", "message"),
+    [
+        (pairs_of([0.5]), None, "edgeface@bbbbbbbbbbbb was not calibrated"),
+        (pairs_of([0.5])[:1], ROW, "all photos are of one person"),
+    ],
+)
+def test_rates_need_a_calibration_and_two_people(monkeypatch, tmp_path, rows, calibration, message):
+    output = write(tmp_path / "out", rows, calibration=calibration)
+    with pytest.raises(MembersError, match=message):
+        run(monkeypatch, rates, output)
