@@ -97,8 +97,8 @@ class Settings:
     url: str = _setting(
         "",
         text,
-        "Server that `aurum detect`, `embed` and `compare` call: http(s):// or grpc(s)://. "
-        "Unset: the one that `aurum up` starts.",
+        "Server that `aurum detect`, `embed`, `compare`, `bulk` and `faces` call: http(s):// or "
+        "grpc(s)://. Unset: the one that `aurum up` starts.",
     )
     playground: bool = _setting(True, flag, "0: `aurum up` serves no playground page.")
     playground_port: int = _setting(

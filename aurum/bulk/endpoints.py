@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,9 +32,9 @@ HOPELESS = 50  # photos in a row that servers fail on: not the photos' fault
 class Endpoint:
     """One server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.url = url
-        self.client = AsyncFaceClient(url, timeout=TIMEOUT, retries=0)
+        self.client = AsyncFaceClient(url, timeout=TIMEOUT, retries=0, headers=headers)
         self.in_flight = 0
         self.refusals = 0  # in a row
         self.rests_until = 0.0  # in the event loop's time
@@ -45,14 +45,14 @@ class Endpoints:
 
     A server that refuses (503, 429) or can't be reached rests, for as long as it asks, or twice as
     long each time; its photos go to the others or wait. If no server answered for `patience`
-    seconds, ServiceDownError is raised.
+    seconds, ServiceDownError is raised. All get the same `headers`.
 
     Raises UsageError for an invalid address.
     """
 
-    def __init__(self, urls: Sequence[str], patience: float) -> None:
+    def __init__(self, urls: Sequence[str], patience: float, headers: Mapping[str, str]) -> None:
         try:
-            self._all = [Endpoint(url) for url in urls]
+            self._all = [Endpoint(url, headers) for url in urls]
         except ValueError as error:
             raise UsageError(f"the address of the service: {error}") from None
         self._patience = patience

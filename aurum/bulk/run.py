@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -29,7 +29,11 @@ PART_FACES = 20_000  # a part ends with this many faces, too: some 50 MB in memo
 
 @dataclass(frozen=True)
 class Job:
-    """What to do. `options`: the client's for `analyze`; `part`: photos in one file."""
+    """What to do.
+
+    `options`: the client's for `analyze`; `part`: photos in one file; `headers`: sent with every
+    request.
+    """
 
     source: Source
     folder: Path
@@ -39,6 +43,7 @@ class Job:
     concurrency: int = 8
     part: int = 2000
     patience: float = 300.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may have a key
 
 
 @dataclass
@@ -80,7 +85,7 @@ async def run(job: Job, tally: Tally, progress: Progress, notify: Callable[[str]
     total = await asyncio.to_thread(job.source.count)
     if not total:
         raise UsageError("the source has no photo")
-    async with Endpoints(job.urls, job.patience) as servers:
+    async with Endpoints(job.urls, job.patience, job.headers) as servers:
         manifest = await _served(servers, job)
         if manifest.detector.startswith("simulated") or manifest.embedder.startswith("simulated"):
             notify("SIMULATED: the models of this service make up every face and embedding")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ BUG = 70  # EX_SOFTWARE, sysexits(3)
 
 TIMEOUT = 30.0  # seconds for one photo, including its wait in the queue of a busy server
 HEALTH_TIMEOUT = 5.0  # seconds
+API_KEY = "AURUM_API_KEY"  # not an option, which `ps` would show to everybody
 
 
 class CommandError(Exception):
@@ -50,14 +52,25 @@ def optional_packages(extra: str) -> Iterator[None]:
         raise CommandError(FAILED, f"this command {text_of_import(error, extra)}") from None
 
 
+def key_headers() -> dict[str, str]:
+    """Return the header with the gateway's key in AURUM_API_KEY; without a key, no header.
+
+    Raises CommandError for a key that can't be sent.
+    """
+    key = os.environ.get(API_KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise CommandError(USAGE, f"{API_KEY}: a key has only printable ASCII characters")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def connect(url: str) -> FaceClient:
     """Create the client that all commands use; tests replace this function.
 
-    Raises ValueError for an invalid address.
+    Raises ValueError for an invalid address, and CommandError for an invalid key.
     """
     from aurum_client import FaceClient
 
-    return FaceClient(url, timeout=TIMEOUT)
+    return FaceClient(url, timeout=TIMEOUT, headers=key_headers())
 
 
 def checked(url: str) -> FaceClient:
@@ -96,9 +109,19 @@ def _command_error(address: str, error: AurumError) -> CommandError:
 
 
 def _unusable(address: str, error: AurumError) -> CommandError:
+    start = (
+        "Start it with `make serve` or `aurum up`, or give another address with --url or AURUM_URL."
+    )
     return CommandError(
         UNREACHABLE,
-        f"cannot use the face service at {address}: {error}\n"
-        "Start it with `make serve` or `aurum up`, or give another address with --url or "
-        "AURUM_URL.",
+        f"cannot use the face service at {address}: {error}\n{key_remedy(error) or start}",
     )
+
+
+def key_remedy(error: BaseException | None) -> str:
+    """Return what to do about a missing or wrong key, or "" for another error."""
+    from aurum_client import AccessDeniedError
+
+    if not isinstance(error, AccessDeniedError):
+        return ""
+    return f"Set {API_KEY} to a key of the gateway (docs/guides/security.md)."

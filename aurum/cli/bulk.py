@@ -17,6 +17,8 @@ from aurum.cli import (
     UNREACHABLE,
     USAGE,
     CommandError,
+    key_headers,
+    key_remedy,
     optional_packages,
     photos,
     print_stderr,
@@ -114,14 +116,14 @@ def run(
             concurrency,
             part,
             patience,
+            key_headers(),
         )
         _run(job)
     except UsageError as error:
         raise CommandError(USAGE, str(error)) from None
     except ServiceDownError as error:
-        raise CommandError(
-            UNREACHABLE, f"cannot use the face service: {error}\nThe same command continues."
-        ) from None
+        then = key_remedy(error.__cause__) or "The same command continues."
+        raise CommandError(UNREACHABLE, f"cannot use the face service: {error}\n{then}") from None
 
 
 def _run(job: Job) -> None:
