@@ -21,7 +21,7 @@
  * the reason of its signal.
  */
 
-import { ID_HEADER, type ResponseInfo } from "./headers.js";
+import { ID_HEADER, type ResponseInfo, retryAfter } from "./headers.js";
 
 export interface ErrorDetails {
   /** The server's machine-readable reason ("invalid_image", "no_face", "low_quality", ...). */
@@ -48,6 +48,14 @@ export class AurumError extends Error {
     this.response = details.response ?? null;
     this.status = this.response?.status ?? null;
     this.requestId = this.response?.headers[ID_HEADER] ?? null;
+  }
+
+  /**
+   * Milliseconds from now until the server wants another attempt, as its header Retry-After says;
+   * null without it.
+   */
+  get retryAfterMs(): number | null {
+    return retryAfter(this.response?.headers["retry-after"]);
   }
 
   /** Whether the same request may succeed on another attempt. */

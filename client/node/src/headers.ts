@@ -55,6 +55,14 @@ function isValid(name: string, value: unknown): boolean {
   }
 }
 
+/** The milliseconds from now in a Retry-After (RFC 9110): seconds, or a date; else null. */
+export function retryAfter(value = ""): number | null {
+  if (/^\d{1,9}$/.test(value)) return 1000 * Number(value);
+  // Date.parse alone also reads much that is no date.
+  const date = / GMT$/.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(date) ? null : Math.max(0, date - Date.now());
+}
+
 /** Merge headers, with names in lower case; later ones take precedence. */
 export function merged(...all: (RequestHeaders | undefined)[]): Record<string, string> {
   const entries = all.flatMap((headers) => Object.entries(headers ?? {}));

@@ -42,21 +42,28 @@ export class TritonSource implements InferenceSource {
     return withDeadline(timeoutMs, request.signals, async (deadline) => {
       let failure: AurumError | undefined;
       let sent = 0;
+      const wished = new Map<Endpoint, number>(); // when a server wants the next attempt
+      const due = (endpoint: Endpoint) => wished.get(endpoint) ?? 0;
       for (let attempt = 0, round = 0; round <= retries; attempt++) {
         const usable = this.endpoints.filter((endpoint) => endpoint.usable);
         if (usable.length === 0) break;
-        let delayMs = attempt === 0 ? 0 : backoff(attempt - 1);
+        const now = performance.now();
+        // On top of a server's wish, the backoff spreads out the calls that got the same one.
+        const wish = Math.max(0, Math.min(...usable.map(due)) - now);
+        let delayMs = attempt === 0 ? 0 : wish + backoff(attempt - 1);
         if (attempt > 0 && !(await deadline.sleep(delayMs))) break;
-        for (const [index, endpoint] of usable.entries()) {
+        const ready = usable.filter((endpoint) => due(endpoint) <= now + delayMs);
+        for (const [index, endpoint] of ready.entries()) {
           sent++;
           if (failure) this.retrying(request, { attempt: sent, delayMs, error: failure }, endpoint);
           delayMs = 0; // the next server is asked at once
           // A server that hangs must leave time for the others.
-          const share = deadline.leftMs / (usable.length - index);
+          const share = deadline.leftMs / (ready.length - index);
           try {
             return await deadline.within(share, (part) => endpoint.infer(request, part));
           } catch (error) {
             if (!isServersFault(error)) throw error;
+            if (error.retryAfterMs) wished.set(endpoint, performance.now() + error.retryAfterMs);
             const final = round === retries || !error.retryable;
             const limited = error instanceof RateLimitError;
             if (!limited && (this.options.hasFallback || final)) endpoint.suspect();

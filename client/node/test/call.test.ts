@@ -9,8 +9,6 @@ import {
   type Analysis,
   AurumError,
   ConnectionFailedError,
-  FaceClient,
-  type FaceClientOptions,
   InvalidImageError,
   NoFaceError,
   RequestTimeoutError,
@@ -19,11 +17,10 @@ import {
 import { instrument } from "../src/metrics.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { answer, closeServers, serve } from "./answers.js";
-import { ASTRONAUT, freePort, TritonServer } from "./support.js";
+import { ASTRONAUT, closeClients, freePort, TritonServer } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const clients: FaceClient[] = [];
 let server: TritonServer;
 
 before(async () => {
@@ -31,25 +28,21 @@ before(async () => {
 });
 after(() => server?.stop());
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.close()));
+  await closeClients();
   closeServers();
 });
-
-function open(options: FaceClientOptions = {}): FaceClient {
-  const client = new FaceClient({ urls: server.facts.url, ...options });
-  clients.push(client);
-  return client;
-}
 
 /** A server that fails its first `failures` inferences and answers the later ones. */
 async function failing(
   failures: number,
   status = 503,
+  headers: Record<string, string> = {},
 ): Promise<{ url: string; seen: () => number }> {
   let seen = 0;
   const { header, body } = answer(1);
   const url = await serve((_, response) => {
-    if (seen++ < failures) response.writeHead(status).end('{"error":"[some_code] not now"}');
+    if (seen++ < failures)
+      response.writeHead(status, headers).end('{"error":"[some_code] not now"}');
     else response.setHeader("inference-header-content-length", header.length).end(body);
   });
   return { url, seen: () => seen };
@@ -65,7 +58,7 @@ const errorOf = (call: Promise<unknown>): Promise<AurumError> =>
   );
 
 test("every result and every error has a request id: the caller's, or a new one", async () => {
-  const client = open();
+  const client = server.open();
   const [one, two] = [await client.analyze(photo), await client.detect(photo)];
   assert.match(one.requestId!, UUID);
   assert.notEqual(one.requestId, two.requestId);
@@ -102,14 +95,14 @@ test("the id goes to the server as a header and in the body; a gateway's answer 
     if (request.url!.includes("embed")) response.writeHead(500).end();
     else response.setHeader("inference-header-content-length", header.length).end(body);
   };
-  const client = open({ urls: await serve(listener), retries: 0 });
+  const client = server.open({ urls: await serve(listener), retries: 0 });
   assert.equal((await client.detect(photo, { requestId: "mine" })).requestId, "the-gateways");
   assert.deepEqual(seen, ["mine", "mine"]);
   assert.equal((await errorOf(client.embed(photo))).requestId, "the-gateways");
 });
 
 test("results and errors have the server's response", async () => {
-  const client = open();
+  const client = server.open();
   const found = await client.analyze(photo);
   assert.deepEqual([found.response!.url, found.response!.status], [server.facts.url, 200]);
   assert.equal(found.response!.headers["content-type"], "application/octet-stream");
@@ -117,13 +110,17 @@ test("results and errors have the server's response", async () => {
   const { response, status, code } = await errorOf(client.embed(GRAY_PNG));
   assert.deepEqual([response!.status, status, code], [400, 400, "no_face"]);
   assert.ok(Number(response!.headers["content-length"]) > 0);
-  const nobody = open({ urls: `http://127.0.0.1:${await freePort()}`, retries: 0, simulated: {} });
+  const nobody = server.open({
+    urls: `http://127.0.0.1:${await freePort()}`,
+    retries: 0,
+    simulated: {},
+  });
   assert.equal((await nobody.detect(photo, { requestId: "made-up" })).response, null);
   assert.equal((await nobody.detect(photo, { requestId: "made-up" })).requestId, "made-up");
   const limited = await serve((_, response) => {
     response.writeHead(429, { "retry-after": "7" }).end("slowly");
   });
-  const refused = await errorOf(open({ urls: limited, timeoutMs: 300 }).detect(photo));
+  const refused = await errorOf(server.open({ urls: limited, timeoutMs: 300 }).detect(photo));
   assert.equal(refused.response!.headers["retry-after"], "7");
 });
 
@@ -134,7 +131,7 @@ test("a call's headers are sent with its requests only, and replace the client's
     seen.push([request.headers.authorization, request.headers["x-tenant"]]);
     response.setHeader("inference-header-content-length", header.length).end(body);
   });
-  const client = open({ urls: url, headers: { Authorization: "Bearer ours" } });
+  const client = server.open({ urls: url, headers: { Authorization: "Bearer ours" } });
   await client.detect(photo, { headers: { authorization: "Bearer theirs", "X-Tenant": "7" } });
   await client.detect(photo);
   assert.deepEqual(seen, [
@@ -151,7 +148,7 @@ test("a call's headers are sent with its requests only, and replace the client's
     const matches = (error: Error) =>
       error instanceof RangeError && message.test(error.message) && !/secret/.test(error.message);
     await assert.rejects(client.detect(photo, { headers }), matches);
-    assert.throws(() => open({ headers }), matches);
+    assert.throws(() => server.open({ headers }), matches);
   }
   assert.equal(seen.length, 2);
   const none = { headers: null as never };
@@ -161,11 +158,11 @@ test("a call's headers are sent with its requests only, and replace the client's
 
 test("a call's retries replace the client's", async () => {
   const flaky = await failing(3);
-  const client = open({ urls: flaky.url, retries: 0 });
+  const client = server.open({ urls: flaky.url, retries: 0 });
   assert.equal((await client.detect(photo, { retries: 3 })).length, 1);
   assert.equal(flaky.seen(), 4);
   const down = await failing(Number.POSITIVE_INFINITY);
-  const patient = open({ urls: down.url, retries: 5, simulated: {} });
+  const patient = server.open({ urls: down.url, retries: 5, simulated: {} });
   const { source } = await patient.detect(photo, { retries: 0 });
   assert.deepEqual([source, patient.counters.retries], ["simulated", {}]);
   for (const retries of [-1, 0.5, "2" as never]) {
@@ -175,7 +172,7 @@ test("a call's retries replace the client's", async () => {
 
 test("a hook sees each retry: why, where, and after which pause", async () => {
   const flaky = await failing(2);
-  const client = open({ urls: flaky.url });
+  const client = server.open({ urls: flaky.url });
   const seen: unknown[] = [];
   client.events.on("retry", ({ delayMs, error, ...retry }) => {
     assert.ok(error instanceof UnavailableError && delayMs >= 0);
@@ -192,7 +189,7 @@ test("a hook sees each retry: why, where, and after which pause", async () => {
 
 test("a request to the next server is a retry without a pause", async () => {
   const dead = `http://127.0.0.1:${await freePort()}`;
-  const client = open({ urls: [dead, server.facts.url] });
+  const client = server.open({ urls: [dead, server.facts.url] });
   const seen: unknown[] = [];
   client.events.on("retry", ({ attempt, url, delayMs, error }) => {
     seen.push([attempt, url, delayMs, error instanceof ConnectionFailedError]);
@@ -201,8 +198,50 @@ test("a request to the next server is a retry without a pause", async () => {
   assert.deepEqual(seen, [[2, server.facts.url, 0, true]]);
 });
 
+for (const status of [429, 503]) {
+  test(`a ${status} is retried no sooner than its Retry-After asks for`, async () => {
+    const flaky = await failing(1, status, { "retry-after": "1" });
+    const client = server.open({ urls: flaky.url });
+    const delays: number[] = [];
+    client.events.on("retry", ({ delayMs }) => delays.push(delayMs));
+    assert.equal((await client.detect(photo)).length, 1);
+    assert.equal(delays.length, 1);
+    assert.ok(delays[0]! > 900, `${delays}`); // without it, the first pause is below 100 ms
+  });
+
+  test(`a ${status} that asks for more time than the call has is the call's error`, async () => {
+    const down = await failing(Number.POSITIVE_INFINITY, status, { "retry-after": "3600" });
+    const error = await errorOf(server.open({ urls: down.url }).detect(photo));
+    assert.deepEqual([error.status, error.retryAfterMs, down.seen()], [status, 3_600_000, 1]);
+  });
+}
+
+test("while one server wants no attempt, the others are retried", async () => {
+  const resting = await failing(Number.POSITIVE_INFINITY, 503, { "retry-after": "3600" });
+  const flaky = await failing(2);
+  const client = server.open({ urls: [resting.url, flaky.url] });
+  assert.equal((await client.detect(photo)).response!.url, flaky.url);
+  assert.deepEqual([resting.seen(), flaky.seen()], [1, 3]);
+});
+
+test("Retry-After is seconds or a date", () => {
+  const wait = (value?: string) => {
+    const headers: Record<string, string> = value === undefined ? {} : { "retry-after": value };
+    const response = { url: "http://127.0.0.1:8000", status: 503, headers };
+    return new UnavailableError("x", { response }).retryAfterMs;
+  };
+  assert.deepEqual(["0", "3"].map(wait), [0, 3000]);
+  for (const none of [undefined, "", "soon", "-1", "1.5", "nan", "soon GMT", "9".repeat(5000)]) {
+    assert.equal(wait(none), null, none);
+  }
+  assert.equal(wait(new Date(0).toUTCString()), 0); // is over
+  const soon = wait(new Date(Date.now() + 1_000_000).toUTCString())!;
+  assert.ok(soon > 0 && soon <= 1_000_000, `${soon}`);
+  assert.equal(new UnavailableError("x").retryAfterMs, null);
+});
+
 test("failures are counted by class, in counters and metrics, and a hook sees each", async () => {
-  const client = open();
+  const client = server.open();
   const registry = new Registry();
   instrument(client, registry);
   const seen: [string, string, string | null][] = [];

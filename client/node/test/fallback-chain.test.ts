@@ -21,10 +21,9 @@ import {
 import { instrument } from "../src/metrics.js";
 import { GRAY_PNG } from "../src/probe.js";
 import { HEADER_LENGTH } from "../src/tensors.js";
-import { ASTRONAUT, freePort, python, TritonServer, until } from "./support.js";
+import { ASTRONAUT, closeClients, freePort, python, TritonServer, until } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
-const clients: FaceClient[] = [];
 const fronts: Server[] = [];
 let server: TritonServer;
 let simulated: TritonServer;
@@ -38,22 +37,15 @@ after(async () => {
   await simulated?.stop();
 });
 afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.close()));
+  await closeClients();
   for (const front of fronts.splice(0)) {
     front.closeAllConnections();
     front.close();
   }
 });
 
-function open(options: FaceClientOptions): FaceClient {
-  const client = new FaceClient({
-    urls: server.facts.url,
-    breaker: { resetTimeoutMs: 200, probeTimeoutMs: 1000 },
-    ...options,
-  });
-  clients.push(client);
-  return client;
-}
+const open = (options: FaceClientOptions): FaceClient =>
+  server.open({ breaker: { resetTimeoutMs: 200, probeTimeoutMs: 1000 }, ...options });
 
 const local = () => ({ models: server.facts.models, threads: 1 });
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;

@@ -5,31 +5,17 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import {
-  ClientClosedError,
-  FaceClient,
-  type FaceClientOptions,
-  UnavailableError,
-} from "../src/index.js";
-import { ASTRONAUT, freePort, TritonServer } from "./support.js";
+import { ClientClosedError, UnavailableError } from "../src/index.js";
+import { ASTRONAUT, closeClients, freePort, TritonServer } from "./support.js";
 
 const photo = readFileSync(ASTRONAUT);
-const clients: FaceClient[] = [];
 let server: TritonServer;
 
 before(async () => {
   server = await TritonServer.start();
 });
 after(() => server?.stop());
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.close()));
-});
-
-function open(options: FaceClientOptions): FaceClient {
-  const client = new FaceClient({ urls: server.facts.url, ...options });
-  clients.push(client);
-  return client;
-}
+afterEach(closeClients);
 
 test("a local fallback without its models says so: event, one warning, warmUp, health", async () => {
   const warnings: string[] = [];
@@ -39,7 +25,7 @@ test("a local fallback without its models says so: event, one warning, warmUp, h
     urls: `http://127.0.0.1:${await freePort()}`,
     local: { models: "/nowhere", threads: 1 },
   };
-  const client = open(options);
+  const client = server.open(options);
   const reason = /no local inference: '\/nowhere' has no .*face_detection.*`aurum models build`/;
   const seen: unknown[] = [];
   client.events.on("unavailable", ({ source, error }) => {
@@ -50,7 +36,7 @@ test("a local fallback without its models says so: event, one warning, warmUp, h
     return error instanceof UnavailableError && reason.test(error.message);
   });
   assert.deepEqual(seen, ["local"]);
-  await assert.rejects(open(options).warmUp(), UnavailableError); // warns no second time
+  await assert.rejects(server.open(options).warmUp(), UnavailableError); // warns no second time
   await new Promise((resolve) => setImmediate(resolve));
   process.off("warning", onWarning);
   assert.equal(warnings.filter((warning) => reason.test(warning)).length, 1, `${warnings}`);
@@ -65,7 +51,7 @@ test("a local fallback with a damaged graph rejects warmUp, in one line", async 
   const models = mkdtempSync(join(tmpdir(), "aurum-damaged-"));
   cpSync(server.facts.models, models, { recursive: true, dereference: true });
   writeFileSync(join(models, "face_embedding", "1", "model.onnx"), "damaged");
-  const client = open({ local: { models, threads: 1 } });
+  const client = server.open({ local: { models, threads: 1 } });
   await assert.rejects(client.warmUp(), (error: Error) => {
     assert.match(error.message, /^no local inference: .*model\.onnx/);
     return error instanceof UnavailableError && !error.message.includes("\n");
@@ -75,7 +61,7 @@ test("a local fallback with a damaged graph rejects warmUp, in one line", async 
 });
 
 test("warmUp has nothing to wait for without a local fallback; a closed client rejects it", async () => {
-  const client = open({});
+  const client = server.open();
   await client.warmUp();
   await client.close();
   await assert.rejects(client.warmUp(), ClientClosedError);

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { FaceClient, type FaceClientOptions } from "../src/index.js";
 
 /** Compiled, this file lies in client/node/build/test. */
 export const PACKAGE = join(__dirname, "..", "..");
@@ -30,6 +31,13 @@ export interface Facts {
   pid: number;
 }
 
+const clients: FaceClient[] = [];
+
+/** Close all clients that `TritonServer.open` made; call this after each test. */
+export async function closeClients(): Promise<void> {
+  await Promise.all(clients.splice(0).map((client) => client.close()));
+}
+
 /** A tritonserver run by test/serve.py, which documents the commands. */
 export class TritonServer {
   private constructor(
@@ -51,6 +59,13 @@ export class TritonServer {
     if (first.done) throw new Error("test/serve.py ended before its server was ready");
     const facts = JSON.parse(first.value) as Facts;
     return new TritonServer(child, lines, facts, facts.pid);
+  }
+
+  /** A client of this server, unless `options` name another; `closeClients` closes it. */
+  open(options: FaceClientOptions = {}): FaceClient {
+    const client = new FaceClient({ urls: this.facts.url, ...options });
+    clients.push(client);
+    return client;
   }
 
   /** Analyze a photo with the Python client. */
