@@ -31,28 +31,29 @@ def traced(tmp_path_factory):
             yield World(made.gateway, made.ca, made.key), collector
 
 
-def found(collector: Collector, trace: str) -> set[str]:
-    """The names of a trace's spans, once the step's have arrived."""
-    return eventually(
-        lambda: (
-            (names := {str(span["name"]) for span in spans(collector).get(trace, [])})
-            >= {"InferRequest", "photo"}
-            and names
-        ),
-        seconds=30,
-    )
+def names(collector: Collector, ids: set[str]) -> list[set[str]]:
+    """The names of the spans of each of these traces that has arrived."""
+    return [
+        {str(span["name"]) for span in of_one}
+        for trace, of_one in spans(collector).items()
+        if trace in ids
+    ]
 
 
 @pytest.mark.parametrize("own", ["", "0af7651916cd43dd8448eb211c80319c"])
 def test_a_requests_id_is_its_traces_id(traced, astronaut, own):
+    """Triton 2.51 leaves out some traces (docs/guides/monitoring.md): one of five must arrive."""
     world, collector = traced
     headers = {"traceparent": f"00-{FORGED}-b7ad6b7169203331-01"}
+    ids = set()
     with world.http(**RAW, **headers, **({"X-Request-Id": own} if own else {})) as http:
-        answer = http.post(INFER, content=astronaut)
-    assert answer.is_success
-    trace = answer.headers["X-Request-Id"]
-    assert trace == own or not own
-    assert {"decode", "look"} <= found(collector, trace)
+        for _ in range(5):
+            answer = http.post(INFER, content=astronaut)
+            assert answer.is_success
+            ids.add(answer.headers["X-Request-Id"])
+    assert ids == {own} or not own
+    whole = {"InferRequest", "photo", "decode", "look"}
+    eventually(lambda: any(whole <= seen for seen in names(collector, ids)), seconds=30)
     assert FORGED not in spans(collector)
 
 
