@@ -195,7 +195,6 @@ def _averaged_landmarks(faces: Candidates, candidates: Candidates) -> NDArray[np
 
 def _plausible(found: Candidates) -> NDArray[np.bool_]:
     """Which have an area and finite, realistic numbers; a detector's exp() may overflow."""
-    size = (found.boxes[:, 2:] > 0).all(axis=1)
-    box = (np.abs(found.boxes) < _FAR).all(axis=1)
-    points = (np.abs(found.landmarks) < _FAR).all(axis=(1, 2))
-    return size & box & points  # type: ignore[no-any-return]
+    numbers = np.concatenate([found.boxes, found.landmarks.reshape(-1, 10)], axis=1)
+    near = (np.abs(numbers) < _FAR).all(axis=1)
+    return near & (found.boxes[:, 2:] > 0).all(axis=1)  # type: ignore[no-any-return]

@@ -52,6 +52,8 @@ class DetectedFaces(NamedTuple):
 
         Decodes the file once more, larger, if `photo` has too few pixels for one of the crops.
         """
+        if not self.detector:
+            return np.ascontiguousarray(self.photo.pixels)[None]  # it is the aligned crop
         matrices = crop_matrices(self.faces.boxes, self.faces.landmarks)
         photo = self.photo
         if photo.factor > 1:

@@ -28,8 +28,8 @@ PARTS = QUALITY_PARTS
 COMMON_PARTS = PARTS.index("norm")
 _ROLL = PARTS.index("roll")
 # The total's model takes the logarithm or the magnitude of these, and the other parts unchanged.
-_LOGARITHMIC = [PARTS.index(name) for name in ("resolution", "noise", "contrast")]
-_SIGNED = [PARTS.index(name) for name in ("yaw", "pitch", "roll")]
+_LOGARITHMIC = np.array([PARTS.index(name) for name in ("resolution", "noise", "contrast")])
+_SIGNED = slice(PARTS.index("yaw"), PARTS.index("roll") + 1)  # and pitch, between them
 # By part: 1 if a higher value is worse, -1 if a lower value is, 0 if neither is.
 _WORSE = np.array([-1, -1, 1, -1, -1, 1, 1, 1, -1, -1, -1, 1, 1, -1, 0, -1])
 
