@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 
 import pytest
 
@@ -73,3 +74,12 @@ def test_no_module_is_longer_than_400_lines(folder):
         for path in (CHECKOUT / folder).rglob(f"*.{kind}"):
             if not {"node_modules", "dist", "build"} & set(path.parts):
                 assert path.read_text("utf-8").count("\n") <= 400, path
+
+
+def test_test_modules_of_one_run_have_different_names():
+    """pytest can't import two of one name, and says so only when it collects both folders."""
+    found = [
+        path for path in (CHECKOUT / "tests").rglob("test_*.py") if "containers" not in path.parts
+    ]
+    names = Counter(path.name for path in found)
+    assert [name for name, count in names.items() if count > 1] == []
