@@ -15,7 +15,7 @@ from benchmarks.robustness.hostile.cases import IMAGES, case
 from benchmarks.robustness.hostile.run import SOUND, one_of_each, run, weigh
 from benchmarks.robustness.hostile.served import served
 
-COUNT = 4000
+COUNT = 2000
 AGAIN = 200  # of them, to measure the cost of each
 # The freed memory that glibc may keep per process (MALLOC_TRIM_THRESHOLD_, runtime.py).
 KEPT_MB = 64 * 1.05

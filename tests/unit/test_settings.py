@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from settings_table import table
 
@@ -125,7 +124,6 @@ def test_the_default_size_must_not_exceed_the_largest():
         Settings.from_env({"AURUM_MAX_DETECTION_SIZE": "320"})
 
 
-@examples(deadline=None)
 @given(
     min_confidence=st.floats(0, 1),
     ready_timeout=st.floats(1, 3600),

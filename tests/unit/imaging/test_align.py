@@ -46,7 +46,7 @@ def difference(one, other):
     return np.abs(one.astype(int) - other).mean()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     scale=st.floats(0.05, 20),
     degrees=st.floats(-180, 180),

@@ -44,7 +44,7 @@ def naive(candidates, min_confidence, nms_iou):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(0, 60),

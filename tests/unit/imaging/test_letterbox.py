@@ -14,7 +14,7 @@ def white(height, width):
     return np.full((height, width, 3), 255, np.uint8)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(height=sides, width=sides, long_side=targets)
 def test_any_photo_fits_without_being_stretched(height, width, long_side):
     image, scale = letterbox(white(height, width), long_side)

@@ -57,7 +57,7 @@ def test_a_tile_sees_its_own_faces_and_none_cut_by_its_border():
 
 @example(width=1, height=19_991, tiles=10, cells=40)  # 2900 * (1280 / 2900) > 1280
 @example(width=1, height=4497, tiles=0, cells=72)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(width=sides, height=sides, tiles=st.integers(0, MAX_TILES), cells=st.integers(1, 80))
 def test_the_views_of_any_photo_cover_it_within_the_detectors_memory(width, height, tiles, cells):
     size = 32 * cells

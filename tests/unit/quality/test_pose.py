@@ -15,7 +15,7 @@ def head(yaw, pitch, roll, scale=2.3, at=(300, 200)):
     return (scale * (pose.HEAD @ turned.T)[:, :2] + at)[None]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     yaw=st.floats(-89, 89),
     pitch=st.floats(-85, 85),

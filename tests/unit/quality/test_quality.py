@@ -191,7 +191,7 @@ def test_many_faces_are_measured_as_each_one_alone():
         assert together[one] == pytest.approx(alone, rel=1e-5, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     crop=st.sampled_from([0, 1, 127, 255, "noise"]),
     points=st.lists(
