@@ -22,19 +22,16 @@ from aurum.settings import Settings
 from benchmarks.baselines import plain
 
 PLAIN, SERVED = "plain", "served"
-NONE: Mapping[str, Any] = {}
 
 
 class LocalService:
     """`analyze_faces` with one thread and no server.
 
     `graphs` are the served graphs by name, from `aurum.models.build.prepare`; `parameters` are
-    request parameters by name.
+    those of a request.
     """
 
-    def __init__(
-        self, graphs: Mapping[str, Path], settings: Settings, parameters: Mapping[str, Any] = NONE
-    ) -> None:
+    def __init__(self, graphs: Mapping[str, Path], settings: Settings, **parameters: Any) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self._sessions = {

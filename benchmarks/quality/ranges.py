@@ -132,7 +132,7 @@ def main() -> None:
     names, _ = halves(lfw.images(folder))
     settings = Settings.from_env()
     usual = Local(settings)
-    unsure = Local(settings, {"min_confidence": kinds.UNSURE})
+    unsure = Local(settings, min_confidence=kinds.UNSURE)
     if usual.embedder != FITTED.embedder or not usual.calibration:
         raise SystemExit(f"fit the weights of {usual.embedder} first, and calibrate it")
     by_far = dict(zip(map(float, calibrations.FARS), usual.calibration.thresholds, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from aurum.models import build
 from aurum.paths import PHOTO
 from aurum.quality.parts import PARTS, as_upright
 from aurum.settings import Settings
-from benchmarks.baselines.local import NONE, LocalService
+from benchmarks.baselines.local import LocalService
 
 
 class Measured(NamedTuple):
@@ -33,11 +33,11 @@ Source = Callable[[bytes], Measured]
 class Local(LocalService):
     """The served graphs in process, with the quality of their faces. Thread-safe."""
 
-    def __init__(self, settings: Settings, parameters: Mapping[str, Any] = NONE) -> None:
+    def __init__(self, settings: Settings, **parameters: Any) -> None:
         prepared = build.prepare(settings)
         if prepared.simulated:
             raise RuntimeError("simulated models' embeddings are meaningless for quality")
-        super().__init__(prepared.graphs, settings, parameters)
+        super().__init__(prepared.graphs, settings, **parameters)
         self.embedder = prepared.ids[contract.EMBEDDING]
         self.calibration = prepared.profile.embedder.calibration
 

@@ -1,7 +1,7 @@
 // The Compare tab: similarity of two faces, and the decision at a chosen false accept rate.
 
 import { chooser, portrait } from "./chooser.js";
-import { el, figures, percent } from "./dom.js";
+import { el, figures, options, percent } from "./dom.js";
 import { defect } from "./quality.js";
 import { compare as alike } from "./triton.js";
 
@@ -22,9 +22,7 @@ export function compare(panel, { onanswer }) {
   const rate = el(
     "select",
     { name: "far", onchange: update },
-    ...Object.entries(RATES).map(([far, text]) =>
-      el("option", { value: far, selected: far === "1e-4" }, text),
-    ),
+    ...options(RATES, "1e-4"),
   );
   const prior = el("input", {
     type: "number",

@@ -72,6 +72,13 @@ export function figures(facts) {
   );
 }
 
+/** The options of a select: { value: text, ... }, of which `chosen` is selected. */
+export function options(texts, chosen) {
+  return Object.entries(texts).map(([value, text]) =>
+    el("option", { value, selected: value === chosen }, text),
+  );
+}
+
 /** "1 face", "2 faces", "no face". */
 export function counted(faces) {
   if (faces.length === 0) return "no face";

@@ -1,7 +1,7 @@
 // The Find tab: the likest of the enrolled members, and whether the face matches them.
 
 import { chooser, portrait } from "./chooser.js";
-import { el, figures, percent } from "./dom.js";
+import { el, figures, options, percent } from "./dom.js";
 import { search, table } from "./members.js";
 import { Notice } from "./notice.js";
 
@@ -32,8 +32,8 @@ export function find(panel, { onanswer }) {
   const rate = el(
     "select",
     { name: "rate", onchange: update },
-    choices("a comparison", PER_COMPARISON),
-    choices("a search of all faces, on average", PER_SEARCH),
+    el("optgroup", { label: "a comparison" }, ...options(PER_COMPARISON, "far 1e-4")),
+    el("optgroup", { label: "a search of all faces, on average" }, ...options(PER_SEARCH)),
   );
   const top = el("input", {
     type: "number",
@@ -93,10 +93,10 @@ export function find(panel, { onanswer }) {
     }
     if (list.hidden) verdict.replaceChildren(el("p", {}, "Searching …"));
     const [name, value] = rate.value.split(" ");
-    const options = { [name]: Number(value) };
-    if (top.value !== "") options.top = top.valueAsNumber;
+    const wanted = { [name]: Number(value) };
+    if (top.value !== "") wanted.top = top.valueAsNumber;
     try {
-      const found = await search(chosen, options, signal);
+      const found = await search(chosen, wanted, signal);
       if (signal.aborted) return;
       notice.say(about);
       verdict.replaceChildren(
@@ -128,16 +128,6 @@ export function find(panel, { onanswer }) {
       }
     },
   };
-}
-
-function choices(label, options) {
-  return el(
-    "optgroup",
-    { label },
-    ...Object.entries(options).map(([value, text]) =>
-      el("option", { value, selected: value === "far 1e-4" }, text),
-    ),
-  );
 }
 
 function counted(number, noun) {

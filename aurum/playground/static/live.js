@@ -1,6 +1,6 @@
 // The Live tab: the webcam at the service's own rate, with one frame in flight and the rest dropped.
 
-import { counted, el, milliseconds } from "./dom.js";
+import { counted, el, milliseconds, options } from "./dom.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { cameraTrouble, openCamera, toJpeg } from "./photo.js";
@@ -18,8 +18,10 @@ export function live(panel, { onanswer }) {
   const pipeline = el(
     "select",
     { name: "pipeline" },
-    el("option", { value: "detect_faces" }, "boxes and landmarks"),
-    el("option", { value: "analyze_faces" }, "embeddings and quality, too"),
+    ...options({
+      detect_faces: "boxes and landmarks",
+      analyze_faces: "embeddings and quality, too",
+    }),
   );
   const button = el(
     "button",

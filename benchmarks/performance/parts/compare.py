@@ -32,39 +32,39 @@ def measure(bench: Bench) -> None:
     """Write `compare.csv`."""
     table = bench.table("compare", Run)
     photo = bench.photo.read_bytes()
+    one_look = replace(bench.settings, refine=False)
     with (
         tempfile.TemporaryDirectory(prefix="aurum-") as folder,
-        competitor.running((PLAIN, SERVED), _one_look(bench)) as urls,
+        competitor.running((PLAIN, SERVED), one_look) as urls,
     ):
         competitors = {names.COMPETITOR: urls[PLAIN], names.COMPETITOR_SERVED: urls[SERVED]}
         for addresses in ([bench.infer("analyze_faces")], *competitors.values()):
             wrk.spread(addresses, wrk.Body(photo), max(bench.suite.clients), 1)  # warm
         for index, (what, clients, load) in bench.rounds(
-            "compare", _steps(bench, photo, competitors, Path(folder))
+            "compare", _steps(bench, one_look, photo, competitors, Path(folder))
         ):
             ours = what in (names.SERVICE, names.SERVICE_PLAIN)
             result, cpu = bench.with_cpu(load) if ours else (load(), float("nan"))
             table.add(Run.of(index, what, clients, result, cpu_ms=cpu))
 
 
-def _one_look(bench: Bench) -> Settings:
-    return replace(bench.settings, refine=False)
-
-
 def _steps(
-    bench: Bench, photo: bytes, competitors: dict[str, list[str]], folder: Path
+    bench: Bench,
+    one_look: Settings,
+    photo: bytes,
+    competitors: dict[str, list[str]],
+    folder: Path,
 ) -> list[Step]:
     seconds = bench.suite.seconds
     body = wrk.Body(photo)
     plain = wrk.body({"image": np.array([photo], np.object_)}, {"refine": False})
-    settings = _one_look(bench)
     workload = inputs.photos_of("analyze_faces", [photo], folder)
 
     def post(urls: list[str], clients: int, body: wrk.Body = body) -> Callable[[], Load]:
         return lambda: wrk.spread(urls, body, clients, seconds)
 
     def baseline(kind: str) -> Callable[[], Load]:
-        arguments = (kind, settings, photo)
+        arguments = (kind, one_look, photo)
         return lambda: in_process.run(in_process.analyze, arguments, seconds, in_process.cores())
 
     def over_grpc(clients: int) -> Callable[[], Load]:
@@ -72,7 +72,7 @@ def _steps(
         return lambda: perf_analyzer.run(bench.grpc, workload, clients, folder, plan).load
 
     def by_client(clients: int) -> Callable[[], Load]:
-        arguments = (bench.grpc, settings, photo, clients, seconds)
+        arguments = (bench.grpc, one_look, photo, clients, seconds)
         return lambda: orchestrated.run(*arguments)
 
     steps: list[Step] = [
