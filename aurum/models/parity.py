@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -29,12 +30,24 @@ from aurum.models.families.graph import BuildError
 from aurum.models.manifest import Model
 from aurum.paths import PHOTO
 
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much a served graph's results may differ from its upstream's."""
+
+    score: float
+    pixels: float
+    # In addition to `pixels`, as a share of the longer side of the face's box.
+    share: float
+    # Of each number of an embedding.
+    embedding: float
+
+
 # Both sides compute in float32, but in a different order of operations.
-SCORE_TOLERANCE = 1e-4
-PIXEL_TOLERANCE = 0.05
-EMBEDDING_TOLERANCE = 1e-4
-# Our kernels quantize the factors of integer weights to 16 bits (backends/ops/linear_vnni.h).
-KERNELS_EMBEDDING_TOLERANCE = 3e-4
+FLOATS = Tolerance(score=1e-4, pixels=0.05, share=0, embedding=1e-4)
+# With AVX-512 VNNI, our kernels multiply 16-bit integers (backends/ops/linear_vnni.h).
+INTEGERS = Tolerance(score=2e-3, pixels=0.05, share=2e-3, embedding=1e-3)
 # What onnxruntime raises for a graph that it, or an operator of the library, refuses.
 ORT_ERRORS = (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException)
 # A candidate with a lower score is noise, where exp() can amplify rounding errors to whole pixels.
@@ -62,15 +75,15 @@ def check_parity(
     except ORT_ERRORS as error:
         raise ParityError(f"{entry.name}: {name} can't be loaded: {error}") from error
     original = _session(upstream)
+    allowed = INTEGERS if library else FLOATS
     if name == contract.LANDMARKS:
-        _check_landmarks(session, original, entry, _second_looks())
+        _check_landmarks(session, original, entry, _second_looks(), allowed)
     elif entry.role == "detector":
         for images in (_noise((2, 96, 160, 3)), _photos(320), _photos(512)):
-            _check_detector(session, original, entry, images)
+            _check_detector(session, original, entry, images, allowed)
     else:
         crops = np.concatenate([_noise((2, 112, 112, 3)), _crops()])
-        tolerance = KERNELS_EMBEDDING_TOLERANCE if library else EMBEDDING_TOLERANCE
-        _check_embedder(session, original, entry, crops, tolerance)
+        _check_embedder(session, original, entry, crops, allowed.embedding)
 
 
 def check_liveness(served: onnx.ModelProto, checkpoints: Mapping[str, Tensors]) -> None:
@@ -92,7 +105,7 @@ def check_liveness(served: onnx.ModelProto, checkpoints: Mapping[str, Tensors]) 
     for row, wanted in enumerate(want):
         alone = {name: value[row : row + 1] for name, value in inputs.items()}
         for got in (batch[row], session.run(["liveness"], alone)[0]):
-            _check_within(contract.LIVENESS, "liveness", np.abs(got - wanted), SCORE_TOLERANCE)
+            _check_within(contract.LIVENESS, "liveness", np.abs(got - wanted), FLOATS.score)
 
 
 def _check_detector(
@@ -100,6 +113,7 @@ def _check_detector(
     original: ort.InferenceSession,
     entry: Model,
     images: NDArray[np.uint8],
+    allowed: Tolerance,
 ) -> None:
     names = ["boxes", "landmarks", "scores"]
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -111,27 +125,30 @@ def _check_detector(
             (served.run(names, {"images": planes[index : index + 1]}), 0),
         ):
             got = {name: value[row] for name, value in zip(names, results, strict=True)}
-            _check_candidates(entry.name, got, want)
+            _check_candidates(entry.name, got, want, allowed)
 
 
-def _check_candidates(name: str, got: reference.Tensors, want: reference.Tensors) -> None:
+def _check_candidates(
+    name: str, got: reference.Tensors, want: reference.Tensors, allowed: Tolerance
+) -> None:
     count = len(got["scores"])
     least = min(
-        max(LISTED, int((want["scores"] >= LISTED_SCORE + SCORE_TOLERANCE).sum())),
+        max(LISTED, int((want["scores"] >= LISTED_SCORE + allowed.score).sum())),
         max(LISTED, len(want["scores"]) // 2),
         len(want["scores"]),
     )
     if count < least:
         raise ParityError(f"{name}: {count} candidates, expected at least {least}")
-    _check_within(name, "scores", np.abs(got["scores"] - want["scores"][:count]), SCORE_TOLERANCE)
+    _check_within(name, "scores", np.abs(got["scores"] - want["scores"][:count]), allowed.score)
     for index in np.flatnonzero(got["scores"] > NOISE):
         # Equal scores may be in a different order: compare with all candidates of this score.
-        near = np.abs(want["scores"] - got["scores"][index]) <= SCORE_TOLERANCE
+        near = np.abs(want["scores"] - got["scores"][index]) <= allowed.score
         distance = np.maximum(
             np.abs(want["boxes"][near] - got["boxes"][index]).max(axis=1),
             np.abs(want["landmarks"][near] - got["landmarks"][index]).max(axis=(1, 2)),
         )
-        _check_within(name, f"candidate {index}", distance.min(keepdims=True), PIXEL_TOLERANCE)
+        bound = allowed.pixels + allowed.share * got["boxes"][index, 2:].max()
+        _check_within(name, f"candidate {index}", distance.min(keepdims=True), bound)
 
 
 def _check_landmarks(
@@ -139,16 +156,18 @@ def _check_landmarks(
     original: ort.InferenceSession,
     entry: Model,
     crops: NDArray[np.uint8],
+    allowed: Tolerance,
 ) -> None:
+    bound = allowed.pixels + allowed.share * SECOND_SIDE
     want = [reference.landmarks(original, entry, crop) for crop in crops]
     batch = session.run(["landmarks", "scores"], {"crops": crops})
     alone = [session.run(["landmarks", "scores"], {"crops": crop[None]}) for crop in crops]
     for got in (batch, [np.concatenate(part) for part in zip(*alone, strict=True)]):
         for points, score, (wanted, wanted_score) in zip(*got, want, strict=True):
             _check_within(
-                entry.name, "landmarks' score", np.abs(score - wanted_score), SCORE_TOLERANCE
+                entry.name, "landmarks' score", np.abs(score - wanted_score), allowed.score
             )
-            _check_within(entry.name, "landmarks", np.abs(points - wanted), PIXEL_TOLERANCE)
+            _check_within(entry.name, "landmarks", np.abs(points - wanted), bound)
 
 
 def _check_embedder(
@@ -168,7 +187,7 @@ def _check_embedder(
 def _check_within(name: str, what: str, difference: NDArray[np.float32], tolerance: float) -> None:
     worst = float(difference.max(initial=0))
     if not worst <= tolerance:  # also true for NaN
-        raise ParityError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance})")
+        raise ParityError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance:.3g})")
 
 
 def _session(model: onnx.ModelProto, library: Path | None = None) -> ort.InferenceSession:

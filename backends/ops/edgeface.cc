@@ -11,7 +11,7 @@ namespace {
 // Reads a net's parts in the order in which the graph stores them.
 class Parts {
  public:
-  Parts(Reader& weights, bool whole, bool vnni) : weights_(weights), whole_(whole), vnni_(vnni) {}
+  Parts(Reader& weights, bool whole) : weights_(weights), whole_(whole) {}
 
   Norm norm(int channels) {
     Norm made;
@@ -23,8 +23,8 @@ class Parts {
   Mlp mlp(int channels) {
     Mlp made;
     made.norm = norm(channels);
-    linear(channels, 4 * channels, made.spread, made.whole_spread);
-    linear(4 * channels, channels, made.gather, made.whole_gather);
+    made.spread = linear(channels, 4 * channels);
+    made.gather = linear(4 * channels, channels);
     return made;
   }
 
@@ -54,16 +54,12 @@ class Parts {
   }
 
  private:
-  void linear(int rows, int columns, Linear& floats, WholeLinear& whole) {
-    if (!whole_) {
-      floats = weights_.linear(rows, columns);
-    } else {
-      whole = weights_.whole_linear(rows, columns, vnni_ ? nullptr : &floats);
-    }
+  Linear linear(int rows, int columns) {
+    return whole_ ? weights_.whole_linear(rows, columns) : weights_.linear(rows, columns);
   }
 
   Reader& weights_;
-  bool whole_, vnni_;
+  bool whole_;
 };
 
 void check(const Options& options) {
@@ -86,14 +82,14 @@ void check(const Options& options) {
 }  // namespace
 
 Embedder::Embedder(const Options& options, const float* floats, size_t float_count,
-                   const int8_t* whole, size_t whole_count) {
+                   const int8_t* whole, size_t whole_count)
+    : compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
+                : cpu() == Cpu::avx512    ? AVX512
+                                          : AVX2) {
   check_cpu();
   check(options);
   Reader reader(arena_, floats, float_count, whole, whole_count);
-  const bool vnni = whole_count > 0 && cpu() == Cpu::avx512_vnni;
-  if (vnni) compiled_ = &AVX512_VNNI;
-  if (cpu() == Cpu::avx2) compiled_ = &AVX2;
-  Parts parts(reader, whole_count > 0, vnni);
+  Parts parts(reader, whole_count > 0);
   int before = 0;
   for (int i = 0; i < STAGES; ++i) {
     Stage& stage = net_.stage[i];
@@ -121,10 +117,10 @@ Embedder::Embedder(const Options& options, const float* floats, size_t float_cou
 
 void Embedder::run(const uint8_t* crops, int64_t count, float* embeddings, float* lengths) {
   const int together = static_cast<int>(std::min<int64_t>(count, MOST_FACES));
-  const Scratch::Loan loan(scratch_, compiled_->scratch_floats(net_, together) * sizeof(float));
+  const Scratch::Loan loan(scratch_, compiled_.scratch_floats(net_, together) * sizeof(float));
   for (int64_t done = 0; done < count; done += together) {
     const int part = static_cast<int>(std::min<int64_t>(count - done, together));
-    compiled_->embed(net_, crops + done * SIDE * SIDE * 3, part,
+    compiled_.embed(net_, crops + done * SIDE * SIDE * 3, part,
                      reinterpret_cast<float*>(loan.data()), embeddings + done * DIMENSIONS);
   }
   for (int64_t face = 0; face < count; ++face, embeddings += DIMENSIONS) {

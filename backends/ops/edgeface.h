@@ -27,12 +27,10 @@ struct Norm {
   const float* shift = nullptr;
 };
 
-// For each token: normalization, expansion to four times the channels, GELU, and projection back;
-// with float or integer weights, depending on the processor.
+// For each token: normalization, expansion to four times the channels, GELU, and projection back.
 struct Mlp {
   Norm norm;
   Linear spread, gather;
-  WholeLinear whole_spread, whole_gather;
 };
 
 struct Block {
@@ -100,7 +98,7 @@ class Embedder {
  private:
   Arena arena_;
   Net net_;
-  const Compiled* compiled_ = &AVX512;
+  const Compiled& compiled_;
   Scratch scratch_;
 };
 

@@ -1,6 +1,6 @@
 // EdgeFace for AVX2 and FMA.
 
-#include "edgeface_floats.h"
+#include "edgeface_net.h"
 
 namespace edgeface {
 

@@ -1,6 +1,6 @@
 // EdgeFace for AVX-512: for float weights, and for processors without VNNI.
 
-#include "edgeface_floats.h"
+#include "edgeface_net.h"
 
 namespace edgeface {
 

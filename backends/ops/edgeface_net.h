@@ -24,8 +24,7 @@ struct Work {
   float *a, *b;           // of one face
   float* bordered;        // one face's tokens with zeros around them
   float* spread;          // an expanded tile, or one face's queries, keys and values
-  uint8_t *high, *low;    // a tile, in bytes
-  float* scale;           // of each token of a tile
+  Room room;
 };
 
 // Normalizes each token to mean 0 and variance 1, and applies the learned scale and shift, which
@@ -191,13 +190,14 @@ void attend(const float* question, const float* key, const float* value, ptrdiff
 }
 
 // Attention between the channels of one face's tokens, added to them.
+template <class Arithmetic>
 void attend(const Attention& attention, float* tokens, int count, int channels, Work& work) {
   const int width = padded(channels), size = channels / HEADS;
   const ptrdiff_t stride = 3 * ptrdiff_t(width);
   normalize(tokens, work.a, count, channels, attention.norm);
   float* const all_three = work.spread;
-  multiply<Then::nothing>(attention.question_key_value,
-                          {work.a, width, all_three, stride, all_three}, count);
+  Arithmetic::template multiply<Then::nothing>(
+      attention.question_key_value, {work.a, width, all_three, stride}, count, work.room);
   // Queries and keys are normalized to length 1 over the tokens, here with a scale for each
   // channel.
   alignas(64) float scale[2 * MOST_CHANNELS + 2 * LANES];
@@ -218,10 +218,12 @@ void attend(const Attention& attention, float* tokens, int count, int channels, 
     attended(from, from + width, from + 2 * width, stride, scale + first, scale + width + first,
              size, count, work.a + first, width);
   }
-  multiply<Then::add>(attention.project, {work.a, width, tokens, width, tokens}, count);
+  Arithmetic::template multiply<Then::add>(
+      attention.project, {work.a, width, tokens, width, tokens}, count, work.room);
 }
 
 // Merges 2x2 tokens of one face into one; `out` may be equal to `in`.
+template <class Arithmetic>
 void halve(const Stage& stage, const float* in, float* out, int before, int channels, Work& work) {
   const int width = padded(channels);
   normalize(in, work.a, before * before, channels, stage.down_norm);
@@ -233,10 +235,12 @@ void halve(const Stage& stage, const float* in, float* out, int before, int chan
                   size_t(2) * width * sizeof(float));
     }
   }
-  multiply<Then::nothing>(stage.down, {work.b, 4 * width, out, stage.width(), out}, stage.tokens());
+  Arithmetic::template multiply<Then::nothing>(
+      stage.down, {work.b, 4 * width, out, stage.width()}, stage.tokens(), work.room);
 }
 
 // Converts a face's patches of 4x4 pixels to tokens, a row of patches at a time.
+template <class Arithmetic>
 void stem(const Net& net, const uint8_t* crop, float* tokens, Work& work) {
   constexpr int ACROSS = SIDE / PATCH, LINE = PATCH * 3, DEPTH = PATCH * LINE;
   const int width = net.stage[0].width();
@@ -252,13 +256,14 @@ void stem(const Net& net, const uint8_t* crop, float* tokens, Work& work) {
       }
     }
     float* const row = tokens + ptrdiff_t(y) * ACROSS * width;
-    multiply<Then::nothing>(net.stem, {work.a, DEPTH, row, width, row}, ACROSS);
+    Arithmetic::template multiply<Then::nothing>(net.stem, {work.a, DEPTH, row, width}, ACROSS,
+                                                 work.room);
   }
   normalize(tokens, tokens, ACROSS * ACROSS, net.stage[0].channels, net.stem_norm);
 }
 
 // tokens += MLP(mixed), a tile at a time.
-template <class Mlps>
+template <class Arithmetic>
 void add_mlp(const Mlp& mlp, const float* mixed, float* tokens, int count, int channels,
              Work& work) {
   const int width = padded(channels);
@@ -266,12 +271,17 @@ void add_mlp(const Mlp& mlp, const float* mixed, float* tokens, int count, int c
     const int tile = count - first < TILE ? count - first : TILE;
     const ptrdiff_t at = ptrdiff_t(first) * width;
     normalize(mixed + at, work.a, tile, channels, mlp.norm);
-    Mlps::run(mlp, work, tokens + at, tile, width);
+    const int wide = mlp.spread.columns;
+    float* const to = tokens + at;
+    Arithmetic::template multiply<Then::gelu>(mlp.spread, {work.a, width, work.spread, wide}, tile,
+                                              work.room);
+    Arithmetic::template multiply<Then::add>(mlp.gather, {work.spread, wide, to, width, to}, tile,
+                                             work.room);
   }
 }
 
 // Computes one stage for `faces` consecutive faces.
-template <class Mlps>
+template <class Arithmetic>
 void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work& work) {
   const int each = stage.tokens(), width = stage.width();
   const ptrdiff_t face = ptrdiff_t(each) * width;
@@ -281,7 +291,7 @@ void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work&
       convolve(tokens + f * face, mixed + f * face, stage.side, width, stage.kernel,
                block.depthwise, block.bias, work.bordered);
     }
-    add_mlp<Mlps>(block.mlp, mixed, tokens, faces * each, stage.channels, work);
+    add_mlp<Arithmetic>(block.mlp, mixed, tokens, faces * each, stage.channels, work);
   }
   const Attention& attention = stage.attention;
   if (attention.parts == 0) return;
@@ -293,9 +303,9 @@ void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work&
         store(own + i, load(own + i) + load(attention.positions + i));
       }
     }
-    attend(attention, own, each, stage.channels, work);
+    attend<Arithmetic>(attention, own, each, stage.channels, work);
   }
-  add_mlp<Mlps>(attention.mlp, mixed, tokens, faces * each, stage.channels, work);
+  add_mlp<Arithmetic>(attention.mlp, mixed, tokens, faces * each, stage.channels, work);
 }
 
 // Sets all pointers into `scratch`; returns its size in floats.
@@ -313,11 +323,11 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
   }
   // A face in the first two stages is stored after those that have completed them.
   const size_t state = first_two + faces * last_two;
-  const size_t sizes[] = {state,  state,      first_two,  first_two, bordered,
-                          spread, spread / 4, spread / 4, TILE};
-  float* at[9];
+  const size_t sizes[] = {state,    state,  first_two,  first_two,
+                          bordered, spread, spread / 2, SIDES[0] * SIDES[0]};
+  float* at[8];
   size_t used = 0;
-  for (int i = 0; i < 9; ++i) {
+  for (int i = 0; i < 8; ++i) {
     at[i] = scratch == nullptr ? nullptr : scratch + used;
     used += (sizes[i] + 2 * LANES) / LANES * LANES;
   }
@@ -327,9 +337,7 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
           at[3],
           at[4],
           at[5],
-          reinterpret_cast<uint8_t*>(at[6]),
-          reinterpret_cast<uint8_t*>(at[7]),
-          at[8]};
+          {reinterpret_cast<int16_t*>(at[6]), at[7]}};
   return used;
 }
 
@@ -338,7 +346,7 @@ size_t count_floats(const Net& net, int faces) {
   return place(net, faces, nullptr, work);
 }
 
-template <class Mlps>
+template <class Arithmetic>
 void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch, float* to) {
   Work work;
   place(net, faces, scratch, work);
@@ -346,20 +354,20 @@ void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch,
   const ptrdiff_t small = ptrdiff_t(third.tokens()) * third.width();
   float* const large = work.tokens + faces * small;
   for (int f = 0; f < faces; ++f) {
-    stem(net, crops + ptrdiff_t(f) * SIDE * SIDE * 3, large, work);
-    run_stage<Mlps>(net.stage[0], large, work.mixed, 1, work);
-    halve(second, large, large, SIDES[0], net.stage[0].channels, work);
-    run_stage<Mlps>(second, large, work.mixed, 1, work);
-    halve(third, large, work.tokens + f * small, SIDES[1], second.channels, work);
+    stem<Arithmetic>(net, crops + ptrdiff_t(f) * SIDE * SIDE * 3, large, work);
+    run_stage<Arithmetic>(net.stage[0], large, work.mixed, 1, work);
+    halve<Arithmetic>(second, large, large, SIDES[0], net.stage[0].channels, work);
+    run_stage<Arithmetic>(second, large, work.mixed, 1, work);
+    halve<Arithmetic>(third, large, work.tokens + f * small, SIDES[1], second.channels, work);
   }
-  run_stage<Mlps>(third, work.tokens, work.mixed, faces, work);
+  run_stage<Arithmetic>(third, work.tokens, work.mixed, faces, work);
   const int width = fourth.width();
   for (int f = 0; f < faces; ++f) {
     // The faces move forward as they shrink; none is overwritten before it is read.
-    halve(fourth, work.tokens + f * small, work.tokens + ptrdiff_t(f) * fourth.tokens() * width,
+    halve<Arithmetic>(fourth, work.tokens + f * small, work.tokens + ptrdiff_t(f) * fourth.tokens() * width,
           SIDES[2], third.channels, work);
   }
-  run_stage<Mlps>(fourth, work.tokens, work.mixed, faces, work);
+  run_stage<Arithmetic>(fourth, work.tokens, work.mixed, faces, work);
   const Vector share = all(1.0f / fourth.tokens());
   for (int f = 0; f < faces; ++f) {
     for (int c = 0; c < width; c += LANES) {
@@ -371,7 +379,8 @@ void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch,
     }
   }
   normalize(work.a, work.a, faces, fourth.channels, net.head_norm);
-  multiply<Then::nothing>(net.head, {work.a, width, to, DIMENSIONS, to}, faces);
+  Arithmetic::template multiply<Then::nothing>(net.head, {work.a, width, to, DIMENSIONS}, faces,
+                                               work.room);
 }
 
 }  // namespace

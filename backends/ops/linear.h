@@ -43,34 +43,39 @@ constexpr int most_rows(int vectors) {
   return vectors == 1 ? 16 : vectors <= 3 ? 8 : vectors == 4 ? 6 : 5;
 }
 
+// Rows of numbers, and where to put their products with a matrix.
+template <class Number>
 struct Rows {
-  const float* in;
+  const Number* in;
   ptrdiff_t in_stride;
   float* out;
   ptrdiff_t out_stride;
-  const float* added;  // for Then::add, with the output's row stride; may be the output itself
+  const float* added = nullptr;  // for Then::add, with the output's row stride; may be the output
+  const float* scale = nullptr;  // of each row of integers
+
+  void skip(int count) {
+    in += count * in_stride;
+    out += count * out_stride;
+    added += count * out_stride;
+    scale += count;
+  }
+  void skip_columns(int count) {
+    out += count;
+    added += count;
+  }
 };
 
-template <int VECTORS, int ROWS, Then THEN>
-void block(const Rows& rows, const float* weights, int stride, const float* bias, int depth) {
-  Vector sum[ROWS][VECTORS];
-#pragma GCC unroll 8
-  for (int v = 0; v < VECTORS; ++v) {
-#pragma GCC unroll 16
-    for (int r = 0; r < ROWS; ++r) sum[r][v] = load(bias + v * LANES);
-  }
-  const float* const in = rows.in;
-  for (int k = 0; k < depth; ++k, weights += stride) {
-    Vector w[VECTORS];
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; ++v) w[v] = kept(load(weights + v * LANES));
-#pragma GCC unroll 16
-    for (int r = 0; r < ROWS; ++r) {
-      const Vector x = all(in[r * rows.in_stride + k]);
-#pragma GCC unroll 8
-      for (int v = 0; v < VECTORS; ++v) sum[r][v] = fma(x, w[v], sum[r][v]);
-    }
-  }
+// Some columns of a matrix. `stride` is the width of the stored panel.
+template <class Weight>
+struct Panel {
+  const Weight* weights;
+  int stride, depth;
+  const float *bias, *scale;
+};
+
+// Stores the sums of a block.
+template <int VECTORS, int ROWS, Then THEN, class Number>
+AURUM_INLINE void put(const Rows<Number>& rows, const Vector (&sum)[ROWS][VECTORS]) {
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r) {
 #pragma GCC unroll 8
@@ -91,58 +96,93 @@ void block(const Rows& rows, const float* weights, int stride, const float* bias
   }
 }
 
+template <int VECTORS, int ROWS, Then THEN>
+void block(const Rows<float>& rows, const Panel<float>& panel) {
+  Vector sum[ROWS][VECTORS];
+#pragma GCC unroll 8
+  for (int v = 0; v < VECTORS; ++v) {
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) sum[r][v] = load(panel.bias + v * LANES);
+  }
+  const float* const in = rows.in;
+  const float* weights = panel.weights;
+  for (int k = 0; k < panel.depth; ++k, weights += panel.stride) {
+    Vector w[VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) w[v] = kept(load(weights + v * LANES));
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) {
+      const Vector x = all(in[r * rows.in_stride + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) sum[r][v] = fma(x, w[v], sum[r][v]);
+    }
+  }
+  put<VECTORS, ROWS, THEN>(rows, sum);
+}
+
 // Splits `count` rows into blocks of nearly equal height, at most ROWS: a smaller last block would
 // have too few sums to keep both multipliers busy.
-template <int VECTORS, int ROWS, Then THEN>
-void blocks_of(int height, const Rows& rows, const float* weights, int stride, const float* bias,
-               int depth) {
+template <int VECTORS, int ROWS, Then THEN, class Number, class Weight>
+void blocks_of(int height, const Rows<Number>& rows, const Panel<Weight>& panel) {
   if constexpr (ROWS > 0) {
-    if (height == ROWS) return block<VECTORS, ROWS, THEN>(rows, weights, stride, bias, depth);
-    blocks_of<VECTORS, ROWS - 1, THEN>(height, rows, weights, stride, bias, depth);
+    if (height == ROWS) return block<VECTORS, ROWS, THEN>(rows, panel);
+    blocks_of<VECTORS, ROWS - 1, THEN>(height, rows, panel);
   }
 }
 
-// Computes VECTORS vectors of a panel whose rows are `stride` wide.
-template <int VECTORS, Then THEN>
-void panel(Rows rows, int count, const float* weights, int stride, const float* bias, int depth) {
+template <int VECTORS, Then THEN, class Number, class Weight>
+void multiply_panel(Rows<Number> rows, int count, const Panel<Weight>& panel) {
   constexpr int MOST = most_rows(VECTORS);
   for (int blocks = (count + MOST - 1) / MOST; blocks > 0; --blocks) {
     const int height = (count + blocks - 1) / blocks;
-    blocks_of<VECTORS, MOST, THEN>(height, rows, weights, stride, bias, depth);
-    rows.in += height * rows.in_stride;
-    rows.out += height * rows.out_stride;
-    rows.added += height * rows.out_stride;
+    blocks_of<VECTORS, MOST, THEN>(height, rows, panel);
+    rows.skip(height);
     count -= height;
   }
 }
 
 // out = THEN(in x weights + bias), for `count` rows.
-template <Then THEN>
-void multiply(const Linear& linear, Rows rows, int count) {
-  const float *weights = linear.weights, *bias = linear.bias;
+template <Then THEN, class Number, class Weight>
+void multiply(const Linear& linear, const Weight* weights, Rows<Number> rows, int count) {
+  Panel<Weight> panel{weights, 0, linear.depth, linear.bias, linear.scale};
   for (int left = linear.columns / LANES; left > 0;) {
-    const int vectors = panel_vectors(linear.columns, left), stride = vectors * LANES;
-    if constexpr (REGISTERS < 32) {
-      for (int v = 0; v < vectors; ++v) {
-        const int column = v * LANES;
-        const Rows part{rows.in, rows.in_stride, rows.out + column, rows.out_stride,
-                        rows.added + column};
-        panel<1, THEN>(part, count, weights + column, stride, bias + column, linear.depth);
+    const int vectors = panel_vectors(linear.columns, left);
+    // Of AVX2's registers, a whole panel would leave too few for the rows.
+    const int together = REGISTERS < 32 ? 1 : vectors;
+    panel.stride = vectors * LANES;
+    for (int v = 0; v < vectors; v += together) {
+      if constexpr (REGISTERS < 32) {
+        multiply_panel<1, THEN>(rows, count, panel);
+      } else {
+        const auto whole_panel = vectors == 1   ? multiply_panel<1, THEN, Number, Weight>
+                                 : vectors == 2 ? multiply_panel<2, THEN, Number, Weight>
+                                 : vectors == 3 ? multiply_panel<3, THEN, Number, Weight>
+                                 : vectors == 4 ? multiply_panel<4, THEN, Number, Weight>
+                                                : multiply_panel<5, THEN, Number, Weight>;
+        whole_panel(rows, count, panel);
       }
-    } else {
-      const auto all_of_it = vectors == 1   ? panel<1, THEN>
-                             : vectors == 2 ? panel<2, THEN>
-                             : vectors == 3 ? panel<3, THEN>
-                             : vectors == 4 ? panel<4, THEN>
-                                            : panel<5, THEN>;
-      all_of_it(rows, count, weights, stride, bias, linear.depth);
+      panel.weights += together * LANES;
+      panel.bias += together * LANES;
+      panel.scale += together * LANES;
+      rows.skip_columns(together * LANES);
     }
+    panel.weights += ptrdiff_t(linear.depth - 1) * panel.stride;
     left -= vectors;
-    weights += ptrdiff_t(linear.depth) * stride;
-    bias += stride;
-    rows.out += stride;
-    rows.added += stride;
   }
 }
+
+// Scratch memory for quantized rows.
+struct Room {
+  int16_t* integers;
+  float* scales;
+};
+
+// Multiplies in floats.
+struct Floats {
+  template <Then THEN>
+  static void multiply(const Linear& linear, const Rows<float>& rows, int count, Room, int = 1) {
+    ::multiply<THEN>(linear, linear.floats, rows, count);
+  }
+};
 
 }  // namespace

@@ -1,153 +1,112 @@
 // Rows of floats times a matrix of integer weights, with AVX-512 VNNI.
 //
-// The published weights of EdgeFace's MLPs are integers from -128 to 127 times one scale, so they
-// are exact here. Their inputs are not: each row is quantized to 16 bits with its own scale,
-// x = s (q - 32768). `vpdpbusd` multiplies unsigned bytes by signed ones, 64 at a time, so q is
-// stored as two planes of bytes:
-//     sum q w = 256 sum high w + sum low w,
-// with one pass over a panel for each plane. The arithmetic is modulo 2^32, which is exact if the
-// sum of (q - 32768) w fits in a signed 32-bit integer: `levels`, the largest |q - 32768|, is as
-// large as that allows. `offset` is -32768 sum w.
+// `vpdpwssd` adds 32 products of 16-bit integers to 16 sums, twice as many as a multiplication of
+// floats. The rows are quantized to integers from -levels to levels, with a scale for one row or for
+// several; `levels` is so small that no sum can overflow.
 #pragma once
+
+#include <algorithm>
 
 #include "linear.h"
 
 namespace {
 
-// Rows in bytes, each with its scale.
-struct WholeRows {
-  const uint8_t *high, *low;
-  ptrdiff_t stride;
-  const float* scale;
-  float* out;
-  ptrdiff_t out_stride;
-  const float* added;
-};
-
 // Not the intrinsic, with which GCC 12 moves the sums between registers and memory.
-AURUM_INLINE void multiply_bytes(__m512i& sum, __m512i bytes, __m512i weights) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(bytes), "v"(weights));
+AURUM_INLINE void multiply_pairs(__m512i& sum, __m512i a, __m512i b) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
 }
 
-AURUM_INLINE __m512i four_bytes(const uint8_t* from) {
-  int32_t four;
-  __builtin_memcpy(&four, from, sizeof four);
-  return _mm512_set1_epi32(four);
+AURUM_INLINE __m512i all_pairs(const int16_t* from) {
+  int32_t two;
+  __builtin_memcpy(&two, from, sizeof two);
+  return _mm512_set1_epi32(two);
 }
 
-// Like `block` in linear.h, for four rows of the matrix at once.
-template <int VECTORS, int ROWS, Then THEN>
-void whole_block(const WholeRows& rows, const WholeLinear& linear, const int8_t* panel, int first) {
+AURUM_INLINE __m512i kept(__m512i value) {
+  __asm__("" : "+v"(value));
+  return value;
+}
+
+AURUM_INLINE __m512i load_pairs(const int16_t* from) { return _mm512_loadu_si512(from); }
+AURUM_INLINE __m512i load_pairs(const int8_t* from) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+// Like `block` in linear.h, for two rows of the matrix at once.
+template <int VECTORS, int ROWS, Then THEN, class Weight>
+void block(const Rows<int16_t>& rows, const Panel<Weight>& panel) {
   __m512i sum[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v) sum[r][v] = _mm512_setzero_si512();
   }
-  const auto down = [&](const uint8_t* bytes) __attribute__((always_inline)) {
-    const int8_t* weights = panel;
-    for (int k = 0; k < linear.depth; k += 4, weights += VECTORS * 64) {
-      __m512i w[VECTORS];
+  const Weight* weights = panel.weights;
+  for (int k = 0; k < panel.depth; k += 2, weights += VECTORS * 2 * LANES) {
+    __m512i w[VECTORS];
 #pragma GCC unroll 8
-      for (int v = 0; v < VECTORS; ++v) w[v] = _mm512_loadu_si512(weights + v * 64);
-#pragma GCC unroll 16
-      for (int r = 0; r < ROWS; ++r) {
-        const __m512i x = four_bytes(bytes + r * rows.stride + k);
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) multiply_bytes(sum[r][v], x, w[v]);
-      }
-    }
-  };
-  down(rows.high);
-#pragma GCC unroll 8
-  for (int v = 0; v < VECTORS; ++v) {
-    const __m512i offset = _mm512_loadu_si512(linear.offset + first + v * LANES);
+    for (int v = 0; v < VECTORS; ++v) w[v] = kept(load_pairs(weights + v * 2 * LANES));
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
-      sum[r][v] = _mm512_add_epi32(_mm512_slli_epi32(sum[r][v], 8), offset);
+      const __m512i x = all_pairs(rows.in + r * rows.in_stride + k);
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v) multiply_pairs(sum[r][v], x, w[v]);
     }
   }
-  down(rows.low);
+  Vector scaled[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; ++r) {
     const Vector scale = all(rows.scale[r]);
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; ++v) {
-      const int column = first + v * LANES;
-      const ptrdiff_t at = r * rows.out_stride + column;
-      Vector y = fma(_mm512_cvtepi32_ps(sum[r][v]), scale * load(linear.scale + column),
-                     load(linear.bias + column));
-      if (THEN == Then::add) y += load(rows.added + at);
-      store(rows.out + at, y);
+      scaled[r][v] = fma(_mm512_cvtepi32_ps(sum[r][v]), scale * load(panel.scale + v * LANES),
+                         load(panel.bias + v * LANES));
     }
   }
+  put<VECTORS, ROWS, THEN>(rows, scaled);
 }
 
-template <int VECTORS, int ROWS, Then THEN>
-void whole_blocks_of(int height, const WholeRows& rows, const WholeLinear& linear,
-                     const int8_t* panel, int first) {
-  if constexpr (ROWS > 0) {
-    if (height == ROWS) return whole_block<VECTORS, ROWS, THEN>(rows, linear, panel, first);
-    whole_blocks_of<VECTORS, ROWS - 1, THEN>(height, rows, linear, panel, first);
-  }
-}
-
-template <int VECTORS, Then THEN>
-void whole_panel(WholeRows rows, int count, const WholeLinear& linear, const int8_t* panel,
-                 int first) {
-  constexpr int MOST = most_rows(VECTORS);
-  for (int blocks = (count + MOST - 1) / MOST; blocks > 0; --blocks) {
-    const int height = (count + blocks - 1) / blocks;
-    whole_blocks_of<VECTORS, MOST, THEN>(height, rows, linear, panel, first);
-    rows.high += height * rows.stride;
-    rows.low += height * rows.stride;
-    rows.scale += height;
-    rows.out += height * rows.out_stride;
-    rows.added += height * rows.out_stride;
-    count -= height;
-  }
-}
-
-template <Then THEN>
-void multiply(const WholeLinear& linear, const WholeRows& rows, int count) {
-  const int8_t* panel = linear.weights;
-  for (int column = 0; column < linear.columns;) {
-    const int vectors = panel_vectors(linear.columns, (linear.columns - column) / LANES);
-    switch (vectors) {
-      case 1:
-        whole_panel<1, THEN>(rows, count, linear, panel, column);
-        break;
-      case 2:
-        whole_panel<2, THEN>(rows, count, linear, panel, column);
-        break;
-      case 3:
-        whole_panel<3, THEN>(rows, count, linear, panel, column);
-        break;
-      case 4:
-        whole_panel<4, THEN>(rows, count, linear, panel, column);
-        break;
-      default:
-        whole_panel<5, THEN>(rows, count, linear, panel, column);
+// Quantizes `count` floats, in whole vectors; returns their scale.
+float quantize(const float* from, ptrdiff_t count, float levels, int16_t* to) {
+  constexpr int TOGETHER = 4;  // because each maximum waits for the one before
+  Vector sizes[TOGETHER];
+  for (Vector& size : sizes) size = all(1e-20f);
+  ptrdiff_t i = 0;
+  for (; i + TOGETHER * LANES <= count; i += TOGETHER * LANES) {
+#pragma GCC unroll 4
+    for (int t = 0; t < TOGETHER; ++t) {
+      sizes[t] = most(sizes[t], _mm512_abs_ps(load(from + i + t * LANES)));
     }
-    panel += static_cast<ptrdiff_t>(linear.depth) * vectors * LANES;
-    column += vectors * LANES;
   }
-}
-
-// Quantizes a row of floats, in whole vectors, to two planes of bytes; returns its scale.
-float to_whole(const float* row, int width, float levels, uint8_t* high, uint8_t* low) {
-  Vector sizes = all(1e-20f);
-  for (int c = 0; c < width; c += LANES) sizes = most(sizes, _mm512_abs_ps(load(row + c)));
-  const float largest = most_of(sizes);
+  for (; i < count; i += LANES) sizes[0] = most(sizes[0], _mm512_abs_ps(load(from + i)));
+  const float largest = most_of(most(most(sizes[0], sizes[1]), most(sizes[2], sizes[3])));
   const Vector scale = all(levels / largest);
-  for (int c = 0; c < width; c += LANES) {
-    const __m512i q =
-        _mm512_add_epi32(_mm512_cvtps_epi32(load(row + c) * scale), _mm512_set1_epi32(32768));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(low + c), _mm512_cvtepi32_epi8(q));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(high + c),
-                     _mm512_cvtepi32_epi8(_mm512_srli_epi32(q, 8)));
+  for (i = 0; i < count; i += LANES) {
+    const __m512i integers = _mm512_cvtps_epi32(load(from + i) * scale);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm512_cvtsepi32_epi16(integers));
   }
   return largest / levels;
 }
+
+// Multiplies in integers. `together` adjacent rows have a common scale.
+struct Integers {
+  template <Then THEN>
+  static void multiply(const Linear& linear, const Rows<float>& rows, int count, Room room,
+                       int together = 1) {
+    for (int first = 0; first < count; first += together) {
+      const ptrdiff_t at = first * rows.in_stride;
+      const float scale =
+          quantize(rows.in + at, together * rows.in_stride, linear.levels, room.integers + at);
+      std::fill_n(room.scales + first, together, scale);
+    }
+    const Rows<int16_t> quantized{room.integers,   rows.in_stride, rows.out,
+                                  rows.out_stride, rows.added,     room.scales};
+    if (linear.bytes != nullptr) {
+      ::multiply<THEN>(linear, linear.bytes, quantized, count);
+    } else {
+      ::multiply<THEN>(linear, linear.shorts, quantized, count);
+    }
+  }
+};
 
 }  // namespace

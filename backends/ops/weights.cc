@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <string>
@@ -10,8 +11,10 @@
 
 namespace {
 
-// The position of a matrix's element in its panels of `depth` rows, of which `together` rows are
-// interleaved.
+// No sum of integers may exceed this.
+constexpr int64_t MOST = std::numeric_limits<int32_t>::max();
+
+// Copies a matrix into its panels, in which `together` rows are interleaved.
 template <class Element, class Value>
 void into_panels(Element* to, int depth, int columns, int together, Value value) {
   const int vectors = columns / COLUMNS_PER_VECTOR;
@@ -28,6 +31,8 @@ void into_panels(Element* to, int depth, int columns, int together, Value value)
     first += width / COLUMNS_PER_VECTOR;
   }
 }
+
+bool by_integers() { return cpu() == Cpu::avx512_vnni; }
 
 }  // namespace
 
@@ -62,67 +67,94 @@ const float* Reader::table(int rows, int count) {
 }
 
 Linear Reader::linear(int rows, int columns, int groups, int column_groups) {
-  const int depth = groups * padded(rows), width = column_groups * padded(columns);
-  const float* const from = next(size_t(groups) * rows * column_groups * columns);
-  std::vector<float> spread(size_t(depth) * width);
-  const float* at = from;
+  Linear made;
+  made.depth = groups * padded(rows);
+  made.columns = column_groups * padded(columns);
+  const float* at = next(size_t(groups) * rows * column_groups * columns);
+  std::vector<float> weights(size_t(made.depth) * made.columns);
   for (int group = 0; group < groups; ++group) {
     for (int row = 0; row < rows; ++row) {
       for (int part = 0; part < column_groups; ++part, at += columns) {
-        const size_t to = (size_t(group) * padded(rows) + row) * width + part * padded(columns);
-        std::copy(at, at + columns, spread.begin() + to);
+        const size_t to = (size_t(group) * padded(rows) + row) * made.columns;
+        std::copy(at, at + columns, weights.begin() + to + part * padded(columns));
       }
     }
   }
-  return packed(spread.data(), table(column_groups, columns), depth, width);
+  made.bias = table(column_groups, columns);
+  by_integers() ? quantize(made, weights.data()) : pack(made, weights.data());
+  return made;
 }
 
-Linear Reader::packed(const float* weights, const float* bias, int depth, int columns) {
-  float* const made = arena_.take<float>(size_t(depth) * columns);
-  into_panels(made, depth, columns, 1,
-              [&](int row, int column) { return weights[size_t(row) * columns + column]; });
-  return {depth, columns, made, bias};
+void Reader::pack(Linear& linear, const float* weights) {
+  float* const made = arena_.take<float>(size_t(linear.depth) * linear.columns);
+  linear.floats = made;
+  into_panels(made, linear.depth, linear.columns, 1, [&](int row, int column) {
+    return weights[size_t(row) * linear.columns + column];
+  });
 }
 
-WholeLinear Reader::whole_linear(int rows, int columns, Linear* in_floats) {
+// The 31 bits of a sum are divided between x and the weights, so that rounding either adds about the
+// same error to a sum of many products.
+void Reader::quantize(Linear& linear, const float* weights) {
+  const int levels = std::min<int>(std::numeric_limits<int16_t>::max(), 1e5 / std::sqrt(linear.depth));
+  float* const scale = arena_.take<float>(linear.columns);
+  for (int column = 0; column < linear.columns; ++column) {
+    double sum = 0, largest = 0;
+    for (int row = 0; row < linear.depth; ++row) {
+      const double size = std::abs(weights[size_t(row) * linear.columns + column]);
+      sum += size;
+      largest = std::max(largest, size);
+    }
+    // Rounding can add a half to each weight.
+    const double room = static_cast<double>(MOST / levels) - linear.depth;
+    const double unit = std::max(sum / room, largest / std::numeric_limits<int16_t>::max());
+    scale[column] = std::max(static_cast<float>(unit), std::numeric_limits<float>::min());
+  }
+  int16_t* const made = arena_.take<int16_t>(size_t(linear.depth) * linear.columns);
+  into_panels(made, linear.depth, linear.columns, 2, [&](int row, int column) {
+    const float weight = weights[size_t(row) * linear.columns + column];
+    return static_cast<int16_t>(std::lrint(weight / scale[column]));
+  });
+  linear.shorts = made;
+  linear.scale = scale;
+  linear.levels = levels;
+}
+
+Linear Reader::whole_linear(int rows, int columns) {
   const size_t count = size_t(rows) * columns;
   if (count > whole_left_) throw Misfit("the graph has too few whole weights");
   const int8_t* const from = whole_;
   whole_ += count;
   whole_left_ -= count;
-  const float *const scale = row(columns), *const bias = row(columns);
-  const int width = padded(columns);
+  Linear made;
+  made.depth = padded(rows);
+  made.columns = padded(columns);
+  made.scale = row(columns);
+  made.bias = row(columns);
   const auto weight = [&](int row, int column) {
-    return column < columns ? from[size_t(row) * columns + column] : int8_t{0};
+    return row < rows && column < columns ? from[size_t(row) * columns + column] : int8_t{0};
   };
-  if (in_floats != nullptr) {
-    // The matrix gets as many rows as its input has channels, which are padded to whole vectors.
-    std::vector<float> floats(size_t(padded(rows)) * width);
-    for (int row = 0; row < rows; ++row) {
-      for (int column = 0; column < width; ++column) {
-        floats[size_t(row) * width + column] = weight(row, column) * scale[column];
+  if (!by_integers()) {
+    std::vector<float> weights(size_t(made.depth) * made.columns);
+    for (int row = 0; row < made.depth; ++row) {
+      for (int column = 0; column < made.columns; ++column) {
+        weights[size_t(row) * made.columns + column] = weight(row, column) * made.scale[column];
       }
     }
-    *in_floats = packed(floats.data(), bias, padded(rows), width);
-    return {};
+    pack(made, weights.data());
+    return made;
   }
-  const int depth = (rows + 3) / 4 * 4;
-  int8_t* const made = arena_.take<int8_t>(size_t(depth) * width);
-  into_panels(made, rows, width, 4, weight);
-  int32_t* const offset = arena_.take<int32_t>(width);
-  int largest = 1;
+  int8_t* const bytes = arena_.take<int8_t>(size_t(made.depth) * made.columns);
+  into_panels(bytes, made.depth, made.columns, 2, weight);
+  made.bytes = bytes;
+  int64_t largest = 1;
   for (int column = 0; column < columns; ++column) {
-    int sum = 0, size = 0;
-    for (int row = 0; row < rows; ++row) {
-      sum += weight(row, column);
-      size += std::abs(weight(row, column));
-    }
-    largest = std::max(largest, size);
-    offset[column] = static_cast<int32_t>(0u - 32768u * static_cast<uint32_t>(sum));
+    int64_t sum = 0;
+    for (int row = 0; row < rows; ++row) sum += std::abs(weight(row, column));
+    largest = std::max(largest, sum);
   }
-  // Less than 2^31 by the largest error of rounding to the nearest.
-  const int levels = std::min(32767, (std::numeric_limits<int32_t>::max() - largest) / largest);
-  return {depth, width, made, scale, bias, offset, static_cast<float>(levels)};
+  made.levels = std::min<int64_t>(std::numeric_limits<int16_t>::max(), MOST / largest);
+  return made;
 }
 
 void Reader::end() const {

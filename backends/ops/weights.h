@@ -31,22 +31,18 @@ constexpr int panel_vectors(int columns, int vectors_left) {
   return vectors_left < most ? vectors_left : most;
 }
 
-// y = x W + b.
+// y = x W + b, for rows x. Of the three pointers to weights one is set: floats for processors
+// without VNNI, otherwise integers, 8 bits wide if the graph has such, and 16 bits wide if they were
+// quantized here. A column of integers has a scale, and their rows are interleaved in twos within a
+// panel, as the instruction needs them: [row / 2][column][row % 2].
 struct Linear {
   int depth = 0, columns = 0;  // columns: padded to whole vectors
-  const float* weights = nullptr;
   const float* bias = nullptr;
-};
-
-// The same with integer weights from -128 to 127 and a scale for each column. Within a panel, four
-// rows are interleaved, as the instruction needs them: [row / 4][column][row % 4].
-struct WholeLinear {
-  int depth = 0, columns = 0;
-  const int8_t* weights = nullptr;
-  const float* scale = nullptr;
-  const float* bias = nullptr;
-  const int32_t* offset = nullptr;  // see linear_vnni.h, as for
-  float levels = 0;
+  const float* floats = nullptr;
+  const int8_t* bytes = nullptr;
+  const int16_t* shorts = nullptr;
+  const float* scale = nullptr;  // of the integers in each column
+  float levels = 0;  // the largest integer of a quantized row x for which no sum can overflow
 };
 
 // Reads a graph's weights in order, and stores the converted weights in an arena.
@@ -62,15 +58,17 @@ class Reader {
   // A matrix of `rows` x `columns` and its bias. Its rows consist of `groups` groups of channels,
   // its columns of `column_groups`; each group is padded.
   Linear linear(int rows, int columns, int groups = 1, int column_groups = 1);
-  // A matrix of integer weights with its scales and its bias; optionally in floats, too.
-  WholeLinear whole_linear(int rows, int columns, Linear* in_floats);
+  // A matrix of the graph's integers, with its scales and its bias.
+  Linear whole_linear(int rows, int columns);
 
   // Throws Misfit unless everything was read.
   void end() const;
 
  private:
   const float* next(size_t count);
-  Linear packed(const float* padded_weights, const float* bias, int depth, int columns);
+  // Puts a matrix, whose rows and columns are padded already, into panels.
+  void pack(Linear& linear, const float* weights);
+  void quantize(Linear& linear, const float* weights);
 
   Arena& arena_;
   const float* floats_;

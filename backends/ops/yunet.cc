@@ -39,14 +39,15 @@ int cells(int height, int width) {
 }
 
 Detector::Detector(const Options& options, const float* weights, size_t count)
-    : options_(options), compiled_(cpu() == Cpu::avx2 ? AVX2 : AVX512) {
+    : options_(options), compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
+                : cpu() == Cpu::avx512    ? AVX512
+                                          : AVX2) {
   check_cpu();
   if (options.middle != 32 && options.middle != WIDE) {
     throw Misfit("no YuNet has " + std::to_string(options.middle) + " channels in the middle");
   }
   Reader reader(arena_, weights, count, nullptr, 0);
-  net_.stem = reader.table(27, STEM);
-  net_.stem_bias = reader.row(STEM);
+  net_.stem = reader.linear(3, STEM, 9);
   int channels = STEM;
   for (int i = 0; i < UNITS; ++i) {
     const int out = i < 2 ? STEM : i < 4 ? options.middle : WIDE;

@@ -26,8 +26,7 @@ struct Unit {
 };
 
 struct Net {
-  const float* stem = nullptr;  // [plane][row][column][16]
-  const float* stem_bias = nullptr;
+  Linear stem;  // of [plane][row], padded to 16 columns
   Unit chain[UNITS];
   Unit back[LEVELS];
   Unit shared[LEVELS];  // before the heads, in YuNet-n only
@@ -46,7 +45,7 @@ struct Compiled {
   void (*detect)(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
                  float* logits, float* scores);
 };
-extern const Compiled AVX2, AVX512;
+extern const Compiled AVX2, AVX512, AVX512_VNNI;
 
 // Attributes of the operator in the graph.
 struct Options {

@@ -4,6 +4,6 @@
 
 namespace yunet {
 
-const Compiled AVX512{count_floats, detect_one};
+const Compiled AVX512{count_floats, detect_one<Floats, FloatStem>};
 
 }  // namespace yunet

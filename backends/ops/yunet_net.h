@@ -52,6 +52,7 @@ struct Work {
   float* pooled = nullptr;   // the same after pooling
   float* pixels[3][3] = {};  // the last three rows of each plane, as floats
   float* sum = nullptr;      // a row of the top-down path
+  Room room = {};
   Stage chain[UNITS], back[LEVELS], shared[LEVELS], heads[LEVELS];
 };
 
@@ -75,6 +76,8 @@ void place(Work& work, const Net& net, int height, int width, Bump& memory) {
   for (auto& plane : work.pixels) {
     for (float*& row : plane) row = memory.take(MARGIN + width + LANES);
   }
+  work.room.integers = reinterpret_cast<int16_t*>(memory.take(widest / 2));
+  work.room.scales = memory.take(width / 2);
   int across = width / 2;
   for (int i = 0; i < UNITS; ++i) {
     place(work.chain[i], net.chain[i], across, i + 1 < UNITS ? &work.chain[i + 1] : &work.back[2],
@@ -167,9 +170,11 @@ void pool(const float* above, const float* below, float* out, int width, int cha
   }
 }
 
+template <class Arithmetic>
 void take(Work& work, Stage& stage, const float* row);
 
 // Passes the next output row of a stage on.
+template <class Arithmetic>
 void give(Work& work, Stage& stage, const float* top, const float* middle, const float* low) {
   const int channels = stage.channels(), y = stage.given++;
   const ptrdiff_t row = ptrdiff_t(stage.width) * channels;
@@ -179,20 +184,22 @@ void give(Work& work, Stage& stage, const float* top, const float* middle, const
   const float* const rows[3] = {top, middle, low};
   depthwise(rows, *stage.unit, out, stage.width);
   if (stage.next == nullptr || (pools && even)) return;
-  if (!pools) return take(work, *stage.next, out);
+  if (!pools) return take<Arithmetic>(work, *stage.next, out);
   pool(stage.whole != nullptr ? out - row : stage.above, out, work.pooled, stage.width, channels);
-  take(work, *stage.next, work.pooled);
+  take<Arithmetic>(work, *stage.next, work.pooled);
 }
 
 // Takes the next input row of a stage. `row` is read before anything else is computed, so all
 // stages can share the rows of `work`.
+template <class Arithmetic>
 void take(Work& work, Stage& stage, const float* row) {
   float* const slot = stage.ring[stage.taken % 3] + stage.channels();
   const Linear& point = stage.unit->point;
-  multiply<Then::nothing>(point, {row, point.depth, slot, point.columns, slot}, stage.width);
+  Arithmetic::template multiply<Then::nothing>(
+      point, {row, point.depth, slot, point.columns}, stage.width, work.room, stage.width);
   const int newest = stage.taken++;
   if (newest == 0) return;
-  give(work, stage, newest == 1 ? work.zeros : stage.ring[(newest - 2) % 3],
+  give<Arithmetic>(work, stage, newest == 1 ? work.zeros : stage.ring[(newest - 2) % 3],
        stage.ring[(newest - 1) % 3], stage.ring[newest % 3]);
 }
 
@@ -205,55 +212,77 @@ void begin(Stage& stage) {
 }
 
 // Computes the last row of a stage and of all later stages, with zeros below it.
+template <class Arithmetic>
 void end(Work& work, Stage& stage) {
   const int newest = stage.taken - 1;
-  give(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3], stage.ring[newest % 3],
+  give<Arithmetic>(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3], stage.ring[newest % 3],
        work.zeros);
-  if (stage.next != nullptr) end(work, *stage.next);
+  if (stage.next != nullptr) end<Arithmetic>(work, *stage.next);
 }
 
+// How the stem is computed, in floats.
+struct FloatStem {
+  using Pixel = float;
+  static constexpr int PIXELS = REGISTERS / 2;
+
+  static void convert(__m128i bytes, Pixel* to) { store(to, from_bytes(bytes)); }
+
+  // Computes PIXELS adjacent pixels, from nine rows which begin one pixel before the first of them.
+  static void convolve(const Pixel* const rows[9], const Linear& stem, float* out) {
+    Vector sum[PIXELS];
+    for (Vector& one : sum) one = load(stem.bias);
+#pragma GCC unroll 1
+    for (int i = 0; i < 9; ++i) {
+#pragma GCC unroll 3
+      for (int column = 0; column < 3; ++column) {
+        const Vector w = load(stem.floats + (i * padded(3) + column) * STEM);
+#pragma GCC unroll 16
+        for (int p = 0; p < PIXELS; ++p) sum[p] = fma(all(rows[i][2 * p + column]), w, sum[p]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) store(out + p * STEM, most(sum[p], zero()));
+  }
+};
+
 // Loads row y of the photo after the two previous rows; zeros beyond the photo.
+template <class Stem>
 void read(Work& work, const uint8_t* planes, int y, int height, int width) {
+  using Pixel = typename Stem::Pixel;
   for (int plane = 0; plane < 3; ++plane) {
-    float* const to = work.pixels[plane][(y + 3) % 3] + MARGIN;
+    Pixel* const to = reinterpret_cast<Pixel*>(work.pixels[plane][(y + 3) % 3]) + MARGIN;
+    to[-1] = 0;
     if (y < 0) {
-      std::memset(to, 0, width * sizeof(float));
+      std::memset(to, 0, width * sizeof(Pixel));
       continue;
     }
     const uint8_t* const from = planes + (ptrdiff_t(plane) * height + y) * width;
     for (int x = 0; x < width; x += LANES) {
       const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + x));
-      store(to + x, from_bytes(bytes));
+      Stem::convert(bytes, to + x);
     }
   }
 }
 
 // Computes row y of the stem: a 3x3 convolution of the three planes with stride 2, and ReLU. The
-// channels are the lanes. The sums of as many pixels as there are registers for stay in registers
-// while the loop runs over the 27 weights.
+// channels are the lanes. The sums of several pixels stay in registers while a loop runs over the
+// weights.
+template <class Stem>
 void stem(Work& work, const Net& net, int y, int width) {
-  constexpr int PIXELS = REGISTERS / 2;
-  const float* rows[9];
-  for (int i = 0; i < 9; ++i) rows[i] = work.pixels[i / 3][(2 * y + i % 3 + 2) % 3] + MARGIN - 1;
-  for (int x = 0; x < width / 2; x += PIXELS) {
-    Vector sum[PIXELS];
-    for (Vector& one : sum) one = load(net.stem_bias);
-    const float* weight = net.stem;
-#pragma GCC unroll 1
-    for (const float* row : rows) {
-#pragma GCC unroll 3
-      for (int column = 0; column < 3; ++column, weight += STEM) {
-        const Vector w = load(weight);
-#pragma GCC unroll 16
-        for (int p = 0; p < PIXELS; ++p) sum[p] = fma(all(row[2 * (x + p) + column]), w, sum[p]);
-      }
-    }
-#pragma GCC unroll 16
-    for (int p = 0; p < PIXELS; ++p) store(work.row + (x + p) * STEM, most(sum[p], zero()));
+  using Pixel = typename Stem::Pixel;
+  const Pixel* rows[9];
+  for (int i = 0; i < 9; ++i) {
+    const float* const row = work.pixels[i / 3][(2 * y + i % 3 + 2) % 3];
+    rows[i] = reinterpret_cast<const Pixel*>(row) + MARGIN - 1;
+  }
+  for (int x = 0; x < width / 2; x += Stem::PIXELS) {
+    Stem::convolve(rows, net.stem, work.row + x * STEM);
+    for (const Pixel*& row : rows) row += 2 * Stem::PIXELS;
   }
 }
 
 // Top-down path: adds the coarser feature map, upsampled 2x2, to a level's feature map.
+template <class Arithmetic>
 void back(Work& work, int level, const float* fine, const float* coarse, int height, int width) {
   Stage& stage = work.back[level];
   for (int y = 0; y < height; ++y) {
@@ -264,9 +293,9 @@ void back(Work& work, int level, const float* fine, const float* coarse, int hei
         store(work.sum + x * WIDE + c, load(from + x * WIDE + c) + load(more + x / 2 * WIDE + c));
       }
     }
-    take(work, stage, work.sum);
+    take<Arithmetic>(work, stage, work.sum);
   }
-  end(work, stage);
+  end<Arithmetic>(work, stage);
 }
 
 // 1 / (1 + e^-x). Clamped as in onnxruntime, which matters if both scores are nearly 0.
@@ -295,15 +324,13 @@ size_t count_floats(const Net& net, int height, int width) {
   return counting.used + 2 * LANES;
 }
 
+template <class Arithmetic, class Stem>
 void detect_one(const Net& net, const uint8_t* planes, int height, int width, float* scratch,
                 float* logits, float* scores) {
   Work work;
   Bump memory{scratch};
   place(work, net, height, width, memory);
   std::memset(work.zeros, 0, (size_t(width) * STEM + 2 * WIDE) * sizeof(float));
-  for (auto& plane : work.pixels) {
-    for (float* row : plane) row[MARGIN - 1] = 0;
-  }
   for (Stage& stage : work.chain) begin(stage);
   ptrdiff_t before = 0;
   for (int level = 0; level < LEVELS; ++level) {
@@ -313,16 +340,16 @@ void detect_one(const Net& net, const uint8_t* planes, int height, int width, fl
     work.heads[level].whole = logits + before * HEADS;
     before += ptrdiff_t(height / STRIDES[level]) * (width / STRIDES[level]);
   }
-  read(work, planes, -1, height, width);
+  read<Stem>(work, planes, -1, height, width);
   for (int y = 0; y < height / 2; ++y) {
-    read(work, planes, 2 * y, height, width);
-    read(work, planes, 2 * y + 1, height, width);
-    stem(work, net, y, width);
-    take(work, work.chain[0], work.row);
+    read<Stem>(work, planes, 2 * y, height, width);
+    read<Stem>(work, planes, 2 * y + 1, height, width);
+    stem<Stem>(work, net, y, width);
+    take<Arithmetic>(work, work.chain[0], work.row);
   }
-  end(work, work.chain[0]);
-  back(work, 1, work.chain[8].whole, work.back[2].whole, height / 16, width / 16);
-  back(work, 0, work.chain[6].whole, work.back[1].whole, height / 8, width / 8);
+  end<Arithmetic>(work, work.chain[0]);
+  back<Arithmetic>(work, 1, work.chain[8].whole, work.back[2].whole, height / 16, width / 16);
+  back<Arithmetic>(work, 0, work.chain[6].whole, work.back[1].whole, height / 8, width / 8);
   score(logits, scores, static_cast<int>(before));
 }
 

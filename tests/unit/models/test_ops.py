@@ -11,6 +11,7 @@ from graphs import ENTRIES, answer, session, textured, weights
 from kernel_graphs import (
     DETECTOR,
     EMBEDDER,
+    TOLERANCE,
     assert_same_candidates,
     by_kernels,
     extremes,
@@ -24,12 +25,6 @@ from onnx import numpy_helper
 from aurum import kernels as ours
 from aurum.imaging.faces import LISTED
 from aurum.models import families, kernels
-from aurum.models.parity import (
-    EMBEDDING_TOLERANCE,
-    KERNELS_EMBEDDING_TOLERANCE,
-    PIXEL_TOLERANCE,
-    SCORE_TOLERANCE,
-)
 
 pytestmark = pytest.mark.skipif(not ours.find().name, reason=ours.find().reason)
 
@@ -88,8 +83,8 @@ def test_the_second_look_agrees(both, count):
     plain, fast = both("yunet_s_dynamic", "face_landmarks")
     crops = textured(count, 96, 96)
     got, want = answer(fast, crops=crops), answer(plain, crops=crops)
-    assert np.abs(got["scores"] - want["scores"]).max() <= SCORE_TOLERANCE
-    assert np.abs(got["landmarks"] - want["landmarks"]).max() <= PIXEL_TOLERANCE
+    assert np.abs(got["scores"] - want["scores"]).max() <= TOLERANCE.score
+    assert np.abs(got["landmarks"] - want["landmarks"]).max() <= TOLERANCE.pixels + TOLERANCE.share * crops.shape[1]
 
 
 @pytest.mark.parametrize("name", ["edgeface_xs_q", "edgeface_xxs_q"])
@@ -99,7 +94,7 @@ def test_the_embedder_agrees_on_batches(both, name, count):
     crops = textured(count, 112, 112)
     crops[-3:] = extremes(112, 112, 3)[-len(crops) :]
     got, want = answer(fast, crops=crops), answer(plain, crops=crops)
-    assert np.abs(got["embedding"] - want["embedding"]).max() <= KERNELS_EMBEDDING_TOLERANCE
+    assert np.abs(got["embedding"] - want["embedding"]).max() <= TOLERANCE.embedding
     assert np.abs(got["norm"] / want["norm"] - 1).max() <= 1e-3
     assert np.abs(np.linalg.norm(got["embedding"], axis=1) - 1).max() <= 1e-5
     for key in ("model", "calibration"):
@@ -126,7 +121,7 @@ def test_an_embedder_with_float_weights_agrees(both):
     crops = textured(3, 112, 112)
     want = answer(session(families.build("face_embedding", entry, model)), crops=crops)
     got = answer(by_kernels(fast), crops=crops)
-    assert np.abs(got["embedding"] - want["embedding"]).max() <= EMBEDDING_TOLERANCE
+    assert np.abs(got["embedding"] - want["embedding"]).max() <= TOLERANCE.embedding
 
 
 def test_an_unsupported_model_has_no_graph_with_kernels():
