@@ -116,9 +116,11 @@ struct OrtApi {
   Skipped skipped_101[29];
   OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key,
                                       const char* value);  // 130
-  Skipped skipped_131[32];
+  Skipped skipped_131[31];
+  OrtStatus* (*KernelInfoGetAttributeArray_float)(const OrtKernelInfo*, const char* name,
+                                                  float* values, size_t* count);  // 162
   OrtStatus* (*KernelInfoGetAttributeArray_int64)(const OrtKernelInfo*, const char* name,
-                                                  int64_t* values, size_t* count);  // 163
+                                                  int64_t* values, size_t* count);
   Skipped skipped_164[85];
   OrtStatus* (*KernelInfoGetConstantInput_tensor)(const OrtKernelInfo*, size_t index,
                                                   int* is_constant, const OrtValue**);  // 249

@@ -5,6 +5,7 @@
 // once, when a session is created. Weights that don't fit fail this with a message, and so does a
 // graph with another `format`, because kernels and graphs may come from different versions.
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <memory>
@@ -15,7 +16,7 @@
 #include "../onnxruntime/onnxruntime_api.h"
 #include "cpu.h"
 #include "edgeface.h"
-#include "yunet.h"
+#include "landmarks.h"
 
 namespace {
 
@@ -113,6 +114,14 @@ class Node {
     return value;
   }
 
+  std::vector<float> fractions(const char* name) const {
+    size_t count = 0;
+    check(api->KernelInfoGetAttributeArray_float(info_, name, nullptr, &count));
+    std::vector<float> values(count);
+    check(api->KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
+    return values;
+  }
+
   std::vector<int64_t> numbers(const char* name) const {
     size_t count = 0;
     check(api->KernelInfoGetAttributeArray_int64(info_, name, nullptr, &count));
@@ -162,6 +171,34 @@ struct YuNet {
   }
 
   yunet::Detector detector;
+};
+
+struct YuNetSecondLook {
+  static constexpr const char* NAME = "YuNetSecondLook";
+  static constexpr std::array INPUTS = YuNet::INPUTS;
+  static constexpr size_t OUTPUTS = 2;
+
+  explicit YuNetSecondLook(const Node& node)
+      : look(YuNet::options(node), middle(node), YuNet::floats(node), node.weights(1).count()) {}
+
+  static yunet::Middle middle(const Node& node) {
+    yunet::Middle made{{}, node.fraction("near"), node.fraction("power")};
+    const std::vector<float> expected = node.fractions("expected");
+    if (expected.size() != yunet::POINTS * 2) throw Misfit("a face has five landmarks");
+    std::copy(expected.begin(), expected.end(), made.expected[0]);
+    return made;
+  }
+
+  void compute(OrtKernelContext* context) {
+    const View crops = input(context, {0, 0, 0, 3});
+    const int64_t count = crops.shape[0], side = crops.shape[1];
+    if (crops.shape[2] != side) throw Misfit("its input has a wrong shape");
+    float* const landmarks = output(context, 0, {count, yunet::POINTS, 2});
+    look.run(static_cast<const uint8_t*>(crops.data), count, side, landmarks,
+             output(context, 1, {count, 1}));
+  }
+
+  yunet::SecondLook look;
 };
 
 struct EdgeFace {
@@ -245,7 +282,8 @@ void be_the_first(OrtCustomOpDomain* domain) {
 #define EXPORTED extern "C" __attribute__((visibility("default")))
 
 EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
-  static const OrtCustomOp yunet_op = described<YuNet>(), edgeface_op = described<EdgeFace>();
+  static const OrtCustomOp all[] = {described<YuNet>(), described<YuNetSecondLook>(),
+                                    described<EdgeFace>()};
   static std::mutex one_at_a_time;  // Triton loads models concurrently
   const std::lock_guard lock(one_at_a_time);
   if (api == nullptr) api = base->GetApi(ORT_API_VERSION_OF_OPS);
@@ -258,8 +296,7 @@ EXPORTED OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBa
     if (domain == nullptr) {
       OrtCustomOpDomain* made = nullptr;
       check(api->CreateCustomOpDomain("aurum", &made));
-      check(api->CustomOpDomain_Add(made, &yunet_op));
-      check(api->CustomOpDomain_Add(made, &edgeface_op));
+      for (const OrtCustomOp& op : all) check(api->CustomOpDomain_Add(made, &op));
       be_the_first(made);
       domain = made;
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from onnx import ModelProto
 
 from aurum import contract
-from aurum.models.families import arcface, detector
+from aurum.models.families import arcface, detector, graph
 from aurum.models.kernels import edgeface, yunet
 from aurum.models.manifest import Model
 
@@ -18,11 +18,11 @@ from aurum.models.manifest import Model
 def build(name: str, entry: Model, upstream: ModelProto) -> ModelProto | None:
     """Build the graph served as `name` with our operator; None if this model has none."""
     if entry.family == "yunet":
-        if (candidates := yunet.build(upstream)) is None:
-            return None
         if name == contract.LANDMARKS:
-            return detector.landmarks(candidates, str(entry.id))
-        return detector.finish(candidates, str(entry.id), entry.upright_fit)
+            second_look = yunet.build_second_look(upstream)
+            return second_look and graph.finish(second_look, name, str(entry.id))
+        candidates = yunet.build(upstream)
+        return candidates and detector.finish(candidates, str(entry.id), entry.upright_fit)
     if entry.family == "arcface" and entry.input and (net := edgeface.build(upstream, entry.input)):
         return arcface.finish(net, str(entry.id), entry.calibration)
     return None

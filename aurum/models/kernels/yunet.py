@@ -1,12 +1,13 @@
-"""YuNet as one operator: from image planes to decoded candidates."""
+"""YuNet as one operator: from a photo to candidates, or from crops of faces to landmarks."""
 
 from __future__ import annotations
 
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from aurum.imaging.align import SECOND_TEMPLATE
 from aurum.imaging.faces import LISTED, LISTED_SCORE
-from aurum.models.families import candidates
+from aurum.models.families import candidates, detector
 from aurum.models.families.yunet import HEADS
 from aurum.models.kernels.operator import Weights, fragment
 
@@ -18,6 +19,49 @@ def build(model: ModelProto) -> ModelProto | None:
 
     None for a graph that is not YuNet-s or YuNet-n.
     """
+    if (net := _read(model)) is None:
+        return None
+    weights, attributes = net
+    return fragment(
+        """
+        detect (uint8[N, 3, H, W] images)
+            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
+            boxes, landmarks, scores = YuNet (images, weights)
+        }
+        """,
+        {"weights": weights.floats},
+        {**attributes, "least": LISTED, "sure": float(LISTED_SCORE)},
+    )
+
+
+def build_second_look(model: ModelProto) -> ModelProto | None:
+    """Build a graph of landmarks, equivalent to that of `families.detector.landmarks`.
+
+    None for a graph that is not YuNet-s or YuNet-n.
+    """
+    if (net := _read(model)) is None:
+        return None
+    weights, attributes = net
+    return fragment(
+        """
+        look (uint8[N, 96, 96, 3] crops) => (float[N, 5, 2] landmarks, float[N, 1] scores) {
+            landmarks, scores = YuNetSecondLook (crops, weights)
+        }
+        """,
+        {"weights": weights.floats},
+        {
+            **attributes,
+            "least": 1,
+            "sure": detector.LEAST_SCORE,
+            "expected": SECOND_TEMPLATE.ravel().tolist(),
+            "near": detector.NEAR,
+            "power": detector.POWER,
+        },
+    )
+
+
+def _read(model: ModelProto) -> tuple[Weights, dict[str, int]] | None:
+    """Return all weights in order, and the attributes that describe the net."""
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     weights = Weights(model)
     heads = len(HEADS) * len(candidates.STRIDES)
@@ -40,22 +84,11 @@ def build(model: ModelProto) -> ModelProto | None:
             _put(weights, [pairs[trunk + level]])
         _put(weights, [_head(makers, pairs, f"{head}_{stride}") for head in HEADS])
     middle = weights.values[units[4].input[1]].shape[0]  # of the third unit
-    return fragment(
-        """
-        detect (uint8[N, 3, H, W] images)
-            => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
-            boxes, landmarks, scores = YuNet (images, weights)
-        }
-        """,
-        {"weights": weights.floats},
-        {
-            "middle": int(middle),
-            "shared": int(has_shared),
-            "least": LISTED,
-            "sure": float(LISTED_SCORE),
-            "longest_side": candidates.MOST_SIDE,
-        },
-    )
+    return weights, {
+        "middle": int(middle),
+        "shared": int(has_shared),
+        "longest_side": candidates.MOST_SIDE,
+    }
 
 
 def _put(weights: Weights, pairs: list[tuple[NodeProto, NodeProto]]) -> None:
