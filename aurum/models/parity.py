@@ -31,7 +31,6 @@ from aurum.models.manifest import Model
 from aurum.paths import PHOTO
 
 
-
 @dataclass(frozen=True)
 class Tolerance:
     """How much a served graph's results may differ from its upstream's."""
@@ -187,7 +186,9 @@ def _check_embedder(
 def _check_within(name: str, what: str, difference: NDArray[np.float32], tolerance: float) -> None:
     worst = float(difference.max(initial=0))
     if not worst <= tolerance:  # also true for NaN
-        raise ParityError(f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance:.3g})")
+        raise ParityError(
+            f"{name}: {what} differs from upstream by {worst:.3g} (over {tolerance:.3g})"
+        )
 
 
 def _session(model: onnx.ModelProto, library: Path | None = None) -> ort.InferenceSession:

@@ -121,7 +121,7 @@ void Embedder::run(const uint8_t* crops, int64_t count, float* embeddings, float
   for (int64_t done = 0; done < count; done += together) {
     const int part = static_cast<int>(std::min<int64_t>(count - done, together));
     compiled_.embed(net_, crops + done * SIDE * SIDE * 3, part,
-                     reinterpret_cast<float*>(loan.data()), embeddings + done * DIMENSIONS);
+                    reinterpret_cast<float*>(loan.data()), embeddings + done * DIMENSIONS);
   }
   for (int64_t face = 0; face < count; ++face, embeddings += DIMENSIONS) {
     float squares = 0;

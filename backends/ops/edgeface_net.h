@@ -24,7 +24,7 @@ struct Work {
   float *a, *b;           // of one face
   float* bordered;        // one face's tokens with zeros around them
   float* spread;          // an expanded tile, or one face's queries, keys and values
-  Room room;
+  Room room;              // for quantized tokens
 };
 
 // Normalizes each token to mean 0 and variance 1, and applies the learned scale and shift, which
@@ -235,8 +235,8 @@ void halve(const Stage& stage, const float* in, float* out, int before, int chan
                   size_t(2) * width * sizeof(float));
     }
   }
-  Arithmetic::template multiply<Then::nothing>(
-      stage.down, {work.b, 4 * width, out, stage.width()}, stage.tokens(), work.room);
+  Arithmetic::template multiply<Then::nothing>(stage.down, {work.b, 4 * width, out, stage.width()},
+                                               stage.tokens(), work.room);
 }
 
 // Converts a face's patches of 4x4 pixels to tokens, a row of patches at a time.
@@ -310,7 +310,7 @@ void run_stage(const Stage& stage, float* tokens, float* mixed, int faces, Work&
 
 // Sets all pointers into `scratch`; returns its size in floats.
 size_t place(const Net& net, int faces, float* scratch, Work& work) {
-  size_t first_two = 0, last_two = 0, spread = 0, bordered = 0;
+  size_t first_two = 0, last_two = 0, spread = 0, bordered = 0, integers = 0;
   for (int i = 0; i < STAGES; ++i) {
     const Stage& stage = net.stage[i];
     const size_t tokens = stage.tokens(), width = stage.width();
@@ -320,24 +320,22 @@ size_t place(const Net& net, int faces, float* scratch, Work& work) {
     if (across * across * width > bordered) bordered = across * across * width;
     if (i > 0 && tokens * 3 * width > spread) spread = tokens * 3 * width;
     if (TILE * 4 * width > spread) spread = TILE * 4 * width;
+    // The largest matrices that are multiplied: an expanded tile, and four merged tokens for each.
+    const size_t merged = i > 0 ? tokens * 4 * net.stage[i - 1].width() : 0;
+    if (TILE * 4 * width > integers) integers = TILE * 4 * width;
+    if (merged > integers) integers = merged;
   }
   // A face in the first two stages is stored after those that have completed them.
   const size_t state = first_two + faces * last_two;
-  const size_t sizes[] = {state,    state,  first_two,  first_two,
-                          bordered, spread, spread / 2, SIDES[0] * SIDES[0]};
+  const size_t sizes[] = {state,    state,  first_two,    first_two,
+                          bordered, spread, integers / 2, SIDES[1] * SIDES[1]};
   float* at[8];
   size_t used = 0;
   for (int i = 0; i < 8; ++i) {
     at[i] = scratch == nullptr ? nullptr : scratch + used;
     used += (sizes[i] + 2 * LANES) / LANES * LANES;
   }
-  work = {at[0],
-          at[1],
-          at[2],
-          at[3],
-          at[4],
-          at[5],
-          {reinterpret_cast<int16_t*>(at[6]), at[7]}};
+  work = {at[0], at[1], at[2], at[3], at[4], at[5], {reinterpret_cast<int16_t*>(at[6]), at[7]}};
   return used;
 }
 
@@ -364,8 +362,9 @@ void embed_some(const Net& net, const uint8_t* crops, int faces, float* scratch,
   const int width = fourth.width();
   for (int f = 0; f < faces; ++f) {
     // The faces move forward as they shrink; none is overwritten before it is read.
-    halve<Arithmetic>(fourth, work.tokens + f * small, work.tokens + ptrdiff_t(f) * fourth.tokens() * width,
-          SIDES[2], third.channels, work);
+    halve<Arithmetic>(fourth, work.tokens + f * small,
+                      work.tokens + ptrdiff_t(f) * fourth.tokens() * width, SIDES[2],
+                      third.channels, work);
   }
   run_stage<Arithmetic>(fourth, work.tokens, work.mixed, faces, work);
   const Vector share = all(1.0f / fourth.tokens());

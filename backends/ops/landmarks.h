@@ -14,8 +14,8 @@ struct Middle {
   float power = 0;            // the weight of a candidate is its score to this power
 };
 
-// Computes the same as the plain graph (aurum/models/families/detector.py): the weighted mean of the
-// candidates in the crop and in its mirror image.
+// Computes the same as the plain graph (aurum/models/families/detector.py): the weighted mean of
+// the candidates in the crop and in its mirror image.
 class SecondLook {
  public:
   // Candidates with at least the score `options.sure` count. Throws Misfit.

@@ -1,8 +1,8 @@
 // Rows of floats times a matrix of integer weights, with AVX-512 VNNI.
 //
 // `vpdpwssd` adds 32 products of 16-bit integers to 16 sums, twice as many as a multiplication of
-// floats. The rows are quantized to integers from -levels to levels, with a scale for one row or for
-// several; `levels` is so small that no sum can overflow.
+// floats. The rows are quantized to integers from -levels to levels, with a scale for one row or
+// for several; `levels` is so small that no sum can overflow.
 #pragma once
 
 #include <algorithm>

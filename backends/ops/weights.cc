@@ -88,15 +88,15 @@ Linear Reader::linear(int rows, int columns, int groups, int column_groups) {
 void Reader::pack(Linear& linear, const float* weights) {
   float* const made = arena_.take<float>(size_t(linear.depth) * linear.columns);
   linear.floats = made;
-  into_panels(made, linear.depth, linear.columns, 1, [&](int row, int column) {
-    return weights[size_t(row) * linear.columns + column];
-  });
+  into_panels(made, linear.depth, linear.columns, 1,
+              [&](int row, int column) { return weights[size_t(row) * linear.columns + column]; });
 }
 
-// The 31 bits of a sum are divided between x and the weights, so that rounding either adds about the
-// same error to a sum of many products.
+// The 31 bits of a sum are divided between x and the weights, so that rounding either adds about
+// the same error to a sum of many products.
 void Reader::quantize(Linear& linear, const float* weights) {
-  const int levels = std::min<int>(std::numeric_limits<int16_t>::max(), 1e5 / std::sqrt(linear.depth));
+  const int levels =
+      std::min<int>(std::numeric_limits<int16_t>::max(), 1e5 / std::sqrt(linear.depth));
   float* const scale = arena_.take<float>(linear.columns);
   for (int column = 0; column < linear.columns; ++column) {
     double sum = 0, largest = 0;

@@ -32,9 +32,9 @@ constexpr int panel_vectors(int columns, int vectors_left) {
 }
 
 // y = x W + b, for rows x. Of the three pointers to weights one is set: floats for processors
-// without VNNI, otherwise integers, 8 bits wide if the graph has such, and 16 bits wide if they were
-// quantized here. A column of integers has a scale, and their rows are interleaved in twos within a
-// panel, as the instruction needs them: [row / 2][column][row % 2].
+// without VNNI, otherwise integers, 8 bits wide if the graph has such, and 16 bits wide if they
+// were quantized here. A column of integers has a scale, and their rows are interleaved in twos
+// within a panel, as the instruction needs them: [row / 2][column][row % 2].
 struct Linear {
   int depth = 0, columns = 0;  // columns: padded to whole vectors
   const float* bias = nullptr;

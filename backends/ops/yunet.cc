@@ -39,7 +39,8 @@ int cells(int height, int width) {
 }
 
 Detector::Detector(const Options& options, const float* weights, size_t count)
-    : options_(options), compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
+    : options_(options),
+      compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
                 : cpu() == Cpu::avx512    ? AVX512
                                           : AVX2) {
   check_cpu();

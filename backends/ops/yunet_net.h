@@ -52,7 +52,7 @@ struct Work {
   float* pooled = nullptr;   // the same after pooling
   float* pixels[3][3] = {};  // the last three rows of each plane, as floats
   float* sum = nullptr;      // a row of the top-down path
-  Room room = {};
+  Room room = {};            // for a quantized row
   Stage chain[UNITS], back[LEVELS], shared[LEVELS], heads[LEVELS];
 };
 
@@ -195,12 +195,12 @@ template <class Arithmetic>
 void take(Work& work, Stage& stage, const float* row) {
   float* const slot = stage.ring[stage.taken % 3] + stage.channels();
   const Linear& point = stage.unit->point;
-  Arithmetic::template multiply<Then::nothing>(
-      point, {row, point.depth, slot, point.columns}, stage.width, work.room, stage.width);
+  Arithmetic::template multiply<Then::nothing>(point, {row, point.depth, slot, point.columns},
+                                               stage.width, work.room, stage.width);
   const int newest = stage.taken++;
   if (newest == 0) return;
   give<Arithmetic>(work, stage, newest == 1 ? work.zeros : stage.ring[(newest - 2) % 3],
-       stage.ring[(newest - 1) % 3], stage.ring[newest % 3]);
+                   stage.ring[(newest - 1) % 3], stage.ring[newest % 3]);
 }
 
 void begin(Stage& stage) {
@@ -215,8 +215,8 @@ void begin(Stage& stage) {
 template <class Arithmetic>
 void end(Work& work, Stage& stage) {
   const int newest = stage.taken - 1;
-  give<Arithmetic>(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3], stage.ring[newest % 3],
-       work.zeros);
+  give<Arithmetic>(work, stage, newest == 0 ? work.zeros : stage.ring[(newest - 1) % 3],
+                   stage.ring[newest % 3], work.zeros);
   if (stage.next != nullptr) end<Arithmetic>(work, *stage.next);
 }
 

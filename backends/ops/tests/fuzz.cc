@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "../edgeface.h"
-#include "../yunet.h"
+#include "../landmarks.h"
 
 namespace {
 
@@ -103,6 +103,25 @@ void detect(Random& random) {
   }
 }
 
+void look_again(Random& random) {
+  const yunet::Options options{between(random, 0, 1) ? 32 : 64, between(random, 0, 3) == 0, 1,
+                               between(random, 0, 9) / 10.0f, 4096};
+  const int side = 32 * between(random, 1, 5), count = between(random, 1, 9);
+  yunet::Middle middle{{}, static_cast<float>(side), 8};
+  for (auto& point : middle.expected) point[0] = point[1] = side / 2.0f;
+  const std::vector<float> none(size_t{1} << 24);
+  const size_t weight_count =
+      weights_of([&](size_t wanted) { yunet::SecondLook(options, middle, none.data(), wanted); });
+  const auto weights = floats(random, weight_count);
+  yunet::SecondLook look(options, middle, weights.data(), weight_count);
+  const auto crops = pixels(random, size_t(count) * side * side * 3);
+  by_several_threads([&] {
+    std::vector<float> answer(count * (yunet::POINTS * 2 + 1));
+    look.run(crops.data(), count, side, answer.data(), answer.data() + count * yunet::POINTS * 2);
+    return answer;
+  });
+}
+
 void embed(Random& random) {
   edgeface::Options options;
   int channels = 4 * between(random, 4, 12);
@@ -151,6 +170,7 @@ int main(int count, char** arguments) {
   int rounds = 0;
   for (; std::chrono::steady_clock::now() < end; ++rounds) {
     detect(random);
+    look_again(random);
     embed(random);
   }
   std::printf("%d rounds\n", rounds);
