@@ -34,7 +34,7 @@ def gate(parts: NDArray[np.float32], embedder: str) -> NDArray[np.int32]:
     values = features(parts)
     beyond = np.maximum(_LEAST - values, values - _MOST) / _SPREAD
     worst = beyond.argmax(axis=1)
-    outside = np.take_along_axis(beyond, worst[:, None], axis=1)[:, 0] > 0
+    outside = beyond.max(axis=1) > 0
     return np.where(outside, worst, PASSES).astype(np.int32)
 
 
