@@ -17,6 +17,7 @@ COMMANDS = {
     "looks": "benchmarks.performance.looks",
     "reduced": "benchmarks.performance.reduced",
     "against": "benchmarks.performance.against",
+    "kernels": "benchmarks.performance.kernels",
     "gpu": "benchmarks.performance.gpu",
     "profiles": "benchmarks.performance.profiles",
     "monitoring-cost": "benchmarks.performance.monitoring_cost",

@@ -56,12 +56,12 @@ struct Rows {
   void skip(int count) {
     in += count * in_stride;
     out += count * out_stride;
-    added += count * out_stride;
-    scale += count;
+    if (added != nullptr) added += count * out_stride;
+    if (scale != nullptr) scale += count;
   }
   void skip_columns(int count) {
     out += count;
-    added += count;
+    if (added != nullptr) added += count;
   }
 };
 
@@ -163,7 +163,7 @@ void multiply(const Linear& linear, const Weight* weights, Rows<Number> rows, in
       }
       panel.weights += together * LANES;
       panel.bias += together * LANES;
-      panel.scale += together * LANES;
+      if (panel.scale != nullptr) panel.scale += together * LANES;
       rows.skip_columns(together * LANES);
     }
     panel.weights += ptrdiff_t(linear.depth - 1) * panel.stride;
