@@ -98,8 +98,9 @@ class Counts:
             self._histograms["aurum_request_duration_seconds", pipeline].observe(record.seconds)
             for side in record.sides:
                 self._histograms["aurum_detection_size_pixels", pipeline].observe(side)
-            for value in record.quality:
-                self._histograms["aurum_face_quality", pipeline].observe(value)
+            if quality := self._histograms.get(("aurum_face_quality", pipeline)):
+                for value in record.quality:
+                    quality.observe(value)
 
     def _add(self, name: str, pipeline: str, value: float, **labels: str) -> None:
         key = (name, (("pipeline", pipeline), *labels.items()))

@@ -150,6 +150,13 @@ def test_the_log_has_the_gateways_request_id_or_else_the_requests(observed, astr
     assert the_line(observed, f"gateway-{name}")["pipeline"] == "detect_faces"
 
 
+@pytest.mark.parametrize("call", ["detect", "embed", "analyze"])
+def test_the_answers_of_each_pipeline_are_logged(observed, astronaut, call):
+    with FaceClient(observed.urls[0]) as client:
+        getattr(client, call)(astronaut, request_id=f"log-of-{call}")
+    assert the_line(observed, f"log-of-{call}")["code"] == "ok"
+
+
 def test_the_line_of_a_failure_has_its_code_and_reason(observed):
     with FaceClient(observed.urls[0]) as client, pytest.raises(InvalidImageError):
         client.analyze(b"\x89PNG\r\n\x1a\n", request_id="broken")

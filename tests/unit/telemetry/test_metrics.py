@@ -80,6 +80,15 @@ def test_a_photos_faces_quality_time_and_detector_inputs_are_counted():
     assert value(counts, "aurum_requests_total", "detect_faces", code="ok") == 0
 
 
+def test_quality_is_counted_for_analyze_faces_only():
+    counts = Counts(PIPELINES)
+    counts.add(record(pipeline="embed_face", faces=1, quality=[0.5]))
+
+    assert value(counts, "aurum_requests_total", "embed_face", code="ok") == 1
+    assert value(counts, "aurum_faces_total", "embed_face") == 1
+    assert value(counts, "aurum_face_quality_count") == 0
+
+
 def test_a_photo_without_faces_is_a_success_and_a_refused_one_counts_none():
     counts = Counts(PIPELINES)
     counts.add(record(faces=0))
