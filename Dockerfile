@@ -1,4 +1,4 @@
-# NVIDIA's Triton with the packages that our steps import, and our operators, which its ONNX Runtime
+# NVIDIA's Triton with the packages that our step imports, and our operators, which its ONNX Runtime
 # loads. The graphs are mounted as a volume (docs/guides/deployment.md).
 FROM nvcr.io/nvidia/tritonserver:26.11-py3 AS operators
 RUN apt-get update && apt-get install -y --no-install-recommends g++
@@ -24,7 +24,7 @@ ENV AURUM_HOST=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000
 EXPOSE 8000 8001 8002
-# A real photo, because Triton reports that it is ready even if a step's process is dead.
+# A real photo, because Triton reports that it is ready even if one of the step's processes is dead.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 \
     CMD ["curl", "-fsS", "-o", "/dev/null", "-H", "Inference-Header-Content-Length: 0", \
          "--data-binary", "@/opt/aurum/aurum/assets/astronaut.jpg", \

@@ -21,6 +21,7 @@ DETECT_FACES = "detect_faces"
 EMBED_FACE = "embed_face"
 ANALYZE_FACES = "analyze_faces"
 PIPELINES = (DETECT_FACES, EMBED_FACE, ANALYZE_FACES)
+STEP = "each_face"  # does the work of all pipelines
 
 # --- dimensions ---
 
@@ -33,7 +34,7 @@ LIVENESS_SIDE = 80  # pixels, of the crops of face_liveness
 STRIDE = 32  # pixels; sides of the detector's input are multiples of it
 MAX_SIDE = 4096  # pixels, of the detector's input
 MAX_TILES = 16
-# Requests that may wait before a step: the gateway's default limits, over both protocols.
+# Requests that may wait before the step: the gateway's default limits, over both protocols.
 MAX_QUEUED = 128
 QUALITY_PARTS = (
     "resolution", "sharpness", "noise", "exposure", "contrast", "yaw", "pitch", "roll",

@@ -1,8 +1,8 @@
-"""Shared counters for a graceful shutdown: requests in flight, and whether steps admit new ones.
+"""Shared counters for a graceful shutdown: requests in flight, and whether new ones are admitted.
 
 The pipelines' processes and the server share them through files. Triton 2.51 refuses the inner
 (BLS) calls of running requests as soon as it is asked to stop, and it cannot be asked to refuse
-only new requests. Therefore the steps refuse new requests themselves, and the server asks Triton to
+only new requests. Therefore the step refuses new requests itself, and the server asks Triton to
 stop once nothing is in flight. Triton's own metrics don't show that number.
 """
 
@@ -23,7 +23,7 @@ FOLDER_VARIABLE = "AURUM_RUN_DIR"  # set by the server for its processes, not a 
 
 
 class Admission(IntEnum):
-    """Whether the steps accept new requests; set by the server."""
+    """Whether the step accepts new requests; set by the server."""
 
     OPEN = 0  # accept all
     CLOSING = 1  # accept as many as may have been queued by now (MAX_QUEUED), refuse the rest

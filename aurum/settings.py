@@ -183,7 +183,7 @@ class Settings:
     max_photo_seconds: float = _setting(
         5.0,
         between(float, 0.1, 3600),
-        "Longest processor time that a step may take for one photo, mostly for decoding, in "
+        "Longest processor time that the step may take for one photo, mostly for decoding, in "
         "seconds.",
     )
     heic: bool = _setting(True, flag, "0: HEIC photos are refused, like unsupported formats.")
@@ -215,14 +215,14 @@ class Settings:
     pipeline_threads: int = _setting(
         0,
         between(int, 0, 256),
-        "Photos of one API key that each process of a step works on at the same time; for all keys "
-        "together, one more. 0: 8, or, if the process has cores of its own, their number, at most "
-        "8.",
+        "Photos of one API key that each process of the step works on at the same time; for all "
+        "keys together, one more. 0: 8, or, if the process has cores of its own, their number, at "
+        "most 8.",
     )
     pipeline_memory: int = _setting(
         500_000_000,
         between(int, 1 << 20, 1 << 40),
-        "Memory that decoding may take at a time in one process of a step, for all photos "
+        "Memory that decoding may take at a time in one process of the step, for all photos "
         "together, in bytes; other photos wait. Small photos may take a sixteenth more, and the "
         "files of waiting photos a quarter more. At least AURUM_MAX_PHOTO_MEMORY.",
     )
@@ -258,7 +258,7 @@ class Settings:
         32,
         between(int, 1, 10_000),
         "Requests that one key may have in flight, and photos that it may have waiting in each "
-        "process of a step.",
+        "process of the step.",
     )
     gateway_server_connections: int = _setting(
         64,

@@ -5,7 +5,7 @@ are new in a pyproject.toml. pip installs each file with --require-hashes and --
 
 - serve.txt  packages for `make serve`;
 - test.txt   the same, plus packages for tests, linters and benchmarks;
-- image.txt  packages that the steps import in NVIDIA's container;
+- image.txt  packages that the step imports in NVIDIA's container;
 - bulk.txt   packages that `aurum bulk` imports in the container of its Job.
 
 uv resolves for Python 3.11 and 3.12 at once, and lists the hashes of all files of a version.

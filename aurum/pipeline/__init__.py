@@ -1,1 +1,1 @@
-"""The steps that run in Triton's Python backend; ``python_backends`` only imports them."""
+"""The step that runs in Triton's Python backend; ``python_backends`` only imports it."""

@@ -1,4 +1,4 @@
-"""One request to a step and its response. Only importable inside Triton."""
+"""One request to the step and its response. Only importable inside Triton."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Call:
         self._id = ""
         with suppress(UnicodeDecodeError):
             self._id = str(request.request_id())
-        # The W3C trace context of Triton's span of this step; empty where it isn't traced.
+        # The W3C trace context of Triton's span of the step; empty where it isn't traced.
         self.trace_context = request.trace().get_context() or "" if TRACES.on else ""
         self._parameters: dict[str, Any] | None = None
         with suppress(UnicodeDecodeError):

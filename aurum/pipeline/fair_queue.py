@@ -1,4 +1,4 @@
-"""Fair queuing of photos between API keys, within one process of a step.
+"""Fair queuing of photos between API keys, within one process of the step.
 
 Start-time fair queuing (Goyal, Vin, Cheng 1996) over threads: of all keys with waiting photos, the
 next is the one whose photos have used the least time. No photo is interrupted. Therefore one thread

@@ -30,7 +30,7 @@ HERE = {"cores": f"{CORES[0]}-{CORES[-1]}"}
 
 
 class ModelError(RuntimeError):
-    """A model that a step called returned an error; `code` is Triton's."""
+    """A model that the step called returned an error; `code` is Triton's."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error.message())

@@ -1,6 +1,6 @@
-"""The base class of the steps that Triton's Python backend runs. Only importable inside Triton.
+"""The base class of the step that Triton's Python backend runs. Only importable inside Triton.
 
-A step's process works on several photos at once: `execute` queues each request for a thread and
+Each process works on several photos at once: `execute` queues each request for a thread and
 returns, so that Triton can deliver the next one. While one photo waits for the detector, another is
 decoded (OpenCV and libjpeg-turbo release the GIL), and the models' dynamic batchers see the calls
 of all photos.

@@ -1,34 +1,50 @@
-"""The steps `each_face` and `largest_face`. Only importable inside Triton."""
+"""The step `each_face`, which answers all pipelines. Only importable inside Triton."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aurum import contract
 from aurum.pipeline import request
-from aurum.pipeline.assessment import QualityAssessment, assess_quality, low_quality_error
+from aurum.pipeline.assessment import assess_quality, low_quality_error
 from aurum.pipeline.call import Call
 from aurum.pipeline.embed import embed_crops
 from aurum.pipeline.find import DetectedFaces, find_face, find_faces
 from aurum.pipeline.liveness import UNKNOWN, score_liveness
+from aurum.pipeline.look import Models
 from aurum.pipeline.memory_budget import Admit, MemoryBudget
 from aurum.pipeline.models import judge_liveness, models_of_release
 from aurum.pipeline.step import Answer, Step
 from aurum.releases.active import Versions
+from aurum.settings import Settings
 from aurum.telemetry.record import Record
 from aurum.telemetry.traces import TRACES
 
 
-class EachFace(Step):
-    """The step behind `detect_faces` and `analyze_faces`: photo -> all of its faces."""
+class Pipeline(NamedTuple):
+    """What distinguishes one pipeline from the others."""
 
-    find = staticmethod(find_faces)
-    pipelines: tuple[str, ...] = (contract.DETECT_FACES, contract.ANALYZE_FACES)
+    find: Callable[[bytes, request.Options, Settings, Models, Admit], DetectedFaces]
+    embeddings: str = ""  # the output for embeddings; empty: without embeddings and quality
+    needs_face: bool = False  # whether it is an error if no face has the quality `min_quality`
+
+
+PIPELINES = {
+    contract.DETECT_FACES: Pipeline(find_faces),
+    contract.ANALYZE_FACES: Pipeline(find_faces, "embeddings"),
+    contract.EMBED_FACE: Pipeline(find_face, "largest_embedding", needs_face=True),
+}
+
+
+class EachFace(Step):
+    """The step behind all pipelines: photo -> its faces, or its largest face."""
+
+    pipelines = tuple(PIPELINES)
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the settings and start the threads. Triton calls this when it loads the model."""
@@ -37,8 +53,11 @@ class EachFace(Step):
         self.budget = MemoryBudget(self.settings.pipeline_memory)
 
     def pipeline(self, call: Call) -> str:
-        """Tell the pipeline from the outputs that the request asks for."""
-        return self.pipelines["embeddings" in call.requested]
+        """Tell the pipeline from the output for embeddings that the request asks for."""
+        for name, pipeline in PIPELINES.items():
+            if pipeline.embeddings in call.requested:
+                return name
+        return contract.DETECT_FACES
 
     def answer(self, call: Call, record: Record) -> Answer:
         """Find a photo's faces; embed them and assess their quality if embeddings are requested."""
@@ -46,16 +65,16 @@ class EachFace(Step):
             return self._faces(call, record, partial(call.wait_for_memory, admit))
 
     def _faces(self, call: Call, record: Record, admit: Admit) -> Answer:
-        wanted = call.requested
+        pipeline = PIPELINES[record.pipeline]
         options = request.parse_options(
-            call.parameters, self.settings, with_quality="embeddings" in wanted
+            call.parameters, self.settings, with_quality=bool(pipeline.embeddings)
         )
         versions = self.versions.now()  # the whole answer comes from one release
         models = models_of_release(versions, record)
-        found = self.find(call.image, options, self.settings, models, admit)
+        found = pipeline.find(call.image, options, self.settings, models, admit)
         embedder = b""
         outputs: dict[str, NDArray[Any]] = {}
-        if "embeddings" in wanted:
+        if pipeline.embeddings:
             with TRACES.span("align"):
                 crops = found.crops()
             with TRACES.span("embed"):
@@ -64,16 +83,20 @@ class EachFace(Step):
             with TRACES.span("quality"):
                 assessment = assess_quality(found, crops, embedded)
             record.quality = assessment.quality.tolist()
-            kept = self.keep(found, assessment, embedder, options.min_quality)
+            kept = np.flatnonzero(assessment.quality >= options.min_quality)
+            if pipeline.needs_face and not len(kept):
+                raise low_quality_error(
+                    assessment, int(found.faces.rotations[0]), embedder, options.min_quality
+                )
             found = found._replace(faces=found.faces.take(kept))
             outputs = {
-                "embeddings": embedded.embeddings[kept],
+                pipeline.embeddings: embedded.embeddings[kept],
                 "quality": assessment.quality[kept],
                 "quality_parts": assessment.parts[kept],
                 "gate": assessment.gate[kept] if len(assessment.gate) else assessment.gate,
                 "calibration": embedded.calibration,
             }
-        if "liveness" in wanted:
+        if "liveness" in call.requested:
             outputs["liveness"] = self._liveness(found, versions)
         record.faces = len(found.faces.scores)
         return {
@@ -93,24 +116,3 @@ class EachFace(Step):
             return UNKNOWN
         with TRACES.span("liveness"):
             return score_liveness(found, partial(judge_liveness, versions))
-
-    def keep(
-        self, found: DetectedFaces, assessment: QualityAssessment, embedder: bytes, least: float
-    ) -> NDArray[np.intp]:
-        """Return the indices of the faces with at least the quality `least`."""
-        return np.flatnonzero(assessment.quality >= least)
-
-
-class LargestFace(EachFace):
-    """The step behind `embed_face`: photo of one person, or an aligned crop -> its largest face."""
-
-    find = staticmethod(find_face)
-    pipelines = (contract.EMBED_FACE, contract.EMBED_FACE)
-
-    def keep(
-        self, found: DetectedFaces, assessment: QualityAssessment, embedder: bytes, least: float
-    ) -> NDArray[np.intp]:
-        """Return the index of the only face; RequestError (``low_quality``) if below `least`."""
-        if assessment.quality[0] < least:
-            raise low_quality_error(assessment, int(found.faces.rotations[0]), embedder, least)
-        return np.arange(1)

@@ -15,7 +15,7 @@ import httpx
 from aurum import contract
 from aurum.contract import PIPELINES
 
-# The models that a step calls, in order, as far as they are served.
+# The models that the step calls, in order, as far as they are served.
 MODELS = (contract.DETECTION, contract.LANDMARKS, contract.EMBEDDING, contract.LIVENESS)
 # Triton counts a request just after it has sent the answer.
 _TRIES = 5

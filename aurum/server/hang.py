@@ -13,14 +13,15 @@ from pathlib import Path
 
 import psutil
 
-from aurum.server.probe import STEPS, Probe
+from aurum.contract import STEP
+from aurum.server.probe import Probe
 from aurum.server.stubs import POLL_INTERVAL, Stubs
 from aurum.settings import Settings
 from aurum.telemetry import heartbeat
 
 # Seconds without progress after which a part hangs.
 PATIENCE = 6.0
-# The same for one step while other processes work, which may keep it from running.
+# The same for the step while other processes work, which may keep it from running.
 LONG_PATIENCE = 60.0
 WINDOW = 3.0  # seconds over which CPU time is measured
 IDLE = 0.05  # share of a core below which a process does no work and only polls for it
@@ -29,22 +30,21 @@ MARGIN = 2.0
 
 
 class Watchdog:
-    """Watches a tritonserver that has answered, and the processes of its steps."""
+    """Watches a tritonserver that has answered, and the processes of its step."""
 
     def __init__(self, pid: int, folder: Path, settings: Settings, stubs: Stubs) -> None:
         self._server = psutil.Process(pid)
         self._folder = folder
         self._longest = settings.max_photo_seconds + MARGIN
         self._stubs = stubs
-        self._probes = [Probe(step, settings) for step in STEPS]
+        self._probe = Probe(settings)
         self._unchanged = _Unchanged()
         self._idle = _Idle()
         self._polled = time.monotonic()
 
     def close(self) -> None:
         """Stop probing the server."""
-        for probe in self._probes:
-            probe.close()
+        self._probe.close()
 
     def hung(self) -> str:
         """Say what hangs; empty if nothing does. Call this every POLL_INTERVAL seconds."""
@@ -62,21 +62,18 @@ class Watchdog:
         return ""
 
     def _unanswered(self, passed: float) -> str:
-        waits = {
-            # Before the first answer, the server may still be loading models.
-            probe.step: probe.answers and self._unchanged.seconds(probe.step, probe.answers, passed)
-            for probe in self._probes
-        }
-        if max(waits.values()) < PATIENCE - WINDOW:
+        answers = self._probe.answers
+        seconds = self._unchanged.seconds(STEP, answers, passed)
+        # Before the first answer, the server may still be loading models.
+        if not answers or seconds < PATIENCE - WINDOW:
             self._idle.forget()
             return ""
         idle = self._idle.seconds(self._processes(), passed)
-        for step, seconds in waits.items():
-            if seconds > PATIENCE and idle and min(idle.values()) >= WINDOW:
-                return f"tritonserver hangs: {step} does not answer, and nothing is computed"
-            of_step = [idle[pid] for pid in idle if self._stubs.name(pid) == step]
-            if seconds > LONG_PATIENCE and max(of_step, default=0.0) > LONG_PATIENCE / 2:
-                return f"the process of {step} hangs: it neither answers nor computes"
+        if seconds > PATIENCE and idle and min(idle.values()) >= WINDOW:
+            return f"tritonserver hangs: {STEP} does not answer, and nothing is computed"
+        of_step = [idle[pid] for pid in idle if self._stubs.name(pid) == STEP]
+        if seconds > LONG_PATIENCE and max(of_step, default=0.0) > LONG_PATIENCE / 2:
+            return f"the process of {STEP} hangs: it neither answers nor computes"
         return ""
 
     def _processes(self) -> list[psutil.Process]:

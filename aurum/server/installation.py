@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 from aurum import files, native, paths
@@ -13,8 +14,9 @@ from aurum.settings import Settings
 def complete(settings: Settings, say: Callable[[str], None] = lambda line: None) -> None:
     """Copy the repositories into AURUM_HOME and compile the C++ libraries, if necessary.
 
-    Does nothing in a checkout. Graphs in the repositories are kept. A folder set by
-    AURUM_REPOSITORIES belongs to the operator and is not changed.
+    Does nothing in a checkout. Graphs in the repositories are kept; Python backends that only an
+    older version had are removed. A folder set by AURUM_REPOSITORIES belongs to the operator and is
+    not changed.
 
     Raises NativeError, RuntimeMissingError and OSError.
     """
@@ -26,4 +28,7 @@ def complete(settings: Settings, say: Callable[[str], None] = lambda line: None)
                 if source.is_file():
                     target = settings.repositories / source.relative_to(paths.DATA)
                     files.copy_if_changed(source, target)
+        for folder in (settings.repositories / "python_backends").iterdir():
+            if not (paths.DATA / "python_backends" / folder.name).exists():
+                shutil.rmtree(folder)  # an older version's, which would no longer load
     native.compile_missing(onnxruntime_library(), say)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 FAILED = "failed to load"
 LOST_LOCK = "lock_exception"
-# Messages of Triton 2.51 when a step failed not because of its own code, but because a freeze or a
-# crash left a lock behind (docs/design/failures.md).
+# Messages of Triton 2.51 when the step failed not because of its own code, but because a freeze or
+# a crash left a lock behind (docs/design/failures.md).
 TRANSIENT = (LOST_LOCK, "not healthy", "Stub process")
 
 

@@ -16,12 +16,11 @@ from aurum.errors import OperatorError
 from aurum.server.runtime import SHARED_MEMORY
 from aurum.settings import Settings
 
-# Bytes for the photos that the steps work on and for the tensors that they pass to the models:
+# Bytes for the photos that the step works on and for the tensors that it passes to the models:
 # tens of MB for phone photos; the largest photos take 44 MB each.
 MIN_SHARED_MEMORY = 256 << 20
-RECOMMENDED_SHARED_MEMORY = (
-    1 << 30
-)  # for the largest photos in all threads of both steps on 8 cores
+# More than the largest photos take in all threads of the step on 8 cores.
+RECOMMENDED_SHARED_MEMORY = 1 << 30
 
 
 class ServerError(OperatorError, RuntimeError):
@@ -103,7 +102,7 @@ def check_graphs(repositories: Path, models: Iterable[str]) -> None:
 
 
 def shared_memory_problem() -> str:
-    """Say what is wrong with the memory that Triton and its steps share; empty if nothing is."""
+    """Say what is wrong with the memory that Triton and its step share; empty if nothing is."""
     fix = "in Docker: run with --shm-size=1g; else mount a larger tmpfs there"
     if not SHARED_MEMORY.is_dir():
         return f"there is no {SHARED_MEMORY}; {fix}"

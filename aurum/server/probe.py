@@ -1,4 +1,4 @@
-"""Liveness probes of the steps: repeated real inferences.
+"""Liveness probe of the step: repeated real inferences.
 
 They use only the standard library, because NVIDIA's image does not have our client. Only whether
 there is an answer counts: an error is a sign of life, too.
@@ -15,8 +15,6 @@ from aurum import contract
 from aurum.paths import PHOTO
 from aurum.settings import Settings
 
-# The pipeline through which each step is probed.
-STEPS = {"each_face": contract.ANALYZE_FACES, "largest_face": contract.EMBED_FACE}
 PERIOD = 2.0  # seconds between an answer and the next request
 # Seconds that a connection waits for an answer; the watchdog decides long before that.
 TIMEOUT = 300.0
@@ -25,16 +23,15 @@ DETECTION_SIZE = 160
 
 
 class Probe:
-    """Probes one step in a thread of its own, until it is closed."""
+    """Probes the step in a thread of its own, until it is closed."""
 
-    def __init__(self, step: str, settings: Settings) -> None:
-        self.step = step
+    def __init__(self, settings: Settings) -> None:
         self.answers = 0
         self._place = (settings.host, settings.http_port)
-        self._path = f"/v2/models/{STEPS[step]}/infer"
+        self._path = f"/v2/models/{contract.ANALYZE_FACES}/infer"
         self._body, self._header_length = _request()
         self._closing = threading.Event()
-        threading.Thread(target=self._run, name=f"probe of {step}", daemon=True).start()
+        threading.Thread(target=self._run, name="probe", daemon=True).start()
 
     def close(self) -> None:
         """Stop probing."""

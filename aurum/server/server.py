@@ -205,7 +205,7 @@ class Server:
         self.stop()
 
     def _spawn(self, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        # Triton 2.51 passes the steps' paths to a shell without quoting, so spaces would break it.
+        # Triton 2.51 passes the step's path to a shell without quoting, so spaces would break it.
         link = folder / "served"
         link.symlink_to(self._copy.folder)
         served = replace(self.settings, repositories=link)

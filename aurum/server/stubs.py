@@ -1,7 +1,7 @@
 """Detect which Python processes of a tritonserver ("stubs") have died.
 
 Triton 2.51 does not restart or reap a dead stub, and still reports that it is ready. Requests that
-a dead step was working on are never answered.
+a dead process was working on are never answered.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def flags(version: Version, largest_body: int) -> list[str]:
 def additions(version: Version, step: bool) -> str:
     """Text to append to the model configuration of a pipeline (an ensemble), or of its step.
 
-    A step's queue is bounded where a bound makes no requests stall (docs/design/failures.md). An
+    The step's queue is bounded where a bound makes no requests stall (docs/design/failures.md). An
     ensemble's `max_inflight_requests` (26.04) would not do: it makes callers wait, in the threads
     that receive requests, where a full queue refuses them at once.
     """
@@ -75,7 +75,7 @@ def additions(version: Version, step: bool) -> str:
 
 
 def main(folder: Path) -> None:
-    """Append to the configurations of the pipelines and of their steps in `folder`."""
+    """Append to the configurations of the pipelines and of their step in `folder`."""
     found = version()
     for repository in ("ensembles", "python_backends"):
         text = additions(found, step=repository == "python_backends")

@@ -1,4 +1,4 @@
-"""Heartbeats of the steps' processes, which the server's supervisor reads from files.
+"""Heartbeats of the step's processes, which the server's supervisor reads from files.
 
 The beat count of a process stands still when the process is stopped, or when its threads wait for
 one that holds the GIL. A photo that never finishes shows in its CPU time, which, unlike wall time,

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of a request inside a step: its parts, and its calls to the models.
+"""OpenTelemetry spans of a request inside the step: its parts, and its calls to the models.
 
 Triton decides which requests are traced (AURUM_TRACE_RATE, or a sampled ``traceparent``) and
 exports its own spans. Ours are children of Triton's span of the step and go to the same collector
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5  # seconds for the collector to accept a batch
 SERVICE, SCOPE = "aurum", "aurum.pipeline"
-PHOTO = "photo"  # a request's span in a step
+PHOTO = "photo"  # a request's span in the step
 
 Value = str | bool | int | float
 

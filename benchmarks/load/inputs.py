@@ -41,7 +41,7 @@ class Workload:
     name: str
     model: str
     data: Path  # perf_analyzer's JSON file
-    calls: tuple[str, ...] = ()  # models that its steps call through BLS
+    calls: tuple[str, ...] = ()  # models that its step calls through BLS
     parameters: tuple[str, ...] = ()  # request parameters, `name:value:type`
 
 

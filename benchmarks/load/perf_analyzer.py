@@ -26,7 +26,7 @@ from benchmarks.load.outcome import Load, last_lines
 
 TIMEOUT = 600  # seconds of one run
 LONGEST = 20.0  # seconds of a window
-# What it says if no request ended within a window, or none of a model that a step calls.
+# What it says if no request ended within a window, or none of a model that the step calls.
 _EMPTY = re.compile("No valid requests recorded|failed to find the requested model version")
 # perf_analyzer is linked with these names; nvidia-pytriton's files have a hash in the name.
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
@@ -76,7 +76,7 @@ SMOKE = steady(1.5)
 class Result(NamedTuple):
     """One measurement: the row of raw figures, and the number of measured requests.
 
-    A pipeline's steps answer after `execute` has returned, so the row's server times of a pipeline
+    A pipeline's step answers after `execute` has returned, so the row's server times of a pipeline
     hold little more than the hand-over to the step.
     """
 

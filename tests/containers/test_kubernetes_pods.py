@@ -147,7 +147,7 @@ def test_the_jobs_pods_embed_one_shard_each(project, pods):
         shutil.rmtree(folder)
 
 
-def test_tritons_pod_is_not_live_where_its_steps_hang(project, pods):
+def test_tritons_pod_is_not_live_where_its_step_hangs(project, pods):
     """By inference, which the container does itself: it ends, and Kubernetes starts it again."""
     project.engine.process(pods["triton"], "stub .* each_face_0_0").suspend()
     state = ("inspect", "-f", "{{.State.Running}} {{.State.ExitCode}}", pods["triton"])

@@ -26,7 +26,7 @@ def batches(service, model):
 
 @pytest.fixture
 def many_threads(tmp_path):
-    """A server whose steps process many photos at once, so that the models' queues fill."""
+    """A server whose step processes many photos at once, so that the models' queues fill."""
     with running(replace(Settings.from_env(), pipeline_threads=8), tmp_path) as service:
         yield service
 

@@ -124,7 +124,7 @@ def test_the_whole_suite_runs_and_reports_through_the_command_line(tmp_path):
     }
     assert all(row.rate > 0 and row.failures == 0 for row in compared)
     processes = {row.process for row in rows.read(out / "raw" / "soak.csv", rows.Sample)}
-    assert processes >= {"tritonserver", "each_face", "largest_face"}
+    assert processes >= {"tritonserver", "each_face"}
     plots = {path.name for path in (out / "plots").iterdir()}
     assert len(plots) == 7
     assert all(f"(plots/{name})" in report for name in plots)

@@ -18,6 +18,7 @@ import pytest
 from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
+from aurum.contract import STEP
 from aurum.server import runtime
 from aurum.server.container import ALIVE
 from aurum.server.ephemeral import prepare_repositories
@@ -84,16 +85,13 @@ def test_it_serves_closes_other_apis_and_finishes_requests_in_flight(container, 
     assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("name", ["each_face", "largest_face"])
-def test_it_ends_when_a_python_process_dies_so_that_the_engine_restarts_it(
-    container, tmp_path, name
-):
+def test_it_ends_when_a_python_process_dies_so_that_the_engine_restarts_it(container, tmp_path):
     _, process = container
     (server,) = psutil.Process(process.pid).children()
     children = [server, *server.children()]
-    next(child for child in children if processes.name(child) == name).kill()
+    next(child for child in children if processes.name(child) == STEP).kill()
     assert process.wait(timeout=60) == 1
-    assert f"aurum: the process of {name} died" in (tmp_path / "errors").read_text()
+    assert f"aurum: the process of {STEP} died" in (tmp_path / "errors").read_text()
     assert not psutil.wait_procs(children, timeout=10)[1]
 
 
@@ -102,9 +100,9 @@ def test_it_ends_when_a_process_hangs_and_reports_liveness_until_then(container,
     before = time.time()
     eventually(lambda: ALIVE.stat().st_mtime > before)
     (server,) = psutil.Process(process.pid).children()
-    next(child for child in server.children() if processes.name(child) == "each_face").suspend()
+    next(child for child in server.children() if processes.name(child) == STEP).suspend()
     assert process.wait(timeout=60) == 1
-    assert "aurum: the process of each_face hangs" in (tmp_path / "errors").read_text()
+    assert f"aurum: the process of {STEP} hangs" in (tmp_path / "errors").read_text()
 
 
 @pytest.mark.parametrize("gone", ["face_embedding/1/model.onnx", "face_landmarks"])

@@ -10,6 +10,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from aurum_client import Comparison, FaceClient, ModelMismatchError, NoFaceError
+from tritonclient.utils import InferenceServerException
 
 from aurum.models import build
 from aurum.models.pull import PullError
@@ -213,6 +214,15 @@ def test_embed_face_without_a_face_is_an_error(client):
         client.embed(FLAT)
 
 
+def test_embed_face_stays_itself_where_only_other_outputs_are_requested(service):
+    """The step tells the pipelines from the outputs that the ensembles request of it."""
+    with triton_http.InferenceServerClient(service.urls[0].removeprefix("http://")) as raw:
+        tensor = triton_http.InferInput("image", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([FLAT], np.object_))
+        with pytest.raises(InferenceServerException, match="no_face"):
+            raw.infer("embed_face", [tensor], outputs=[triton_http.InferRequestedOutput("boxes")])
+
+
 def test_an_aligned_crop_is_embedded_unchanged(service, client, astronaut):
     photo = cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
     crop = cv2.resize(photo[50:190, 150:290], (112, 112))
@@ -249,7 +259,7 @@ def test_health_and_models(service, client):
     assert set(models) == {"face_detection", "face_embedding", *PIPELINES}
     assert all(model.ready for model in models.values())
     for name, model_id in service.prepared.ids.items():
-        # The others are steps inside the pipelines, which clients don't call.
+        # The others are called inside the pipelines, which clients don't call.
         if name not in ("face_landmarks", "face_liveness"):
             assert models[name].id == model_id
 

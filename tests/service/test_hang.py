@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx
 import psutil
@@ -12,17 +13,18 @@ import pytest
 from aurum_client import AurumError, FaceClient
 from waiting import eventually
 
+from aurum.contract import STEP
 from aurum.server.hang import PATIENCE
 from benchmarks.robustness.failures import PARTS, Clients, part
 
 # Photos that the step below never finishes: in Python, whose other threads go on, and in C,
 # whose threads don't.
 LOOPS = {"loop": b"an endless loop", "lock": b"an endless loop in C"}
-STEP = f"""
+LOOPING = f"""
 import re
-from aurum.pipeline.steps import LargestFace
+from aurum.pipeline.steps import EachFace
 
-class TritonPythonModel(LargestFace):
+class TritonPythonModel(EachFace):
     def answer(self, call, record):
         while call.image == {LOOPS["loop"]!r}:
             pass
@@ -32,14 +34,15 @@ class TritonPythonModel(LargestFace):
 """
 
 
-# Each of 8 concurrent photos takes CPU time as long as the others leave it Python's lock.
+# Photos at once in each process; each takes CPU time as long as the others leave it Python's lock.
+THREADS = 8
 BUSY = f"""
 import time
-from aurum.pipeline.steps import LargestFace
+from aurum.pipeline.steps import EachFace
 
-class TritonPythonModel(LargestFace):
+class TritonPythonModel(EachFace):
     def answer(self, call, record):
-        end = time.thread_time() + {2 * PATIENCE / 8}
+        end = time.thread_time() + {2 * PATIENCE / THREADS}
         while time.thread_time() < end:
             pass
         return super().answer(call, record)
@@ -47,7 +50,7 @@ class TritonPythonModel(LargestFace):
 
 
 def replace_step(settings, code: str) -> None:
-    step = settings.repositories / "python_backends" / "largest_face" / "1" / "model.py"
+    step = settings.repositories / "python_backends" / STEP / "1" / "model.py"
     step.write_text(code)
 
 
@@ -64,7 +67,7 @@ def test_a_stopped_process_is_detected_and_clients_that_retry_lose_nothing(up, s
     with Clients(settings) as clients:
         eventually(lambda: len(clients.seconds) > 10)
         part(running.process.pid, name).suspend()
-        # If tritonserver is stopped, its steps may be reported first.
+        # If tritonserver is stopped, its step may be reported first.
         either = ("tritonserver", "the process of ")
         assert_restarted(running, either if name == "tritonserver" else either[1])
         answered = len(clients.seconds)
@@ -75,13 +78,13 @@ def test_a_stopped_process_is_detected_and_clients_that_retry_lose_nothing(up, s
 def test_a_stopped_step_is_detected_without_any_request(up):
     running = up()
     running.wait_for("Ctrl-C")
-    part(running.process.pid, "largest_face").suspend()
-    assert_restarted(running, "the process of largest_face hangs")
+    part(running.process.pid, STEP).suspend()
+    assert_restarted(running, f"the process of {STEP} hangs")
 
 
 @pytest.mark.parametrize("kind", LOOPS)
 def test_an_endless_loop_is_detected(up, settings, astronaut, kind):
-    replace_step(settings, STEP)
+    replace_step(settings, LOOPING)
     running = up()
     running.wait_for("Ctrl-C")
 
@@ -94,7 +97,7 @@ def test_an_endless_loop_is_detected(up, settings, astronaut, kind):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert_restarted(running, "the process of largest_face hangs")
+    assert_restarted(running, f"the process of {STEP} hangs")
     asking.join()
     with FaceClient(settings.http_url, timeout=60) as client:
         client.embed(astronaut)
@@ -103,7 +106,7 @@ def test_an_endless_loop_is_detected(up, settings, astronaut, kind):
 def test_a_busy_server_does_not_count_as_hanging(up, settings, astronaut):
     """Its step's threads compute, one at a time, and no photo ends before all of them do."""
     replace_step(settings, BUSY)
-    running = up()
+    running = up(replace(settings, pipeline_threads=THREADS))
     running.wait_for("Ctrl-C")
     server = part(running.process.pid, "tritonserver")
     with (

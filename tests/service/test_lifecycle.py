@@ -28,14 +28,14 @@ def test_it_reports_readiness_and_ctrl_c_stops_everything(up, settings):
     assert page in running.text
     assert "playground" in httpx.get(page, trust_env=False).text
     children = psutil.Process(running.process.pid).children(recursive=True)
-    assert len(children) == 4  # tritonserver, each_face twice, largest_face
+    assert len(children) == 3  # tritonserver, each_face twice
     cores = psutil.Process().cpu_affinity()
     places = sorted(child.cpu_affinity() for child in children)
     if runtime.host_policies(cores):
         middle = len(cores) // 2
-        assert places == sorted([cores, cores, cores[:middle], cores[middle:]])
+        assert places == sorted([cores, cores[:middle], cores[middle:]])
     else:
-        assert places == [cores] * 4
+        assert places == [cores] * 3
     running.process.send_signal(signal.SIGINT)
     assert running.end() == 0
     assert "stopped" in running.text

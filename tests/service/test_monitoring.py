@@ -117,7 +117,7 @@ def test_every_process_is_monitored_with_its_memory(monitors):
             'namedprocess_namegroup_memory_bytes{memtype="proportionalResident"}'
         )
     }
-    assert names.keys() == {"tritonserver", "stub each_face", "stub largest_face"}
+    assert names.keys() == {"tritonserver", "stub each_face"}
     assert min(names.values()) > 10e6
 
 

@@ -139,9 +139,13 @@ def test_the_installed_package_serves_a_photo(aurum, installed, home):
         code, shown = aurum("detect", str(PHOTO))
         assert code == 0, shown
         assert "1 face in 512x512" in shown
+    repositories = home / ".local" / "share" / "aurum" / "repositories"
+    older = repositories / "python_backends" / "largest_face"
+    older.mkdir()
     with up(aurum) as said:
         assert "compiling" not in said
-    assert (home / ".local" / "share" / "aurum" / "repositories" / "ensembles").is_dir()
+    assert not older.exists(), "a Python backend of an older version is served"
+    assert (repositories / "ensembles").is_dir()
     assert sorted(installed.rglob("*")) == before, "nothing is written where it is installed"
 
 

@@ -139,7 +139,7 @@ def test_an_empty_cache_that_cannot_be_written_is_named_with_its_setting(setting
 
 
 def test_a_path_with_a_space_and_a_quote_works(up, settings, tmp_path):
-    """Triton passes a step's path to a shell."""
+    """Triton passes the step's path to a shell."""
     moved = tmp_path.parent / f"{tmp_path.name} zoë's"
     tmp_path.rename(moved)
     tmp_path.mkdir()  # for pytest to remove

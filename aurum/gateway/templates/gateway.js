@@ -102,7 +102,7 @@ function gone(r) {
     setTimeout(() => r.finish(), HELD);
 }
 
-// Unix time after which the steps skip a request: the gateway is about to time out, and would count
+// Unix time after which the step skips a request: the gateway is about to time out, and would count
 // that as a failure of the server.
 function deadline(r) {
     const patience = Number(r.variables.server_timeout);

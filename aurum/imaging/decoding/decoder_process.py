@@ -1,4 +1,4 @@
-"""The process that decodes photos for a step; isolated.py starts it as a script.
+"""The process that decodes photos for the step; isolated.py starts it as a script.
 
 Standard input is a socket that receives orders. Each comes with three file descriptors: the encoded
 photo, the file for its pixels, and a pipe for the outcome. For each order the process forks a child

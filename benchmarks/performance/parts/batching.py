@@ -17,7 +17,7 @@ PIPELINE = "analyze_faces"
 def measure(bench: Bench) -> None:
     """Write `batching.csv`: every model's counters under load, by number of clients.
 
-    The load is on the pipeline, whose steps call the models, and then on each model directly.
+    The load is on the pipeline, whose step calls the models, and then on each model directly.
     """
     table = bench.table("batching", ModelStats)
     image, crop = models.tensors(bench)

@@ -160,7 +160,7 @@ def _faces(raw: Raw) -> Lines:
 def _batching(raw: Raw) -> Lines:
     lines = [
         "From Triton's own counters, read before and after each load. Times are means in ms per "
-        "request; for the pipelines' steps they end when the step hands the photo to a thread. "
+        "request; for the pipelines' step they end when the step hands the photo to a thread. "
         "The load is on `analyze_faces`, or on the model by itself.",
         *_table("model", "clients", "requests", "mean batch", "queue", "input", "infer", "output"),
     ]

@@ -195,7 +195,7 @@ def test_triton_is_ready_when_it_answers_a_photo_and_has_time_to_drain():
     short = {"--output": "-o", "--header": "-H"}
     assert [short.get(word, word) for word in mine] == json.loads(health[1])
     assert triton["startupProbe"]["exec"]["command"] == mine
-    assert "exec" in triton["livenessProbe"]  # /v2/health/live is 200 while all steps hang
+    assert "exec" in triton["livenessProbe"]  # /v2/health/live is 200 while the step hangs
     wait = int(triton["lifecycle"]["preStop"]["exec"]["command"][1])
     drain = next(int(v["value"]) for v in triton["env"] if v["name"] == "AURUM_DRAIN_TIMEOUT")
     assert pod("triton")["terminationGracePeriodSeconds"] > wait + drain
