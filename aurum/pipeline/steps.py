@@ -34,6 +34,7 @@ class Pipeline(NamedTuple):
     needs_face: bool = False  # whether it is an error if no face has the quality `min_quality`
 
 
+# In this order: a direct request of the step for all of its outputs counts as analyze_faces.
 PIPELINES = {
     contract.DETECT_FACES: Pipeline(find_faces),
     contract.ANALYZE_FACES: Pipeline(find_faces, "embeddings"),
