@@ -22,9 +22,9 @@ def test_a_tutorial_prints_what_the_docs_show(real, tutorial):
             continue
         text, expected = (TIME.sub("T", item) for item in pair)
         assert NUMBER.sub("N", text) == NUMBER.sub("N", expected)
-        # Another CPU rounds differently, and values that follow from it may move a little.
+        # Another CPU rounds differently: with VNNI, our kernels multiply 16-bit integers.
         numbers = [[float(n) for n in NUMBER.findall(item)] for item in (text, expected)]
-        assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
+        assert numbers[0] == pytest.approx(numbers[1], abs=0.1)
     assert written == {picture.name for picture in tutorial.pictures.glob("*.jpg")}
     for name in written:
         assert f"({tutorial.name}/{name})" in tutorial.file.read_text(encoding="utf-8")
