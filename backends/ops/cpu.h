@@ -8,5 +8,13 @@ enum class Cpu { plain, avx2, avx512, avx512_vnni };
 // as in /proc/cpuinfo, separated by commas: "avx512_vnni", or "avx512f"). Determined once.
 Cpu cpu();
 
+// Of the versions of a kernel, the one for this processor. For `plain` it is AVX2's, which is never
+// called, because check_cpu (weights.h) throws.
+template <class Compiled>
+const Compiled& compiled_for_cpu(const Compiled& avx2, const Compiled& avx512,
+                                 const Compiled& avx512_vnni) {
+  return cpu() == Cpu::avx512_vnni ? avx512_vnni : cpu() == Cpu::avx512 ? avx512 : avx2;
+}
+
 // Its name, for messages and for `aurum doctor`.
 const char* name_of(Cpu cpu);

@@ -83,9 +83,7 @@ void check(const Options& options) {
 
 Embedder::Embedder(const Options& options, const float* floats, size_t float_count,
                    const int8_t* whole, size_t whole_count)
-    : compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
-                : cpu() == Cpu::avx512    ? AVX512
-                                          : AVX2) {
+    : compiled_(compiled_for_cpu(AVX2, AVX512, AVX512_VNNI)) {
   check_cpu();
   check(options);
   Reader reader(arena_, floats, float_count, whole, whole_count);

@@ -1,4 +1,4 @@
-// EdgeFace for AVX-512: for float weights, and for processors without VNNI.
+// EdgeFace for AVX-512 without VNNI.
 
 #include "edgeface_net.h"
 

@@ -1,5 +1,5 @@
-// EdgeFace's net, channels last. Each file that compiles it for a kind of processor includes this,
-// with its own implementation of the MLPs (edgeface_avx2.cc, edgeface_avx512.cc, edgeface_vnni.cc).
+// EdgeFace's net, channels last. Each file that compiles it for a kind of processor includes this
+// (edgeface_avx2.cc, edgeface_avx512.cc, edgeface_vnni.cc); it chooses the arithmetic.
 //
 // The working set stays in the core's second-level cache: the first two stages, with large feature
 // maps and small weights, are computed face by face. The other two are computed for all faces of a

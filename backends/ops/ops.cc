@@ -115,19 +115,11 @@ class Node {
   }
 
   std::vector<float> fractions(const char* name) const {
-    size_t count = 0;
-    check(api->KernelInfoGetAttributeArray_float(info_, name, nullptr, &count));
-    std::vector<float> values(count);
-    check(api->KernelInfoGetAttributeArray_float(info_, name, values.data(), &count));
-    return values;
+    return values<float>(api->KernelInfoGetAttributeArray_float, name);
   }
 
   std::vector<int64_t> numbers(const char* name) const {
-    size_t count = 0;
-    check(api->KernelInfoGetAttributeArray_int64(info_, name, nullptr, &count));
-    std::vector<int64_t> values(count);
-    check(api->KernelInfoGetAttributeArray_int64(info_, name, values.data(), &count));
-    return values;
+    return values<int64_t>(api->KernelInfoGetAttributeArray_int64, name);
   }
 
   View weights(size_t index) const {
@@ -139,6 +131,15 @@ class Node {
   }
 
  private:
+  template <class Number, class Get>
+  std::vector<Number> values(Get get, const char* name) const {
+    size_t count = 0;
+    check(get(info_, name, nullptr, &count));
+    std::vector<Number> made(count);
+    check(get(info_, name, made.data(), &count));
+    return made;
+  }
+
   const OrtKernelInfo* info_;
 };
 

@@ -39,10 +39,7 @@ int cells(int height, int width) {
 }
 
 Detector::Detector(const Options& options, const float* weights, size_t count)
-    : options_(options),
-      compiled_(cpu() == Cpu::avx512_vnni ? AVX512_VNNI
-                : cpu() == Cpu::avx512    ? AVX512
-                                          : AVX2) {
+    : options_(options), compiled_(compiled_for_cpu(AVX2, AVX512, AVX512_VNNI)) {
   check_cpu();
   if (options.middle != 32 && options.middle != WIDE) {
     throw Misfit("no YuNet has " + std::to_string(options.middle) + " channels in the middle");

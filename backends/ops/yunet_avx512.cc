@@ -1,4 +1,4 @@
-// YuNet for AVX-512.
+// YuNet for AVX-512 without VNNI.
 
 #include "yunet_net.h"
 

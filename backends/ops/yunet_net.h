@@ -1,5 +1,5 @@
 // YuNet's net, channels last. Each file that compiles it for a kind of processor includes this
-// (yunet_avx512.cc, yunet_avx2.cc).
+// (yunet_avx2.cc, yunet_avx512.cc, yunet_vnni.cc); it chooses the arithmetic.
 //
 // Feature maps are never stored as a whole. Each unit keeps a ring buffer of the last three rows of
 // its pointwise convolution; when it has three, it computes an output row and passes it to the next
@@ -50,7 +50,7 @@ struct Work {
   float* zeros = nullptr;    // a row of zeros, as wide as the widest row
   float* row = nullptr;      // the output row of the current stage
   float* pooled = nullptr;   // the same after pooling
-  float* pixels[3][3] = {};  // the last three rows of each plane, as floats
+  float* pixels[3][3] = {};  // the last three rows of each plane, as Stem::Pixel
   float* sum = nullptr;      // a row of the top-down path
   Room room = {};            // for a quantized row
   Stage chain[UNITS], back[LEVELS], shared[LEVELS], heads[LEVELS];

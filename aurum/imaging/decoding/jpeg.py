@@ -135,9 +135,9 @@ def scans(data: bytes) -> int:
     also above MAX_SCANS if there are more than MAX_SEGMENTS segments.
     """
     # NumPy looks for two bytes four times as fast as `bytes.count`.
-    bytes_ = np.frombuffer(data, np.uint8)
-    starts = np.flatnonzero(bytes_[:-1] == 0xFF)
-    most = np.count_nonzero(bytes_[starts + 1] == _SCAN)
+    values = np.frombuffer(data, np.uint8)
+    starts = np.flatnonzero(values[:-1] == 0xFF)
+    most = np.count_nonzero(values[starts + 1] == _SCAN)
     if most <= MAX_SCANS:
         return most
     # Some of these may be in a segment's payload or after the photo, so count the real ones.

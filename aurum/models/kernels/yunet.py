@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from onnx import ModelProto, NodeProto
 
@@ -19,18 +22,15 @@ def build(model: ModelProto) -> ModelProto | None:
 
     None for a graph that is not YuNet-s or YuNet-n.
     """
-    if (net := _read(model)) is None:
-        return None
-    weights, attributes = net
-    return fragment(
+    return _fragment(
+        model,
         """
         detect (uint8[N, 3, H, W] images)
             => (float[N, K, 4] boxes, float[N, K, 5, 2] landmarks, float[N, K] scores) {
             boxes, landmarks, scores = YuNet (images, weights)
         }
         """,
-        {"weights": weights.floats},
-        {**attributes, "least": LISTED, "sure": float(LISTED_SCORE)},
+        {"least": LISTED, "sure": float(LISTED_SCORE)},
     )
 
 
@@ -39,18 +39,14 @@ def build_second_look(model: ModelProto) -> ModelProto | None:
 
     None for a graph that is not YuNet-s or YuNet-n.
     """
-    if (net := _read(model)) is None:
-        return None
-    weights, attributes = net
-    return fragment(
+    return _fragment(
+        model,
         """
         look (uint8[N, 96, 96, 3] crops) => (float[N, 5, 2] landmarks, float[N, 1] scores) {
             landmarks, scores = YuNetSecondLook (crops, weights)
         }
         """,
-        {"weights": weights.floats},
         {
-            **attributes,
             "least": 1,
             "sure": detector.LEAST_SCORE,
             "expected": SECOND_TEMPLATE.ravel().tolist(),
@@ -60,8 +56,8 @@ def build_second_look(model: ModelProto) -> ModelProto | None:
     )
 
 
-def _read(model: ModelProto) -> tuple[Weights, dict[str, int]] | None:
-    """Return all weights in order, and the attributes that describe the net."""
+def _fragment(model: ModelProto, text: str, attributes: Mapping[str, Any]) -> ModelProto | None:
+    """Parse a graph of one operator; add the net's weights in order, and its own attributes."""
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     weights = Weights(model)
     heads = len(HEADS) * len(candidates.STRIDES)
@@ -84,11 +80,12 @@ def _read(model: ModelProto) -> tuple[Weights, dict[str, int]] | None:
             _put(weights, [pairs[trunk + level]])
         _put(weights, [_head(makers, pairs, f"{head}_{stride}") for head in HEADS])
     middle = weights.values[units[4].input[1]].shape[0]  # of the third unit
-    return weights, {
+    net = {
         "middle": int(middle),
         "shared": int(has_shared),
         "longest_side": candidates.MOST_SIDE,
     }
+    return fragment(text, {"weights": weights.floats}, {**net, **attributes})
 
 
 def _put(weights: Weights, pairs: list[tuple[NodeProto, NodeProto]]) -> None:
