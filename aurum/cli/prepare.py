@@ -22,7 +22,7 @@ from rich.markup import escape
 from aurum.cli import FAILED
 from aurum.cli.errors import explained, reported
 from aurum.contract import LIVENESS
-from aurum.server.runtime import die_with_parent
+from aurum.server.runtime import ended_with_parent
 from aurum.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,11 +46,8 @@ def prepare() -> Rows:
     read, write = os.pipe()
     with open(read, encoding="utf-8") as rows:
         try:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "aurum.cli.prepare", str(write)],
-                pass_fds=[write],
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call without locks
-            )
+            line = [sys.executable, "-P", "-m", "aurum.cli.prepare", str(write)]
+            child = subprocess.Popen(ended_with_parent(line), pass_fds=[write])
         finally:
             os.close(write)
         with child:

@@ -35,8 +35,13 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - shm_overview(7); Triton's choic
 # Seconds that Triton waits for idle connections once the requests in flight are done.
 EXIT_TIMEOUT = 2
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237}  # asm/unistd.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_END_WITH_PARENT = (
+    "import ctypes, os, sys; "
+    f"ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {signal.SIGTERM.value}); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 class RuntimeMissingError(OperatorError, RuntimeError):
@@ -263,6 +268,10 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process with its parent, so that no orphan keeps the ports."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def ended_with_parent(line: list[str]) -> list[str]:
+    """Return a command line for `line` as a process that ends with the thread that started it.
+
+    So no orphan keeps the ports. Not by a `preexec_fn`: between fork and exec, gRPC's fork handlers
+    would start threads in the child, and these end it if they find their sockets closed already.
+    """
+    return [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, *line]

@@ -209,13 +209,13 @@ class Server:
         link = folder / "served"
         link.symlink_to(self._copy.folder)
         served = replace(self.settings, repositories=link)
+        line = [*runtime.command(served, folder / "backends", self.kernels), *served_copy.FLAGS]
         return subprocess.Popen(
-            [*runtime.command(served, folder / "backends", self.kernels), *served_copy.FLAGS],
+            runtime.ended_with_parent(line),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**runtime.environment(self.settings), drain.FOLDER_VARIABLE: str(folder)},
             # In its own session, so that only we get Ctrl-C and can shut it down in order.
             start_new_session=True,
-            preexec_fn=runtime.die_with_parent,  # noqa: PLW1509 - one system call, no locks
         )

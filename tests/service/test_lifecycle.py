@@ -1,5 +1,6 @@
 """`aurum up` as a person or a supervisor runs it: start, failed starts, drain, stop."""
 
+import os
 import signal
 import socket
 import threading
@@ -155,3 +156,13 @@ def test_a_corrupt_installed_graph_is_fixed_at_the_next_start(settings):
     model.write_bytes(b"damaged")
     build.install(prepared, repository)
     assert build.identity(model) == prepared.ids["face_embedding"]
+
+
+def test_starting_a_server_runs_no_fork_handlers(settings):
+    """gRPC's would start threads in the child, which a server that starts again often died of."""
+    build.install(build.prepare(settings), settings.repositories / "model_repository")
+    forks: list[int] = []
+    os.register_at_fork(before=lambda: forks.append(1))
+    with Server(settings) as server:
+        assert server.running
+    assert not forks

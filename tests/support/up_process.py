@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -32,13 +31,12 @@ class Up:
 
     def __init__(self, settings: Settings, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [AURUM, "up"],
+            # nohup(1), by which the tests may have been started, ignores it for all children.
+            ["env", "--default-signal=HUP", AURUM, "up"],
             env={**os.environ, **settings.to_env(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # nohup(1), by which the tests may have been started, ignores it for all children.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)

@@ -1,9 +1,12 @@
 """The flags that tritonserver is started with."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from aurum.kernels import Choice
 from aurum.server import runtime
@@ -62,3 +65,22 @@ def test_there_are_no_host_policies_where_memory_can_not_be_bound(monkeypatch):
     assert [flag for flag in flags(Settings()) if "host-policy" in flag]
     monkeypatch.setattr(runtime, "may_bind_memory", lambda: False)
     assert not [flag for flag in flags(Settings()) if "host-policy" in flag]
+
+
+STARTER = """
+import subprocess, sys
+from aurum.server.runtime import ended_with_parent
+print(subprocess.Popen(ended_with_parent(["sleep", "600"])).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_ends_with_the_process_that_started_it():
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as starter:
+        sleeper = int(starter.stdout.readline())
+        name = Path(f"/proc/{sleeper}/comm")
+        eventually(lambda: name.read_text().strip() == "sleep")
+        starter.kill()
+    eventually(lambda: not name.exists() or "Z" in Path(f"/proc/{sleeper}/stat").read_text())
