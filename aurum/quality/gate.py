@@ -46,4 +46,4 @@ def _bounds(side: int, free: float) -> Column:
 
 
 _LEAST, _MOST = _bounds(0, -np.inf), _bounds(1, np.inf)
-_SPREAD = np.array(FITTED.of_embedder.spread)
+_SPREAD = FITTED.of_embedder.spread

@@ -8,7 +8,6 @@ is in docs/reports/quality.md.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -154,7 +153,7 @@ def as_upright(parts: NDArray[np.float32], rotations: NDArray[np.int32]) -> NDAr
 def total(parts: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Compute the total, float32 [F], 0..1, from parts [F,16] with any model."""
     values = features(parts[:, : len(model.mean)])
-    logits = expand(values, model.mean, model.spread) @ np.array(model.weights) + model.bias
+    logits = expand(values, model.mean, model.spread) @ model.weights + model.bias
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
@@ -182,9 +181,9 @@ def features(parts: NDArray[np.float32]) -> Column:
     return values
 
 
-def expand(values: Column, mean: Sequence[float], spread: Sequence[float]) -> Column:
+def expand(values: Column, mean: Column, spread: Column) -> Column:
     """Standardize features [F,n], clip to 4 standard deviations, append their squares: [F,2n]."""
-    standard = _bounded((values - np.array(mean)) / np.array(spread), -4, 4)
+    standard = _bounded((values - mean) / spread, -4, 4)
     return np.concatenate([standard, standard**2], axis=1)
 
 
@@ -274,11 +273,9 @@ def visibility(small: NDArray[np.float32]) -> Column:
     and patches lower it, but so do wrong landmarks and expressions.
     """
     pixels = small.reshape(len(small), -1)[:, _INDEX].astype(np.float64)
-    # The three patches' pixels are consecutive.
-    sums, squares, products = (
-        np.add.reduceat(values, _STARTS, axis=1)
-        for values in (pixels, pixels * pixels, pixels * _MEANS)
-    )
+    found = pixels @ _SUMS_AND_PRODUCTS
+    sums, products = found[:, : len(_PATCHES)], found[:, len(_PATCHES) :]
+    squares = (pixels * pixels) @ _MASKS
     energies = squares - sums**2 / _SIZES + _FAINT**2 * _SIZES
     return np.asarray((products / np.sqrt(energies * _ENERGIES)).min(axis=1))
 
@@ -296,11 +293,14 @@ def landmark_residual(landmarks: Column) -> Column:
 
 def border_cut(photo_size: NDArray[np.integer[Any]] | tuple[int, int], boxes: Column) -> Column:
     """Share of the box's area that lies outside the photo, 0..1."""
-    start = np.maximum(boxes[:, :2], 0)
-    end = np.minimum(boxes[:, :2] + boxes[:, 2:], np.asarray(photo_size, np.float64))
-    width, height = np.maximum(end - start, 0).T
-    area = np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6)
-    return _bounded(1 - width * height / area, 0, 1)
+    width, height = map(float, photo_size)
+    return np.array([_outside(width, height, *box) for box in boxes.tolist()])
+
+
+def _outside(width: float, height: float, x: float, y: float, wide: float, high: float) -> float:
+    across = max(min(x + wide, width) - max(x, 0), 0)
+    down = max(min(y + high, height) - max(y, 0), 0)
+    return min(max(1 - across * down / max(wide * high, 1e-6), 0), 1)
 
 
 def recognizability(
@@ -338,11 +338,13 @@ MEAN_FACE = (
     .reshape(_QUARTER, _QUARTER)
     .astype(np.float32)
 )
-# The patches of a small face as one row: their pixels' indices, each patch's size and start, the
-# mean face's pixels there minus their patch's mean, and each patch's energy.
+# The patches of a small face as one row of n pixels: the pixels' indices, and each patch's size. A
+# row times the matrix [n,6] is the sum of each patch's pixels, then their products with the mean
+# face's minus its patch's mean; the energy of the latter.
 _PLACES = np.arange(_QUARTER**2).reshape(_QUARTER, _QUARTER)
 _INDEX = np.concatenate([_PLACES[at].ravel() for at in _PATCHES])
 _SIZES = np.array([MEAN_FACE[at].size for at in _PATCHES])
-_STARTS = np.concatenate([[0], np.cumsum(_SIZES)[:-1]])
+_MASKS = np.repeat(np.eye(len(_PATCHES)), _SIZES, axis=0)
 _MEANS = np.concatenate([(MEAN_FACE[at] - MEAN_FACE[at].mean()).ravel() for at in _PATCHES])
-_ENERGIES = np.add.reduceat(_MEANS.astype(np.float64) ** 2, _STARTS) + _FAINT**2 * _SIZES
+_SUMS_AND_PRODUCTS = np.hstack([_MASKS, _MASKS * _MEANS[:, None]])
+_ENERGIES = np.square(_MEANS, dtype=np.float64) @ _MASKS + _FAINT**2 * _SIZES

@@ -20,15 +20,15 @@ HEAD = np.column_stack([(TEMPLATE + _MIRRORED) / 2, _DEPTH])
 HEAD -= HEAD.mean(axis=0)
 # Landmarks [2,5] times this matrix are the least-squares affine map [2,3] from head to photo.
 _TO_MAP = np.linalg.pinv(HEAD.T)
-# This matrix times landmarks [5,2] is what the map and a shift don't explain. The map is
-# independent of the shift because HEAD's mean is 0.
-_REST = np.eye(5) - 1 / 5 - HEAD @ _TO_MAP.T
+# The map and a shift explain all of five points but one direction, [5] of length 1, which is
+# orthogonal to HEAD's columns and to constants.
+_UNEXPLAINED = np.linalg.svd(np.column_stack([HEAD, np.ones(5)]).T)[2][4]
 
 
 def residuals(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fit an affine map of `HEAD` to landmarks [F,5,2]; return the RMS residuals, float64 [F]."""
-    rest = _REST @ landmarks
-    return np.asarray(np.sqrt(np.square(rest).sum(axis=(1, 2)) / 5))
+    across, down = (_UNEXPLAINED @ landmarks).T
+    return np.asarray(np.hypot(across, down) / math.sqrt(5))
 
 
 def rotations(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,7 +83,10 @@ def angles(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     - pitch, -90..90: positive when it looks up;
     - roll, -180..180: positive when it leans clockwise in the photo.
     """
-    yaw = np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])
-    pitch = np.arcsin(np.clip(rotation[:, 2, 1], -1, 1))
-    roll = np.arctan2(-rotation[:, 0, 1], rotation[:, 1, 1])
-    return np.asarray(np.degrees(np.column_stack([yaw, pitch, roll])))
+    turns = [_angles(face) for face in rotation.tolist()]
+    return np.asarray(np.degrees(np.array(turns).reshape(-1, 3)))
+
+
+def _angles(rotation: list[list[float]]) -> tuple[float, float, float]:
+    (_, b, _), (_, e, _), (g, h, i) = rotation
+    return math.atan2(-g, i), math.asin(min(max(h, -1), 1)), math.atan2(-b, e)

@@ -11,6 +11,9 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 MODELS = ("of_embedder", "of_any")
 FILE = Path(__file__).with_name("weights.json")
 
@@ -18,9 +21,9 @@ FILE = Path(__file__).with_name("weights.json")
 class Model(NamedTuple):
     """A logistic model of n standardized features and their squares."""
 
-    mean: list[float]  # [n]
-    spread: list[float]  # [n] standard deviations
-    weights: list[float]  # [2n]: for the features, then for their squares
+    mean: NDArray[np.float64]  # [n]
+    spread: NDArray[np.float64]  # [n] standard deviations
+    weights: NDArray[np.float64]  # [2n]: for the features, then for their squares
     bias: float
 
 
@@ -40,7 +43,10 @@ def load(path: Path = FILE) -> FittedWeights:
     """Read a weights file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     for name in MODELS:
-        content[name] = Model(**content[name])
+        bias = content[name].pop("bias")
+        content[name] = Model(
+            **{key: np.array(row) for key, row in content[name].items()}, bias=bias
+        )
     content["gate"] = {name: tuple(bounds) for name, bounds in content["gate"].items()}
     return FittedWeights(**content)
 
@@ -49,7 +55,8 @@ def save(weights: FittedWeights, path: Path = FILE) -> None:
     """Write a weights file; equal content gives equal bytes."""
     content = weights._asdict()
     for name in MODELS:
-        content[name] = content[name]._asdict()
+        values = content[name]._asdict().items()
+        content[name] = {field: np.asarray(value).tolist() for field, value in values}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

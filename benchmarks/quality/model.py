@@ -65,10 +65,13 @@ def fit(table: Table, columns: int) -> Model:
     rows, failed, importance = outcomes(table)
     values = features(table.parts[:, :columns])
     found = values[table.found]
-    mean, spread = _rounded(found.mean(axis=0)), _rounded(np.maximum(found.std(axis=0), 1e-3))
+    mean, spread = (
+        found.mean(axis=0).round(DIGITS),
+        np.maximum(found.std(axis=0), 1e-3).round(DIGITS),
+    )
     x = expand(values[rows], mean, spread)
-    *weights, bias = _rounded(logistic(x, ~failed, importance, PENALTY))
-    return Model(mean, spread, weights, bias)
+    beta = logistic(x, ~failed, importance, PENALTY).round(DIGITS)
+    return Model(mean, spread, beta[:-1], float(beta[-1]))
 
 
 def calibrated(model: Model, table: Table) -> Model:
@@ -85,7 +88,7 @@ def calibrated(model: Model, table: Table) -> Model:
         odds[:, None], np.tile(~failed, SEEDS), np.tile(importance, SEEDS), penalty=0
     )
     return model._replace(
-        weights=_rounded(np.array(model.weights) * scale),
+        weights=(model.weights * scale).round(DIGITS),
         bias=round(float(model.bias * scale + shift), DIGITS),
     )
 
@@ -126,7 +129,3 @@ def logistic(
 
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B")
     return np.asarray(found.x, np.float64)
-
-
-def _rounded(values: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), DIGITS) for value in values]

@@ -236,7 +236,7 @@ def test_the_total_is_the_logistic_function_of_the_weighted_parts():
     weights[PARTS.index("resolution")] = 0.5  # times log(e) = 1
     weights[PARTS.index("yaw")] = 2.0  # times |-3| / 2 = 1.5
     weights[count + PARTS.index("yaw")] = -1.0  # times its square, 2.25
-    model = Model(mean.tolist(), spread.tolist(), weights.tolist(), 0.25)
+    model = Model(mean, spread, weights, 0.25)
 
     assert parts.total(row, model)[0] == pytest.approx(1 / (1 + np.exp(-1.5)))
 
