@@ -18,7 +18,7 @@ serve: .venv/.serve  ## set up, pull and build the models, start Triton, wait un
 	@$(BIN)/aurum up
 
 test: .venv/.test lint test-node  ## set up, then run linters, type checker and all tests
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 test-node: .venv/.test  ## run the tests of the Node client only
 	@$(NODE) npm test

@@ -90,8 +90,6 @@ def validate(
     ] = None,
 ) -> None:
     """Validate the candidate in a throwaway service next to the running one."""
-    # Two servers are started while gRPC's threads run, whose fork handlers can crash the child.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from aurum.rollout.validation import Gates
 
     if (pairs is None) != (photos is None):

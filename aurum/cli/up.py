@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from contextlib import ExitStack
@@ -24,8 +23,6 @@ console = Console()
 
 def up() -> None:
     """Download and build the models, then run Triton; Ctrl-C drains and stops it."""
-    # gRPC's fork handlers, which nothing here needs, would log each start of a server.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     server = Server(Settings.from_env())
     server.claim()  # before writing anything that another server may use
     try:

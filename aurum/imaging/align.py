@@ -100,7 +100,7 @@ def align(
 
 def cut(photo: NDArray[np.uint8], matrices: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Cut out every face as `align` does, with the matrices [F,2,3] of `crop_matrices`."""
-    crops = np.zeros((len(matrices), SIDE, SIDE, 3), np.uint8)
+    crops = np.empty((len(matrices), SIDE, SIDE, 3), np.uint8)
     for crop, matrix in zip(crops, matrices, strict=True):
         _warp(photo, matrix, crop)
     return crops
@@ -118,7 +118,7 @@ def cut_for_second_look(
     Returns:
         The crops, uint8 RGB [F,96,96,3], and the matrices [F,2,3] that map the photo to them.
     """
-    crops = np.zeros((len(matrices), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
+    crops = np.empty((len(matrices), SECOND_SIDE, SECOND_SIDE, 3), np.uint8)
     matrices = matrices * _SECOND_SCALE
     matrices[:, :, 2] += _SECOND_SHIFT
     for crop, matrix in zip(crops, matrices, strict=True):

@@ -71,6 +71,8 @@ class Faces(NamedTuple):
 
     def largest_first(self) -> Faces:
         """Sort the faces by their boxes' areas, largest first."""
+        if len(self.scores) < 2:
+            return self
         return self.take(np.argsort(-self.areas, kind="stable"))
 
 

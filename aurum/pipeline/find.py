@@ -27,6 +27,12 @@ from aurum.pipeline.request import Options, RequestError
 from aurum.settings import Settings
 from aurum.telemetry.traces import TRACES
 
+# The face of an aligned crop, and the matrix that maps the crop to itself.
+_WHOLE_CROP = as_faces(
+    Candidates(np.array([[0, 0, SIDE, SIDE]], np.float32), TEMPLATE[None], np.ones(1, np.float32))
+)
+_FROM_WHOLE_CROP = crop_matrices(_WHOLE_CROP.boxes, _WHOLE_CROP.landmarks)
+
 
 class DetectedFaces(NamedTuple):
     """The faces of one photo, and the photo they were found in."""
@@ -150,11 +156,9 @@ def _aligned(
         )
     admit(encoded.memory_needed)
     source = PhotoSource(partial(_decode, encoded), 1)
-    whole = np.array([[0, 0, SIDE, SIDE]], np.float32)
-    face = as_faces(Candidates(whole, TEMPLATE[None], np.ones(1, np.float32)))
+    face = _WHOLE_CROP
     if options.refine:
-        matrices = crop_matrices(face.boxes, face.landmarks)
-        crops, _ = cut_for_second_look(source.coarse.pixels, matrices)
+        crops, _ = cut_for_second_look(source.coarse.pixels, _FROM_WHOLE_CROP)
         face = face._replace(fits=models.refine(crops)[1])
     return DetectedFaces(encoded, source, face, b"", True)
 

@@ -17,8 +17,6 @@ from project import Project
 
 from aurum.paths import CHECKOUT, PHOTO
 
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[engines.Engine]:

@@ -3,8 +3,6 @@ rollout."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import scenario_world
 from gateway_world import gateway_for
@@ -13,9 +11,6 @@ from scenario_page import Seen
 from aurum.paths import CHECKOUT
 from aurum.server.ephemeral import running
 from aurum.settings import Settings
-
-# As in tests/service: servers are started while clients send.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +55,9 @@ def seen(request, service):
     """Collects a scenario's output, which docs/reports/scenarios.md must show."""
     seen = Seen()
     yield seen
-    request.node.user_properties.append(("seen", seen))
-    if not service.prepared.simulated and not request.config.pluginmanager.hasplugin("writer"):
+    if writer := request.config.pluginmanager.get_plugin("writer"):
+        writer.seen[request.node.name] = seen
+    elif not service.prepared.simulated:
         seen.check(request.node.name)
 
 

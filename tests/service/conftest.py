@@ -17,11 +17,6 @@ from aurum.paths import CHECKOUT, PHOTO
 from aurum.server.ephemeral import Service, running
 from aurum.settings import Settings
 
-# Servers are started while clients send. gRPC's fork handlers, which only a child that uses
-# gRPC needs, can then abort the whole process. Read when gRPC is first imported.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-
-
 settings, up = up_process.settings, up_process.up
 
 
@@ -107,7 +102,7 @@ def record_figure(record_property):
     """Record a figure with the test result, and print it."""
 
     def record(name: str, value: object) -> None:
-        record_property(name, value)
+        record_property(name, str(value))
         print(f"\n{name}: {value}", end="")
 
     return record

@@ -61,17 +61,12 @@ class Seen:
 
 
 class Writer:
-    """A pytest plugin that collects the scenarios' output."""
+    """A pytest plugin in which the scenarios put their output."""
 
     __name__ = "writer"  # pytest's name of it
 
     def __init__(self) -> None:
         self.seen: dict[str, Seen] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for name, seen in report.user_properties:
-            if name == "seen" and report.when == "teardown":
-                self.seen[report.nodeid.rpartition("::")[2]] = seen
 
     def write(self) -> None:
         def block(match: re.Match[str]) -> str:
