@@ -239,6 +239,9 @@ def tracing(settings: Settings) -> list[str]:
 def process_environment(settings: Settings) -> dict[str, str]:
     """The environment of every tritonserver of ours and, through it, of its Python backends."""
     return {
+        # Small chunks of memory are kept for the next request (64 of each size in each thread), not
+        # merged into large ones, and split again, whenever a large one is freed.
+        "GLIBC_TUNABLES": "glibc.malloc.mxfast=0:glibc.malloc.tcache_count=64",
         **os.environ,
         **settings.to_env(),
         # A heap for each of many threads would hold memory that no other thread can use.
