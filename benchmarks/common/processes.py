@@ -77,6 +77,15 @@ def name(process: psutil.Process) -> str:
     return re.sub(r"(_\d+)+$", "", command[-2])
 
 
+def server_of(pid: int) -> psutil.Process | None:
+    """Return the tritonserver that a process has started; None if there is none yet."""
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # it ended after it was listed
+            if child.name() == "tritonserver":
+                return child
+    return None
+
+
 def _unique(name: str, taken: dict[str, float]) -> str:
     """Return `name`, with a number appended if it is taken."""
     number, chosen = 1, name

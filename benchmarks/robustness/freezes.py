@@ -21,6 +21,7 @@ import psutil
 
 from aurum.server.ephemeral import prepare_repositories
 from aurum.settings import Settings
+from benchmarks.common.processes import server_of
 from benchmarks.common.rows import Freeze, Table, read
 from benchmarks.robustness.failures import Clients, launched, part, wait_for_answers
 
@@ -32,9 +33,8 @@ DEATH = ("ended (", "died", "hangs")  # words in lines that say why a server is 
 
 def _first_server(up: int) -> psutil.Process:
     while True:
-        found = [it for it in psutil.Process(up).children() if it.name() == "tritonserver"]
-        if found:
-            return found[0]
+        if found := server_of(up):
+            return found
         time.sleep(0.01)
 
 

@@ -18,6 +18,7 @@ from waiting import eventually
 
 from aurum.models import build
 from aurum.server.server import Server, ServerError
+from benchmarks.common import processes
 from benchmarks.robustness.failures import Clients
 
 
@@ -168,11 +169,10 @@ def test_removed_served_files_are_detected_and_restored(up, settings, astronaut)
 @pytest.mark.parametrize("killed_by", [signal.SIGABRT, signal.SIGKILL])
 def test_a_server_that_dies_during_its_first_start_is_restarted(up, killed_by):
     running = up()
-    root = psutil.Process(running.process.pid)
 
     def server() -> psutil.Process | None:
-        found = [child for child in root.children() if child.name() == "tritonserver"]
-        return found[0] if found and found[0].children() else None
+        found = processes.server_of(running.process.pid)
+        return found if found and found.children() else None
 
     eventually(server, pause=0.01).send_signal(killed_by)
     running.wait_for("Ctrl-C")
