@@ -273,9 +273,7 @@ def visibility(small: NDArray[np.float32]) -> Column:
     and patches lower it, but so do wrong landmarks and expressions.
     """
     pixels = small.reshape(len(small), -1)[:, _INDEX].astype(np.float64)
-    found = pixels @ _SUMS_AND_PRODUCTS
-    sums, products = found[:, : len(_PATCHES)], found[:, len(_PATCHES) :]
-    squares = (pixels * pixels) @ _MASKS
+    sums, squares, products = pixels @ _MASKS, (pixels * pixels) @ _MASKS, pixels @ _MASKED_MEANS
     energies = squares - sums**2 / _SIZES + _FAINT**2 * _SIZES
     return np.asarray((products / np.sqrt(energies * _ENERGIES)).min(axis=1))
 
@@ -338,13 +336,13 @@ MEAN_FACE = (
     .reshape(_QUARTER, _QUARTER)
     .astype(np.float32)
 )
-# The patches of a small face as one row of n pixels: the pixels' indices, and each patch's size. A
-# row times the matrix [n,6] is the sum of each patch's pixels, then their products with the mean
-# face's minus its patch's mean; the energy of the latter.
+# The patches of a small face as one row of n pixels: the pixels' indices, each patch's size, and
+# matrices [n,3] that sum a row's pixels by patch, plainly or multiplied by the mean face's minus
+# their patch's mean; and the energy of the latter in each patch.
 _PLACES = np.arange(_QUARTER**2).reshape(_QUARTER, _QUARTER)
 _INDEX = np.concatenate([_PLACES[at].ravel() for at in _PATCHES])
 _SIZES = np.array([MEAN_FACE[at].size for at in _PATCHES])
 _MASKS = np.repeat(np.eye(len(_PATCHES)), _SIZES, axis=0)
 _MEANS = np.concatenate([(MEAN_FACE[at] - MEAN_FACE[at].mean()).ravel() for at in _PATCHES])
-_SUMS_AND_PRODUCTS = np.hstack([_MASKS, _MASKS * _MEANS[:, None]])
+_MASKED_MEANS = _MASKS * _MEANS[:, None]
 _ENERGIES = np.square(_MEANS, dtype=np.float64) @ _MASKS + _FAINT**2 * _SIZES

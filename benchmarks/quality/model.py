@@ -65,10 +65,8 @@ def fit(table: Table, columns: int) -> Model:
     rows, failed, importance = outcomes(table)
     values = features(table.parts[:, :columns])
     found = values[table.found]
-    mean, spread = (
-        found.mean(axis=0).round(DIGITS),
-        np.maximum(found.std(axis=0), 1e-3).round(DIGITS),
-    )
+    mean = found.mean(axis=0).round(DIGITS)
+    spread = np.maximum(found.std(axis=0), 1e-3).round(DIGITS)
     x = expand(values[rows], mean, spread)
     beta = logistic(x, ~failed, importance, PENALTY).round(DIGITS)
     return Model(mean, spread, beta[:-1], float(beta[-1]))

@@ -32,10 +32,9 @@ DEATH = ("ended (", "died", "hangs")  # words in lines that say why a server is 
 
 
 def _first_server(up: int) -> psutil.Process:
-    while True:
-        if found := server_of(up):
-            return found
+    while not (server := server_of(up)):
         time.sleep(0.01)
+    return server
 
 
 @contextmanager
